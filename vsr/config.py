@@ -1,0 +1,177 @@
+"""Options: frozen dataclasses whose fields are the keys of `configs/*.toml` and the flags of the commands.
+
+A field's docstring is its help text. Checks that need only the value itself are made here, when the value is made.
+"""
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from vsr.errors import ConfigError
+
+
+def parse_time(text: str) -> Fraction:
+    """Read `SS`, `SS.fff`, `MM:SS.fff` or `HH:MM:SS.fff` as exact seconds.
+
+    Raises:
+        ConfigError: the text is none of these.
+    """
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", text.strip())
+    if match is None:
+        raise ConfigError(f"time {text!r} is not understood; write seconds (83.5) or HH:MM:SS.fff (00:01:23.500)")
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read `WIDTHxHEIGHT` as (height, width).
+
+    Raises:
+        ConfigError: the text is not two whole numbers above 0.
+    """
+    match = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
+    if match is None or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+        raise ConfigError(f"size {text!r} is not understood; write WIDTHxHEIGHT, as in 1920x1080")
+    return int(match[2]), int(match[1])
+
+
+def _at_least(minimum: int, **values: object) -> None:
+    for name, value in values.items():
+        if isinstance(value, int) and value < minimum:
+            raise ConfigError(f"{name} {value} is too small; {minimum} or more is accepted")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Which frames of the input are read, and how."""
+
+    start: str = ""
+    """Time of the first frame, in seconds or HH:MM:SS.fff; empty for the beginning."""
+    end: str = ""
+    """Time at which to stop; the frame shown at that time is no longer taken. Empty for the end."""
+    frames: int = 0
+    """Stop after this many frames; 0 for all."""
+    deinterlace: Literal["auto", "on", "off"] = "auto"
+    """`auto` deinterlaces the frames that the source marks as interlaced."""
+
+    def __post_init__(self) -> None:
+        _at_least(0, frames=self.frames)
+        start, end = self.span
+        if end is not None and end <= start:
+            raise ConfigError(f"end {self.end!r} does not come after start {self.start or '0'!r}")
+
+    @property
+    def span(self) -> tuple[Fraction, Fraction | None]:
+        """Exact seconds since the beginning of the stream: first included, end excluded."""
+        return parse_time(self.start or "0"), parse_time(self.end) if self.end else None
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which networks enhance, and how large the result is."""
+
+    model: tuple[str, ...] = ()
+    """Name or path of a model; give it several times for a chain. Default: the best for this device."""
+    scale: Literal[1, 2, 3, 4] = 2
+    """Enlargement of height and width."""
+    size: str = ""
+    """Exact output size WIDTHxHEIGHT; overrides scale."""
+    height: int = 0
+    """Output height; the width follows. Overrides scale."""
+
+    def __post_init__(self) -> None:
+        _at_least(0, height=self.height)
+        if self.size:
+            parse_size(self.size)
+            if self.height:
+                raise ConfigError("size and height exclude each other; give one of them")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where and how networks run."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the networks; `auto` is bf16 or fp16 where the hardware is fast in it."""
+    tile: Literal["auto", "off"] | int = "auto"
+    """Edge of the square tiles a picture is cut into, in input pixels; `auto` cuts only where memory demands it."""
+    batch: Literal["auto"] | int = "auto"
+    """Windows enhanced together."""
+    threads: int = 0
+    """CPU threads of the network; 0 for all cores."""
+
+    def __post_init__(self) -> None:
+        _at_least(0, threads=self.threads)
+        _at_least(1, batch=self.batch)
+        _at_least(16, tile=self.tile)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ConfigError(f"device {self.device!r} is not known; auto, cpu, cuda and cuda:N are accepted")
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How the output is encoded."""
+
+    encoder: str = "auto"
+    """auto, nvenc, x264, x265, av1, vp9, ffv1 or any FFmpeg encoder's name."""
+    quality: int = 75
+    """0 to 100, the same scale for every encoder; 75 looks like the source, 100 is larger than you need."""
+    preset: str = ""
+    """The encoder's own preset; empty for a good default."""
+    container: Literal["auto", "mp4", "mkv", "mov", "webm"] = "auto"
+    """`auto` follows the output's name, else the input's container."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.quality <= 100:
+            raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
+
+
+@dataclass(frozen=True)
+class EnhanceOptions:
+    """Everything `vsr enhance` can be told."""
+
+    read: ReadOptions = field(default_factory=ReadOptions)
+    models: ModelOptions = field(default_factory=ModelOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything `vsr train` can be told."""
+
+    data: tuple[str, ...]
+    """Folders of pictures, searched with their sub-folders."""
+    out: str
+    """Checkpoint to write, NAME.safetensors; the state for resuming lies beside it as NAME.state.pt."""
+    channels: int = 16
+    """Width of the hidden layers."""
+    depth: int = 4
+    """Hidden layers between head and tail."""
+    scale: Literal[1, 2, 3, 4] = 2
+    """Enlargement that is learnt."""
+    steps: int = 60_000
+    """Optimizer steps."""
+    batch: int = 16
+    """Patches a step."""
+    patch: int = 48
+    """Edge of a patch, in low-resolution pixels."""
+    learning_rate: float = 5e-3
+    """Peak of the cosine schedule (Adam)."""
+    warmup: int = 500
+    """Steps over which the learning rate rises."""
+    ema: float = 0.999
+    """Decay of the running mean of the weights, which is what is saved."""
+    seed: int = 0
+    """Start of every random number."""
+    threads: int = 0
+    """CPU threads; 0 for all cores."""
+    checkpoint_every_s: float = 60.0
+    """Seconds between saves of the state."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, channels=self.channels, depth=self.depth, steps=self.steps, batch=self.batch, patch=self.patch)
+        _at_least(0, threads=self.threads, warmup=self.warmup, seed=self.seed)

@@ -1,0 +1,52 @@
+"""The error tree. Every error that a user can cause or meet is one of these.
+
+    VsrError
+    ├── SourceError   the input cannot be opened, read or decoded
+    ├── SinkError     the output cannot be encoded, joined or written
+    │   └── VerifyError   it was written, and differs from what went in (exit code 3)
+    ├── ModelError    a network or checkpoint is unknown, broken or does not fit
+    └── ConfigError   an option's value cannot be used (exit code 2)
+
+A message names what failed, the value, and what would be accepted or what to do next, in one line.
+"""
+
+import re
+
+
+def redact(text: str) -> str:
+    """Replace the user and password of every URL in `text` by `***`."""
+    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
+
+
+class VsrError(Exception):
+    """Any failure that vsr explains in one line; credentials in URLs never show."""
+
+    def __init__(self, message: str):
+        super().__init__(redact(message))
+
+
+class SourceError(VsrError):
+    """The input cannot be opened, read or decoded."""
+
+
+class SinkError(VsrError):
+    """The output cannot be encoded, joined or written."""
+
+    def __init__(self, message: str, *, exit_code: int | None = None, log: str = ""):
+        super().__init__(message)
+        self.exit_code = exit_code
+        """FFmpeg's exit code, where FFmpeg was what failed."""
+        self.log = redact(log)
+        """FFmpeg's last lines."""
+
+
+class VerifyError(SinkError):
+    """The finished file differs from what went into the encoder; it stays as `NAME.unverified.EXT`."""
+
+
+class ModelError(VsrError):
+    """A network or checkpoint is unknown, broken or does not fit the request."""
+
+
+class ConfigError(VsrError):
+    """An option's value cannot be used."""

@@ -1,0 +1,88 @@
+"""What the engine must know of a network, as data beside it, and the one interface every network serves."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+State = Any
+"""A stateful network's own memory between steps; only the network looks inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Neighbouring frames that a network wants around the frames it emits."""
+
+    before: int = 0
+    """Earlier frames in the window."""
+    after: int = 0
+    """Later frames in the window; each one delays live output by a frame."""
+    emit: int = 1
+    """Frames enhanced by one step."""
+    stateful: bool = False
+    """The network also carries a state from step to step."""
+
+    @property
+    def latency(self) -> int:
+        """Frames that must arrive after a frame before it can leave."""
+        return self.after + self.emit - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A network's facts."""
+
+    name: str
+    """`<tier>[-real]-x<scale>` for our own, the file's stem for a checkpoint from a path."""
+    scale: int
+    """Output size over input size."""
+    in_channels: Literal[1, 3] = 1
+    """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
+    context: Context = Context()
+    residual: Literal["none", "bicubic"] = "none"
+    """What the engine adds in fp32 to the output; `bicubic` is the input enlarged by `resample.enlarge`."""
+    halo: int | None = 0
+    """Input pixels around a pixel that its result depends on; None where the whole picture counts."""
+    size_multiple: int = 1
+    """Input height and width must be multiples of this; the engine pads and crops."""
+    value_range: Literal[1, 255] = 1
+    """White: 0–1 or 0–255."""
+    dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
+    """Precisions in which the network keeps its quality."""
+    kflop_per_pixel: float = 0.0
+    """Thousand floating-point operations (two per multiply-add) per input pixel and emitted frame."""
+    version: str = "1"
+    sha256: str = ""
+    """Of the checkpoint's file; empty for a network without weights."""
+    licence: str = ""
+    trained_on: str = ""
+
+
+class Network(Protocol):
+    """One interface for single-frame, sliding-window, recurrent and bidirectional-chunk networks."""
+
+    def init_state(self, batch: int, height: int, width: int) -> State | None:
+        """Make the state that a stream begins with; None for a network without one."""
+        ...
+
+    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, State | None]:
+        """Enhance the middle frames of a window.
+
+        Args:
+            frames: (B, before+emit+after, C, H, W), values 0 to `spec.value_range`.
+            state: what the step before gave back, or `init_state`.
+            reset: (B,) bool; True where the state must be cleared first.
+
+        Returns:
+            (B, emit, C, scale*H, scale*W), and the next state.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network ready for use, with its facts."""
+
+    spec: ModelSpec
+    network: Network
+    """On the CPU in fp32 and evaluation mode until an engine moves it."""
