@@ -1,0 +1,90 @@
+import threading
+import time
+
+import pytest
+
+from vsr.prefetch import prefetch
+
+
+def threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.name.startswith("prefetch")}
+
+
+def test_items_keep_their_order():
+    assert list(prefetch(range(100), depth=3)) == list(range(100))
+    assert not threads()
+
+
+def test_worker_error_arrives_after_the_items_before_it_with_its_traceback():
+    def failing():
+        yield 1
+        yield 2
+        raise ValueError("broken at 3")
+
+    got = []
+    with pytest.raises(ValueError, match="broken at 3") as caught:
+        for item in prefetch(failing(), depth=5):
+            got.append(item)
+    assert got == [1, 2]
+    assert any(entry.name == "failing" for entry in caught.traceback)
+    assert not threads()
+
+
+def test_early_stop_closes_the_source_in_its_own_thread():
+    closed_in = []
+
+    def endless():
+        try:
+            while True:
+                yield threading.current_thread().name
+        finally:
+            closed_in.append(threading.current_thread().name)
+
+    stream = prefetch(endless(), depth=2, name="prefetch-test")
+    assert next(stream) == "prefetch-test"
+    stream.close()
+    assert closed_in == ["prefetch-test"]
+    assert not threads()
+
+
+def test_nested_borders_shut_down_together():
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.append("inner")
+
+    outer = prefetch((x for x in prefetch(endless(), depth=1, name="prefetch-inner")), depth=1, name="prefetch-outer")
+    next(outer)
+    started = time.monotonic()
+    outer.close()
+    assert time.monotonic() - started < 2
+    assert closed == ["inner"] or not threads()
+    assert not threads()
+
+
+def test_byte_budget_holds_the_worker_back():
+    made = []
+
+    def source():
+        for i in range(20):
+            made.append(i)
+            yield i
+
+    stream = prefetch(source(), depth=100, num_bytes=lambda _: 10, budget_bytes=25)
+    next(stream)
+    time.sleep(0.3)
+    assert len(made) <= 5
+    assert list(stream) == list(range(1, 20))
+
+
+def test_an_item_larger_than_the_budget_still_passes():
+    assert list(prefetch(range(5), depth=3, num_bytes=lambda _: 100, budget_bytes=1)) == list(range(5))
+
+
+def test_unstarted_stream_leaves_no_thread():
+    prefetch(range(3), depth=1).close()
+    assert not threads()

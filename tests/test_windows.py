@@ -1,0 +1,51 @@
+import pytest
+
+from vsr.windows import Window, cut_windows
+
+
+def cut(n: int, *, before: int = 0, emit: int = 1, after: int = 0, scenes: tuple[int, ...] = ()) -> list[Window[int]]:
+    return list(cut_windows(range(n), before=before, emit=emit, after=after, starts_scene=lambda i: i in scenes))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 8])
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+@pytest.mark.parametrize("emit", [1, 2, 3])
+@pytest.mark.parametrize("after", [0, 1, 2, 4])
+@pytest.mark.parametrize("scenes", [(), (3,), (1, 2), (0, 4)])
+def test_every_item_is_emitted_once_with_its_clamped_neighbours(n, before, emit, after, scenes):
+    bounds = sorted({0, *(s for s in scenes if s < n), n})
+    seen = []
+    for window in cut(n, before=before, emit=emit, after=after, scenes=scenes):
+        first = window.emitted[0]
+        low = max(b for b in bounds if b <= first)
+        high = min(b for b in bounds if b > first) - 1
+        wanted = range(first - before, first + emit + after)
+        assert window.items == tuple(min(max(i, low), high) for i in wanted)
+        assert window.reset == (first in bounds)
+        seen += window.emitted
+    assert seen == list(range(n))
+
+
+def test_single_frame_context_passes_each_item_at_once():
+    arrived = []
+
+    def items():
+        for i in range(3):
+            arrived.append(i)
+            yield i
+
+    for window in cut_windows(items(), before=0, emit=1, after=0, starts_scene=lambda _: False):
+        assert arrived[-1] == window.emitted[0]
+
+
+def test_latency_is_after_plus_emit_minus_one():
+    arrived = []
+
+    def items():
+        for i in range(10):
+            arrived.append(i)
+            yield i
+
+    windows = cut_windows(items(), before=2, emit=2, after=3, starts_scene=lambda _: False)
+    assert next(windows).emitted == (0, 1)
+    assert arrived[-1] == 4

@@ -1,0 +1,1 @@
+"""Everything that touches a device: rings, batches, streams, precision, tiles."""
