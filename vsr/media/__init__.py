@@ -1,0 +1,1 @@
+"""Everything that touches PyAV, FFmpeg or picture files."""
