@@ -77,10 +77,7 @@ def decode(data: bytes, header: Header) -> Pixels:
     """
     if header.container == "tiff":
         return tiff.decode(data, header)
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        decoded = None
+    decoded = tiff.opencv_pixels(data)
     if decoded is None:
         raise DamagedError("is damaged: its pixels cannot be decoded")
     pixels: Pixels = np.atleast_3d(decoded)

@@ -74,6 +74,18 @@ def read_header(data: bytes) -> Header:
     )
 
 
+def opencv_pixels(data: bytes) -> Pixels | None:
+    """Decode with OpenCV as stored, BGR order; None where it cannot. What it would print is kept quiet."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
 def _upright_bytes(data: bytes, page: Any) -> bytes:
     """Blank the orientation tag: OpenCV 5.0 turns a TIFF's pixels by it, and they must stay as stored."""
     tag = page.tags.get(ORIENTATION)
@@ -84,9 +96,9 @@ def _upright_bytes(data: bytes, page: Any) -> bytes:
 
 
 def _by_opencv(data: bytes, page: Any) -> Pixels:
-    pixels = cv2.imdecode(np.frombuffer(_upright_bytes(data, page), np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = opencv_pixels(_upright_bytes(data, page))
     if pixels is None:
-        raise DamagedError(f"cannot be decoded (compression {page.compression!s})")
+        raise DamagedError("is damaged or of a kind that is not understood: its pixels cannot be decoded")
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
         pixels = np.concatenate([pixels[..., 2::-1], pixels[..., 3:]], axis=2)
     return pixels
