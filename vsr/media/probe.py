@@ -1,0 +1,262 @@
+"""Finding out what a video file holds, before anything is read from it.
+
+Owns opening untrusted files: local files only, no playlists, one clear line for everything that is not a video.
+Never keeps a file open.
+"""
+
+import io
+import struct
+from fractions import Fraction
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vsr.errors import SourceError
+from vsr.frames import MasteringMetadata, OtherStream, PictureFormat, StreamInfo
+from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, name_of, reading
+
+_PLAYLISTS = frozenset({"hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth", "avisynth"})
+"""Demuxers that open what a file names, here or on other hosts, or that run it as a script."""
+_TEXT = frozenset({"tty", "txt", "bintext", "xbin", "adf", "idf"})
+"""Demuxers that take any text for ANSI art."""
+_MAX_PACKETS = 2000
+"""Packets looked at for a first picture; a damaged beginning passes, a file of noise ends soon."""
+
+
+@cache
+def _open_options() -> dict[str, str]:
+    # FFmpeg matches each alias of a demuxer's name by itself, so a whole name must go when one alias is refused.
+    refused = _PLAYLISTS | _TEXT
+    allowed = sorted(name for name in av.formats_available if not refused & set(name.split(",")))
+    return {"protocol_whitelist": "file,crypto,data", "format_whitelist": ",".join(allowed)}
+
+
+def open_container(path: str | Path) -> InputContainer:
+    """Open a local media file for reading. The caller closes it, in the thread that read from it.
+
+    Raises:
+        SourceError: there is no such file, or it is no media file, or a playlist.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise SourceError(f"cannot open {str(path)!r}: no such file")
+    if file.is_dir():
+        raise SourceError(f"cannot open {str(path)!r}: it is a folder, a video file is wanted")
+    try:
+        with file.open("rb") as opened:
+            beginning = opened.read(16)
+    except OSError as error:
+        raise SourceError(f"cannot open {str(path)!r}: {error.strerror}") from error
+    if not beginning:
+        raise SourceError(f"cannot read {str(path)!r}: the file is empty")
+    if beginning.startswith((b"#EXTM3U", b"ffconcat", b"v=0")):
+        raise SourceError(f"cannot read {str(path)!r}: it is a playlist; give the media file it names")
+    try:
+        return av.open(f"file:{file}", options=dict(_open_options()), metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise SourceError(
+            f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({_reason(error)})"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def best_stream(container: InputContainer, path: str | Path) -> VideoStream:
+    """Return the video stream that a player shows: the default one, then the largest; never a cover picture.
+
+    Raises:
+        SourceError: there is none, or FFmpeg has no decoder for it.
+    """
+    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
+        found = ", ".join(_kind(stream) for stream in container.streams) or "nothing"
+        raise SourceError(f"cannot use {str(path)!r}: it holds no video stream (found: {found})")
+    usable = [stream for stream in streams if cast(Any, stream.codec_context) is not None]
+    if not usable:
+        raise SourceError(f"cannot decode {str(path)!r}: FFmpeg has no decoder for its video stream")
+    default = av.stream.Disposition.default
+    return max(usable, key=lambda s: (bool(s.disposition & default), s.width * s.height, -s.index))
+
+
+def _kind(stream: Any) -> str:
+    if stream.type == "video":
+        return f"a cover picture ({_codec(stream)})"
+    return f"{stream.type} {_codec(stream)}".strip()
+
+
+def _codec(stream: Any) -> str:
+    context = stream.codec_context
+    return str(context.codec.canonical_name) if context is not None else ""
+
+
+def probe(path: str | Path) -> StreamInfo:
+    """Return the facts of a video file: it is opened, its first picture decoded, and closed again.
+
+    Raises:
+        SourceError: the file is missing, no video, or not one picture of it can be decoded.
+    """
+    with open_container(path) as container:
+        stream = best_stream(container, path)
+        picture = _first_picture(container, stream, path)
+        format, notes = _picture_format(picture, stream)
+        duration = _duration_s(container, stream)
+        rate = stream.average_rate or stream.guessed_rate or None
+        rotation, mirrored = _rotation(picture)
+        if mirrored:
+            notes.append("the source asks players to mirror the picture")
+        return StreamInfo(
+            path=str(path),
+            kind="video",
+            container=container.format.name,
+            codec=_codec(stream),
+            pixel_format=picture.format.name,
+            format=format,
+            time_base=_time_base(stream),
+            start_pts=stream.start_time,
+            duration_s=duration,
+            num_frames=stream.frames or (round(duration * rate) if duration and rate else None),
+            average_rate=Fraction(rate) if rate else None,
+            rotation=rotation,
+            interlaced=picture.interlaced_frame or stream.codec_context.field_order > 1,
+            mastering=_mastering(picture),
+            bit_rate=stream.bit_rate or (container.bit_rate if len(container.streams) == 1 else None) or None,
+            stream_index=stream.index,
+            others=tuple(_other(other) for other in container.streams if other.index != stream.index),
+            num_chapters=len(container.chapters()),
+            metadata=dict(container.metadata),
+            notes=tuple(notes),
+        )
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    assert stream.time_base
+    return Fraction(stream.time_base)
+
+
+def _first_picture(container: InputContainer, stream: VideoStream, path: str | Path) -> av.VideoFrame:
+    stream.thread_type = "SLICE"  # frame threads would read further ahead for the same first picture
+    stream.thread_count = 1
+    problem = "it holds no pictures"
+    try:
+        for packet in islice(container.demux(stream), _MAX_PACKETS):
+            try:
+                for picture in packet.decode():
+                    return picture
+            except av.FFmpegError as error:
+                problem = _reason(error)
+    except av.FFmpegError as error:
+        problem = _reason(error)
+    raise SourceError(f"cannot decode {str(path)!r}: no picture of its {_codec(stream)} stream can be decoded ({problem})")
+
+
+def _picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
+    how = reading(picture.format.name)
+    notes = [f"{picture.format.name}: {note}" for note in how.notes]
+    rgb = how.layout == "rgb"
+    matrix = "gbr" if rgb else name_of(MATRICES, picture.colorspace)
+    primaries = name_of(PRIMARIES, picture.color_primaries)
+    transfer = name_of(TRANSFERS, picture.color_trc)
+    if matrix == "unknown" or (matrix == "gbr" and not rgb):
+        matrix, primaries, transfer = _usual_colours(picture.height, primaries, transfer)
+        if how.layout != "gray":
+            notes.append(f"the source does not say its colour matrix; it is taken as {matrix}, and the output says so")
+    full = how.full_range or picture.color_range == RANGES["full"]
+    format = PictureFormat(
+        height=picture.height,
+        width=picture.width,
+        bit_depth=how.bit_depth,
+        layout=how.layout,
+        matrix=matrix,
+        range="full" if full else "limited",
+        primaries=primaries,
+        transfer=transfer,
+        siting=_siting(stream) if how.layout == "yuv420" else "unspecified",
+        sample_aspect=Fraction(stream.sample_aspect_ratio or 1),
+    )
+    return format, notes
+
+
+def _usual_colours(height: int, primaries: str, transfer: str) -> tuple[str, str, str]:
+    """Fill in what is not tagged: as the primaries suggest, else BT.601 below 720 lines and BT.709 from there."""
+    by_primaries = {"bt2020": "bt2020nc", "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470bg"}
+    usual = "smpte170m" if height < 720 else "bt709"
+    matrix = by_primaries.get(primaries, usual)
+    if primaries == "unknown":
+        primaries = usual
+    if transfer == "unknown" and matrix in ("smpte170m", "bt709"):
+        transfer = matrix
+    return matrix, primaries, transfer
+
+
+def _siting(stream: VideoStream) -> str:
+    """Return where chroma samples lie.
+
+    PyAV does not show it. Matroska's header does: a stream copied into one, never to be written, gets
+    ChromaSitingHorz and ChromaSitingVert (0x55B7, 0x55B8; RFC 9559, 1 = at the luma sample, 2 = half way).
+    """
+    header = io.BytesIO()
+    try:
+        with av.open(header, "w", format="matroska") as muxer:
+            muxer.add_stream_from_template(stream, opaque=True)
+            muxer.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return "unspecified"  # a codec that Matroska cannot hold
+    data = header.getvalue()
+    place = tuple(data[at + 3 : at + 4] for at in (data.find(b"\x55\xb7\x81"), data.find(b"\x55\xb8\x81")) if at >= 0)
+    names = {(b"\1", b"\2"): "left", (b"\2", b"\2"): "center", (b"\1", b"\1"): "topleft", (b"\2", b"\1"): "top"}
+    siting = names.get(cast(Any, place), "unspecified")
+    assert siting in SITINGS
+    return siting
+
+
+def _rotation(picture: av.VideoFrame) -> tuple[int, bool]:
+    """Return degrees counter-clockwise in quarter turns, and whether the display matrix mirrors."""
+    if "DISPLAYMATRIX" not in {data.type.name for data in cast(Any, picture.side_data)}:
+        return 0, False
+    values = struct.unpack("=9i", bytes(cast(Any, picture.side_data)["DISPLAYMATRIX"])[:36])
+    mirrored = values[0] * values[4] - values[1] * values[3] < 0
+    return round(picture.rotation / 90) * 90 % 360, mirrored
+
+
+def _mastering(picture: av.VideoFrame) -> MasteringMetadata | None:
+    """Read FFmpeg's AVMasteringDisplayMetadata (ten rationals, two flags) and AVContentLightMetadata (two numbers)."""
+    found = {data.type.name: bytes(data) for data in cast(Any, picture.side_data)}
+    display, light = found.get("MASTERING_DISPLAY_METADATA"), found.get("CONTENT_LIGHT_LEVEL")
+    if display is None and light is None:
+        return None
+    primaries: tuple[tuple[Fraction, Fraction], ...] = ()
+    white = low = high = None
+    if display is not None:
+        numbers = struct.unpack("=22i", display[:88])
+        values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
+        if numbers[20]:
+            primaries = tuple((values[i], values[i + 1]) for i in (0, 2, 4))
+            white = (values[6], values[7])
+        if numbers[21]:
+            low, high = values[8], values[9]
+    max_light, average_light = struct.unpack("=2I", light[:8]) if light else (0, 0)
+    return MasteringMetadata(primaries, white, low, high, max_light, average_light)
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration:
+        return float(stream.duration * _time_base(stream))
+    return container.duration / 1_000_000 if container.duration else None
+
+
+def _other(stream: Any) -> OtherStream:
+    return OtherStream(
+        index=stream.index,
+        kind=stream.type,
+        codec=_codec(stream),
+        language=stream.metadata.get("language"),
+        title=stream.metadata.get("title"),
+    )
