@@ -73,8 +73,8 @@ class ModelOptions:
 
     model: tuple[str, ...] = ()
     """Name or path of a model; give it several times for a chain. Default: the best for this device."""
-    scale: Literal[1, 2, 3, 4] = 2
-    """Enlargement of height and width."""
+    scale: Literal["auto", 1, 2, 3, 4] = "auto"
+    """Enlargement of height and width; `auto` is what the models named give, else 2."""
     size: str = ""
     """Exact output size WIDTHxHEIGHT; overrides scale."""
     height: int = 0

@@ -1,8 +1,64 @@
 """Which device runs the networks, and in which precision."""
 
+from dataclasses import dataclass
+
 import torch
+
+from vsr.config import EngineOptions
+from vsr.errors import ConfigError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def has_fast_bf16() -> bool:
     """Whether the processor multiplies bf16 in hardware; without that bf16 is 4–17 times slower than fp32."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and in which precision a network runs."""
+
+    device: torch.device
+    precision: str
+    """`fp32`, `bf16` or `fp16`."""
+    why: str
+    """One line for the user."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.precision]
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there.
+
+    Raises:
+        ConfigError: the device does not exist on this machine.
+    """
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        name = "cuda" if num_gpus else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= num_gpus:
+        there = f"cpu, {', '.join(f'cuda:{i}' for i in range(num_gpus))}" if num_gpus else "cpu only"
+        raise ConfigError(f"device {name!r} is not on this machine; there is {there}")
+    return device
+
+
+def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:
+    """Choose device and precision for a network that keeps its quality in the `supported` precisions.
+
+    Raises:
+        ConfigError: the device is not there, or the network does not run in the precision asked for.
+    """
+    device = pick_device(options.device)
+    if options.precision != "auto":
+        if options.precision not in supported:
+            raise ConfigError(f"precision {options.precision} does not suit this model; {', '.join(supported)} do")
+        return Placement(device, options.precision, "as asked")
+    if device.type == "cuda" and "fp16" in supported:
+        return Placement(device, "fp16", "fastest on this GPU")
+    if device.type == "cpu" and "bf16" in supported and has_fast_bf16():
+        return Placement(device, "bf16", "this processor multiplies bf16 in hardware")
+    return Placement(device, "fp32", "no faster precision here keeps the quality")

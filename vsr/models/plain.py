@@ -41,7 +41,7 @@ class PlainNet(nn.Module):
         return self(frames[:, 0])[:, None], None
 
 
-def parameters_of(state: dict[str, Tensor]) -> dict[str, int] | None:
+def plain_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:
     """Infer `PlainNet`'s arguments from its tensors; None where they are not a `PlainNet`'s."""
     head, tail = state.get("body.0.weight"), state.get("tail.weight")
     if head is None or tail is None or head.ndim != 4:
@@ -50,16 +50,3 @@ def parameters_of(state: dict[str, Tensor]) -> dict[str, int] | None:
     colors = head.shape[1]
     scale = round((tail.shape[0] / colors) ** 0.5)
     return {"channels": head.shape[0], "depth": depth, "scale": scale, "colors": colors}
-
-
-def halo_of(net: PlainNet) -> int:
-    """One pixel for each 3x3 layer; the bicubic base reaches 2, which is less."""
-    return len(net.body) + 1
-
-
-def kflop_per_pixel(net: nn.Module) -> float:
-    """Two operations per weight of each convolution, at input resolution."""
-    weights = sum(p.numel() for p in net.parameters() if p.ndim == 4)
-    return 2 * weights / 1000
-
-

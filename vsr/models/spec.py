@@ -39,8 +39,8 @@ class ModelSpec:
     in_channels: Literal[1, 3] = 1
     """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
     context: Context = Context()
-    residual: Literal["none", "bicubic"] = "none"
-    """What the engine adds in fp32 to the output; `bicubic` is the input enlarged by `resample.enlarge`."""
+    residual: Literal["none", "nearest", "bicubic"] = "none"
+    """Which enlargement of the input the engine adds to the output in fp32; bf16 alone would band 10-bit pictures."""
     halo: int | None = 0
     """Input pixels around a pixel that its result depends on; None where the whole picture counts."""
     size_multiple: int = 1

@@ -1,6 +1,5 @@
 """The training loop, in one place and in a straight line. Minimal for now: luma, reduced pictures, Charbonnier."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -99,11 +98,6 @@ def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda 
     save_plain(out, mean)
     _save_state(state_path, options.steps, options, net, mean, optimizer)
     return out
-
-
-def sha256_of(path: Path) -> str:
-    """The checkpoint's fingerprint, for its model card and the catalogue."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @torch.no_grad()

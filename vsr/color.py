@@ -1,0 +1,108 @@
+"""Code values ↔ nominal values, and Y'CbCr ↔ R'G'B', on tensors, from a picture's own facts. Never a default matrix.
+
+Nominal values: luma and R'G'B' run from 0 (black) to 1 (white), chroma from -0.5 to 0.5; head- and footroom lie
+outside and are kept. Formulas: ITU-R BT.601-7, BT.709-6, BT.2020-2; code values: BT.2100-2 table 9.
+"""
+
+import torch
+from torch import Tensor
+
+from vsr.errors import SourceError
+from vsr.frames import SUBSAMPLING, Layout, PictureFormat
+
+# Kr and Kb of each matrix, by FFmpeg's names.
+_WEIGHTS: dict[str, tuple[float, float]] = {
+    "bt709": (0.2126, 0.0722),
+    "fcc": (0.30, 0.11),
+    "bt470bg": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+    "bt2020c": (0.2627, 0.0593),
+    "gbr": (0.299, 0.114),  # the luma our networks learnt from RGB pictures
+}
+
+_COSITED: dict[str, tuple[bool, bool]] = {
+    "unspecified": (False, True),
+    "left": (False, True),
+    "center": (False, False),
+    "topleft": (True, True),
+    "top": (True, False),
+    "bottomleft": (False, True),
+    "bottom": (False, False),
+}
+"""Whether the chroma of 4:2:0 lies on a luma row, on a luma column. Unspecified means left, as H.264 and HEVC say."""
+
+
+def weights(format: PictureFormat) -> tuple[float, float]:
+    """Kr and Kb of a picture's matrix; a picture that says nothing is read by the usual rule (BT.601 below 720 lines).
+
+    Raises:
+        SourceError: the matrix is not of the Kr/Kb kind.
+    """
+    matrix = format.matrix
+    if matrix in ("unknown", "unspecified", ""):
+        matrix = "smpte170m" if format.height < 720 else "bt709"
+    if matrix not in _WEIGHTS:
+        raise SourceError(f"colour matrix {matrix!r} cannot be converted to RGB; known are {', '.join(_WEIGHTS)}")
+    return _WEIGHTS[matrix]
+
+
+def luma_scale(format: PictureFormat) -> tuple[float, float]:
+    """Code value of black, and codes from black to white, for luma and R'G'B'."""
+    if format.range == "full":
+        return 0.0, float((1 << format.bit_depth) - 1)
+    step = 1 << (format.bit_depth - 8)
+    return 16.0 * step, 219.0 * step
+
+
+def chroma_scale(format: PictureFormat) -> tuple[float, float]:
+    """Code value of no colour, and codes from -0.5 to 0.5."""
+    middle = float(1 << (format.bit_depth - 1))
+    if format.range == "full":
+        return middle, float((1 << format.bit_depth) - 1)
+    return middle, 224.0 * (1 << (format.bit_depth - 8))
+
+
+def to_nominal(codes: Tensor, scale: tuple[float, float]) -> Tensor:
+    """Code values of any integer type → float32 nominal values."""
+    zero, span = scale
+    values = codes.to(torch.float32)
+    return values.sub_(zero).mul_(1 / span) if zero else values.mul_(1 / span)
+
+
+def to_codes(values: Tensor, scale: tuple[float, float], bit_depth: int) -> Tensor:
+    """Nominal float32 values → rounded code values, uint8 for 8 bits, else uint16."""
+    zero, span = scale
+    codes = values.mul(span).add_(zero).round_().clamp_(0, (1 << bit_depth) - 1)
+    return codes.to(torch.uint8 if bit_depth == 8 else torch.uint16)
+
+
+def rgb_to_ycc(rgb: Tensor, kr_kb: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """(B, 3, H, W) R'G'B' → (B, 1, H, W) luma and (B, 2, H, W) chroma, nominal."""
+    kr, kb = kr_kb
+    r, g, b = rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3]
+    y = kr * r + (1 - kr - kb) * g + kb * b
+    return y, torch.cat([(b - y) / (2 - 2 * kb), (r - y) / (2 - 2 * kr)], 1)
+
+
+def ycc_to_rgb(luma: Tensor, chroma: Tensor, kr_kb: tuple[float, float]) -> Tensor:
+    """(B, 1, H, W) luma and (B, 2, H, W) chroma → (B, 3, H, W) R'G'B', nominal."""
+    kr, kb = kr_kb
+    cb, cr = chroma[:, 0:1], chroma[:, 1:2]
+    r = luma + (2 - 2 * kr) * cr
+    b = luma + (2 - 2 * kb) * cb
+    g = (luma - kr * r - kb * b) / (1 - kr - kb)
+    return torch.cat([r, g, b], 1)
+
+
+def chroma_offset(layout: Layout, siting: str) -> tuple[float, float]:
+    """Rows, columns from the centre of a chroma sample's block to where it lies, in luma samples."""
+    rows, columns = SUBSAMPLING[layout]
+    on_row, on_column = _COSITED.get(siting, _COSITED["unspecified"])
+    if layout == "yuv422":
+        on_column = True  # every standard for 4:2:2 places chroma on the even columns
+    return (
+        -0.5 if rows == 2 and on_row else 0.0,
+        -0.5 if columns == 2 and on_column else 0.0,
+    )

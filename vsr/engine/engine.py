@@ -1,0 +1,80 @@
+"""The engine: frames in, enhanced frames out, through a chain of models on one device."""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from vsr.config import EngineOptions
+from vsr.engine.device import pick_device
+from vsr.engine.pictures import Picture, from_planes, resize_picture, to_planes
+from vsr.engine.stage import Stage
+from vsr.engine.transfer import Pending, transfer_for
+from vsr.frames import Frame, PictureFormat
+from vsr.models.spec import Model
+
+
+class Engine:
+    """A chain of models, then at most one resampling. `run` may be used by one thread at a time."""
+
+    def __init__(
+        self, models: Sequence[Model], options: EngineOptions = EngineOptions(), *, size: tuple[int, int] | None = None
+    ):
+        """Move the models to the device.
+
+        Args:
+            models: applied one after the other; none at all passes frames on, resampled where `size` says so.
+            options: device, precision, tiles, batch, threads.
+            size: height, width of the output; None for what the chain gives.
+
+        Raises:
+            ConfigError: the device or precision is not to be had.
+        """
+        self.stages = [Stage(model, options) for model in models]
+        self._device = pick_device(options.device)
+        self._threads = options.threads
+        self._size = size
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of, in order."""
+        return [note for stage in self.stages for note in stage.notes]
+
+    def output_format(self, format: PictureFormat) -> PictureFormat:
+        """The format of the frames that come out for frames of `format`: everything but the size is kept."""
+        scale = 1
+        for stage in self.stages:
+            scale *= stage.spec.scale
+        height, width = self._size or (format.height * scale, format.width * scale)
+        return replace(format, height=height, width=width)
+
+    def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the end."""
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        transfer = transfer_for(self._device)
+
+        def uploaded() -> Iterator[Picture]:
+            for frame in frames:
+                yield from_planes(frame, transfer.upload(frame.planes))
+
+        pictures: Iterable[Picture] = uploaded()
+        for stage in self.stages:
+            pictures = stage.run(pictures)
+        waiting: deque[tuple[Frame, Pending]] = deque()
+        for picture in pictures:
+            waiting.append(self._leave(picture, transfer.download))
+            if len(waiting) > transfer.depth:
+                yield _arrived(*waiting.popleft())
+        while waiting:
+            yield _arrived(*waiting.popleft())
+
+    def _leave(self, picture: Picture, download) -> tuple[Frame, Pending]:  # noqa: ANN001
+        format = self.output_format(picture.frame.format)
+        sized = resize_picture(picture, (format.height, format.width))
+        return replace(picture.frame, format=format), download(to_planes(sized, format))
+
+
+def _arrived(frame: Frame, pending: Pending) -> Frame:
+    return replace(frame, planes=pending())

@@ -1,0 +1,63 @@
+"""Cutting a picture into overlapping tiles so that tiled equals whole. Pure arithmetic on tensors."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+HALO_OF_GLOBAL = 32
+"""Overlap for a network that looks at the whole picture; tiles are then an approximation."""
+
+
+def tiled(
+    step: Callable[[Tensor], Tensor], frames: Tensor, *, tile: int, halo: int | None, scale: int, multiple: int = 1
+) -> Tensor:
+    """Run `step` tile by tile, each with `halo` pixels of its surroundings, and join the results.
+
+    A tile ends where the picture ends, so that the network pads there as it would for the whole picture.
+
+    Args:
+        step: (B, T, C, h, w) → (B, E, C, scale*h, scale*w), for any h and w that are multiples of `multiple`.
+        frames: (B, T, C, H, W).
+        tile: edge of the part of a tile that is kept, in input pixels.
+        halo: input pixels a result depends on; None where the whole picture counts.
+        scale: enlargement of `step`.
+        multiple: tiles begin and end on multiples of this.
+    """
+    height, width = frames.shape[-2:]
+    reach = _up(HALO_OF_GLOBAL if halo is None else halo, multiple)
+    tile = _up(tile, multiple)
+    out: Tensor | None = None
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            y, x = max(0, top - reach), max(0, left - reach)
+            part = step(frames[..., y : min(bottom + reach, height), x : min(right + reach, width)])
+            if out is None:
+                out = part.new_empty((*part.shape[:-2], height * scale, width * scale))
+            out[..., top * scale : bottom * scale, left * scale : right * scale] = part[
+                ..., (top - y) * scale : (bottom - y) * scale, (left - x) * scale : (right - x) * scale
+            ]
+    assert out is not None
+    return out
+
+
+def padded(step: Callable[[Tensor], Tensor], frames: Tensor, *, scale: int, multiple: int) -> Tensor:
+    """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge, and crop the result."""
+    height, width = frames.shape[-2:]
+    grow = (_up(height, multiple) - height, _up(width, multiple) - width)
+    if grow == (0, 0):
+        return step(frames)
+    flat = F.pad(frames.flatten(0, 1), (0, grow[1], 0, grow[0]), mode="replicate")
+    out = step(flat.unflatten(0, frames.shape[:2]))
+    return out[..., : height * scale, : width * scale]
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """CUDA has a type for it; the CPU allocator only a message."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,129 @@
+"""Every model that has a name, and how a chain of them is chosen. An explicit list: nothing is scanned or registered."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vsr.errors import ModelError
+from vsr.models.checkpoint import read_model
+from vsr.models.resampling import Resampler, resampling_spec
+from vsr.models.spec import Model
+from vsr.resample import Kernel
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Built-in weights, each with its model card."""
+
+DEFAULT_TIER = "fast"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A network of our own whose weights lie in the package."""
+
+    tier: str
+    scale: int
+    sha256: str
+    licence: str = "MIT"
+    trained_on: str = "BSDS500 train and test, 54 DIV2K test pictures reduced by 4"
+
+    @property
+    def name(self) -> str:
+        return f"{self.tier}-x{self.scale}"
+
+
+BUILT_IN = (
+    BuiltIn("nano", 2, sha256=""),
+    BuiltIn("fast", 2, sha256=""),
+)
+
+BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
+"""Tiers without weights; they come at every scale."""
+
+SCALES = (2, 3, 4)
+
+
+def names() -> list[str]:
+    """Every name that `load` takes, without `identity`'s other spellings."""
+    baselines = [f"{tier}-x{scale}" for tier in BASELINES for scale in SCALES]
+    return ["identity", *baselines, *(entry.name for entry in BUILT_IN)]
+
+
+def tiers() -> dict[str, tuple[int, ...]]:
+    """The scales at which each tier comes."""
+    found: dict[str, tuple[int, ...]] = {tier: SCALES for tier in BASELINES}
+    for entry in BUILT_IN:
+        found[entry.tier] = (*found.get(entry.tier, ()), entry.scale)
+    return found
+
+
+def load(name: str) -> Model:
+    """Load a model by its full name (`fast-x2`) or from a checkpoint's path.
+
+    Raises:
+        ModelError: the name is not in the catalogue and no such file exists, or the file does not load.
+    """
+    if name == "identity":
+        return _baseline("identity", 1, "bicubic")
+    tier, _, scale = name.rpartition("-x")
+    if tier in BASELINES and scale in {str(s) for s in SCALES}:
+        return _baseline(name, int(scale), BASELINES[tier])
+    for entry in BUILT_IN:
+        if entry.name == name:
+            return _built_in(entry)
+    if "/" in name or "\\" in name or Path(name).suffix in {".pth", ".pt", ".ckpt", ".safetensors"}:
+        return read_model(Path(name))
+    raise ModelError(f"model {name!r} is not known; there are {', '.join(names())}, or give a checkpoint's path")
+
+
+def _baseline(name: str, scale: int, kernel: Kernel) -> Model:
+    return Model(resampling_spec(name, scale=scale, kernel=kernel), Resampler(scale=scale, kernel=kernel).eval())
+
+
+def _built_in(entry: BuiltIn) -> Model:
+    model = read_model(WEIGHTS / f"{entry.name}.safetensors", name=entry.name)
+    if entry.sha256 and model.spec.sha256 != entry.sha256:
+        raise ModelError(f"the weights of {entry.name} are damaged (SHA-256 differs); install vsr again")
+    return Model(replace(model.spec, licence=entry.licence, trained_on=entry.trained_on), model.network)
+
+
+def choose_chain(wanted: Sequence[str], factor: float | None) -> list[Model]:
+    """Choose the models whose scales multiply to the factor, or to the next one above it.
+
+    Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale still missing;
+    where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of 4.
+
+    Args:
+        wanted: names, tiers or paths; empty for the default tier.
+        factor: output size over input size; None for what the named models give, else 2.
+
+    Raises:
+        ModelError: a model is not known or does not load.
+    """
+    if not wanted:
+        wanted = [DEFAULT_TIER] if factor is None or factor > 1 else []
+    by_tier = tiers()
+    fixed = [None if name in by_tier else load(name) for name in wanted]
+    reached = math.prod(model.spec.scale for model in fixed if model is not None)
+    if factor is None:
+        factor = 2 if None in fixed else reached
+    chain: list[Model] = []
+    for name, model in zip(wanted, fixed, strict=True):
+        if model is not None:
+            chain.append(model)
+            continue
+        for scale in _scales_for(factor / reached, by_tier[name]):
+            chain.append(load(f"{name}-x{scale}"))
+            reached *= scale
+    return chain
+
+
+def _scales_for(factor: float, available: tuple[int, ...]) -> list[int]:
+    """The fewest available scales, then the smallest, whose product reaches `factor`; none for a factor of 1."""
+    if factor <= 1:
+        return []
+    enough = [scale for scale in available if scale >= factor]
+    if enough:
+        return [min(enough)]
+    largest = max(available)
+    return [largest, *_scales_for(factor / largest, available)]

@@ -1,0 +1,37 @@
+"""Networks without weights: the honest baselines that every other model must beat, and the one that changes nothing."""
+
+from torch import Tensor, nn
+
+from vsr.models.spec import Context, ModelSpec, State
+from vsr.resample import Kernel, enlarge
+
+
+class Resampler(nn.Module):
+    """Enlarges every frame on its own with one kernel; scale 1 gives back the frame itself."""
+
+    def __init__(self, *, scale: int, kernel: Kernel):
+        super().__init__()
+        self.scale, self.kernel = scale, kernel
+
+    def init_state(self, batch: int, height: int, width: int) -> None:
+        """No state."""
+        return None
+
+    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
+        """Enlarge the one frame of each window."""
+        return enlarge(frames[:, 0], self.scale, kernel=self.kernel)[:, None], None
+
+
+def resampling_spec(name: str, *, scale: int, kernel: Kernel) -> ModelSpec:
+    """Facts of a `Resampler`; fp32 alone, since it is the reference that others are held against."""
+    return ModelSpec(
+        name=name,
+        scale=scale,
+        in_channels=1,
+        context=Context(),
+        halo=4 if kernel == "lanczos" else 3,
+        dtypes=("fp32",),
+        kflop_per_pixel=2 * (7 if kernel == "lanczos" else 5) ** 2 * scale**2 / 1000,
+        licence="MIT",
+        trained_on="nothing",
+    )

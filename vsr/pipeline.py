@@ -1,0 +1,128 @@
+"""The file to read first: source → engine → sink, as one stream.
+
+Three threads overlap: one reads and decodes, one runs the networks, and the caller's own feeds the encoder, which is
+a process of its own. Queues between them are bounded in items and in bytes, so memory does not grow with the clip.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from vsr.engine.engine import Engine
+from vsr.frames import Frame
+from vsr.media.sink import Sink
+from vsr.media.source import Source
+from vsr.prefetch import prefetch
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """How far the stages may run ahead of each other."""
+
+    read_ahead: int = 8
+    """Decoded frames that may wait for the engine."""
+    write_ahead: int = 4
+    """Enhanced frames that may wait for the encoder."""
+    budget_bytes: int = 1 << 30
+    """Bytes that may wait in each of the two queues."""
+
+
+@dataclass
+class Clock:
+    """Seconds each stage has been busy so far; others may read it while a stream runs."""
+
+    decode_s: float = 0.0
+    engine_s: float = 0.0
+    encode_s: float = 0.0
+    frames: int = 0
+    """Frames that the sink has taken."""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def slowest(self) -> str:
+        """Name of the stage that has been busy longest: `decode`, `model` or `encode`."""
+        busy = {"decode": self.decode_s, "model": self.engine_s, "encode": self.encode_s}
+        return max(busy, key=lambda name: busy[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened to one stream."""
+
+    num_frames: int
+    seconds: float
+    decode_s: float
+    engine_s: float
+    encode_s: float
+    slowest: str
+    notes: tuple[str, ...] = ()
+    """Lines from the engine that the user should read."""
+
+
+def enhance(
+    source: Source,
+    engine: Engine,
+    sink: Sink,
+    options: PipelineOptions = PipelineOptions(),
+    *,
+    clock: Clock | None = None,
+) -> Report:
+    """Read, enhance and write one stream until it ends.
+
+    If any stage fails, its own error is raised here, within a second or two, with nothing left running.
+    """
+    clock = clock or Clock()
+    frames = _ahead(_busy(source.frames(), clock, "decode_s"), options.read_ahead, options, "vsr-decode")
+    frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
+    enhanced = _ahead(_busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine")
+    with sink, closing(enhanced):
+        for frame in enhanced:
+            began = time.monotonic()
+            sink.write(frame)
+            clock.encode_s += time.monotonic() - began
+            clock.frames += 1
+    return Report(
+        num_frames=clock.frames,
+        seconds=clock.elapsed_s,
+        decode_s=clock.decode_s,
+        engine_s=clock.engine_s,
+        encode_s=clock.encode_s,
+        slowest=clock.slowest,
+        notes=tuple(engine.notes),
+    )
+
+
+def _ahead(frames: Iterable[Frame], depth: int, options: PipelineOptions, name: str) -> Generator[Frame, None, None]:
+    return prefetch(frames, depth=depth, num_bytes=_size, budget_bytes=options.budget_bytes, name=name)
+
+
+def _size(frame: Frame) -> int:
+    return sum(plane.nbytes for plane in frame.planes)
+
+
+def _busy(items: Iterable[T], clock: Clock, name: str, *, sign: int = 1) -> Generator[T, None, None]:
+    """Pass items on and add the time spent in making each to a field of the clock."""
+    iterator = iter(items)
+    end: Callable[[], None] | None = getattr(items, "close", None)
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                setattr(clock, name, getattr(clock, name) + sign * (time.monotonic() - began))
+            yield item
+            del item
+    finally:
+        if end is not None:
+            end()
