@@ -1,0 +1,160 @@
+"""The FFmpeg program: where it is, what it can do, and running it as a child that cannot hang or outlive us.
+
+Everything that starts FFmpeg goes through `Child`. Reading and muxing through PyAV happen elsewhere.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from vsr.errors import SinkError, redact
+
+PROTOCOLS = "file,pipe,crypto,data"
+"""What an input opened by FFmpeg may reach: a playlist must not lead to other hosts. `file` covers our own temporaries."""
+
+_LOG_LINES = 40
+"""Last lines of standard error that are kept; FFmpeg's reason is always among them."""
+
+
+def find_ffmpeg() -> str:
+    """Return the path of the FFmpeg program: `$VSR_FFMPEG`, else the one on PATH, else the one in imageio-ffmpeg.
+
+    Raises:
+        SinkError: there is none, or `$VSR_FFMPEG` names something that cannot be run.
+    """
+    chosen = os.environ.get("VSR_FFMPEG")
+    if chosen:
+        found = shutil.which(chosen)
+        if found is None:
+            raise SinkError(f"VSR_FFMPEG is {chosen!r}, which is not a program; set it to FFmpeg's path or unset it")
+        return found
+    return shutil.which("ffmpeg") or _bundled_ffmpeg()
+
+
+def _bundled_ffmpeg() -> str:
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        raise SinkError(
+            "FFmpeg was not found; install it, set VSR_FFMPEG to its path, or install imageio-ffmpeg"
+        ) from None
+
+
+def local(path: str | Path) -> str:
+    """Name a file for FFmpeg such that neither a colon nor a leading dash in it is misread."""
+    return f"file:{os.path.abspath(path)}"
+
+
+class Child:
+    """FFmpeg as a child process in a session of its own, its standard error drained by a thread.
+
+    The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves, after our own clean-up has begun.
+    `wait` or `kill` must be called once; both leave neither process nor thread behind. Not shared between threads.
+    """
+
+    def __init__(self, arguments: list[str], *, stdin: int = subprocess.DEVNULL):
+        self.arguments = arguments
+        self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        try:
+            self._process = subprocess.Popen(
+                arguments, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+            )
+        except OSError as error:
+            raise SinkError(f"FFmpeg at {arguments[0]!r} cannot be started: {error.strerror}") from error
+        assert self._process.stderr is not None
+        self._drain = threading.Thread(
+            target=self._read_log, args=(self._process.stderr,), name="ffmpeg-log", daemon=True
+        )
+        self._drain.start()
+
+    def _read_log(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self._lines.append(line.decode("utf-8", "replace").rstrip())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """The last lines of standard error, credentials removed."""
+        return redact("\n".join(line for line in self._lines if line))
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait for the end and return the exit code, negative for a signal. Raises `subprocess.TimeoutExpired`."""
+        code = self._process.wait(timeout_s)
+        self._drain.join(5.0)
+        return code
+
+    def kill(self) -> int:
+        """End the child at once, with whatever it started. Harmless when it has ended already."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return self.wait()
+
+
+def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple[int, str]:
+    """Run FFmpeg to its end; return its exit code and last lines. A run that takes too long is killed (code -9)."""
+    child = Child(arguments)
+    try:
+        return child.wait(timeout_s), child.log
+    except subprocess.TimeoutExpired:
+        return child.kill(), child.log
+    except BaseException:
+        child.kill()
+        raise
+
+
+def _output_of(binary: str, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            [binary, "-hide_banner", *arguments], capture_output=True, text=True, errors="replace", timeout=30, check=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SinkError(f"FFmpeg at {binary!r} does not work: {error}") from error
+    return done.stdout
+
+
+@lru_cache(maxsize=8)
+def ffmpeg_version(binary: str) -> str:
+    """Return the version as FFmpeg tells it, e.g. `5.1.9-0+deb12u1`."""
+    match = re.search(r"ffmpeg version (\S+)", _output_of(binary, "-version"))
+    return match[1] if match else "unknown"
+
+
+@lru_cache(maxsize=8)
+def list_encoders(binary: str) -> dict[str, str]:
+    """Return the video encoders that this FFmpeg was built with: name → codec, e.g. `libx264` → `h264`."""
+    found: dict[str, str] = {}
+    for line in _output_of(binary, "-codecs").splitlines():
+        match = re.match(r" [D.]EV\S* (\S+)", line)
+        if match is None:
+            continue
+        named = re.search(r"\(encoders: ([^)]*)\)", line)
+        found |= dict.fromkeys(named[1].split() if named else [match[1]], match[1])
+    return found
+
+
+@lru_cache(maxsize=32)
+def list_encoder_options(binary: str, encoder: str) -> frozenset[str]:
+    """Return the names of an encoder's private options, without the dash."""
+    return frozenset(re.findall(r"^\s+-(\S+)\s+<", _output_of(binary, "-h", f"encoder={encoder}"), re.MULTILINE))
+
+
+def first_error_line(log: str) -> str:
+    """Return the first line of a log that says something, without FFmpeg's `[name @ address]` prefix."""
+    lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line).strip() for line in log.splitlines()]
+    return next((line for line in lines if line), "no reason given")
