@@ -1,0 +1,181 @@
+"""Packets to pictures: reading past damage, seeking to the frame, and times that only go forward.
+
+Works on an open container and never opens or closes one.
+"""
+
+import heapq
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+from math import floor
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+_MAX_READ_ERRORS = 100
+"""Errors of the container in a row after which the file counts as ended."""
+_SEEK_BACK_S = (0, 2, 10, 60)
+"""Seconds before a wanted start to try, until a key frame before it is met."""
+_MAX_SEEK_PACKETS = 500
+"""Packets looked at for a first picture after a seek."""
+
+
+@dataclass(slots=True)
+class ReadCounts:
+    """What happened while a file was read. Written by the reading thread; complete when `frames()` has ended."""
+
+    frames: int = 0
+    """Frames delivered."""
+    corrupt_packets: int = 0
+    """Packets that were damaged or that the decoder refused."""
+    concealed: int = 0
+    """Delivered or skipped pictures that the decoder flagged as damaged and patched up."""
+    resampled: int = 0
+    """Pictures whose size or pixel format differed from the first one's and were brought to it."""
+    deinterlaced: int = 0
+    """Pictures made progressive."""
+    retimed: int = 0
+    """Pictures whose time was missing or did not come after the one before, and was moved."""
+    notes: list[str] = field(default_factory=list[str])
+    """Lines for the user."""
+
+
+def read_packets(container: InputContainer, stream: VideoStream, counts: ReadCounts) -> Iterator[Packet[VideoStream]]:
+    """Yield the stream's packets, then an empty one that flushes the decoder; go on after read errors."""
+    errors = 0
+    while True:
+        try:
+            with closing(container.demux(stream)) as packets:
+                for packet in packets:
+                    errors = 0
+                    yield packet
+            return
+        except av.FFmpegError:
+            errors += 1
+            counts.corrupt_packets += errors == 1
+            if errors > _MAX_READ_ERRORS:
+                counts.notes.append("the file cannot be read further")
+                flush: Packet[VideoStream] = Packet()
+                flush.stream = stream
+                yield flush
+                return
+
+
+def decode_packet(packet: Packet[VideoStream], counts: ReadCounts) -> list[av.VideoFrame]:
+    """Return the pictures that a packet completes; a damaged packet is counted and may give none."""
+    if packet.size == 0 and packet.dts is not None:
+        return []  # AVI repeats a picture by an empty packet; to FFmpeg an empty packet means the end
+    counts.corrupt_packets += packet.is_corrupt
+    try:
+        return packet.decode()
+    except av.EOFError:
+        return []
+    except av.FFmpegError:
+        counts.corrupt_packets += not packet.is_corrupt
+        return []
+
+
+class Clock:
+    """Gives every picture a time of its own, after the one before it.
+
+    A sound stream's times pass through unchanged. Otherwise: a picture without a time takes the earliest one still
+    due among its packets (presentation order is the sorted order), one that repeats a time or comes slightly early
+    goes one tick after its predecessor, and a jump back by more than a second (joined files, a wrapped counter) moves
+    all that follows. `sort` distrusts the pictures' own times altogether: AVI stores none, and FFmpeg's guesses
+    come out of order for H.264 with B-frames.
+    """
+
+    def __init__(self, counts: ReadCounts, time_base: Fraction, *, sort: bool = False):
+        self._counts = counts
+        self._time_base = time_base
+        self._sort = sort
+        self._due: list[int] = []
+        self._last: int | None = None
+        self._step = 1
+        self._shift = 0
+
+    @property
+    def end(self) -> int | None:
+        """When the last picture ends, in ticks."""
+        return None if self._last is None else self._last + self._step
+
+    def expect(self, packet: Packet[VideoStream]) -> None:
+        """Note the time of a packet about to be decoded."""
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None and packet.size and not packet.is_discard:
+            heapq.heappush(self._due, time)
+
+    def stamp(self, picture: av.VideoFrame) -> None:
+        """Set the picture's pts and time base for good."""
+        last, time = self._last, picture.pts
+        missing = time is None
+        if time is None or self._sort:
+            time = self._earliest(time)
+        time += self._shift
+        early = last is not None and time <= last
+        if last is not None and early:
+            step = 1
+            if (last - time) * self._time_base > 1:
+                step = self._step
+                self._shift += last + step - time
+            time = last + step
+        self._counts.retimed += missing or early
+        if picture.duration > 0 or last is not None:
+            self._step = max(1, picture.duration or time - (last or 0))
+        self._last = picture.pts = time
+        picture.time_base = self._time_base
+
+    def _earliest(self, fallback: int | None) -> int:
+        last = self._last
+        while self._due and not self._sort and last is not None and self._due[0] + self._shift <= last:
+            heapq.heappop(self._due)
+        if self._due:
+            return heapq.heappop(self._due)
+        if fallback is not None:
+            return fallback
+        return 0 if last is None else last + self._step - self._shift
+
+
+def origin_of(container: InputContainer) -> Fraction:
+    """Return the container's start in exact seconds; FFmpeg gives whole microseconds, which may lie past a frame."""
+    start = Fraction(container.start_time or 0, 1_000_000)
+    exact = [Fraction(s.start_time) * Fraction(s.time_base) for s in container.streams if s.start_time and s.time_base]
+    return min((time for time in exact if abs(time - start) <= Fraction(1, 1_000_000)), default=start)
+
+
+def seek_before(container: InputContainer, stream: VideoStream, time: Fraction) -> bool:
+    """Seek to a key frame from which the frame shown at `time` is decoded exactly; say whether one was found.
+
+    Containers index key frames by decoding time, and a key frame may be shown after pictures that depend on an earlier
+    one; so what a seek reaches is tried out, and if it starts too late, the next try begins seconds before.
+    """
+    assert stream.time_base
+    wanted = floor(time / stream.time_base)
+    for back in _SEEK_BACK_S:
+        target = floor((time - back) / stream.time_base)
+        try:
+            container.seek(target, stream=stream)
+            if _starts_by(container, stream, wanted):
+                container.seek(target, stream=stream)
+                return True
+        except av.FFmpegError:
+            return False
+    return False
+
+
+def _starts_by(container: InputContainer, stream: VideoStream, wanted: int) -> bool:
+    """Say whether the next key frame and the first picture decoded come no later than `wanted`."""
+    key: int | None = None
+    with closing(container.demux(stream)) as packets:
+        for packet in islice(packets, _MAX_SEEK_PACKETS):
+            if key is None and packet.is_keyframe:
+                key = packet.dts if packet.pts is None else packet.pts
+                if key is None or key > wanted:
+                    return False
+            for picture in decode_packet(packet, ReadCounts()):
+                return key is not None and picture.pts is not None and picture.pts <= wanted
+    return False

@@ -1,0 +1,195 @@
+"""Where frames come from: `Source`, and its two plain implementations for memory and for video files.
+
+A file is opened, read and closed by `VideoSource.frames()` in the one thread that runs it. Times are the stream's own,
+never rebased and never made from a frame rate. What went wrong on the way is counted, never hidden.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vsr.config import ReadOptions
+from vsr.errors import SourceError
+from vsr.frames import Frame, StreamInfo
+from vsr.media.decode import Clock, ReadCounts, decode_packet, origin_of, read_packets, seek_before
+from vsr.media.deinterlace import Deinterlacer
+from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
+from vsr.media.probe import best_stream, open_container, probe
+
+_WHOLE = ReadOptions()
+
+
+class Source(Protocol):
+    """Frames of one stream, in presentation order."""
+
+    @property
+    def info(self) -> StreamInfo: ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames. What is opened is closed by the thread that runs or closes this generator."""
+        ...
+
+
+class ListSource:
+    """Frames that are already in memory.
+
+    Raises:
+        SourceError: there are no frames, and no `info` says what they would have been.
+    """
+
+    def __init__(self, frames: Sequence[Frame], info: StreamInfo | None = None):
+        if info is None and not frames:
+            raise SourceError("an empty list of frames has no format; give info, or at least one frame")
+        self._frames = tuple(frames)
+        self.info = info or _describe(self._frames)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames as they were given."""
+        yield from self._frames
+
+
+def _describe(frames: Sequence[Frame]) -> StreamInfo:
+    first = frames[0]
+    return StreamInfo(
+        path="memory",
+        kind="video",
+        container="memory",
+        codec="rawvideo",
+        pixel_format=pixel_format(first.format),
+        format=first.format,
+        time_base=first.time_base,
+        start_pts=first.pts,
+        duration_s=float((frames[-1].pts + frames[-1].duration - first.pts) * first.time_base),
+        num_frames=len(frames),
+    )
+
+
+class VideoSource:
+    """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
+
+    `threads` is the decoder's, 0 for all cores.
+
+    Raises:
+        SourceError: the file cannot be probed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        options: ReadOptions = _WHOLE,
+        *,
+        info: StreamInfo | None = None,
+        threads: int = 0,
+    ):
+        self.info = info or probe(path)
+        self.counts = ReadCounts()
+        self._path = path
+        self._options = options
+        self._threads = threads
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames in presentation order; planes are views of the decoder's own memory.
+
+        Raises:
+            SourceError: nothing can be decoded, or the wanted span holds no frame.
+        """
+        counts = self.counts = ReadCounts()
+        wanted, end = self._options.span
+        converter = PlanarConverter(self.info.format)
+        container, origin = self._open_at(wanted)
+        start = origin + wanted if wanted else None
+        try:
+            with closing(self._pictures(container)) as pictures:
+                for picture in pictures:
+                    assert picture.pts is not None
+                    time = picture.pts * self.info.time_base
+                    if start is not None and time < start:
+                        continue
+                    if end is not None and time >= origin + end:
+                        break
+                    counts.frames += 1
+                    yield make_frame(converter.convert(picture), self.info.format)
+                    if counts.frames == self._options.frames:
+                        break
+        finally:
+            container.close()
+        if not counts.frames:
+            raise SourceError(self._nothing())
+
+    def _open_at(self, wanted: Fraction) -> tuple[InputContainer, Fraction]:
+        """Return the container, read from a point from where the frame at `wanted` can be decoded, and its start."""
+        container = self._open()
+        origin = origin_of(container)
+        if wanted and not seek_before(container, self._stream(container), origin + wanted):
+            container.close()
+            container = self._open()
+        return container, origin
+
+    def _open(self) -> InputContainer:
+        container = open_container(self._path)
+        stream = self._stream(container)
+        stream.thread_type = "AUTO"
+        stream.thread_count = self._threads
+        return container
+
+    def _stream(self, container: InputContainer) -> VideoStream:
+        for stream in container.streams.video:
+            if stream.index == self.info.stream_index:
+                return stream
+        return best_stream(container, self._path)
+
+    def _pictures(self, container: InputContainer) -> Iterator[av.VideoFrame]:
+        """Decode, restore times, deinterlace."""
+        counts, info = self.counts, self.info
+        stream = self._stream(container)
+        clock = Clock(counts, info.time_base, sort=container.format.name == "avi")
+        fields = Deinterlacer(self._options.deinterlace, info.time_base, info.format)
+        expected = (info.format.height, info.format.width, info.pixel_format)
+        num_packets = 0
+        with closing(read_packets(container, stream, counts)) as packets:
+            for packet in packets:
+                num_packets += packet.size > 0
+                clock.expect(packet)
+                for picture in decode_packet(packet, counts):
+                    counts.concealed += picture.is_corrupt
+                    counts.resampled += (picture.height, picture.width, picture.format.name) != expected
+                    clock.stamp(picture)
+                    yield from fields.push(picture)
+                    counts.deinterlaced = fields.num_deinterlaced
+        yield from fields.flush()
+        self._summarise(num_packets, stream.frames, clock.end)
+
+    def _summarise(self, num_packets: int, promised: int, end: int | None) -> None:
+        """Put what the whole file turned out to be into notes."""
+        counts, info = self.counts, self.info
+        if not self._options.start and num_packets < promised:
+            counts.notes.append(
+                f"the file is cut off: it says {promised} frames, {num_packets} are there and {counts.frames} were read"
+            )
+        elif not promised and end is not None and info.duration_s and not any(o.kind == "audio" for o in info.others):
+            seconds = float(end * info.time_base)
+            if seconds < info.duration_s - max(1.0, 0.02 * info.duration_s):
+                counts.notes.append(f"the file is cut off: it says {info.duration_s:.2f} s and ends at {seconds:.2f} s")
+        for number, line in (
+            (counts.corrupt_packets, "damaged packets were met; pictures may be missing there"),
+            (counts.concealed, "damaged pictures were patched up by the decoder"),
+            (counts.resampled, "pictures of another size or pixel format were brought to the first one's"),
+            (counts.retimed, "frames had no time after the one before them and were moved to the next free one"),
+        ):
+            if number:
+                counts.notes.append(f"{number} {line}")
+
+    def _nothing(self) -> str:
+        """Say why no frame came."""
+        path, counts, options = str(self._path), self.counts, self._options
+        lasts = f"; it lasts {self.info.duration_s:.3f} s" if self.info.duration_s is not None else ""
+        if options.start or options.end:
+            span = f"from {options.start or '0'}" + (f" to {options.end}" if options.end else "")
+            return f"{path!r} has no frame {span}{lasts}"
+        return f"cannot decode {path!r}: no picture came out ({counts.corrupt_packets} packets are damaged)"
