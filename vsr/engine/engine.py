@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import torch
 
@@ -19,7 +20,12 @@ class Engine:
     """A chain of models, then at most one resampling. `run` may be used by one thread at a time."""
 
     def __init__(
-        self, models: Sequence[Model], options: EngineOptions = EngineOptions(), *, size: tuple[int, int] | None = None
+        self,
+        models: Sequence[Model],
+        options: EngineOptions = EngineOptions(),
+        *,
+        size: tuple[int, int] | None = None,
+        sample_aspect: Fraction | None = None,
     ):
         """Move the models to the device.
 
@@ -27,6 +33,7 @@ class Engine:
             models: applied one after the other; none at all passes frames on, resampled where `size` says so.
             options: device, precision, tiles, batch, threads.
             size: height, width of the output; None for what the chain gives.
+            sample_aspect: of the output; None for the input's.
 
         Raises:
             ConfigError: the device or precision is not to be had.
@@ -35,6 +42,7 @@ class Engine:
         self._device = pick_device(options.device)
         self._threads = options.threads
         self._size = size
+        self._sample_aspect = sample_aspect
 
     @property
     def notes(self) -> list[str]:
@@ -47,7 +55,7 @@ class Engine:
         for stage in self.stages:
             scale *= stage.spec.scale
         height, width = self._size or (format.height * scale, format.width * scale)
-        return replace(format, height=height, width=width)
+        return replace(format, height=height, width=width, sample_aspect=self._sample_aspect or format.sample_aspect)
 
     def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the end."""

@@ -1,0 +1,210 @@
+"""One file from plan to finished result. A plan is made without side effects and tells everything that will happen."""
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
+from vsr.engine.engine import Engine
+from vsr.errors import ConfigError, SinkError
+from vsr.frames import SUBSAMPLING, Frame, PictureFormat, StreamInfo
+from vsr.jobs.inputs import CONTAINERS, Job
+from vsr.media.encoders import EncoderChoice, choose_encoder
+from vsr.media.images import ImageReport, ImageSink, ImageSource, probe_image
+from vsr.media.probe import probe
+from vsr.media.sink import FileSink, SinkReport
+from vsr.media.source import ReadCounts, Source, VideoSource
+from vsr.models.catalogue import choose_chain
+from vsr.models.spec import Model
+from vsr.pipeline import Clock, Report, enhance
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that will be done with one file."""
+
+    job: Job
+    source: StreamInfo
+    models: tuple[Model, ...]
+    output: PictureFormat
+    """Size and format of the enhanced frames."""
+    resample: tuple[int, int] | None
+    """Height, width of the final resampling; None where the models give the size wanted."""
+    encoder: EncoderChoice | None
+    """None for a picture."""
+    notes: tuple[str, ...]
+    """Lines that the user should read before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file."""
+
+    target: Path
+    pipeline: Report
+    counts: ReadCounts | None
+    """What happened while reading; None for a picture."""
+    written: SinkReport | ImageReport
+    notes: tuple[str, ...]
+    """Everything that the user should read after, once each."""
+
+
+def make_plan(job: Job, options: EnhanceOptions) -> Plan:
+    """Look at the input and decide on models, size and encoder.
+
+    Raises:
+        SourceError: the input cannot be read.
+        ModelError: a model is not known or does not load.
+        ConfigError: an option does not go with this input.
+        SinkError: the encoder asked for does not work here.
+    """
+    info = probe_image(job.path) if job.is_image else probe(job.path)
+    factor, size = _wanted(info, options.models)
+    models = choose_chain(options.models.model, factor)
+    if size is None and factor is not None:
+        size = (round(info.format.height * factor), round(info.format.width * factor))
+    scale = math.prod(model.spec.scale for model in models)
+    given = (info.format.height * scale, info.format.width * scale)
+    resample = None if size is None or size == given else size
+    output = _output_format(info.format, size or given, exact=bool(options.models.size))
+    encoder = None
+    if not job.is_image:
+        encoder = choose_encoder(options.encode, output, _container(job), info.mastering)
+    notes = [*info.notes]
+    if not models:
+        notes.append("no model is needed for this size; frames are only encoded again")
+    if resample:
+        notes.append(f"models give {given[1]}x{given[0]}; resampled once to {resample[1]}x{resample[0]}")
+    return Plan(job, info, tuple(models), output, resample, encoder, (*notes, *(encoder.notes if encoder else ())))
+
+
+def _wanted(info: StreamInfo, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
+    """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees them."""
+    height, width = info.format.height, info.format.width
+    turned = info.rotation % 180 != 0
+    if options.size:
+        seen = parse_size(options.size)
+        size = (seen[1], seen[0]) if turned else seen
+    elif options.height:
+        along = width if turned else height
+        across = (height if turned else width) * options.height / along
+        step = max(SUBSAMPLING[info.format.layout])
+        other = max(step, step * round(across / step))
+        size = (other, options.height) if turned else (options.height, other)
+    else:
+        return (None if options.scale == "auto" else float(options.scale)), None
+    return max(size[0] / height, size[1] / width), size
+
+
+def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
+    """The input's format at the output's size; a size of another shape changes the sample aspect, never the picture's."""
+    height, width = size
+    if not exact:
+        return replace(format, height=height, width=width)
+    aspect = format.sample_aspect * format.width * height / (format.height * width)
+    near = abs(aspect / format.sample_aspect - 1) < 0.01  # a rounding of the size, not a wish
+    return replace(format, height=height, width=width, sample_aspect=format.sample_aspect if near else aspect)
+
+
+def _container(job: Job) -> str:
+    container = CONTAINERS.get(job.target.suffix.lower())
+    if container is None:
+        raise ConfigError(f"{job.target}: videos are written as {', '.join(CONTAINERS)}; choose one of these names")
+    return container
+
+
+def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, clock: Clock | None = None) -> Outcome:
+    """Enhance one file as planned. On any error nothing is left behind.
+
+    Raises:
+        VsrError: as the stages say; VerifyError where the result was written and differs from what it should be.
+    """
+    target = plan.job.target
+    if target.exists() and not overwrite:
+        raise SinkError(f"{target} exists; pass --overwrite to replace it or name another output with -o")
+    source = _source(plan, options.read)
+    engine = _engine(plan, options)
+    sink = _sink(plan, target, options)
+    report = enhance(source, engine, sink, clock=clock)
+    counts = source.counts if isinstance(source, VideoSource) else None
+    notes = [*plan.notes, *(counts.notes if counts else ()), *report.notes, *sink.report.notes]
+    return Outcome(target, report, counts, sink.report, tuple(dict.fromkeys(notes)))
+
+
+def _engine(plan: Plan, options: EnhanceOptions) -> Engine:
+    return Engine(plan.models, options.engine, size=plan.resample, sample_aspect=plan.output.sample_aspect)
+
+
+def _source(plan: Plan, read: ReadOptions) -> VideoSource | ImageSource:
+    if plan.job.is_image:
+        return ImageSource(plan.job.path)
+    return VideoSource(plan.job.path, read, info=plan.source)
+
+
+def _sink(plan: Plan, target: Path, options: EnhanceOptions) -> FileSink | ImageSink:
+    if plan.encoder is None:
+        return ImageSink(target, source=plan.source, quality=options.encode.quality)
+    read = options.read
+    return FileSink(
+        target,
+        source=plan.source,
+        format=plan.output,
+        options=options.encode,
+        trim=bool(read.start or read.end or read.frames),
+        choice=plan.encoder,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a taste of the real work says about all of it."""
+
+    seconds: float | None
+    """None where the number of frames is not known."""
+    num_bytes: int | None
+    frames_per_s: float
+
+
+def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_frames: int = 50) -> Estimate:
+    """Really enhance the first frames into a temporary file, for a few seconds, and extrapolate."""
+    num_frames = _num_frames(plan, options.read)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / plan.job.target.name
+        taste = _Taste(_source(plan, options.read), limit_s, max_frames)
+        sink = _sink(plan, target, replace(options, read=replace(options.read, frames=max_frames)))
+        engine = _engine(plan, options)
+        report = enhance(taste, engine, sink)
+        share = None if num_frames is None else num_frames / report.num_frames
+        return Estimate(
+            seconds=None if share is None else report.seconds * share,
+            num_bytes=None if share is None else round(target.stat().st_size * share),
+            frames_per_s=report.num_frames / report.seconds,
+        )
+
+
+def _num_frames(plan: Plan, read: ReadOptions) -> int | None:
+    info = plan.source
+    total = 1 if plan.job.is_image else info.num_frames
+    if total is not None and info.duration_s and (read.start or read.end):
+        start, end = read.span
+        span = min(float(end or info.duration_s), info.duration_s) - float(start)
+        total = max(1, round(total * span / info.duration_s))
+    return min(total or read.frames, read.frames) if read.frames else total
+
+
+class _Taste:
+    """The beginning of a source, for as long as `limit_s`."""
+
+    def __init__(self, source: Source, limit_s: float, max_frames: int):
+        self.info = source.info
+        self._source, self._limit_s, self._max_frames = source, limit_s, max_frames
+
+    def frames(self) -> Iterator[Frame]:
+        began = time.monotonic()
+        for index, frame in enumerate(self._source.frames()):
+            if index >= self._max_frames or (index and time.monotonic() - began > self._limit_s):
+                return
+            yield frame

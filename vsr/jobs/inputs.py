@@ -1,0 +1,112 @@
+"""From what a user names to pairs of input and output path. Opens files only to tell pictures from the rest."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsr.errors import ConfigError, SourceError
+from vsr.media.images import EXTENSIONS as PICTURES
+from vsr.media.images import is_image
+
+VIDEOS = frozenset(
+    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .hevc .m1v .m2t .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf"
+    " .nut .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
+)
+"""Suffixes that count as videos when a folder is searched; a file that is named itself is always tried."""
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "mkv", ".webm": "webm"}
+"""Suffixes of files that we write; a video of any other kind becomes Matroska, which holds everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to enhance."""
+
+    path: Path
+    target: Path
+    is_image: bool
+
+
+def find_jobs(inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", container: str = "auto") -> list[Job]:
+    """List the files that `inputs` (files, folders, globs) mean, and where each result goes.
+
+    Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2` beside it.
+    With `out` naming a file (one input file) it is that file; else it is a folder, in which names are kept.
+
+    Raises:
+        SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
+        ConfigError: two results would have one name, or a result would overwrite an input.
+    """
+    found = [_Found(path, root) for text in inputs for path, root in _expand(text)]
+    into_file = bool(out) and not _means_folder(out) and len(found) == 1 and found[0].root is None
+    if out and not into_file and not _means_folder(out):
+        raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
+    jobs = [_job(item, Path(out) if out else None, into_file, suffix, container) for item in found]
+    _check_names(jobs)
+    return jobs
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: Path
+    root: Path | None
+    """The folder it was found in, whose structure the results repeat."""
+
+
+def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
+    path = Path(text)
+    if path.is_dir():
+        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_media(p)]
+        if not inside:
+            raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(PICTURES))})")
+        yield from ((p, path) for p in inside)
+    elif path.exists():
+        yield path, None
+    else:
+        matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
+        files = [match for match in matches if match.is_file()]
+        if not files:
+            raise SourceError(f"{text} does not exist; a file, a folder or a pattern such as 'tapes/*.avi' is expected")
+        yield from ((match, None) for match in files)
+
+
+def _is_media(path: Path) -> bool:
+    hidden_or_ours = path.name.startswith(".") or ".unverified." in path.name
+    return not hidden_or_ours and path.suffix.lower() in VIDEOS | set(PICTURES)
+
+
+def _means_folder(out: str) -> bool:
+    return out.endswith(("/", "\\")) or Path(out).is_dir() or not Path(out).suffix
+
+
+def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container: str) -> Job:
+    image = is_image(item.path)
+    if out is not None and into_file:
+        return Job(item.path, out, image)
+    extension = item.path.suffix if image else _extension(item.path, container)
+    if out is None and item.root is None:
+        return Job(item.path, item.path.with_name(f"{item.path.stem}{suffix}{extension}"), image)
+    if out is None:
+        assert item.root is not None
+        out = item.root.resolve().with_name(f"{item.root.resolve().name}{suffix}")
+    inside = item.path.relative_to(item.root).parent if item.root else Path()
+    return Job(item.path, out / inside / f"{item.path.stem}{extension}", image)
+
+
+def _extension(path: Path, container: str) -> str:
+    if container != "auto":
+        return f".{container}"
+    return path.suffix if path.suffix.lower() in CONTAINERS else ".mkv"
+
+
+def _check_names(jobs: list[Job]) -> None:
+    sources = {job.path.resolve() for job in jobs}
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        target = job.target.resolve()
+        if target in sources:
+            raise ConfigError(f"{job.target} is an input itself; choose another output with -o")
+        if target in taken:
+            raise ConfigError(f"{job.path} and {taken[target]} would both become {job.target}; enhance them separately")
+        taken[target] = job.path
