@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from math import floor
+from typing import TypeAlias
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
+
+VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for type checkers only
 
 _MAX_READ_ERRORS = 100
 """Errors of the container in a row after which the file counts as ended."""
@@ -44,7 +47,7 @@ class ReadCounts:
     """Lines for the user."""
 
 
-def read_packets(container: InputContainer, stream: VideoStream, counts: ReadCounts) -> Iterator[Packet[VideoStream]]:
+def read_packets(container: InputContainer, stream: VideoStream, counts: ReadCounts) -> Iterator[VideoPacket]:
     """Yield the stream's packets, then an empty one that flushes the decoder; go on after read errors."""
     errors = 0
     while True:
@@ -59,13 +62,13 @@ def read_packets(container: InputContainer, stream: VideoStream, counts: ReadCou
             counts.corrupt_packets += errors == 1
             if errors > _MAX_READ_ERRORS:
                 counts.notes.append("the file cannot be read further")
-                flush: Packet[VideoStream] = Packet()
+                flush: VideoPacket = Packet()
                 flush.stream = stream
                 yield flush
                 return
 
 
-def decode_packet(packet: Packet[VideoStream], counts: ReadCounts) -> list[av.VideoFrame]:
+def decode_packet(packet: VideoPacket, counts: ReadCounts) -> list[av.VideoFrame]:
     """Return the pictures that a packet completes; a damaged packet is counted and may give none."""
     if packet.size == 0 and packet.dts is not None:
         return []  # AVI repeats a picture by an empty packet; to FFmpeg an empty packet means the end
@@ -103,7 +106,7 @@ class Clock:
         """When the last picture ends, in ticks."""
         return None if self._last is None else self._last + self._step
 
-    def expect(self, packet: Packet[VideoStream]) -> None:
+    def expect(self, packet: VideoPacket) -> None:
         """Note the time of a packet about to be decoded."""
         time = packet.dts if packet.pts is None else packet.pts
         if time is not None and packet.size and not packet.is_discard:
