@@ -1,0 +1,167 @@
+"""Pictures that show a difference: side by side, a wipe, magnified details. Draws on RGB arrays, reads no file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vsr.frames import SUBSAMPLING, Frame, PictureFormat
+
+Array = npt.NDArray[Any]
+Rgb = npt.NDArray[np.uint8]
+"""(height, width, 3)."""
+
+_WEIGHTS = {
+    "bt709": (0.2126, 0.0722),
+    "smpte170m": (0.299, 0.114),
+    "bt470bg": (0.299, 0.114),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+    "bt2020c": (0.2627, 0.0593),
+}
+"""Weights of red and blue in luma (ITU-T H.273, table 4)."""
+
+_DIVIDER = (255, 255, 255)
+_GAP = 6
+"""Pixels between the pictures of a row."""
+
+
+def _full_chroma(plane: Array, format: PictureFormat) -> Array:
+    """Enlarge a chroma plane to luma's size, bilinearly, from where its samples lie."""
+    rows, columns = SUBSAMPLING[format.layout]
+    if (rows, columns) == (1, 1):
+        return plane
+    # A centred chroma sample lies between two luma samples; a co-sited one lies on the first of them.
+    left = format.siting not in ("center", "top", "bottom")
+    top = format.siting in ("topleft", "top")
+    shift_x = 0.0 if left else 0.5 / columns - 0.5
+    shift_y = 0.0 if top else 0.5 / rows - 0.5
+    if format.siting in ("bottomleft", "bottom"):
+        shift_y = 1 / rows - 1.0
+    grid = np.array([[1 / columns, 0, shift_x if columns > 1 else 0], [0, 1 / rows, shift_y if rows > 1 else 0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(plane, grid, (format.width, format.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def to_rgb(frame: Frame) -> Rgb:
+    """Convert any frame to 8-bit RGB for looking at, by its matrix, range, depth and siting; alpha is ignored.
+
+    The transfer function stays: HDR looks flat. An unknown matrix is BT.601 below 720 lines and BT.709 from there.
+
+    Returns:
+        (height, width, 3) uint8, a new array.
+    """
+    format = frame.format
+    peak = float((1 << format.bit_depth) - 1)
+    step = 1 << (format.bit_depth - 8)
+    limited = format.range == "limited"
+    offset, span = (16.0 * step, 219.0 * step) if limited else (0.0, peak)
+    first = (frame.planes[0].astype(np.float32) - offset) / span
+    if format.layout in ("gray", "rgb"):
+        others = frame.planes[1:3] if format.layout == "rgb" else ()
+        channels = [first, *((plane.astype(np.float32) - offset) / span for plane in others)]
+        return _bytes(np.stack(channels * (1 if others else 3), axis=2))
+    red, blue = _WEIGHTS.get(format.matrix) or _WEIGHTS["bt709" if format.height >= 720 else "smpte170m"]
+    middle, chroma_span = 128.0 * step, 224.0 * step if limited else peak
+    u, v = ((_full_chroma(plane.astype(np.float32), format) - middle) / chroma_span for plane in frame.planes[1:3])
+    r = first + 2 * (1 - red) * v
+    b = first + 2 * (1 - blue) * u
+    g = (first - red * r - blue * b) / (1 - red - blue)
+    return _bytes(np.stack([r, g, b], axis=2))
+
+
+def _bytes(unit: Array) -> Rgb:
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+
+
+def to_frame(rgb: Rgb, like: Frame) -> Frame:
+    """Make an 8-bit RGB frame of a picture, with the time and colour tags of another frame."""
+    height, width = rgb.shape[:2]
+    tags = like.format
+    format = PictureFormat(
+        height, width, layout="rgb", matrix="gbr", range="full", primaries=tags.primaries, transfer=tags.transfer
+    )
+    planes = tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3))
+    return Frame(planes, format, like.pts, like.time_base, like.duration, like.reset, like.stream)
+
+
+def label(picture: Rgb, text: str, *, right: bool = False) -> Rgb:
+    """Write a small caption on a dark plate into the top left (or right) corner; an empty text draws nothing."""
+    if not text:
+        return picture
+    height, width = picture.shape[:2]
+    size = max(11, min(28, height // 22, width // 12))
+    font = cv2.FontFace("sans")
+    _, _, text_width, _ = cv2.getTextSize((width, height), text, (0, 0), font, size, 500)
+    pad = size // 2
+    plate = (min(width, text_width + 2 * pad), min(height, size + pad))
+    left = width - plate[0] if right else 0
+    drawn = picture.copy()
+    corner = drawn[: plate[1], left : left + plate[0]]
+    corner[:] = corner // 4
+    cv2.putText(drawn, text, (left + pad, round(size * 1.1)), (255, 255, 255), font, size, 500)  # in place
+    return drawn
+
+
+def same_size(a: Rgb, b: Rgb, labels: tuple[str, str]) -> tuple[Rgb, Rgb, tuple[str, str]]:
+    """Enlarge the smaller picture to the larger one's size, bicubically, and say so in its label."""
+    if a.shape == b.shape:
+        return a, b, labels
+    if a.shape[0] * a.shape[1] > b.shape[0] * b.shape[1]:
+        large_b, large_a, (label_b, label_a) = same_size(b, a, (labels[1], labels[0]))
+        return large_a, large_b, (label_a, label_b)
+    height, width = b.shape[:2]
+    enlarged = cv2.resize(a, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    return enlarged, b, (f"{labels[0]} (bicubic)".strip(), labels[1])
+
+
+def side_by_side(a: Rgb, b: Rgb, labels: tuple[str, str] = ("", "")) -> Rgb:
+    """Put two pictures next to each other with a thin divider; the smaller is enlarged bicubically and labelled so."""
+    a, b, labels = same_size(a, b, labels)
+    divider = np.full((a.shape[0], 2, 3), _DIVIDER, np.uint8)
+    return np.concatenate([label(a, labels[0]), divider, label(b, labels[1], right=True)], axis=1)
+
+
+def wipe(a: Rgb, b: Rgb, position: float, labels: tuple[str, str] = ("", "")) -> Rgb:
+    """Show `a` left and `b` right of a divider in one picture; sizes as in `side_by_side`.
+
+    Args:
+        position: place of the divider, 0 (only `b`) to 1 (only `a`).
+    """
+    a, b, labels = same_size(a, b, labels)
+    width = a.shape[1]
+    at = round(min(max(position, 0.0), 1.0) * width)
+    a, b = label(a, labels[0]), label(b, labels[1], right=True)
+    mixed = np.concatenate([a[:, :at], b[:, at:]], axis=1)
+    if 0 < at < width:
+        mixed[:, max(0, at - 1) : at + 1] = _DIVIDER
+    return mixed
+
+
+def crop_grid(
+    pictures: Sequence[tuple[str, Rgb]], box: tuple[int, int, int, int], *, magnify: int = 3, columns: int = 0
+) -> Rgb:
+    """Show one detail of several pictures, magnified without smoothing, each with its label.
+
+    Args:
+        pictures: label and picture; smaller ones are enlarged bicubically to the largest.
+        box: top, left, height, width of the detail in the largest picture.
+        magnify: whole factor.
+        columns: details in a row; 0 puts all in one row.
+    """
+    largest = max((picture for _, picture in pictures), key=lambda picture: picture.shape[0] * picture.shape[1])
+    top, left, height, width = box
+    cells: list[Rgb] = []
+    for text, picture in pictures:
+        picture, _, (text, _) = same_size(picture, largest, (text, ""))
+        detail = picture[top : top + height, left : left + width]
+        cells.append(label(detail.repeat(magnify, axis=0).repeat(magnify, axis=1), text))
+    columns = columns or len(cells)
+    blank = np.full_like(cells[0], 255)
+    cells += [blank] * (-len(cells) % columns)
+    framed = [np.pad(cell, ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=255) for cell in cells]
+    rows = [np.concatenate(framed[at : at + columns], axis=1) for at in range(0, len(framed), columns)]
+    return np.pad(np.concatenate(rows, axis=0), ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255)
