@@ -98,7 +98,8 @@ def test_rgb_is_described_fully(tmp_path: Path):
     assert info.format == PictureFormat(
         30, 41, 16, "rgb", matrix="gbr", range="full", primaries="bt709", transfer="iec61966-2-1"
     )
-    assert info.rotation == 270 and info.num_frames == 1
+    assert info.rotation == 270
+    assert info.num_frames == 1
 
 
 def test_a_palette_becomes_rgb(tmp_path: Path):
@@ -129,7 +130,8 @@ def test_a_grey_that_means_transparent_becomes_alpha(tmp_path: Path, depth: int,
     path = tmp_path / "a.png"
     path.write_bytes(raw_png(0, depth, b"\0" + row, (1, 2), (b"tRNS", struct.pack(">H", key))))
     (frame,) = ImageSource(path).frames()
-    assert frame.format.layout == "gray" and frame.format.alpha
+    assert frame.format.layout == "gray"
+    assert frame.format.alpha
     assert frame.planes[1][0].tolist() == [0, 255 if depth <= 8 else 65535]
 
 
@@ -139,7 +141,8 @@ def test_cmyk_is_converted_and_says_so(tmp_path: Path):
     info = probe_image(tmp_path / "a.jpg")
     assert any("CMYK" in note for note in info.notes)
     frame, _ = convert(tmp_path / "a.jpg", tmp_path / "b.jpg")
-    assert frame.planes[0].mean() > 240 and frame.planes[1].mean() < 10
+    assert frame.planes[0].mean() > 240
+    assert frame.planes[1].mean() < 10
     assert image_codec.read(tmp_path / "b.jpg")[1].metadata.icc == b""
 
 
@@ -190,8 +193,9 @@ def test_png_colour_and_text_chunks_stay_in_png_and_are_named_elsewhere(tmp_path
 def test_webp_keeps_transparency(tmp_path: Path):
     pixels = picture(4)
     convert(write(tmp_path / "a.webp", pixels), tmp_path / "b.webp", quality=100)
-    data, header = image_codec.read(tmp_path / "b.webp")
-    assert header.alpha and header.metadata == METADATA
+    _data, header = image_codec.read(tmp_path / "b.webp")
+    assert header.alpha
+    assert header.metadata == METADATA
     pixels[..., 3] = 255
     frame, _ = convert(write(tmp_path / "c.png", pixels), tmp_path / "d.webp", quality=100)
     assert len(frame.planes) == 4
@@ -276,10 +280,10 @@ def frame_of(pixels: np.ndarray) -> tuple[Frame, StreamInfo]:
 
 def test_nothing_is_left_after_an_error(tmp_path: Path):
     frame, info = frame_of(picture(3))
-    with pytest.raises(RuntimeError), ImageSink(tmp_path / "a.png", source=info, quality=75) as sink:
+    with pytest.raises(RuntimeError), ImageSink(tmp_path / "a.png", source=info, quality=75) as sink:  # noqa: PT012
         sink.write(frame)
         raise RuntimeError("engine")
-    with pytest.raises(SinkError, match="second frame"), ImageSink(tmp_path / "a.png", source=info) as sink:
+    with pytest.raises(SinkError, match="second"), ImageSink(tmp_path / "a.png", source=info) as sink:  # noqa: PT012
         sink.write(frame)
         sink.write(frame)
     with pytest.raises(SinkError, match="no frame"), ImageSink(tmp_path / "a.png", source=info):
@@ -318,4 +322,5 @@ def test_ten_bit_frames_become_sixteen(tmp_path: Path):
 def test_quality_sets_the_size(tmp_path: Path):
     source = write(tmp_path / "a.png", picture(3, size=(200, 300)), Metadata())
     sizes = [convert(source, tmp_path / "b.jpg", quality)[1].num_bytes for quality in (0, 40, 75, 100)]
-    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]

@@ -158,13 +158,15 @@ def test_differences_are_scored_and_named():
         "clip has 5 frames and clip has 4",
         "1 of 4 frames are shown at different times",
     )
-    assert a.closed and b.closed
+    assert a.closed
+    assert b.closed
 
 
 def test_sizes_that_differ_have_no_score_and_still_a_picture():
     a, b = clip(2), clip(2, (48, 64))
     result = compare(a, b)
-    assert math.isnan(result.psnr) and "differ in size" in result.notes[0]
+    assert math.isnan(result.psnr)
+    assert "differ in size" in result.notes[0]
     drawn = list(compare_pictures(a, b))
     assert [(f.format.height, f.format.width, f.pts) for f in drawn] == [(48, 130, 0), (48, 130, 1)]
     (first, _) = compare_pictures(a, b, style="wipe", labels=("", ""), position=0.25)
@@ -176,14 +178,18 @@ def test_a_stopped_comparison_closes_both_streams():
     drawn = compare_pictures(a, b)
     next(drawn)
     drawn.close()  # type: ignore[attr-defined]
-    assert a.closed and b.closed
+    assert a.closed
+    assert b.closed
 
 
 def test_wipe_takes_each_side_from_its_picture():
     a, b = np.full((40, 60, 3), 50, np.uint8), np.full((40, 60, 3), 200, np.uint8)
     mixed = wipe(a, b, 0.5)
-    assert (mixed[:, :28] == 50).all() and (mixed[:, 32:] == 200).all() and (mixed[:, 29:31] == 255).all()
-    assert (wipe(a, b, 0) == 200).all() and (wipe(a, b, 1) == 50).all()
+    assert (mixed[:, :28] == 50).all()
+    assert (mixed[:, 32:] == 200).all()
+    assert (mixed[:, 29:31] == 255).all()
+    assert (wipe(a, b, 0) == 200).all()
+    assert (wipe(a, b, 1) == 50).all()
 
 
 def test_the_smaller_picture_is_enlarged_and_says_so(monkeypatch: pytest.MonkeyPatch):
@@ -217,7 +223,8 @@ def test_test_sets_must_be_complete(tmp_path: Path):
         evaluate_folder(lambda frame: frame, tmp_path / "hr", tmp_path / "lr", 2)
     cv2.imwrite(str(tmp_path / "lr" / "ax2.png"), noise(16, 20, 3))
     (score,) = evaluate_folder(bicubic, tmp_path / "hr", tmp_path / "lr", 2)
-    assert score.name == "a" and score.psnr < 20
+    assert score.name == "a"
+    assert score.psnr < 20
 
 
 def bicubic(frame: Frame, *, antialias: bool = False) -> Frame:

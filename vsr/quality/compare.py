@@ -1,7 +1,7 @@
 """Comparing two streams frame by frame: scores where sizes fit, and pictures of both. Opens nothing itself."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -63,7 +63,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def pairs(a: Stream, b: Stream) -> Iterator[tuple[Frame | None, Frame | None]]:
+def pairs(a: Stream, b: Stream) -> Generator[tuple[Frame | None, Frame | None], None, None]:
     """Pair the frames of two streams in order; None where one has ended before the other.
 
     The streams are opened, read and closed in the thread that runs this generator.
