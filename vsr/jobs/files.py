@@ -3,9 +3,11 @@
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
 from vsr.engine.engine import Engine
@@ -203,8 +205,10 @@ class _Taste:
         self._source, self._limit_s, self._max_frames = source, limit_s, max_frames
 
     def frames(self) -> Iterator[Frame]:
+        """Yield frames until the time or their number is used up."""
         began = time.monotonic()
-        for index, frame in enumerate(self._source.frames()):
-            if index >= self._max_frames or (index and time.monotonic() - began > self._limit_s):
-                return
-            yield frame
+        with closing(cast(Generator[Frame, None, None], self._source.frames())) as frames:
+            for index, frame in enumerate(frames):
+                if index >= self._max_frames or (index and time.monotonic() - began > self._limit_s):
+                    return
+                yield frame

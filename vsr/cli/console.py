@@ -1,0 +1,103 @@
+"""What the user sees: lines on stderr, and progress read from a pipeline's clock. Results go to stdout elsewhere."""
+
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from vsr.pipeline import Clock
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_LINE_EVERY_S = 10.0
+"""Seconds between plain lines where there is no terminal."""
+
+
+def say(line: str, *, quiet: bool = False) -> None:
+    """Print one line for the user."""
+    if not quiet:
+        console.print(escape(line))
+
+
+def fail(line: str) -> None:
+    """Print one line about an error; also when quiet."""
+    console.print(f"[red]error:[/red] {escape(line)}" if console.is_terminal else escape(f"error: {line}"))
+
+
+class _Bar:
+    """A progress bar that looks at the clock each time it is drawn, so that the pipeline need not know of it."""
+
+    def __init__(self, label: str, clock: Clock, total: int | None):
+        self._clock = clock
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[slowest]}"),
+        )
+        self._task: TaskID = self._bar.add_task(escape(label), total=total, speed="", slowest="")
+
+    def __rich__(self) -> object:
+        clock = self._clock
+        speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
+        slowest = f"slowest: {clock.slowest}" if clock.frames else ""
+        self._bar.update(self._task, completed=clock.frames, speed=speed, slowest=slowest)
+        return self._bar.get_renderable()
+
+
+def _plain_line(label: str, clock: Clock, total: int | None) -> str:
+    speed = clock.frames / max(clock.elapsed_s, 1e-3)
+    line = f"{label}: frame {clock.frames}" + (f" of {total}" if total else "") + f", {speed:.1f} fps"
+    if total and speed:
+        line += f", {max(0, total - clock.frames) / speed:.0f} s left"
+    return f"{line}, slowest: {clock.slowest}" if clock.frames else line
+
+
+@contextmanager
+def progress(label: str, clock: Clock, total: int | None, *, quiet: bool = False) -> Generator[None, None, None]:
+    """Show how a pipeline gets on while the block runs: a bar on a terminal, else a line every ten seconds."""
+    if quiet:
+        yield
+        return
+    if console.is_terminal:
+        with Live(_Bar(label, clock, total), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
+            yield
+        return
+    done = threading.Event()
+
+    def speak() -> None:
+        while not done.wait(_LINE_EVERY_S):
+            print(_plain_line(label, clock, total), file=sys.stderr, flush=True)
+
+    speaker = threading.Thread(target=speak, name="progress", daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        speaker.join()
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 20 s` or `5 h 12 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_of(num_bytes: int) -> str:
+    """`812 kB`, `3.4 MB` or `1.2 GB`."""
+    value = num_bytes / 1000
+    for unit in ("kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"

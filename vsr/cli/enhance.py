@@ -1,0 +1,196 @@
+"""`vsr enhance`: videos, pictures and folders in, enhanced ones out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from vsr.cli.console import duration, progress, say, size_of
+from vsr.cli.probe import describe_format
+from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, ReadOptions
+from vsr.engine.device import place
+from vsr.errors import ConfigError, SourceError, VerifyError, VsrError
+from vsr.jobs.files import Outcome, Plan, carry_out, estimate, make_plan
+from vsr.jobs.inputs import Job, find_jobs
+from vsr.pipeline import Clock
+
+Flat = Parameter(name="*")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the command behaves; nothing here changes the pictures."""
+
+    out: Annotated[str, Parameter(name=["--out", "-o"])] = ""
+    """Output file, or folder for several inputs. Default: NAME_x2.EXT beside the input."""
+    config: str = ""
+    """TOML file of options; flags win over it."""
+    report: str = ""
+    """Write what happened as JSON to this file."""
+    overwrite: bool = False
+    """Replace outputs that exist."""
+    dry_run: bool = False
+    """Print the plan, with time and size estimated from the first frames, and write nothing."""
+    quiet: bool = False
+    """Print errors only."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+def enhance(
+    inputs: Annotated[tuple[str, ...], Parameter(show_default=False)],
+    /,
+    *,
+    models: Annotated[ModelOptions, Flat] = ModelOptions(),
+    read: Annotated[ReadOptions, Flat] = ReadOptions(),
+    encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    run: Annotated[RunOptions, Flat] = RunOptions(),
+) -> int:
+    """Enhance videos, pictures, folders or globs of both.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or patterns such as 'tapes/*.avi'.
+    """
+    options = EnhanceOptions(read=read, models=models, engine=engine, encode=encode)
+    if not inputs:
+        raise ConfigError("no input; name a video, a picture, a folder or a pattern")
+    if run.report and Path(run.report).is_dir():
+        raise ConfigError(f"report {run.report} is a folder; name a file")
+    jobs = find_jobs(inputs, out=run.out, suffix=_suffix(models), container=encode.container)
+    results = [_Result(job) for job in jobs]
+    try:
+        for result in results:
+            _one(result, options, run, alone=len(jobs) == 1)
+    finally:
+        if run.report:
+            _write_report(Path(run.report), results)
+    return _conclude(results, run)
+
+
+@dataclass
+class _Result:
+    job: Job
+    plan: Plan | None = None
+    outcome: Outcome | None = None
+    error: VsrError | None = None
+    seconds: float = field(default=0.0)
+
+
+def _suffix(models: ModelOptions) -> str:
+    if models.size or models.height:
+        return f"_{models.size or f'{models.height}p'}"
+    return "_enhanced" if models.scale == "auto" and models.model else f"_x{2 if models.scale == 'auto' else models.scale}"
+
+
+def _one(result: _Result, options: EnhanceOptions, run: RunOptions, *, alone: bool) -> None:
+    """Enhance one of the inputs; where there are several, an error is kept for the end."""
+    try:
+        result.plan = plan = make_plan(result.job, options)
+        if run.dry_run:
+            print(describe_plan(plan, options))
+            return
+        for line in _announcement(plan, options):
+            say(line, quiet=run.quiet)
+        clock = Clock()
+        total = options.read.frames or (1 if result.job.is_image else plan.source.num_frames)
+        with progress(result.job.path.name, clock, total, quiet=run.quiet):
+            result.outcome = outcome = carry_out(plan, options, overwrite=run.overwrite, clock=clock)
+        for line in _conclusion(plan, outcome):
+            say(line, quiet=run.quiet)
+    except VsrError as error:
+        result.error = error
+        if alone:
+            raise
+        say(f"{result.job.path}: {error}")
+
+
+def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
+    before, after = plan.source.format, plan.output
+    chain = " + ".join(model.spec.name for model in plan.models) or "no model"
+    where = ""
+    if plan.models:
+        spot = place(options.engine, plan.models[0].spec.dtypes)
+        where = f" on {spot.device} in {spot.precision}"
+    lines = [f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"]
+    if plan.encoder is not None:
+        lines.append(f"encoder: {plan.encoder.why}")
+    return lines + [f"note: {note}" for note in plan.notes]
+
+
+def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
+    report = outcome.pipeline
+    said = set(plan.notes)
+    lines = [f"note: {note}" for note in outcome.notes if note not in said]
+    speed = report.num_frames / max(report.seconds, 1e-9)
+    what = "" if plan.job.is_image else f"{report.num_frames} frames, {speed:.1f} fps, slowest: {report.slowest}, "
+    return [*lines, f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}"]
+
+
+def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
+    """The plan as text: input facts, models, output, encoder and why, estimated time and size."""
+    guess = estimate(plan, options)
+    lines = [
+        f"input    {plan.job.path}",
+        f"         {describe_format(plan.source)}",
+        f"output   {plan.job.target}",
+        f"         {plan.output.width}x{plan.output.height}, {plan.output.bit_depth} bit {plan.output.layout}",
+    ]
+    for model in plan.models:
+        spot = place(options.engine, model.spec.dtypes)
+        lines.append(f"model    {model.spec.name} (x{model.spec.scale}) on {spot.device} in {spot.precision}: {spot.why}")
+    if plan.encoder is not None:
+        arguments = " ".join(f"-{name} {value}" for name, value in plan.encoder.arguments)
+        lines += [f"encoder  {plan.encoder.why}", f"         {arguments}"]
+    lines += [f"note     {note}" for note in plan.notes]
+    if guess.seconds is not None and guess.num_bytes is not None:
+        lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
+    lines.append(f"         at {guess.frames_per_s:.1f} fps, measured on the first frames")
+    return "\n".join(lines)
+
+
+def _conclude(results: Sequence[_Result], run: RunOptions) -> int:
+    failed = [result for result in results if result.error is not None]
+    if not failed:
+        return 0
+    say(f"{len(results) - len(failed)} of {len(results)} done; failed:")
+    for result in failed:
+        say(f"  {result.job.path}: {result.error}")
+    only_unverified = all(isinstance(result.error, VerifyError) for result in failed)
+    return 3 if only_unverified else 1
+
+
+def _write_report(path: Path, results: Sequence[_Result]) -> None:
+    try:
+        path.write_text(json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n")
+    except OSError as error:
+        raise SourceError(f"report {path} cannot be written: {error.strerror}") from None
+
+
+def _as_json(result: _Result) -> dict[str, Any]:
+    status = "done" if result.outcome else "failed" if result.error else "planned" if result.plan else "not begun"
+    if isinstance(result.error, VerifyError):
+        status = "unverified"
+    report: dict[str, Any] = {"input": result.job.path, "output": result.job.target, "status": status}
+    if result.plan is not None:
+        plan = result.plan
+        report |= {
+            "source": asdict(plan.source),
+            "format": asdict(plan.output),
+            "models": [asdict(model.spec) for model in plan.models],
+            "encoder": asdict(plan.encoder) if plan.encoder else None,
+        }
+    if result.outcome is not None:
+        outcome = result.outcome
+        report |= {
+            "pipeline": asdict(outcome.pipeline),
+            "read": asdict(outcome.counts) if outcome.counts else None,
+            "written": asdict(outcome.written),
+            "notes": outcome.notes,
+        }
+    return report | ({"error": str(result.error)} if result.error else {})

@@ -1,0 +1,73 @@
+"""`vsr probe`: what was found in a file."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vsr.cli.console import duration
+from vsr.frames import StreamInfo
+from vsr.media.images import is_image, probe_image
+from vsr.media.probe import probe as probe_video
+
+
+def probe(
+    file: Annotated[Path, Parameter(show_default=False)],
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+    debug: bool = False,
+) -> int:
+    """Print what was found in a video or picture.
+
+    Parameters
+    ----------
+    file
+        Video or picture.
+    json_
+        Print JSON.
+    debug
+        Show a traceback with an error.
+    """
+    info = probe_image(file) if is_image(file) else probe_video(file)
+    print(json.dumps(asdict(info), indent=2, default=str) if json_ else describe(info))
+    return 0
+
+
+def describe_format(info: StreamInfo) -> str:
+    """One line: codec, size, pixels, colour."""
+    format = info.format
+    parts = [
+        f"{info.codec} {format.width}x{format.height} {info.pixel_format}",
+        f"{format.range} range",
+        f"matrix {format.matrix}, primaries {format.primaries}, transfer {format.transfer}",
+    ]
+    if format.sample_aspect != 1:
+        parts.append(f"sample aspect {format.sample_aspect.numerator}:{format.sample_aspect.denominator}")
+    if info.rotation:
+        parts.append(f"shown turned by {info.rotation}°")
+    if info.interlaced:
+        parts.append("interlaced")
+    if info.mastering:
+        parts.append("HDR mastering metadata")
+    return ", ".join(parts)
+
+
+def describe(info: StreamInfo) -> str:
+    """Several lines for a reader."""
+    lines = [info.path, f"  {info.container}: {describe_format(info)}"]
+    if info.kind == "video":
+        rate = f"{float(info.average_rate):.6g} fps on average" if info.average_rate else "no frame rate given"
+        frames = f"{info.num_frames} frames" if info.num_frames else "number of frames not given"
+        length = duration(info.duration_s) if info.duration_s else "length not given"
+        start = f", starts at {info.start_pts}" if info.start_pts else ""
+        lines.append(f"  {length}, {frames}, {rate}, time base {info.time_base}{start}")
+    for other in info.others:
+        extra = ", ".join(part for part in (other.language, other.title) if part)
+        lines.append(f"  stream {other.index}: {other.kind} {other.codec}" + (f" ({extra})" if extra else ""))
+    if info.num_chapters:
+        lines.append(f"  {info.num_chapters} chapters")
+    lines += [f"  {key}: {value}" for key, value in info.metadata.items()]
+    return "\n".join([*lines, *(f"  note: {note}" for note in info.notes)])

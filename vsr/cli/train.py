@@ -1,0 +1,44 @@
+"""`vsr train`: train a network of our own."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vsr.cli.console import duration, say
+from vsr.config import TrainOptions
+from vsr.training.loop import Progress
+from vsr.training.loop import train as run_training
+
+
+
+def train(
+    options: Annotated[TrainOptions, Parameter(name="*")],
+    *,
+    config: str = "",
+    quiet: bool = False,
+    debug: bool = False,
+) -> int:
+    """Train a network on folders of pictures; a run that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    config
+        TOML file of options, as configs/train-fast-x2.toml; flags win over it.
+    quiet
+        Print errors only.
+    debug
+        Show a traceback with an error.
+    """
+
+    def report(progress: Progress) -> None:
+        left = (progress.steps - progress.step) / progress.steps_per_s
+        say(
+            f"step {progress.step} of {progress.steps}, loss {progress.loss:.5f}, "
+            f"{progress.steps_per_s:.1f} steps/s, {duration(left)} left",
+            quiet=quiet,
+        )
+
+    path = run_training(options, report=report)
+    say(f"{path}: {Path(path).stat().st_size} bytes", quiet=quiet)
+    return 0
