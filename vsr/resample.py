@@ -43,6 +43,7 @@ def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for all callers, and training cannot use what was made in inference mode
 def _filters(scale: int, shift: tuple[float, float], kernel: Kernel) -> tuple[Tensor, tuple[int, int, int, int]]:
     """One 2-D filter per output phase, (scale², 1, rows, columns), and the padding (left, right, top, bottom)."""
     rows, top = _phases(scale, shift[0], kernel)
@@ -73,6 +74,7 @@ def enlarge(x: Tensor, scale: int, *, shift: tuple[float, float] = (0.0, 0.0), k
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _taps(num_in: int, num_out: int, ratio: float, shift: float, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Indices and weights, each (num_out, taps), of the input samples that make an output sample."""
     stretch = max(1.0, ratio)  # reducing widens the kernel, else detail aliases

@@ -1,0 +1,67 @@
+"""Who may import whom, held against the table that the README shows."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1] / "vsr"
+
+ROWS = {
+    7: "cli",
+    6: "web",
+    5: "jobs live training",
+    4: "pipeline",
+    3: "media engine quality",
+    2: "models",
+    1: "windows scenes prefetch color config resample",
+    0: "frames errors",
+}
+"""Imports point downward only; places of one row do not import each other."""
+
+ROW_OF = {place: row for row, places in ROWS.items() for place in places.split()}
+
+
+def modules() -> dict[str, Path]:
+    """Every module but `vsr/__init__.py`, which re-exports, and `vsr/__main__.py`, which starts the commands."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name not in ("", "__main__"):
+            found[name] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
+    """The modules of ours that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name.removeprefix("vsr.") in known else str(node.module) for name in whole]
+        else:
+            continue
+        yield from (name.removeprefix("vsr.") for name in names if name.startswith("vsr."))
+
+
+def test_every_place_has_a_row():
+    assert {name.split(".")[0] for name in modules()} <= set(ROW_OF)
+
+
+def test_imports_point_downward():
+    known, wrong = modules(), []
+    for name, path in known.items():
+        place = name.split(".")[0]
+        for other in imports(path, known):
+            target = other.split(".")[0]
+            if target != place and ROW_OF[target] >= ROW_OF[place]:
+                wrong.append(f"{name} (row {ROW_OF[place]}) imports {other} (row {ROW_OF[target]})")
+    assert not wrong
+
+
+def test_modules_import_each_other_in_no_circle():
+    known = modules()
+    TopologicalSorter({name: set(imports(path, known)) - {name} for name, path in known.items()}).prepare()
