@@ -23,6 +23,8 @@ _MAX_READ_ERRORS = 100
 """Errors of the container in a row after which the file counts as ended."""
 _SEEK_BACK_S = (0, 2, 10, 60)
 """Seconds before a wanted start to try, until a key frame before it is met."""
+_MAX_EARLY = 8
+"""Pictures in a row that come too early before that counts as a jump back."""
 _MAX_SEEK_PACKETS = 500
 """Packets looked at for a first picture after a seek."""
 
@@ -43,6 +45,8 @@ class ReadCounts:
     """Pictures made progressive."""
     retimed: int = 0
     """Pictures whose time was missing or did not come after the one before, and was moved."""
+    dropped: int = 0
+    """Damaged or repeated pictures left out because no time was free for them between their neighbours."""
     notes: list[str] = field(default_factory=list[str])
     """Lines for the user."""
 
@@ -83,13 +87,14 @@ def decode_packet(packet: VideoPacket, counts: ReadCounts) -> list[av.VideoFrame
 
 
 class Clock:
-    """Gives every picture a time of its own, after the one before it.
+    """A passive stage that gives every picture a time of its own, after the one before it.
 
     A sound stream's times pass through unchanged. Otherwise: a picture without a time takes the earliest one still
-    due among its packets (presentation order is the sorted order), one that repeats a time or comes slightly early
-    goes one tick after its predecessor, and a jump back by more than a second (joined files, a wrapped counter) moves
-    all that follows. `sort` distrusts the pictures' own times altogether: AVI stores none, and FFmpeg's guesses
-    come out of order for H.264 with B-frames.
+    due among its packets (presentation order is the sorted order). One that repeats a time or comes early waits for
+    the next picture in order and takes a free tick before it; if there is none it is left out and counted, because
+    moving all that follows would part the pictures from the sound. A jump back by more than a second (joined files, a
+    wrapped counter) does move all that follows. `sort` distrusts the pictures' own times altogether: AVI stores
+    none, and FFmpeg's guesses come out of order for H.264 with B-frames.
     """
 
     def __init__(self, counts: ReadCounts, time_base: Fraction, *, sort: bool = False):
@@ -97,6 +102,7 @@ class Clock:
         self._time_base = time_base
         self._sort = sort
         self._due: list[int] = []
+        self._early: list[av.VideoFrame] = []
         self._last: int | None = None
         self._step = 1
         self._shift = 0
@@ -112,25 +118,44 @@ class Clock:
         if time is not None and packet.size and not packet.is_discard:
             heapq.heappush(self._due, time)
 
-    def stamp(self, picture: av.VideoFrame) -> None:
-        """Set the picture's pts and time base for good."""
-        last, time = self._last, picture.pts
-        missing = time is None
+    def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Take a decoded picture; yield those whose pts and time base are now final."""
+        time = picture.pts
         if time is None or self._sort:
+            self._counts.retimed += time is None
             time = self._earliest(time)
         time += self._shift
-        early = last is not None and time <= last
-        if last is not None and early:
-            step = 1
-            if (last - time) * self._time_base > 1:
-                step = self._step
-                self._shift += last + step - time
-            time = last + step
-        self._counts.retimed += missing or early
-        if picture.duration > 0 or last is not None:
-            self._step = max(1, picture.duration or time - (last or 0))
+        if self._last is not None and time <= self._last:
+            if (self._last - time) * self._time_base <= 1 and len(self._early) < _MAX_EARLY:
+                self._early.append(picture)
+                return
+            yield from self.flush()
+            self._counts.retimed += 1
+            self._shift += self._last + self._step - time
+            time = self._last + self._step
+        yield from self._place(before=time)
+        yield self._stamp(picture, time)
+
+    def flush(self) -> Iterator[av.VideoFrame]:
+        """Yield the pictures that were waiting."""
+        yield from self._place(before=None)
+
+    def _place(self, *, before: int | None) -> Iterator[av.VideoFrame]:
+        early, self._early = self._early, []
+        for picture in early:
+            assert self._last is not None
+            if before is not None and self._last + 1 >= before:
+                self._counts.dropped += 1
+            else:
+                self._counts.retimed += 1
+                yield self._stamp(picture, self._last + 1, keep_step=True)
+
+    def _stamp(self, picture: av.VideoFrame, time: int, *, keep_step: bool = False) -> av.VideoFrame:
+        if not keep_step:
+            self._step = max(1, picture.duration or (time - self._last if self._last is not None else 1))
         self._last = picture.pts = time
         picture.time_base = self._time_base
+        return picture
 
     def _earliest(self, fallback: int | None) -> int:
         last = self._last
@@ -141,6 +166,22 @@ class Clock:
         if fallback is not None:
             return fallback
         return 0 if last is None else last + self._step - self._shift
+
+
+def decode_after(container: InputContainer, stream: VideoStream, last: int) -> Iterator[av.VideoFrame]:
+    """Yield the pictures with a pts above `last` that come out to the end of a container opened for this alone.
+
+    PyAV cannot go on draining a decoder after an error, so a damaged packet among the last ones takes sound pictures
+    of other frame threads along. Decoding the end once more without frame threads gives them back.
+    """
+    stream.thread_type = "SLICE"
+    if not seek_before(container, stream, last * Fraction(stream.time_base or 0)):
+        container.seek(0)
+    with closing(read_packets(container, stream, ReadCounts())) as packets:
+        for packet in packets:
+            for picture in decode_packet(packet, ReadCounts()):
+                if picture.pts is not None and picture.pts > last:
+                    yield picture
 
 
 def origin_of(container: InputContainer) -> Fraction:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from vsr.config import ReadOptions
 from vsr.errors import SourceError
 from vsr.frames import Frame, StreamInfo
-from vsr.media.decode import Clock, ReadCounts, decode_packet, origin_of, read_packets, seek_before
+from vsr.media.decode import Clock, ReadCounts, decode_after, decode_packet, origin_of, read_packets, seek_before
 from vsr.media.deinterlace import Deinterlacer
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe import best_stream, open_container, probe
@@ -119,6 +119,7 @@ class VideoSource:
                         break
         finally:
             container.close()
+            self._summarise()
         if not counts.frames:
             raise SourceError(self._nothing())
 
@@ -145,42 +146,63 @@ class VideoSource:
         return best_stream(container, self._path)
 
     def _pictures(self, container: InputContainer) -> Iterator[av.VideoFrame]:
-        """Decode, restore times, deinterlace."""
+        """Decode, give every picture its time, deinterlace."""
         counts, info = self.counts, self.info
-        stream = self._stream(container)
         clock = Clock(counts, info.time_base, sort=container.format.name == "avi")
         fields = Deinterlacer(self._options.deinterlace, info.time_base, info.format)
-        expected = (info.format.height, info.format.width, info.pixel_format)
-        num_packets = 0
+        with closing(self._decoded(container, clock)) as decoded:
+            for picture in decoded:
+                for timed in clock.push(picture):
+                    yield from fields.push(timed)
+                counts.deinterlaced = fields.num_deinterlaced
+        for timed in clock.flush():
+            yield from fields.push(timed)
+        yield from fields.flush()
+        counts.deinterlaced = fields.num_deinterlaced
+        if not self._stream(container).frames:
+            self._check_length(clock.end)
+
+    def _decoded(self, container: InputContainer, clock: Clock) -> Iterator[av.VideoFrame]:
+        """Yield pictures as they leave the decoder, and count."""
+        counts, format = self.counts, self.info.format
+        stream = self._stream(container)
+        num_packets = num_pictures = 0
+        last: int | None = None
         with closing(read_packets(container, stream, counts)) as packets:
             for packet in packets:
-                num_packets += packet.size > 0
+                num_packets += packet.size > 0 and not packet.is_discard
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
+                    num_pictures += 1
+                    last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
                     counts.concealed += picture.is_corrupt
-                    counts.resampled += (picture.height, picture.width, picture.format.name) != expected
-                    clock.stamp(picture)
-                    yield from fields.push(picture)
-                    counts.deinterlaced = fields.num_deinterlaced
-        yield from fields.flush()
-        self._summarise(num_packets, stream.frames, clock.end)
+                    same = (picture.height, picture.width) == (format.height, format.width)
+                    counts.resampled += not same or picture.format.name != self.info.pixel_format
+                    yield picture
+        if num_pictures < num_packets and last is not None and container.format.name != "avi":
+            with closing(open_container(self._path)) as again:
+                yield from decode_after(again, self._stream(again), last)
+        if not self._options.start and num_packets < stream.frames:
+            counts.notes.append(f"the file is cut off: it says {stream.frames} frames, {num_packets} are there")
 
-    def _summarise(self, num_packets: int, promised: int, end: int | None) -> None:
-        """Put what the whole file turned out to be into notes."""
-        counts, info = self.counts, self.info
-        if not self._options.start and num_packets < promised:
-            counts.notes.append(
-                f"the file is cut off: it says {promised} frames, {num_packets} are there and {counts.frames} were read"
-            )
-        elif not promised and end is not None and info.duration_s and not any(o.kind == "audio" for o in info.others):
-            seconds = float(end * info.time_base)
-            if seconds < info.duration_s - max(1.0, 0.02 * info.duration_s):
-                counts.notes.append(f"the file is cut off: it says {info.duration_s:.2f} s and ends at {seconds:.2f} s")
+    def _check_length(self, end: int | None) -> None:
+        """Note where a container that promises a duration, but no number of frames, ends too soon."""
+        info, counts = self.info, self.counts
+        if end is None or not info.duration_s or any(o.kind == "audio" for o in info.others):
+            return
+        seconds = float(end * info.time_base)
+        if seconds < info.duration_s - max(0.1, 0.01 * info.duration_s):
+            counts.notes.append(f"the file is cut off: it says {info.duration_s:.2f} s and ends at {seconds:.2f} s")
+
+    def _summarise(self) -> None:
+        """Put the counts of what was wrong into notes."""
+        counts = self.counts
         for number, line in (
             (counts.corrupt_packets, "damaged packets were met; pictures may be missing there"),
             (counts.concealed, "damaged pictures were patched up by the decoder"),
             (counts.resampled, "pictures of another size or pixel format were brought to the first one's"),
-            (counts.retimed, "frames had no time after the one before them and were moved to the next free one"),
+            (counts.retimed, "pictures had no time of their own and were given the next free one"),
+            (counts.dropped, "damaged or repeated pictures had no time of their own, none was free, and were left out"),
         ):
             if number:
                 counts.notes.append(f"{number} {line}")
