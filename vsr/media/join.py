@@ -1,0 +1,250 @@
+"""The second step of writing: encoded video and the original's other streams are muxed into one file, nothing re-encoded.
+
+Times are the original's own: video and audio keep their offset to the tick. With `trim`, everything is shifted by the
+time of the first written frame. Memory does not grow with the length of the other streams.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Discard
+
+from vsr.errors import SinkError
+from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.carry import COVER, MUXERS, Carriage, Carried, codec_name, plan_carriage
+from vsr.media.encode import Encoded
+from vsr.media.ffmpeg import local
+from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
+from vsr.media.probe import open_container
+from vsr.media.tracks import Track, Window, interleave, readable, video_packets
+
+_STALE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_", "bps", "_statistics")
+"""Beginnings of metadata keys that describe the old file and not the film."""
+
+_MAX_TIMESCALE = 2**31 - 1
+_COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
+_SEEK_BACK_S = 30
+"""How far before a trimmed beginning reading starts: a subtitle may be shown for that long."""
+
+
+@dataclass(frozen=True)
+class JoinedStream:
+    """A stream beside the enhanced one as it was written, for the verification."""
+
+    kind: str
+    name: str
+    """For messages."""
+    first: Fraction | None
+    """Seconds of its first packet; None where there was none, or where it has no times."""
+    tick: Fraction = Fraction(0)
+    """Seconds in a tick of the file it came from."""
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What the join wrote."""
+
+    shift: Fraction
+    """Seconds subtracted from every time."""
+    copied: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    streams: tuple[JoinedStream, ...] = ()
+    num_chapters: int = 0
+
+
+def join(
+    parts: Sequence[Encoded], source: StreamInfo, target: Path, *,
+    container: str, format: PictureFormat, trim: bool = False,
+) -> Joined:  # fmt: skip
+    """Mux the intermediates `parts`, in order, with everything else of `source` that `container` can hold.
+
+    `format` is what the video holds; its tags are written to the container too. Conversions lie beside `target` meanwhile.
+
+    Raises:
+        SinkError: an intermediate does not hold the frames that it should, or the file cannot be written.
+    """
+    try:
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix=".carry-", dir=target.parent))
+            original = stack.enter_context(open_container(source.path)) if Path(source.path).is_file() else None
+            carriage = plan_carriage(original, source, container, Path(folder, "stream")) if original else Carriage()
+            inputs = [stack.enter_context(av.open(str(part.path), format="nut")) for part in parts]
+            options = _muxer_options(container, parts[0].time_base, original)
+            out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
+            join_ = _Join(out, Window.of(parts, trim=trim), stack)
+            return join_.run(parts, inputs, original, source, carriage, format)
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SinkError(f"{target.parent}: the output cannot be written: {reason}") from error
+
+
+class _Join:
+    """One join under way."""
+
+    def __init__(self, out: OutputContainer, window: Window, stack: ExitStack):
+        self._out, self._window, self._stack = out, window, stack
+        self._tracks: list[tuple[Carried, Track]] = []
+        self._notes: list[str] = []
+
+    def run(
+        self, parts: Sequence[Encoded], inputs: Sequence[InputContainer], original: InputContainer | None,
+        source: StreamInfo, carriage: Carriage, format: PictureFormat,
+    ) -> Joined:  # fmt: skip
+        _check_same_headers(inputs)
+        video = self._add_video(inputs[0], parts, format, source, original)
+        readers = self._add_others(carriage, original) if original else []
+        num_chapters = 0
+        if original is not None:
+            self._out.metadata.update(_fresh(original.metadata))
+            num_chapters = self._add_chapters(original)
+        pictures = video_packets(parts, inputs, video, self._window.shift)
+        for packet in interleave([pictures, *readers]):
+            self._out.mux(packet)
+        names = {how: tuple(c.name for c in carriage.carried if c.how == how) for how in ("copied", "attached")}
+        return Joined(
+            shift=self._window.shift,
+            copied=names["copied"] + names["attached"],
+            converted=tuple(f"{c.name}: {c.detail}" for c in carriage.carried if c.how == "converted"),
+            left_out=carriage.left_out,
+            notes=tuple(self._notes),
+            streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
+            num_chapters=num_chapters,
+        )
+
+    def _add_video(
+        self, encoded: InputContainer, parts: Sequence[Encoded], format: PictureFormat,
+        source: StreamInfo, original: InputContainer | None,
+    ) -> Any:  # fmt: skip
+        template = encoded.streams.video[0]
+        out = self._out.add_stream_from_template(template, opaque=True)
+        out.time_base = parts[0].time_base
+        context = out.codec_context
+        context.color_range = RANGES[format.range]
+        context.colorspace = MATRICES.get(format.matrix, 2)
+        context.color_primaries = PRIMARIES.get(format.primaries, 2)
+        context.color_trc = TRANSFERS.get(format.transfer, 2)
+        cast(Any, context).sample_aspect_ratio = format.sample_aspect
+        cast(Any, context).framerate = _constant_rate(parts)
+        if template.codec_context.name == "hevc" and self._out.format.name in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # Apple's players ignore hev1
+        if source.rotation:
+            out.set_display_rotation(source.rotation)
+        if original is not None and source.stream_index < len(original.streams):
+            old = original.streams[source.stream_index]
+            out.metadata.update(_fresh(old.metadata))
+            out.disposition = old.disposition
+        return out
+
+    def _add_others(self, carriage: Carriage, original: InputContainer) -> list[Iterator[Packet]]:
+        """Make the output's other streams, in the original's order; return one reader for each file they are in."""
+        by_file: dict[Path, dict[int, Track]] = {}
+        opened: dict[Path, InputContainer] = {}
+        for carried in carriage.carried:
+            if carried.how == "converted":
+                opened[carried.path] = self._stack.enter_context(av.open(local(carried.path)))
+            file = opened.setdefault(carried.path, original)
+            old, stream = original.streams[carried.index], file.streams[carried.stream]
+            if old.type == "attachment":
+                data = cast(Any, old)
+                self._out.add_attachment(old.name or f"attachment {old.index}", data.mimetype or "", data.data)
+            elif carried.how == "attached":
+                self._attach_cover(old, carried)
+            else:
+                out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
+                out.metadata.update(_fresh(old.metadata))
+                out.disposition = old.disposition
+                track = Track(stream, out, self._window, span=stream.type == "subtitle")
+                self._tracks.append((carried, track))
+                by_file.setdefault(carried.path, {})[carried.stream] = track
+        return [self._read(opened[path], tracks) for path, tracks in by_file.items()]
+
+    def _attach_cover(self, stream: Any, carried: Carried) -> None:
+        mime, suffix = _COVER_TYPES.get(codec_name(stream), ("application/octet-stream", "bin"))
+        with open_container(carried.path) as again:
+            picture = next((p for p in again.demux(again.streams[carried.stream]) if p.size), None)
+        if picture is not None:
+            name = stream.metadata.get("filename") or f"cover.{suffix}"
+            self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
+
+    def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator[Packet]:
+        """Yield the packets of some streams of a file, timed for the output. A broken file ends early, with a note."""
+        for stream in opened.streams:
+            stream.discard = Discard.default if stream.index in tracks else Discard.all
+        start = self._window.start
+        if start is not None and start > _SEEK_BACK_S:
+            opened.seek(int((start - _SEEK_BACK_S) * 1_000_000))
+        broken: list[str] = []
+        for packet in readable(opened.demux(*(opened.streams[index] for index in tracks)), broken):
+            if not packet.size:
+                continue  # the end of a stream
+            track = tracks[packet.stream_index]
+            if track.out.disposition & COVER:
+                packet.pts = packet.dts = 0
+                packet.stream = track.out
+            elif not track.admit(packet):
+                continue
+            yield packet
+        self._notes += [f"the original's other streams end early, where they are damaged: {reason}" for reason in broken]
+
+    def _add_chapters(self, original: InputContainer) -> int:
+        """Copy the chapters, cut to the window; return how many there are."""
+        chapters: list[Any] = []
+        for chapter in original.chapters():
+            base = chapter["time_base"] or Fraction(1, 1000)
+            kept = self._window.cut(chapter["start"] * base, chapter["end"] * base)
+            if kept is not None:
+                times = {"start": round(kept[0] / base), "end": round(kept[1] / base)}
+                chapters.append({**chapter, **times, "time_base": base})
+        if chapters:
+            self._out.set_chapters(chapters)
+        return len(chapters)
+
+
+def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
+    cover = bool(track.out.disposition & COVER)
+    first = None if cover else track.first_s
+    return JoinedStream(track.out.type, carried.name, first, track.time_base, track.out.metadata.get("language"))
+
+
+def _check_same_headers(inputs: Sequence[InputContainer]) -> None:
+    headers = {bytes(opened.streams.video[0].codec_context.extradata or b"") for opened in inputs}
+    if len(headers) > 1:
+        raise SinkError("the parts of the video were encoded with different settings and cannot be joined")
+
+
+def _fresh(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
+
+
+def _constant_rate(parts: Sequence[Encoded]) -> Fraction:
+    """Return the frame rate where every frame is shown equally long, else 0 for unknown: players must not assume one."""
+    lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
+    return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
+
+
+def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:
+    if container in ("mkv", "webm"):
+        return {"default_mode": "passthrough"}  # dispositions are the original's
+    timescale = time_base.denominator
+    while timescale < 1000:
+        timescale *= 2
+    # A delayed beginning is written in ticks of the whole movie, so these must suit video and audio alike.
+    rates = [stream.sample_rate for stream in original.streams.audio if stream.sample_rate] if original else []
+    movie = math.lcm(timescale, *rates)
+    return {
+        "movflags": "+faststart",
+        "video_track_timescale": str(timescale),
+        "movie_timescale": str(movie if movie <= _MAX_TIMESCALE else timescale),
+    }

@@ -1,0 +1,222 @@
+"""Where frames go: `Sink`, its plain implementation in memory, and `FileSink`, which makes a finished video file.
+
+`FileSink` ties the three steps together (encode, join, verify) and owns the temporary files between them: whatever
+happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from vsr.config import EncodeOptions
+from vsr.errors import ConfigError, SinkError, VerifyError
+from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.media.encode import Encoded, VideoEncoder
+from vsr.media.encoders import EncoderChoice, choose_encoder
+from vsr.media.join import Joined, join
+from vsr.media.verify import Verification, verify
+
+
+class Sink(Protocol):
+    """Takes frames in presentation order, between `__enter__` and `__exit__`, in one thread."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame; may block."""
+        ...
+
+
+class MemorySink:
+    """Keeps the frames it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return
+
+    def write(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a `FileSink` made."""
+
+    path: Path
+    container: str
+    """`mp4`, `mkv`, `mov` or `webm`."""
+    encoder: str
+    """FFmpeg's name."""
+    why: str
+    """Why this encoder, one line."""
+    num_frames: int
+    num_bytes: int
+    copied: tuple[str, ...]
+    """Streams that went along as they were."""
+    converted: tuple[str, ...]
+    """Streams that the container could not hold as they were, `NAME: FROM to TO`."""
+    left_out: tuple[str, ...]
+    """Streams that could not go along, `NAME: REASON`."""
+    notes: tuple[str, ...]
+    """Lines that the user should read once."""
+    verification: Verification
+
+
+_SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv": "mkv", ".webm": "webm"}
+_BY_DEMUXER = {"matroska,webm": "mkv", "mov,mp4,m4a,3gp,3g2,mj2": "mp4"}
+
+
+def output_container(source: StreamInfo, options: EncodeOptions, path: str | Path | None = None) -> str:
+    """Return the container to write: as asked, else by the output's name, else the input's own.
+
+    Inputs in other containers (avi, flv, MPEG-TS, 3gp, ...) become mkv, which holds whatever they held.
+
+    Raises:
+        ConfigError: the output's name has an ending of no container that is written.
+    """
+    if options.container != "auto":
+        return options.container
+    if path is not None:
+        suffix = Path(path).suffix.lower()
+        if suffix not in _SUFFIXES:
+            raise ConfigError(f"output name {str(path)!r} does not end in {', '.join(_SUFFIXES)}; or give container")
+        return _SUFFIXES[suffix]
+    own = _SUFFIXES.get(Path(source.path).suffix.lower())
+    by_content = _BY_DEMUXER.get(source.container)
+    if own is None or by_content is None:
+        return "mkv"
+    same_family = {own, by_content} <= {"mp4", "mov"} or {own, by_content} <= {"mkv", "webm"}
+    return own if same_family else by_content
+
+
+class FileSink:
+    """Writes frames to a video file, together with everything else that `source` holds.
+
+    `format` is the format of the frames to come. With `trim`, the output begins at the first written frame and the other
+    streams are cut to the written span. After a good end, `report` says what was made; before, it is None.
+    Leaving the `with` block waits for the encoder; leaving it with an exception removes everything.
+    """
+
+    def __init__(
+        self, path: str | Path, *, source: StreamInfo, format: PictureFormat, options: EncodeOptions,
+        trim: bool = False, choice: EncoderChoice | None = None,
+    ):  # fmt: skip
+        self.path = Path(path)
+        self.container = output_container(source, options, path)
+        self.choice = choice or choose_encoder(options, format, self.container, source.mastering)
+        self.report: WriteReport | None = None
+        self._source, self._format, self._trim = source, format, trim
+        self._folder: Path | None = None
+        self._encoder: VideoEncoder | None = None
+
+    def __enter__(self) -> Self:
+        """Start the encoder.
+
+        Raises:
+            SinkError: the output's folder is missing or cannot be written to, or the output is the input.
+        """
+        self._check_target()
+        try:
+            prefix = f".{self.path.name[:80]}.{os.getpid()}-"
+            self._folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=self.path.parent))
+        except OSError as error:
+            reason = error.strerror or error
+            raise SinkError(f"folder {str(self.path.parent)!r} cannot be written to: {reason}") from error
+        try:
+            self._encoder = VideoEncoder(
+                self._folder / "video.nut", choice=self.choice, format=self._format, time_base=self._source.time_base
+            )
+        except BaseException:
+            self._clean()
+            raise
+        return self
+
+    def _check_target(self) -> None:
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
+        if self.path.is_dir():
+            raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
+        source = Path(self._source.path)
+        if self.path.exists() and source.exists() and self.path.samefile(source):
+            raise SinkError(f"output {str(self.path)!r} is the input itself; name another file")
+
+    def write(self, frame: Frame) -> None:
+        """Hand one frame to the encoder; blocks while it is busy.
+
+        Raises:
+            SinkError: the encoder has ended, or the frame does not fit.
+        """
+        if self._encoder is None:
+            raise SinkError(f"{self.path}: a frame was written outside of the `with` block")
+        self._encoder.write(frame)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Finish the file, or remove what there is of it after an exception.
+
+        Raises:
+            VerifyError: the file differs from what was written; it stays as `NAME.unverified.EXT`.
+            SinkError: encoding or joining failed.
+        """
+        try:
+            if kind is None:
+                assert self._encoder is not None
+                self._complete(self._encoder.finish())
+        finally:
+            self._clean()
+
+    def _complete(self, encoded: Encoded) -> None:
+        assert self._folder is not None
+        finished = self._folder / f"joined.{self.container}"
+        kept = self.choice.format
+        joined = join([encoded], self._source, finished, container=self.container, format=kept, trim=self._trim)
+        checked = verify(finished, [encoded], joined, format=kept, rotation=self._source.rotation)
+        if checked.differences:
+            aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
+            self._publish(finished, aside)
+            raise VerifyError(f"{aside} differs from what was written: {'; '.join(checked.differences)}")
+        num_bytes = finished.stat().st_size
+        self._publish(finished, self.path)
+        self.report = self._describe(joined, checked, num_bytes)
+
+    @staticmethod
+    def _publish(finished: Path, target: Path) -> None:
+        try:
+            os.replace(finished, target)
+        except OSError as error:
+            raise SinkError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
+
+    def _describe(self, joined: Joined, checked: Verification, num_bytes: int) -> WriteReport:
+        notes = [*self.choice.notes, *joined.notes]
+        if checked.shift:
+            notes.append(f"all streams lie {float(checked.shift):.6f} s later: {self.container} has no negative times")
+        return WriteReport(
+            path=self.path, container=self.container, encoder=self.choice.encoder, why=self.choice.why,
+            num_frames=checked.num_frames, num_bytes=num_bytes, copied=joined.copied, converted=joined.converted,
+            left_out=joined.left_out, notes=tuple(notes), verification=checked,
+        )  # fmt: skip
+
+    def _clean(self) -> None:
+        if self._encoder is not None:
+            self._encoder.abort()
+            self._encoder = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None

@@ -1,0 +1,170 @@
+"""Times of packets on their way from file to file: decode order, the trimmed window, missing and backward timestamps.
+
+Pure arithmetic on packets; opens and writes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+
+from vsr.errors import SinkError
+from vsr.media.encode import Encoded
+
+
+@dataclass(frozen=True)
+class Window:
+    """The span of the original that goes into the output."""
+
+    start: Fraction | None = None
+    """Seconds; None where everything goes along."""
+    end: Fraction | None = None
+
+    @classmethod
+    def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "Window":
+        """Return the span of the encoded frames, or all."""
+        if not trim:
+            return cls()
+        first, last = parts[0], parts[-1]
+        end = (last.pts[-1] + last.durations[-1]) * last.time_base
+        return cls(first.pts[0] * first.time_base, end)
+
+    @property
+    def shift(self) -> Fraction:
+        """Seconds to subtract from every time."""
+        return self.start or Fraction(0)
+
+    def cut(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
+        """Return the part of [start, end) inside the window, shifted; None where there is none."""
+        if self.start is not None and self.end is not None:
+            if start >= self.end or (end <= self.start and start < self.start):
+                return None
+            start, end = max(start, self.start), min(end, self.end)
+        return start - self.shift, end - self.shift
+
+
+class Track:
+    """One copied stream on its way: gives every packet the times that the output wants. Used by one thread."""
+
+    def __init__(self, stream: Any, out: Any, window: Window, *, span: bool = False):
+        self.out = out
+        self.time_base = Fraction(stream.time_base)
+        self.first: int | None = None
+        """Time of the first packet that went along, in `time_base`."""
+        self._window = window
+        self._span = span
+        """Packets are shown for a time of their own (subtitles) and are shortened to the window."""
+        self._shift = round(window.shift / self.time_base)
+        self._next_dts: int | None = None
+
+    def admit(self, packet: Packet) -> bool:
+        """Settle the packet's times; False where it lies outside of the window. Its payload is never touched."""
+        pts = packet.pts if packet.pts is not None else packet.dts
+        pts = pts if pts is not None else (self._next_dts or 0) + self._shift
+        duration = packet.duration or 0
+        if self._window.start is not None:
+            kept = self._window.cut(pts * self.time_base, (pts + max(duration, 1)) * self.time_base)
+            if kept is None:
+                return False
+            if self._span and duration:
+                pts = round(kept[0] / self.time_base) + self._shift
+                packet.duration = max(1, round((kept[1] - kept[0]) / self.time_base))
+        dts = packet.dts if packet.dts is not None and not self._span else pts
+        pts, dts = pts - self._shift, dts - self._shift
+        # Muxers refuse a dts that stands still or goes back; the time of presentation stays as it is.
+        if self._next_dts is not None and dts < self._next_dts:
+            dts = self._next_dts
+        packet.pts, packet.dts = max(pts, dts), dts
+        self._next_dts = dts + 1
+        self.first = packet.pts if self.first is None else self.first
+        packet.stream = self.out
+        return True
+
+    @property
+    def first_s(self) -> Fraction | None:
+        """Seconds of the first packet, as written."""
+        return None if self.first is None else self.first * self.time_base
+
+
+def order_frames(parts: Sequence[Encoded], inputs: Sequence[InputContainer]) -> tuple["list[list[int]]", int]:
+    """Return, for every part, the display position of each packet in decode order, and the depth of reordering.
+
+    Raises:
+        SinkError: the packets are not the frames that went into the encoder.
+    """
+    orders = [_order(part, opened) for part, opened in zip(parts, inputs, strict=True)]
+    depth = max(decoded - shown for order in orders for decoded, shown in enumerate(order))
+    return orders, max(0, depth)
+
+
+def _order(part: Encoded, opened: InputContainer) -> list[int]:
+    stream = opened.streams.video[0]
+    assert stream.time_base
+    found = [packet.pts for packet in opened.demux(stream) if packet.size and packet.pts is not None]
+    opened.seek(0)
+    if len(found) != len(part.pts):
+        raise SinkError(f"the encoder wrote {len(found)} of {len(part.pts)} frames into {part.path.name}")
+    scale = Fraction(stream.time_base) / part.time_base
+    origin = min(found)
+    ranks = {pts - part.pts[0]: rank for rank, pts in enumerate(part.pts)}
+    try:
+        # Half a tick of tolerance: an encoder of a foreign name may have a coarser clock of its own.
+        return [ranks[round((pts - origin) * scale)] for pts in found]
+    except KeyError as error:
+        raise SinkError(f"the encoder changed a frame's time: {error.args[0]} ticks of {part.time_base} s") from error
+
+
+def video_packets(
+    parts: Sequence[Encoded], inputs: Sequence[InputContainer], out: Any, shift: Fraction
+) -> Iterator[Packet]:
+    """Yield the encoded packets with their true times and durations, for `out`."""
+    orders, depth = order_frames(parts, inputs)
+    time_base = parts[0].time_base
+    pts = [time for part in parts for time in part.pts]
+    durations = [duration for part in parts for duration in part.durations]
+    if any(later <= earlier for earlier, later in pairwise(pts)):
+        raise SinkError("the parts of the video overlap in time")
+    base = round(shift / time_base)
+    step = max(1, pts[1] - pts[0]) if len(pts) > 1 else 1
+    starts = accumulate((len(part.pts) for part in parts), initial=0)
+    for order, opened, start in zip(orders, inputs, starts, strict=False):
+        packets = (packet for packet in opened.demux(opened.streams.video[0]) if packet.size)
+        for decoded, (packet, shown) in enumerate(zip(packets, order, strict=True)):
+            place = start + decoded - depth
+            packet.time_base = time_base
+            packet.pts = pts[start + shown] - base
+            packet.dts = (pts[place] if place >= 0 else pts[0] + place * step) - base
+            packet.duration = durations[start + shown]
+            packet.stream = out
+            yield packet
+
+
+def interleave(iterators: Sequence[Iterator[Packet]]) -> Iterator[Packet]:
+    """Merge packets by their time of decoding; one packet of each iterator is in memory."""
+    waiting = [(packet, iterator) for iterator in iterators if (packet := next(iterator, None)) is not None]
+    while waiting:
+        at = min(range(len(waiting)), key=lambda i: _decode_time(waiting[i][0]))
+        packet, iterator = waiting[at]
+        yield packet
+        following = next(iterator, None)
+        if following is None:
+            del waiting[at]
+        else:
+            waiting[at] = (following, iterator)
+
+
+def _decode_time(packet: Packet) -> Fraction:
+    return (packet.dts or 0) * Fraction(packet.time_base)
+
+
+def readable(packets: Iterator[Packet], broken: "list[str]") -> Iterator[Packet]:
+    """Yield packets until the end or the first error, which is added to `broken`."""
+    try:
+        yield from packets
+    except av.FFmpegError as error:
+        broken.append(str(getattr(error, "strerror", None) or error))
