@@ -78,7 +78,7 @@ class Stage:
         return as_ycc(picture)[0][0] if self.spec.in_channels == 1 else as_rgb(picture)[0]
 
     def _enhance(self, windows: list[Window[Input]]) -> Iterator[Picture]:
-        frames = torch.stack([torch.stack([item.tensor for item in window.items]) for window in windows])
+        frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
         reset = torch.tensor([window.reset for window in windows], device=frames.device)
         outputs = self._fitted(frames, reset)
         for window, output in zip(windows, outputs, strict=True):
@@ -151,6 +151,11 @@ class Stage:
             return out if peak == 1 else out / peak
 
         return call
+
+
+def _stack(tensors: list[Tensor]) -> Tensor:
+    """Stack; a single tensor is only viewed."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
 
 
 def _base(x: Tensor, scale: int, kind: Literal["nearest", "bicubic"]) -> Tensor:

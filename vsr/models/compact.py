@@ -4,9 +4,9 @@ The keys are the published ones: `body.0.weight` ... `body.N.weight`, convolutio
 """
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vsr.models.spec import State
+from vsr.resample import pixel_shuffle
 
 
 class CompactNet(nn.Module):
@@ -25,7 +25,7 @@ class CompactNet(nn.Module):
         """(B, C, H, W) → (B, C, scale*H, scale*W), the residual."""
         for layer in self.body:
             x = layer(x)
-        return F.pixel_shuffle(x, self.scale)
+        return pixel_shuffle(x, self.scale)
 
     def init_state(self, batch: int, height: int, width: int) -> None:
         """A single-frame network has no state."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.models.spec import State
+from vsr.resample import pixel_shuffle
 
 
 class PlainNet(nn.Module):
@@ -30,7 +31,7 @@ class PlainNet(nn.Module):
         """(B, C, H, W) → (B, C, scale*H, scale*W), the residual."""
         for layer in self.body:
             x = F.relu_(layer(x))
-        return F.pixel_shuffle(self.tail(x), self.scale)
+        return pixel_shuffle(self.tail(x), self.scale)
 
     def init_state(self, batch: int, height: int, width: int) -> None:
         """A single-frame network has no state."""

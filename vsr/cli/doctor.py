@@ -1,0 +1,97 @@
+"""`vsr doctor`: what works on this machine, found out by trying it, and what to do about each gap."""
+
+import platform
+import time
+from collections.abc import Iterator
+
+import av
+import torch
+
+from vsr import __version__
+from vsr.config import EncodeOptions, EngineOptions
+from vsr.engine.device import has_fast_bf16, place
+from vsr.errors import VsrError
+from vsr.frames import PictureFormat
+from vsr.media.encoders import ENCODERS, choose_encoder, try_encoder
+from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
+from vsr.models.catalogue import load
+
+_CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv"}
+"""A container that holds what the encoder makes, where mp4 does not."""
+
+
+def doctor(*, debug: bool = False) -> int:
+    """Say what works here: devices, precision, FFmpeg, and encoders by really encoding.
+
+    Parameters
+    ----------
+    debug
+        Show a traceback with an error.
+    """
+    for line in (*_software(), *_devices(), *_encoders()):
+        print(line)
+    return 0
+
+
+def _software() -> Iterator[str]:
+    yield f"vsr {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, PyAV {av.__version__}"
+    binary = find_ffmpeg()
+    yield f"FFmpeg {ffmpeg_version(binary)}: {binary}"
+
+
+def _devices() -> Iterator[str]:
+    yield f"cpu: {torch.get_num_threads()} threads, {_bf16()}"
+    yield f"     auto runs {_speed('cpu')}"
+    if not torch.cuda.is_available():
+        built = torch.version.cuda is not None  # pyright: ignore[reportAttributeAccessIssue]
+        yield "cuda: none — " + (
+            "no NVIDIA GPU or driver was found" if built else "this PyTorch was built without CUDA; a GPU needs the CUDA build"
+        )
+        return
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        yield f"cuda:{index}: {properties.name}, {properties.total_memory >> 30} GiB, auto runs {_speed(f'cuda:{index}')}"
+
+
+def _bf16() -> str:
+    if has_fast_bf16():
+        return "multiplies bf16 in hardware"
+    return "no bf16 in hardware, so networks run in fp32, at about half the speed of processors that have it"
+
+
+def _speed(device: str) -> str:
+    """Measure the default network on a picture of 640x360."""
+    model = load("fast-x2")
+    spot = place(EngineOptions(device=device), model.spec.dtypes)
+    network = model.network
+    assert isinstance(network, torch.nn.Module)
+    network.to(spot.device, spot.dtype, memory_format=torch.channels_last)
+    frames, reset = torch.zeros(1, 1, 1, 360, 640, dtype=spot.dtype, device=spot.device), torch.zeros(1, dtype=torch.bool)
+    with torch.inference_mode():
+        for _ in range(3):
+            model.network.step(frames, None, reset)
+        began = time.perf_counter()
+        for _ in range(10):
+            out, _state = model.network.step(frames, None, reset)
+        out.float().sum().item()  # waits for a GPU
+    return f"fast-x2 in {spot.precision}: {10 / (time.perf_counter() - began):.0f} frames of 640x360 a second"
+
+
+def _encoders() -> Iterator[str]:
+    yield "encoders (tried with a few frames of 1280x720):"
+    for name in ENCODERS:
+        yield f"  {name:<11} {_trial(name, 8)}; 10 bit: {_trial(name, 10)}"
+
+
+def _trial(name: str, bit_depth: int) -> str:
+    format = PictureFormat(720, 1280, bit_depth=bit_depth, matrix="bt709", primaries="bt709", transfer="bt709")
+    try:
+        choice = choose_encoder(EncodeOptions(encoder=name), format, _CONTAINER_FOR.get(name, "mp4"))
+        reason = try_encoder(choice)
+    except VsrError as error:
+        return f"no ({error})"
+    if reason is None:
+        return "works"
+    if "nvenc" in name:
+        return f"no ({reason}) — needs an NVIDIA GPU with NVENC and its driver; software encoders are used instead"
+    return f"no ({reason}) — install an FFmpeg with it, or set VSR_FFMPEG"
