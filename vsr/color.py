@@ -22,16 +22,16 @@ _WEIGHTS: dict[str, tuple[float, float]] = {
     "gbr": (0.299, 0.114),  # the luma our networks learnt from RGB pictures
 }
 
-_COSITED: dict[str, tuple[bool, bool]] = {
-    "unspecified": (False, True),
-    "left": (False, True),
-    "center": (False, False),
-    "topleft": (True, True),
-    "top": (True, False),
-    "bottomleft": (False, True),
-    "bottom": (False, False),
+_SITED: dict[str, tuple[float, float]] = {
+    "unspecified": (0.0, -0.5),
+    "left": (0.0, -0.5),
+    "center": (0.0, 0.0),
+    "topleft": (-0.5, -0.5),
+    "top": (-0.5, 0.0),
+    "bottomleft": (0.5, -0.5),
+    "bottom": (0.5, 0.0),
 }
-"""Whether the chroma of 4:2:0 lies on a luma row, on a luma column. Unspecified means left, as H.264 and HEVC say."""
+"""Where the chroma of 4:2:0 lies in its block of 2x2, from the centre. Unspecified means left, as H.264 and HEVC say."""
 
 
 def weights(format: PictureFormat) -> tuple[float, float]:
@@ -99,10 +99,7 @@ def ycc_to_rgb(luma: Tensor, chroma: Tensor, kr_kb: tuple[float, float]) -> Tens
 def chroma_offset(layout: Layout, siting: str) -> tuple[float, float]:
     """Rows, columns from the centre of a chroma sample's block to where it lies, in luma samples."""
     rows, columns = SUBSAMPLING[layout]
-    on_row, on_column = _COSITED.get(siting, _COSITED["unspecified"])
+    down, across = _SITED.get(siting, _SITED["unspecified"])
     if layout == "yuv422":
-        on_column = True  # every standard for 4:2:2 places chroma on the even columns
-    return (
-        -0.5 if rows == 2 and on_row else 0.0,
-        -0.5 if columns == 2 and on_column else 0.0,
-    )
+        across = -0.5  # every standard for 4:2:2 places chroma on the even columns
+    return down if rows == 2 else 0.0, across if columns == 2 else 0.0
