@@ -15,10 +15,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from vsr.frames import StreamInfo
+from vsr.media.encoders import MUXERS
 from vsr.media.ffmpeg import PROTOCOLS, find_ffmpeg, first_error_line, local, run_ffmpeg
-
-MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
-"""Our names of containers to FFmpeg's names of muxers."""
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -146,4 +144,3 @@ def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> 
     if code != 0 or not path.exists():
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
     return Carried(stream.index, describe(stream), "converted", path, 0, f"{codec} to {target}")
-

@@ -1,8 +1,8 @@
-"""The first step of writing: frames go through a pipe to an FFmpeg child, which writes video alone into an intermediate.
+"""The first step of writing: frames go through a pipe to an FFmpeg child, which writes video into an intermediate.
 
 The pipe carries a NUT stream of raw pictures, so every frame has its own timestamp and nothing is derived from a frame
-rate. NUT has no negative times, so times are sent relative to the first frame; `Encoded` keeps the true ones, and the join
-puts them back. The intermediate is NUT as well: unlike Matroska it does not round, unlike mp4 it holds every codec.
+rate. NUT has no negative times, so times are sent relative to the first frame; `Encoded` keeps the true ones, and the
+join puts them back. The intermediate is NUT too: unlike Matroska it does not round, unlike mp4 it holds every codec.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ class VideoEncoder:
         """Hand over one frame; blocks while FFmpeg is busy.
 
         Raises:
-            SinkError: FFmpeg has ended, or the frame is not of the announced format, or does not come later than the last.
+            SinkError: FFmpeg has ended, the frame has another format, or it is not later than the one before.
         """
         self._check(frame)
         pts = int(frame.pts * frame.time_base / self._time_base)

@@ -1,24 +1,11 @@
-"""The table of encoders, and the choice among them. Starts FFmpeg only to ask whether a hardware encoder really works.
+"""The choice of an encoder, settled down to its arguments; the encoders themselves are rows of `encoder_table`.
 
-`quality` 0 to 100 becomes each encoder's own constant-quality value, linearly between two ends:
-
-| encoder | option | at 0 | at 75 | at 100 |
-| --- | --- | --- | --- | --- |
-| libx264 | crf | 38 | 18.5 | 12 |
-| libx265 | crf | 40 | 20.5 | 14 |
-| libsvtav1 | crf | 60 | 26 | 15 |
-| libvpx-vp9 | crf | 60 | 26 | 14 |
-| h264_nvenc | cq | 40 | 20.5 | 14 |
-| hevc_nvenc | cq | 42 | 22.5 | 16 |
-| av1_nvenc | cq | 50 | 27.5 | 20 |
-
-ffv1 is lossless and has none. An encoder that is not in the table gets FFmpeg's own defaults.
-A size that is odd where chroma is subsampled is encoded with more chroma by the encoders that refuse it: nothing is cropped.
+Starts FFmpeg only to ask what it has been built with, and whether a hardware encoder really works. A size that is odd
+where chroma is subsampled is encoded with more chroma by the encoders that refuse it: nothing is cropped.
 """
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import av
@@ -27,135 +14,12 @@ import ffmpeg
 from vsr.config import EncodeOptions
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import SUBSAMPLING, Layout, MasteringMetadata, PictureFormat
+from vsr.media.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
 from vsr.media.ffmpeg import find_ffmpeg, first_error_line, list_encoders, run_ffmpeg
 from vsr.media.pixels import pixel_format
 
 _GOP = 120
 """Frames between key frames at most: a player seeks to within a few seconds."""
-
-Shape = tuple[Layout, int]
-"""Layout and bit depth."""
-
-_YUV_8_10: dict[Shape, str] = {
-    ("yuv420", 8): "yuv420p",
-    ("yuv422", 8): "yuv422p",
-    ("yuv444", 8): "yuv444p",
-    ("yuv420", 10): "yuv420p10le",
-    ("yuv422", 10): "yuv422p10le",
-    ("yuv444", 10): "yuv444p10le",
-}
-_YUV_12: dict[Shape, str] = {(layout, 12): f"{layout}p12le" for layout in ("yuv420", "yuv422", "yuv444")}
-_YUV_16: dict[Shape, str] = {(layout, 16): f"{layout}p16le" for layout in ("yuv420", "yuv422", "yuv444")}
-_GRAY: dict[Shape, str] = {("gray", 8): "gray", ("gray", 10): "gray10le"}
-_NVENC_8: dict[Shape, str] = {("yuv420", 8): "yuv420p", ("yuv444", 8): "yuv444p"}
-# NVENC takes more than 8 bits in the high bits of 16; swscale's conversion to these is exact.
-_NVENC_10: dict[Shape, str] = {("yuv420", 10): "p010le", ("yuv444", 10): "yuv444p16le"}
-_FFV1: dict[Shape, str] = {
-    **_YUV_8_10, **_YUV_12, **_YUV_16, **_GRAY, ("gray", 12): "gray12le", ("gray", 16): "gray16le",
-    ("rgb", 8): "bgr0", ("rgb", 10): "gbrp10le", ("rgb", 12): "gbrp12le", ("rgb", 16): "gbrp16le",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """One row of the table."""
-
-    name: str
-    """FFmpeg's name."""
-    shapes: dict[Shape, str]
-    """Layouts and bit depths it takes, with the pixel format it takes them in."""
-    quality: tuple[str, float, float] | None = None
-    """Option, its value at quality 0 and at 100."""
-    whole_quality: bool = False
-    """The option takes whole numbers only."""
-    preset: tuple[str, str] | None = None
-    """Option and default."""
-    options: tuple[tuple[str, str], ...] = ()
-    params: tuple[str, tuple[str, ...]] | None = None
-    """The option that takes `key=value:key=value`, and what is always in it."""
-    mastering: Callable[[MasteringMetadata], list[str]] | None = None
-    """Static HDR metadata as entries of `params`."""
-    even: bool = True
-    """Refuses an odd size where chroma is subsampled."""
-    alpha: dict[Shape, str] = field(default_factory=dict[Shape, str])
-    """Shapes it keeps an alpha plane with."""
-
-
-def _in_steps(metadata: MasteringMetadata) -> str | None:
-    """Write the mastering display in steps of 0.00002 and 0.0001 cd/m², the units of SMPTE ST 2086's SEI message."""
-    white, low, high = metadata.white_point, metadata.min_luminance, metadata.max_luminance
-    if len(metadata.primaries) != 3 or white is None or low is None or high is None:
-        return None
-    red, green, blue = metadata.primaries
-    named = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
-    points = "".join(f"{name}({round(x * 50_000)},{round(y * 50_000)})" for name, (x, y) in named)
-    return f"{points}L({round(high * 10_000)},{round(low * 10_000)})"
-
-
-def _in_units(metadata: MasteringMetadata) -> str | None:
-    """Write the mastering display as decimal fractions, which SVT-AV1 wants."""
-    white, low, high = metadata.white_point, metadata.min_luminance, metadata.max_luminance
-    if len(metadata.primaries) != 3 or white is None or low is None or high is None:
-        return None
-    red, green, blue = metadata.primaries
-    named = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
-    points = "".join(f"{name}({float(x):.5f},{float(y):.5f})" for name, (x, y) in named)
-    return f"{points}L({float(high):.4f},{float(low):.4f})"
-
-
-def _mastering_entries(
-    display: str, light: str, write: Callable[[MasteringMetadata], str | None], always: tuple[str, ...] = ()
-) -> Callable[[MasteringMetadata], list[str]]:
-    def entries(metadata: MasteringMetadata) -> list[str]:
-        found: list[str] = []
-        written = write(metadata)
-        if written:
-            found.append(f"{display}={written}")
-        if metadata.max_content_light:
-            found.append(f"{light}={metadata.max_content_light},{metadata.max_frame_average_light}")
-        return [*found, *always] if found else []
-
-    return entries
-
-
-def _nvenc(name: str, shapes: dict[Shape, str], at_0: float, at_100: float) -> Encoder:
-    options = (("tune", "hq"), ("rc", "vbr"), ("b:v", "0"), ("spatial-aq", "1"), ("forced-idr", "1"))
-    return Encoder(name, shapes, ("cq", at_0, at_100), preset=("preset", "p5"), options=options)
-
-
-ENCODERS: dict[str, Encoder] = {
-    "x264": Encoder(
-        "libx264", {**_YUV_8_10, **_GRAY}, ("crf", 38, 12), preset=("preset", "veryfast"),
-        params=("x264-params", ("open-gop=0",)),
-        mastering=_mastering_entries("mastering-display", "cll", _in_steps),
-    ),
-    "x265": Encoder(
-        "libx265", {**_YUV_8_10, **_YUV_12, **_GRAY, ("gray", 12): "gray12le"}, ("crf", 40, 14),
-        preset=("preset", "veryfast"), params=("x265-params", ("open-gop=0", "log-level=error")),
-        mastering=_mastering_entries("master-display", "max-cll", _in_steps, ("hdr10=1", "repeat-headers=1")),
-    ),
-    "av1": Encoder(
-        "libsvtav1", {("yuv420", 8): "yuv420p", ("yuv420", 10): "yuv420p10le"}, ("crf", 60, 15), whole_quality=True,
-        preset=("preset", "8"), params=("svtav1-params", ()),
-        mastering=_mastering_entries("mastering-display", "content-light", _in_units),
-    ),
-    "vp9": Encoder(
-        "libvpx-vp9", {**_YUV_8_10, **_YUV_12}, ("crf", 60, 14), whole_quality=True, preset=("cpu-used", "4"),
-        options=(("b:v", "0"), ("deadline", "good"), ("row-mt", "1")), even=False,
-    ),
-    "ffv1": Encoder(
-        "ffv1", _FFV1, options=(("level", "3"), ("slicecrc", "1")), even=False,
-        alpha={("yuv420", 8): "yuva420p", ("yuv422", 8): "yuva422p", ("yuv444", 8): "yuva444p", ("rgb", 8): "bgra",
-               ("yuv444", 10): "yuva444p10le", ("yuv422", 10): "yuva422p10le", ("yuv420", 10): "yuva420p10le",
-               ("rgb", 10): "gbrap10le", ("rgb", 12): "gbrap12le", ("rgb", 16): "gbrap16le"},
-    ),
-    "h264_nvenc": _nvenc("h264_nvenc", _NVENC_8, 40, 14),
-    "hevc_nvenc": _nvenc("hevc_nvenc", {**_NVENC_8, **_NVENC_10}, 42, 16),
-    "av1_nvenc": _nvenc("av1_nvenc", {("yuv420", 8): "yuv420p", ("yuv420", 10): "p010le"}, 50, 20),
-}  # fmt: skip
-"""Our names and, for NVENC, FFmpeg's. `nvenc` and `auto` choose among them."""
-
-_BY_FFMPEG_NAME = {encoder.name: encoder for encoder in ENCODERS.values()}
 
 
 @dataclass(frozen=True)
@@ -193,7 +57,7 @@ def choose_encoder(
     """
     if options.encoder in ("auto", "nvenc"):
         return _choose_automatically(options, format, container, mastering)
-    encoder = ENCODERS.get(options.encoder) or _BY_FFMPEG_NAME.get(options.encoder)
+    encoder = ENCODERS.get(options.encoder) or BY_FFMPEG_NAME.get(options.encoder)
     known = list_encoders(find_ffmpeg())
     if encoder is None and options.encoder in known:
         encoder = Encoder(options.encoder, {}, preset=("preset", "") if options.preset else None, even=False)
@@ -215,7 +79,7 @@ def _choose_automatically(
         if reason is None:
             # A preset named for another encoder must not break this one.
             settled = _settle(ENCODERS[name], options, format, container, mastering, why="")
-            reason = _try_encoder(settled)
+            reason = try_encoder(settled)
             if reason is None:
                 return replace(settled, why=f"{name}: NVENC encoded a few frames of this size, so it is used")
         reasons.append(reason)
@@ -351,12 +215,13 @@ def _setparams(format: PictureFormat) -> str:
     return "setparams=" + ":".join(f"{name}={value}" for name, value in tags.items())
 
 
-_MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+"""Our names of containers to FFmpeg's names of muxers."""
 
 
 @lru_cache(maxsize=8)
 def _codecs_of(container: str) -> frozenset[str]:
-    with av.open(io.BytesIO(), "w", format=_MUXERS[container]) as empty:
+    with av.open(io.BytesIO(), "w", format=MUXERS[container]) as empty:
         return frozenset(empty.supported_codecs)
 
 
@@ -364,12 +229,12 @@ def check_container(codec: str, encoder: str, container: str) -> None:
     """Raise ConfigError where `container` cannot hold `codec`, naming those that can."""
     if codec in _codecs_of(container):
         return
-    able = [name for name in _MUXERS if codec in _codecs_of(name)]
+    able = [name for name in MUXERS if codec in _codecs_of(name)]
     instead = f"use {' or '.join(able)}" if able else "no container here can; choose another encoder"
     raise ConfigError(f"{container} cannot hold what {encoder} makes ({codec}); {instead}")
 
 
-def _try_encoder(choice: EncoderChoice) -> str | None:
+def try_encoder(choice: EncoderChoice) -> str | None:
     """Encode a few frames; return None if that works, else the first line of what FFmpeg says."""
     source = f"color=s={choice.format.width}x{choice.format.height}:r=25"
     return _try_arguments(find_ffmpeg(), source, choice.pixel_format, choice.arguments)

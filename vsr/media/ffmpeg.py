@@ -18,7 +18,7 @@ from typing import IO
 from vsr.errors import SinkError, redact
 
 PROTOCOLS = "file,pipe,crypto,data"
-"""What an input opened by FFmpeg may reach: a playlist must not lead to other hosts. `file` covers our own temporaries."""
+"""What an input opened by FFmpeg may reach: a playlist must not lead to other hosts."""
 
 _LOG_LINES = 40
 """Last lines of standard error that are kept; FFmpeg's reason is always among them."""
@@ -58,7 +58,7 @@ def local(path: str | Path) -> str:
 class Child:
     """FFmpeg as a child process in a session of its own, its standard error drained by a thread.
 
-    The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves, after our own clean-up has begun.
+    The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves when we clean up.
     `wait` or `kill` must be called once; both leave neither process nor thread behind. Not shared between threads.
     """
 
@@ -120,8 +120,8 @@ def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple
 def _output_of(binary: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            [binary, "-hide_banner", *arguments], capture_output=True, text=True, errors="replace", timeout=30, check=True,
-            stdin=subprocess.DEVNULL,
+            [binary, "-hide_banner", *arguments], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", timeout=30, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         raise SinkError(f"FFmpeg at {binary!r} does not work: {error}") from error

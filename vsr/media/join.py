@@ -1,4 +1,4 @@
-"""The second step of writing: encoded video and the original's other streams are muxed into one file, nothing re-encoded.
+"""The second step of writing: encoded video and the original's other streams become one file, nothing re-encoded.
 
 Times are the original's own: video and audio keep their offset to the tick. With `trim`, everything is shifted by the
 time of the first written frame. Memory does not grow with the length of the other streams.
@@ -14,20 +14,31 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import av
+import ffmpeg
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
 from vsr.errors import SinkError
 from vsr.frames import PictureFormat, StreamInfo
-from vsr.media.carry import COVER, MUXERS, Carriage, Carried, codec_name, plan_carriage
+from vsr.media.carry import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.encode import Encoded
-from vsr.media.ffmpeg import local
+from vsr.media.encoders import MUXERS
+from vsr.media.ffmpeg import find_ffmpeg, first_error_line, local, run_ffmpeg
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe import open_container
 from vsr.media.tracks import Track, Window, interleave, readable, video_packets
 
-_STALE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_", "bps", "_statistics")
+_STALE = (
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "number_of_",
+    "bps",
+    "_statistics",
+)
 """Beginnings of metadata keys that describe the old file and not the film."""
 
 _MAX_TIMESCALE = 2**31 - 1
@@ -70,7 +81,7 @@ def join(
 ) -> Joined:  # fmt: skip
     """Mux the intermediates `parts`, in order, with everything else of `source` that `container` can hold.
 
-    `format` is what the video holds; its tags are written to the container too. Conversions lie beside `target` meanwhile.
+    `format` is what the video holds; its tags are written to the container too. Temporary files lie beside `target`.
 
     Raises:
         SinkError: an intermediate does not hold the frames that it should, or the file cannot be written.
@@ -84,7 +95,10 @@ def join(
             options = _muxer_options(container, parts[0].time_base, original)
             out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
             join_ = _Join(out, Window.of(parts, trim=trim), stack)
-            return join_.run(parts, inputs, original, source, carriage, format)
+            joined = join_.run(parts, inputs, original, source, carriage, format)
+        if container in ("mkv", "webm") and format.sample_aspect != 1:
+            _write_aspect(target, format)
+        return joined
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SinkError(f"{target.parent}: the output cannot be written: {reason}") from error
@@ -196,7 +210,9 @@ class _Join:
             elif not track.admit(packet):
                 continue
             yield packet
-        self._notes += [f"the original's other streams end early, where they are damaged: {reason}" for reason in broken]
+        self._notes += [
+            f"the original's other streams end early, where they are damaged: {reason}" for reason in broken
+        ]
 
     def _add_chapters(self, original: InputContainer) -> int:
         """Copy the chapters, cut to the window; return how many there are."""
@@ -229,7 +245,7 @@ def _fresh(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _constant_rate(parts: Sequence[Encoded]) -> Fraction:
-    """Return the frame rate where every frame is shown equally long, else 0 for unknown: players must not assume one."""
+    """Return the frame rate where every frame is shown equally long, else 0, so that players do not assume one."""
     lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
     return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
 
@@ -248,3 +264,20 @@ def _muxer_options(container: str, time_base: Fraction, original: InputContainer
         "video_track_timescale": str(timescale),
         "movie_timescale": str(movie if movie <= _MAX_TIMESCALE else timescale),
     }
+
+
+def _write_aspect(target: Path, format: PictureFormat) -> None:
+    """Give a Matroska file its sample aspect, which it keeps in its header and PyAV has no way to set.
+
+    Codecs such as AV1, VP9 and FFV1 have no place for it that players look at. The file is copied once more.
+    """
+    before = target.with_name(f"square-{target.name}")
+    target.rename(before)
+    shown = format.sample_aspect * format.width / format.height
+    options = {"c": "copy", "map": "0", "map_metadata": "0", "aspect:v:0": f"{shown.numerator}/{shown.denominator}"}
+    command = ffmpeg.input(local(before)).output(local(target), default_mode="passthrough", **options)
+    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
+    code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()))
+    before.unlink()
+    if code != 0:
+        raise SinkError(f"the sample aspect cannot be written: {first_error_line(log)}", exit_code=code, log=log)

@@ -107,7 +107,7 @@ def output_container(source: StreamInfo, options: EncodeOptions, path: str | Pat
 class FileSink:
     """Writes frames to a video file, together with everything else that `source` holds.
 
-    `format` is the format of the frames to come. With `trim`, the output begins at the first written frame and the other
+    `format` is that of the frames to come. With `trim`, the output begins at the first written frame and the other
     streams are cut to the written span. After a good end, `report` says what was made; before, it is None.
     Leaving the `with` block waits for the encoder; leaving it with an exception removes everything.
     """

@@ -102,7 +102,9 @@ def _compare_times(
     unit, ours = int(tick * scale), int(base * scale)
     offset = int((joined.shift - shift) * scale)
     limit = unit if negative else unit / 2
-    wrong = [n for n, (f, e) in enumerate(zip(found, expected, strict=True)) if abs(f * unit - e * ours + offset) > limit]
+    wrong = [
+        n for n, (f, e) in enumerate(zip(found, expected, strict=True)) if abs(f * unit - e * ours + offset) > limit
+    ]
     if not wrong:
         return shift, []
     n = wrong[0]
@@ -122,7 +124,9 @@ def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joine
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
         if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
-            differences.append(f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}")
+            differences.append(
+                f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
+            )
         for wanted, stream in zip(expected, present, strict=False):
             first = contents.first.get(stream.index)
             if kind != "audio" or first is None or wanted.first is None:
