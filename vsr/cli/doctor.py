@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import av
 import torch
 
-from vsr import __version__
+import vsr
 from vsr.config import EncodeOptions, EngineOptions
 from vsr.engine.device import has_fast_bf16, place
 from vsr.errors import VsrError
 from vsr.frames import PictureFormat
-from vsr.media.encoders import ENCODERS, choose_encoder, try_encoder
+from vsr.media.encoder_table import ENCODERS
+from vsr.media.encoders import choose_encoder, try_encoder
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from vsr.models.catalogue import load
 
@@ -34,7 +35,7 @@ def doctor(*, debug: bool = False) -> int:
 
 
 def _software() -> Iterator[str]:
-    yield f"vsr {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, PyAV {av.__version__}"
+    yield f"vsr {vsr.__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, PyAV {av.__version__}"
     binary = find_ffmpeg()
     yield f"FFmpeg {ffmpeg_version(binary)}: {binary}"
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Toml
 
-from vsr import __version__
+import vsr
 from vsr.cli.compare import compare
 from vsr.cli.console import fail
 from vsr.cli.doctor import doctor
@@ -29,7 +29,7 @@ from vsr.errors import ConfigError, VerifyError, VsrError
 app = App(
     name="vsr",
     help="Video super-resolution and deblurring as a stream.",
-    version=__version__,
+    version=vsr.__version__,
     default_parameter=Parameter(negative=()),
 )
 for command in (enhance, probe, doctor, compare, models, train):

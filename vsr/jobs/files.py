@@ -17,7 +17,7 @@ from vsr.jobs.inputs import CONTAINERS, Job
 from vsr.media.encoders import EncoderChoice, choose_encoder
 from vsr.media.images import ImageReport, ImageSink, ImageSource, probe_image
 from vsr.media.probe import probe
-from vsr.media.sink import FileSink, SinkReport
+from vsr.media.sink import FileSink, WriteReport
 from vsr.media.source import ReadCounts, Source, VideoSource
 from vsr.models.catalogue import choose_chain
 from vsr.models.spec import Model
@@ -49,7 +49,7 @@ class Outcome:
     pipeline: Report
     counts: ReadCounts | None
     """What happened while reading; None for a picture."""
-    written: SinkReport | ImageReport
+    written: WriteReport | ImageReport
     notes: tuple[str, ...]
     """Everything that the user should read after, once each."""
 
