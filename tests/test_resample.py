@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vsr.resample import enlarge, resize
+from vsr.resample import enlarge, pixel_shuffle, resize
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -108,3 +108,19 @@ def test_filters_made_during_inference_serve_training_too():
     x = noise(1, 1, 5, 5).requires_grad_()
     (enlarge(x, 3, shift=(0.125, 0.0), kernel="lanczos").sum() + resize(x, (7, 6), kernel="lanczos").sum()).backward()
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 1, 5), (1, 6, 1), (3, 7, 4)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixel_shuffle_is_the_one_of_pytorch(dtype, order, scale, size, channels):
+    x = noise(size[0], channels * scale**2, *size[1:]).to(dtype).contiguous(memory_format=order)
+    assert torch.equal(pixel_shuffle(x, scale), F.pixel_shuffle(x, scale))
+
+
+def test_pixel_shuffle_reads_parts_of_larger_tensors():
+    x = noise(2, 4, 9, 8).contiguous(memory_format=torch.channels_last)
+    for part in (x[..., 1:5], x[:, :, 2:3], x[1:], x[:, :, :1, :1]):
+        assert torch.equal(pixel_shuffle(part, 2), F.pixel_shuffle(part, 2))

@@ -103,7 +103,9 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
     if scale != 2 or x.shape[1] != 4 or pair is None or x.requires_grad or not by_pixel.is_contiguous():
         return F.pixel_shuffle(x, scale)
     b, _, h, w = x.shape
-    pairs = by_pixel.view(pair)  # (b, h, w, 2): left and right neighbour of the upper row, of the lower row
+    # Flat first: the strides of sides of length 1 may be anything. Then left and right neighbour of the upper row,
+    # of the lower row.
+    pairs = by_pixel.reshape(-1).view(pair).view(b, h, w, 2)
     return pairs.permute(0, 1, 3, 2).contiguous().view(x.dtype).view(b, 1, 2 * h, 2 * w)
 
 

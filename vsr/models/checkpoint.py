@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -71,17 +70,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             content: Any = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelError(
-            f"{path.name} holds more than tensors and would have to run code to be read; save its state_dict instead"
-        ) from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path.name} cannot be read as a checkpoint ({reason})") from None
+    except (
+        Exception
+    ) as error:  # a damaged file makes the readers fail in any way, IndexError and AssertionError included
+        raise ModelError(f"{path.name} {_reason(error)}") from None
     tensors = {_bare(key): value for key, value in _unwrap(content).items() if isinstance(value, Tensor)}
     if not tensors:
         raise ModelError(f"{path.name} holds no tensors; a state_dict, or one under {', '.join(WRAPPERS)} is expected")
     return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line why a file cannot be read; PyTorch's own text advises to run the code in it."""
+    if isinstance(error, pickle.UnpicklingError):
+        if "GLOBAL" in str(error):
+            return "holds more than tensors and would have to run code to be read; save its state_dict instead"
+        return "is damaged or no checkpoint at all; a .safetensors or .pth file is expected"
+    line = (str(error).splitlines() or [""])[0]
+    return f"cannot be read as a checkpoint ({type(error).__name__}: {line[:200]})"
 
 
 def _unwrap(content: Any) -> dict[str, Any]:
@@ -95,8 +101,8 @@ def _unwrap(content: Any) -> dict[str, Any]:
 
 
 def _bare(key: str) -> str:
-    for prefix in PREFIXES:
-        key = key.removeprefix(prefix)
+    while key.startswith(PREFIXES):
+        key = key.partition(".")[2]
     return key
 
 

@@ -3,6 +3,9 @@
 The keys are the published ones: `body.0.weight` ... `body.N.weight`, convolutions and PReLU slopes in turn.
 """
 
+import math
+import re
+
 from torch import Tensor, nn
 
 from vsr.models.spec import State
@@ -38,15 +41,15 @@ class CompactNet(nn.Module):
 
 def compact_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:
     """Infer `CompactNet`'s arguments from its tensors; None where they are not a `CompactNet`'s."""
-    head, slope = state.get("body.0.weight"), state.get("body.1.weight")
-    if head is None or slope is None or head.ndim != 4 or slope.ndim != 1:
+    if not all(re.fullmatch(r"body\.\d+\.(weight|bias)", key) for key in state):
         return None
-    convolutions = sorted(int(key.split(".")[1]) for key, value in state.items() if value.ndim == 4)
-    tail = state[f"body.{convolutions[-1]}.weight"]
+    head, slope = state.get("body.0.weight"), state.get("body.1.weight")
+    convolutions = [int(key.split(".")[1]) for key, value in state.items() if value.ndim == 4]
+    if head is None or slope is None or head.ndim != 4 or slope.ndim != 1 or len(convolutions) < 2:
+        return None
+    tail = state[f"body.{max(convolutions)}.weight"]
     colors = head.shape[1]
-    return {
-        "channels": head.shape[0],
-        "depth": len(convolutions) - 2,
-        "scale": round((tail.shape[0] / colors) ** 0.5),
-        "colors": colors,
-    }
+    if colors not in (1, 3) or tail.shape[0] < colors:
+        return None
+    scale = math.isqrt(tail.shape[0] // colors)  # where that does not come out even, the tensors will not fit
+    return {"channels": head.shape[0], "depth": len(convolutions) - 2, "scale": scale, "colors": colors}

@@ -1,0 +1,419 @@
+"""One contract suite over every model in the catalogue, then checkpoints, published networks and the quality of our own."""
+
+import json
+import pickle
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vsr.config import EngineOptions
+from vsr.engine.engine import Engine
+from vsr.errors import ModelError
+from vsr.frames import Frame, PictureFormat
+from vsr.models import catalogue
+from vsr.models.checkpoint import read_model, save_plain
+from vsr.models.compact import CompactNet
+from vsr.models.plain import PlainNet
+from vsr.models.spec import Model
+
+NAMES = catalogue.names()
+
+
+def load(name: str) -> Model:
+    try:
+        return catalogue.load(name)
+    except ModelError as error:
+        if "does not exist" in str(error):
+            pytest.skip(f"the weights of {name} are not in this checkout")
+        raise
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def gray(values: Tensor, layout: str = "gray") -> Frame:
+    """A frame of 16 bits, so that rounding hides nothing."""
+    planes = tuple((plane * 65535).round().numpy().astype(np.uint16) for plane in values)
+    height, width = planes[0].shape
+    return Frame(planes, PictureFormat(height, width, bit_depth=16, layout=layout, range="full", matrix="gbr"))
+
+
+def enhance(model: Model, values: Tensor, **options: object) -> np.ndarray:
+    """What the engine makes of one picture (C, H, W), nominal."""
+    frame = gray(values, "gray" if len(values) == 1 else "rgb")
+    (out,) = Engine([model], EngineOptions(device="cpu", threads=1, **options)).run([frame])  # type: ignore[arg-type]
+    return np.stack(out.planes).astype(np.float64) / 65535
+
+
+@torch.inference_mode()
+def step(model: Model, frames: Tensor) -> Tensor:
+    """One step of the bare network: (B, T, C, H, W) of 0–1 → (B, emit, C, sH, sW)."""
+    state = model.network.init_state(frames.shape[0], *frames.shape[-2:])
+    fresh = torch.ones(frames.shape[0], dtype=torch.bool)
+    return model.network.step(frames * model.spec.value_range, state, fresh)[0] / model.spec.value_range
+
+
+def window(model: Model, batch: int, height: int, width: int) -> Tensor:
+    context, multiple = model.spec.context, model.spec.size_multiple
+    height, width = (-(-side // multiple) * multiple for side in (height, width))
+    return noise(batch, context.before + context.emit + context.after, model.spec.in_channels, height, width)
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryModel:
+    @pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (3, 40)])
+    def test_gives_the_frames_and_size_that_its_spec_says(self, name, size):
+        model = load(name)
+        frames = window(model, 2, *size)
+        out = step(model, frames)
+        height, width = (side * model.spec.scale for side in frames.shape[-2:])
+        assert out.shape == (2, model.spec.context.emit, model.spec.in_channels, height, width)
+        assert out.isfinite().all()
+
+    def test_enhances_each_of_a_batch_as_if_alone(self, name):
+        model = load(name)
+        frames = window(model, 3, 20, 28)
+        alone = torch.cat([step(model, frame[None]) for frame in frames])
+        torch.testing.assert_close(step(model, frames), alone, atol=1e-5, rtol=0)
+
+    def test_gives_the_same_tiled_and_whole(self, name):
+        model = load(name)
+        picture = noise(model.spec.in_channels, 75, 98, seed=4)
+        whole, tiled = (enhance(model, picture, precision="fp32", tile=tile) for tile in ("off", 32))
+        bound = 1e-4 if model.spec.halo is not None else 0.02
+        assert np.abs(whole - tiled).max() <= bound
+
+    def test_stays_close_in_bf16(self, name):
+        model = load(name)
+        if "bf16" not in model.spec.dtypes:
+            pytest.skip(f"{name} is fp32 alone")
+        picture = noise(model.spec.in_channels, 24, 32, seed=5) * 0.5 + 0.25
+        exact = enhance(model, picture, precision="fp32")
+        assert np.abs(enhance(model, picture, precision="bf16") - exact).max() < 0.01
+
+    def test_keeps_a_flat_picture_flat(self, name):
+        model = load(name)
+        flat = enhance(model, torch.full((model.spec.in_channels, 32, 32), 0.5), precision="fp32")
+        assert np.abs(flat[:, 8:-8, 8:-8] - 0.5).max() < 0.02
+
+    def test_describes_itself(self, name):
+        spec = load(name).spec
+        assert spec.name == name
+        assert spec.licence
+        assert spec.trained_on
+        assert name == "identity" or name.endswith(f"-x{spec.scale}")
+
+
+# Checkpoints
+
+
+def plain(**options: int) -> PlainNet:
+    torch.manual_seed(1)
+    net = PlainNet(**({"channels": 6, "depth": 2, "scale": 2} | options))
+    torch.nn.init.normal_(net.tail.weight, std=0.05)
+    return net.eval()
+
+
+def compact() -> CompactNet:
+    torch.manual_seed(2)
+    return CompactNet(channels=6, depth=3, scale=4).eval()
+
+
+def same(model: Model, net: torch.nn.Module) -> bool:
+    mine, theirs = model.network.state_dict(), net.state_dict()  # type: ignore[attr-defined]
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 3}, {"scale": 1}, {"colors": 3, "scale": 4}, {"depth": 5}])
+def test_a_saved_plain_network_comes_back(tmp_path, options):
+    net = plain(**options)
+    save_plain(tmp_path / "mine.safetensors", net)
+    model = catalogue.load(str(tmp_path / "mine.safetensors"))
+    assert same(model, net)
+    assert model.spec.name == "mine"
+    assert model.spec.scale == options.get("scale", 2)
+    assert model.spec.in_channels == options.get("colors", 1)
+    assert model.spec.halo == options.get("depth", 2) + 2
+    assert len(model.spec.sha256) == 64
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+@pytest.mark.parametrize("wrapper", ["", "params", "params_ema", "state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_wrapped_and_prefixed_tensors_are_found(tmp_path, suffix, wrapper, prefix):
+    net = compact()
+    tensors = {prefix + key: value for key, value in net.state_dict().items()}
+    content = {wrapper: tensors, "epoch": 3} if wrapper else tensors
+    torch.save(content, tmp_path / f"a{suffix}")
+    model = read_model(tmp_path / f"a{suffix}")
+    assert same(model, net)
+    assert (model.spec.scale, model.spec.in_channels, model.spec.residual) == (4, 3, "nearest")
+
+
+def test_averaged_weights_are_preferred(tmp_path):
+    net = compact()
+    other = {key: value + 1 for key, value in net.state_dict().items()}
+    torch.save({"params": other, "params_ema": net.state_dict()}, tmp_path / "a.pth")
+    assert same(read_model(tmp_path / "a.pth"), net)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_fp16_tensors_are_loaded_as_fp32(tmp_path, suffix):
+    net = plain().half()
+    path = tmp_path / f"a{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(net.state_dict(), path)
+    model = read_model(path)
+    assert same(model, net.float())
+    assert all(value.dtype == torch.float32 for value in model.network.state_dict().values())  # type: ignore[attr-defined]
+
+
+def test_the_old_format_of_pytorch_is_read(tmp_path):
+    torch.save(compact().state_dict(), tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    assert same(read_model(tmp_path / "a.pth"), compact())
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        read_model(path)
+    assert path.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    return str(caught.value)
+
+
+class Runs:
+    """Unpickling this writes a file."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, new):
+    content = {"params": compact().state_dict(), "extra": Runs(tmp_path / "proof")}
+    torch.save(content, tmp_path / "evil.pth", _use_new_zipfile_serialization=new)
+    assert "run code" in refusal(tmp_path / "evil.pth")
+    assert not (tmp_path / "proof").exists()
+
+
+def test_a_bare_pickle_that_would_run_code_is_refused(tmp_path):
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"params": Runs(tmp_path / "proof")}))
+    refusal(tmp_path / "evil.pth")
+    assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"conv_first.weight": (8, 3, 3, 3), "conv_first.bias": (8,)},
+        {"body.0.weight": (8, 3, 3, 3), "body.1.weight": (8,), "conv_up1.weight": (8, 8, 3, 3)},
+        {"body.0.weight": (8, 3, 3, 3), "body.1.weight": (8,), "body.x.weight": (8, 8, 3, 3)},
+        {"body.0.weight": (8, 3, 3, 3), "body.1.weight": (8,)},
+        {"body.0.weight": (8, 4, 3, 3), "tail.weight": (16, 8, 3, 3)},
+        {"body.0.weight": (8, 1, 3, 3), "tail.weight": (7, 8, 3, 3)},
+        {"body.0.weight": (8, 1, 3, 3), "tail.weight": ()},
+        {"body.0.weight": (8,), "body.1.weight": (8,)},
+        {"body.0.weight": (8, 0, 3, 3), "body.1.weight": (8,), "body.2.weight": (16, 8, 3, 3)},
+        {"x": (1,)},
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_an_unknown_layout_is_refused_with_what_is_known(tmp_path, tensors, suffix):
+    path = tmp_path / f"other{suffix}"
+    content = {key: torch.zeros(shape) for key, shape in tensors.items()}
+    (torch.save if suffix == ".pth" else save_file)(content, path)
+    message = refusal(path)
+    assert ("compact" in message and next(iter(tensors)) in message) or "does not fit" in message
+
+
+def test_weights_that_do_not_fit_their_layout_are_refused(tmp_path):
+    tensors = plain().state_dict()
+    del tensors["body.1.bias"]
+    torch.save(tensors, tmp_path / "a.pth")
+    assert "does not fit" in refusal(tmp_path / "a.pth")
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "missing.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0", b"hello, this is a text file\n" * 40, b"<!DOCTYPE html><html></html>", b"PK\x03\x04broken", b"\x80\x02.",
+     b"\x89PNG\r\n\x1a\n" + bytes(100), struct.pack("<Q", 2) + b"{}", bytes(1000), b"\xff" * 64, b"(lp0\n.", b"]."],
+)  # fmt: skip
+def test_files_that_are_no_checkpoints_are_refused_in_one_line(tmp_path, suffix, content):
+    path = tmp_path / f"junk{suffix}"
+    path.write_bytes(content)
+    message = refusal(path)
+    if not content.startswith(b"\x80"):
+        assert "run code" not in message
+
+
+@pytest.mark.parametrize("kind", ["new", "old", "safetensors"])
+def test_a_truncated_checkpoint_is_refused_wherever_it_ends(tmp_path, kind):
+    path = tmp_path / ("cut.safetensors" if kind == "safetensors" else "cut.pth")
+    tensors = compact().state_dict()
+    if kind == "safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path, _use_new_zipfile_serialization=kind == "new")
+    content = path.read_bytes()
+    for part in (1, 7, 8, 9, 60, 200, len(content) // 3, len(content) // 2, len(content) - 5, len(content) - 1):
+        path.write_bytes(content[:part])
+        refusal(path)
+
+
+def test_damaged_checkpoints_never_end_in_anything_but_a_model_error(tmp_path):
+    path = tmp_path / "damaged.pth"
+    torch.save(plain(channels=2).state_dict(), path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        broken = bytearray(content)
+        for place in rng.integers(0, 700, 3):
+            broken[place] = rng.integers(256)
+        path.write_bytes(broken)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                read_model(path)
+            except ModelError as error:
+                assert "\n" not in str(error)
+
+
+# Published networks
+
+
+def filled(recipe: dict) -> dict[str, Tensor]:
+    """Weights that anyone can make: normal numbers seeded by the key's name."""
+    state = {}
+    for key, entry in recipe["keys"].items():
+        shape = entry["shape"]
+        n = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
+        if len(shape) >= 2:
+            values = recipe["gain"] * n / np.sqrt(np.prod(shape[1:]))
+        else:
+            # A slope of PReLU is a one-dimensional weight too.
+            values = 1 + 0.1 * n if key.endswith("weight") else 0.05 * n
+        state[key] = torch.from_numpy(values.astype(np.float32))
+    return state
+
+
+def test_compact_gives_the_answer_of_the_published_network(tmp_path, test_data):
+    folder = test_data / "reference"
+    recipe = json.loads((folder / "compact_general_x4.json").read_text())
+    wanted = np.load(folder / "compact_general_x4.npz")["crop"]
+    torch.save({"params": filled(recipe)}, tmp_path / "general.pth")
+    model = read_model(tmp_path / "general.pth")
+    assert sum(p.numel() for p in model.network.parameters()) == recipe["num_params"]  # type: ignore[attr-defined]
+    x = torch.from_numpy(np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32))
+    assert model.spec.residual == "nearest"
+    out = step(model, x[:, None])[:, 0] + torch.nn.functional.interpolate(x, scale_factor=4, mode="nearest")
+    top, left, size = recipe["crop"]
+    crop = out[..., top : top + size, left : left + size].numpy()
+    assert np.abs(crop - wanted).max() <= 1e-4 * recipe["std"]
+    assert float(out.mean()) == pytest.approx(recipe["mean"], abs=1e-4)
+
+
+def matlab_luma(rgb: np.ndarray) -> np.ndarray:
+    """Y' of BT.601, limited, not rounded: what the field's tables are made with."""
+    return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert pixels is not None, path
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def set5_psnr(model: Model, folder: Path) -> float:
+    """Mean Y-PSNR over Set5, low-resolution files in and 8-bit RGB out through the engine, as a user's photo goes."""
+    scale, figures = model.spec.scale, []
+    for path in sorted((folder / "testsets/Set5/HR").glob("*.png")):
+        high = read_rgb(path)
+        low = read_rgb(folder / f"testsets/Set5/LR_bicubic/X{scale}/{path.stem}x{scale}.png")
+        planes = tuple(np.ascontiguousarray(low[..., i]) for i in range(3))
+        format = PictureFormat(*low.shape[:2], layout="rgb", range="full", matrix="gbr")
+        engine = Engine([model], EngineOptions(device="cpu", precision="fp32", threads=1))
+        (out,) = engine.run([Frame(planes, format)])
+        got = matlab_luma(np.stack(out.planes, -1))
+        inside = (slice(scale, got.shape[0] - scale), slice(scale, got.shape[1] - scale))
+        error = got[inside] - matlab_luma(high[: got.shape[0], : got.shape[1]])[inside]
+        figures.append(10 * np.log10(255**2 / np.mean(error**2)))
+    print(f"{model.spec.name}: Set5 x{scale} {np.mean(figures):.2f} dB")
+    return float(np.mean(figures))
+
+
+@pytest.mark.slow
+def test_the_published_anime_video_network_reaches_its_figure_on_set5(test_data):
+    model = catalogue.load(str(test_data / "weights/realesrgan/realesr-animevideov3.pth"))
+    assert set5_psnr(model, test_data) == pytest.approx(28.23, abs=0.02)
+
+
+@pytest.mark.parametrize(("name", "least"), [("fast-x2", 36.9), ("nano-x2", 36.2)])
+def test_our_networks_reach_their_figures_on_set5(name, least, test_data):
+    assert set5_psnr(load(name), test_data) >= least
+
+
+# Choosing
+
+
+def chain(wanted: list[str], factor: float | None) -> list[str]:
+    return [model.spec.name for model in catalogue.choose_chain(wanted, factor)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "factor", "names"),
+    [
+        ([], None, ["fast-x2"]),
+        ([], 2, ["fast-x2"]),
+        ([], 1.5, ["fast-x2"]),
+        ([], 3, ["fast-x2", "fast-x2"]),
+        ([], 4, ["fast-x2", "fast-x2"]),
+        ([], 1, []),
+        ([], 0.5, []),
+        (["fast"], None, ["fast-x2"]),
+        (["fast"], 4, ["fast-x2", "fast-x2"]),
+        (["bicubic"], None, ["bicubic-x2"]),
+        (["bicubic"], 3, ["bicubic-x3"]),
+        (["bicubic"], 2.25, ["bicubic-x3"]),
+        (["bicubic"], 6, ["bicubic-x4", "bicubic-x2"]),
+        (["lanczos-x4"], None, ["lanczos-x4"]),
+        (["lanczos-x4"], 2, ["lanczos-x4"]),
+        (["identity"], None, ["identity"]),
+        (["identity"], 2, ["identity"]),
+        (["identity", "bicubic"], None, ["identity", "bicubic-x2"]),
+        (["identity", "bicubic"], 4, ["identity", "bicubic-x4"]),
+        (["bicubic-x2", "lanczos"], 4, ["bicubic-x2", "lanczos-x2"]),
+        (["lanczos", "bicubic-x2"], 4, ["lanczos-x2", "bicubic-x2"]),
+        (["bicubic-x2", "bicubic-x2"], None, ["bicubic-x2", "bicubic-x2"]),
+    ],
+)
+def test_a_chain_reaches_the_factor_with_the_fewest_models(wanted, factor, names):
+    assert chain(wanted, factor) == names
+
+
+def test_a_checkpoint_can_be_part_of_a_chain(tmp_path):
+    save_plain(tmp_path / "mine.safetensors", plain(scale=3))
+    assert chain([str(tmp_path / "mine.safetensors")], None) == ["mine"]
+    assert chain([str(tmp_path / "mine.safetensors"), "bicubic"], 6) == ["mine", "bicubic-x2"]
+
+
+@pytest.mark.parametrize("name", ["fats", "fast-x7", "bicubic-x9", "", "identity-x2"])
+def test_an_unknown_name_is_answered_with_the_names_there_are(name):
+    with pytest.raises(ModelError, match=r"is not known.*fast-x2"):
+        catalogue.choose_chain([name], 2)
