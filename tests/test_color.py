@@ -133,7 +133,7 @@ OFFSETS = {"left": (0.5, 0), "center": (0.5, 0.5), "topleft": (0, 0), "top": (0,
 SITED = [("yuv420", siting) for siting in OFFSETS] + [("yuv422", "left"), ("yuv422", "center"), ("yuv444", "left")]
 
 TOLERANCE = 0.001
-"""A tenth of a luma sample: Keys' kernel misses a line by up to 0.05 chroma samples; a forgotten siting is a quarter."""
+"""A tenth of a luma sample: Keys' kernel misses a line by up to 0.05 chroma samples; forgotten siting is a quarter."""
 
 
 def places(format: PictureFormat, step: tuple[float, float] = (1, 1)) -> Tensor:

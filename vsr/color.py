@@ -31,7 +31,7 @@ _SITED: dict[str, tuple[float, float]] = {
     "bottomleft": (0.5, -0.5),
     "bottom": (0.5, 0.0),
 }
-"""Where the chroma of 4:2:0 lies in its block of 2x2, from the centre. Unspecified means left, as H.264 and HEVC say."""
+"""Rows, columns from the centre of a block of 2x2 to its chroma. Unspecified means left, as H.264 and HEVC say."""
 
 
 def weights(format: PictureFormat) -> tuple[float, float]:

@@ -103,10 +103,10 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
     if scale != 2 or x.shape[1] != 4 or pair is None or x.requires_grad or not by_pixel.is_contiguous():
         return F.pixel_shuffle(x, scale)
     b, _, h, w = x.shape
-    # Flat first: the strides of sides of length 1 may be anything. Then left and right neighbour of the upper row,
-    # of the lower row.
+    # Flat before each change of type, since a side of length 1 may have any stride.
+    # The last axis: left and right neighbour of the upper row, then of the lower one.
     pairs = by_pixel.reshape(-1).view(pair).view(b, h, w, 2)
-    return pairs.permute(0, 1, 3, 2).contiguous().view(x.dtype).view(b, 1, 2 * h, 2 * w)
+    return pairs.permute(0, 1, 3, 2).reshape(-1).view(x.dtype).view(b, 1, 2 * h, 2 * w)
 
 
 @lru_cache(maxsize=64)
