@@ -12,6 +12,7 @@ from typing import Any, Literal
 import av
 import ffmpeg
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from vsr.frames import StreamInfo
@@ -119,7 +120,7 @@ def _refusal(stream: Any, container: str) -> str | None:
         with av.open(io.BytesIO(), "w", format=MUXERS[container]) as trial:
             trial.add_stream_from_template(stream, opaque=True)
             trial.start_encoding()
-    except (av.FFmpegError, ValueError):
+    except (FFmpegError, ValueError):
         return f"{container} cannot hold it"
     return None
 

@@ -12,10 +12,12 @@ from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import ffmpeg
 import numpy as np
+from av.error import FFmpegError
 
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, Plane
@@ -90,14 +92,14 @@ class VideoEncoder:
         self._check(frame)
         pts = int(frame.pts * frame.time_base / self._time_base)
         packet = av.Packet(self._num_bytes)
-        self._pack(frame.planes, np.frombuffer(packet, np.uint8))
+        self._pack(frame.planes, np.frombuffer(cast(Any, packet), np.uint8))
         first = self._pts[0] if self._pts else pts
         packet.stream, packet.time_base = self._stream, self._time_base
         packet.pts = packet.dts = pts - first
         packet.is_keyframe = True
         try:
             self._muxer.mux(packet)
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, FFmpegError) as error:
             raise self._death() from error
         self._pts.append(pts)
         self._durations.append(int(frame.duration * frame.time_base / self._time_base))
@@ -158,7 +160,7 @@ class VideoEncoder:
             return
         self._closed = True
         # Before the descriptor: PyAV's destructor would write to whatever has taken its number.
-        with contextlib.suppress(OSError, av.FFmpegError):
+        with contextlib.suppress(OSError, FFmpegError):
             self._muxer.close()
         os.close(self._write_end)
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-import av
+from av.error import FFmpegError
 
 from vsr.errors import SourceError
 from vsr.frames import PictureFormat
@@ -67,7 +67,7 @@ def verify(
             differences += _compare_streams(opened, video, contents, joined, shift)
             opened.seek(0)
             differences += _compare_picture(opened, video, format, rotation)
-    except (av.FFmpegError, SourceError) as error:
+    except (FFmpegError, SourceError) as error:
         differences.append(f"the file cannot be read back: {error}")
     return Verification(num_frames, shift, tuple(differences[:_MAX_DIFFERENCES]))
 
