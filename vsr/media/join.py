@@ -162,7 +162,7 @@ class _Join:
             out.disposition = old.disposition
         return out
 
-    def _add_others(self, carriage: Carriage, original: InputContainer) -> list[Iterator[Packet[Any]]]:
+    def _add_others(self, carriage: Carriage, original: InputContainer) -> list[Iterator["Packet[Any]"]]:
         """Make the output's other streams, in the original's order; return one reader for each file they are in."""
         by_file: dict[Path, dict[int, Track]] = {}
         opened: dict[Path, InputContainer] = {}
@@ -193,7 +193,7 @@ class _Join:
             name = stream.metadata.get("filename") or f"cover.{suffix}"
             self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
 
-    def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator[Packet[Any]]:
+    def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator["Packet[Any]"]:
         """Yield the packets of some streams of a file, timed for the output. A broken file ends early, with a note."""
         for stream in opened.streams:
             stream.discard = Discard.default if stream.index in tracks else Discard.all

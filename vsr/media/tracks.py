@@ -62,7 +62,7 @@ class Track:
         self._shift = round(window.shift / self.time_base)
         self._next_dts: int | None = None
 
-    def admit(self, packet: Packet[Any]) -> bool:
+    def admit(self, packet: "Packet[Any]") -> bool:
         """Settle the packet's times; False where it lies outside of the window. Its payload is never touched."""
         pts = packet.pts if packet.pts is not None else packet.dts
         pts = pts if pts is not None else (self._next_dts or 0) + self._shift
@@ -121,7 +121,7 @@ def _order(part: Encoded, opened: InputContainer) -> list[int]:
 
 def video_packets(
     parts: Sequence[Encoded], inputs: Sequence[InputContainer], out: Any, shift: Fraction
-) -> Iterator[Packet[Any]]:
+) -> Iterator["Packet[Any]"]:
     """Yield the encoded packets with their true times and durations, for `out`."""
     orders, depth = order_frames(parts, inputs)
     time_base = parts[0].time_base
@@ -144,7 +144,7 @@ def video_packets(
             yield packet
 
 
-def interleave(iterators: Sequence[Iterator[Packet[Any]]]) -> Iterator[Packet[Any]]:
+def interleave(iterators: Sequence[Iterator["Packet[Any]"]]) -> Iterator["Packet[Any]"]:
     """Merge packets by their time of decoding; one packet of each iterator is in memory."""
     waiting = [(packet, iterator) for iterator in iterators if (packet := next(iterator, None)) is not None]
     while waiting:
@@ -158,11 +158,11 @@ def interleave(iterators: Sequence[Iterator[Packet[Any]]]) -> Iterator[Packet[An
             waiting[at] = (following, iterator)
 
 
-def _decode_time(packet: Packet[Any]) -> Fraction:
+def _decode_time(packet: "Packet[Any]") -> Fraction:
     return (packet.dts or 0) * Fraction(packet.time_base)
 
 
-def readable(packets: Iterator[Packet[Any]], broken: "list[str]") -> Iterator[Packet[Any]]:
+def readable(packets: Iterator["Packet[Any]"], broken: "list[str]") -> Iterator["Packet[Any]"]:
     """Yield packets until the end or the first error, which is added to `broken`."""
     try:
         yield from packets
