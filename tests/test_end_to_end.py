@@ -1,0 +1,336 @@
+"""The command as a user runs it, on real files, through real FFmpeg. What comes out is read by an independent reader."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from conftest import plane_view, read_number
+
+from vsr.cli.main import run
+from vsr.media.probe import best_stream
+
+FAST = ["--preset", "ultrafast", "--quiet"]
+
+
+def read_video(path: Path) -> tuple[list[Fraction], list[av.VideoFrame]]:
+    """Times in seconds and pictures of the main video stream, by nothing but PyAV."""
+    with av.open(str(path)) as container:
+        stream = best_stream(container)
+        frames = list(container.decode(stream))
+        return [frame.pts * frame.time_base for frame in frames], frames
+
+
+def audio_packets(path: Path) -> list[tuple[int, list[tuple[Fraction, bytes]]]]:
+    """Time and bytes of every packet of every audio stream."""
+    with av.open(str(path)) as container:
+        streams = {stream.index: [] for stream in container.streams.audio}
+        for packet in container.demux(audio=tuple(range(len(streams)))) if streams else ():
+            if packet.size:
+                streams[packet.stream.index].append((packet.pts * packet.time_base, bytes(packet)))
+        return sorted(streams.items())
+
+
+def temporaries(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.name.startswith(".") or "unverified" in p.name or ".part" in p.name]
+
+
+def children() -> list[str]:
+    listed = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if "ffmpeg" in line and "ps -o" not in line]
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
+def test_every_frame_and_its_time_come_back_at_twice_the_size(make_clip, tmp_path, extension):
+    clip = make_clip(f"in.{extension}", num_frames=14, audio=True, subtitles=True, chapters=True, b_frames=2)
+    out = tmp_path / f"out.{extension}"
+    assert run(["enhance", str(clip), "-o", str(out), *FAST]) == 0
+    before, _ = read_video(clip)
+    after, frames = read_video(out)
+    assert after == before
+    assert [read_number(plane_view(frame, 0)) for frame in frames] == list(range(14))
+    assert (frames[0].height, frames[0].width) == (96, 128)
+    theirs, ours = audio_packets(clip), audio_packets(out)
+    assert [[data for _, data in packets] for _, packets in ours] == [
+        [data for _, data in packets] for _, packets in theirs
+    ]
+    assert not temporaries(tmp_path)
+
+
+def test_variable_frame_rate_and_start_offset_are_kept(make_clip, tmp_path):
+    pts = [90, 100, 130, 131, 175, 300, 301, 302, 500]
+    clip = make_clip("vfr.mkv", num_frames=9, pts=pts, time_base=Fraction(1, 100))
+    assert run(["enhance", str(clip), "-o", str(tmp_path / "o.mkv"), *FAST]) == 0
+    assert read_video(tmp_path / "o.mkv")[0] == read_video(clip)[0]
+
+
+def test_default_name_lies_beside_the_input(make_clip):
+    clip = make_clip("clip.mp4", num_frames=2)
+    assert run(["enhance", str(clip), *FAST]) == 0
+    assert clip.with_name("clip_x2.mp4").exists()
+
+
+def test_avi_becomes_matroska(make_clip):
+    clip = make_clip("tape.avi", num_frames=3, codec="mpeg4")
+    assert run(["enhance", str(clip), *FAST]) == 0
+    assert len(read_video(clip.with_name("tape_x2.mkv"))[0]) == 3
+
+
+def test_trim_is_exact_to_the_frame(make_clip, tmp_path):
+    clip = make_clip("in.mp4", num_frames=50, gop=20, b_frames=2)
+    out = tmp_path / "o.mp4"
+    assert run(["enhance", str(clip), "-o", str(out), "--start", "0.4", "--end", "1.2", *FAST]) == 0
+    times, frames = read_video(out)
+    assert [read_number(plane_view(frame, 0)) for frame in frames] == list(range(10, 30))
+    assert times[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "size"),
+    [
+        (["--scale", "3"], (144, 192)),
+        (["--scale", "4"], (192, 256)),
+        (["--scale", "1"], (48, 64)),
+        (["--size", "100x80"], (80, 100)),
+        (["--height", "72"], (72, 96)),
+        (["--model", "bicubic", "--model", "bicubic-x2"], (96, 128)),
+        (["--model", "bicubic-x2", "--model", "bicubic-x2"], (192, 256)),
+        (["--model", "lanczos", "--scale", "2"], (96, 128)),
+    ],
+)
+def test_sizes_and_chains(make_clip, tmp_path, flags, size):
+    clip = make_clip("in.mp4", num_frames=3)
+    assert run(["enhance", str(clip), "-o", str(tmp_path / "o.mp4"), *flags, *FAST]) == 0
+    _, frames = read_video(tmp_path / "o.mp4")
+    assert (frames[0].height, frames[0].width) == size
+    assert [read_number(plane_view(frame, 0)) for frame in frames] == [0, 1, 2]
+
+
+def test_ten_bits_stay_ten_bits(tmp_path, make_clip):
+    clip = make_clip("in.mkv", num_frames=4, pixel_format="yuv420p10le", codec="libx265", size=(64, 96))
+    out = tmp_path / "o.mkv"
+    assert run(["enhance", str(clip), "-o", str(out), "--encoder", "ffv1", "--quiet"]) == 0
+    _, frames = read_video(out)
+    assert frames[0].format.name == "yuv420p10le"
+
+
+def test_config_lies_between_defaults_and_flags(make_clip, tmp_path):
+    clip = make_clip("in.mp4", num_frames=3)
+    config = tmp_path / "c.toml"
+    config.write_text('scale = 3\nframes = 2\npreset = "ultrafast"\nquiet = true\n')
+    out = tmp_path / "o.mp4"
+    assert run(["enhance", str(clip), "-o", str(out), "--config", str(config), "--scale", "4"]) == 0
+    _, frames = read_video(out)
+    assert len(frames) == 2
+    assert frames[0].height == 192
+
+
+def test_documented_config_is_the_default(capsys):
+    assert run(["enhance", "nothing.mp4", "--config", "configs/enhance.toml"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["enhance"], 2, "INPUTS"),
+        (["enhance", "none.mp4"], 1, "does not exist"),
+        (["enhance", "none.mp4", "--scale", "5"], 2, 'Choose from: "auto", 1, 2, 3, 4'),
+        (["enhance", "none.mp4", "--quality", "101"], 2, "0 to 100"),
+        (["enhance", "none.mp4", "--size", "12"], 2, "WIDTHxHEIGHT"),
+        (["enhance", "none.mp4", "--start", "soon"], 2, "HH:MM:SS"),
+        (["enhance", "none.mp4", "--start", "5", "--end", "4"], 2, "does not come after"),
+        (["enhance", "none.mp4", "--device", "tpu"], 2, "cuda:N"),
+        (["enhance", "none.mp4", "--config", "none.toml"], 2, "does not exist"),
+        (["enhance", "none.mp4", "--sclae", "2"], 2, "Did you mean --scale"),
+        (["enhnace", "none.mp4"], 2, "Did you mean"),
+    ],
+)
+def test_bad_usage_gets_one_clear_line(words, code, said, capsys):
+    assert run(words) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_unknown_key_in_a_config_is_an_error(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text("scal = 2\n")
+    assert run(["enhance", "x.mp4", "--config", str(tmp_path / "c.toml")]) == 2
+    assert "scal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["--model", "nosuch"], 1, "there are identity"),
+        (["--model", "nosuch.pth"], 1, "does not exist"),
+        (["--encoder", "nosuch"], 2, "x264"),
+        (["--device", "cuda:9"], 2, "not on this machine"),
+        (["-o", "out.xyz"], 2, ".mp4"),
+        (["-o", "no/such/folder.mp4"], 1, "no/such"),
+        (["--start", "99"], 1, "2"),
+    ],
+)
+def test_options_that_do_not_fit_the_input(make_clip, tmp_path, monkeypatch, capsys, flags, code, said):
+    monkeypatch.chdir(tmp_path)
+    clip = make_clip("in.mp4", num_frames=3)
+    assert run(["enhance", str(clip), *flags, *FAST]) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_existing_output_is_not_replaced_without_a_word(make_clip, tmp_path, capsys):
+    clip, out = make_clip("in.mp4", num_frames=2), tmp_path / "o.mp4"
+    out.write_text("precious")
+    assert run(["enhance", str(clip), "-o", str(out), *FAST]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_text() == "precious"
+    assert run(["enhance", str(clip), "-o", str(out), "--overwrite", *FAST]) == 0
+    assert len(read_video(out)[0]) == 2
+    assert run(["enhance", str(clip), "-o", str(clip), "--overwrite", *FAST]) == 2
+
+
+def test_folder_goes_on_past_failures_and_lists_them(make_clip, tmp_path, capsys):
+    folder = tmp_path / "tapes"
+    (folder / "sub").mkdir(parents=True)
+    make_clip("a.mp4", num_frames=2).rename(folder / "a.mp4")
+    make_clip("b.mp4", num_frames=3).rename(folder / "sub" / "b.mp4")
+    cv2.imwrite(str(folder / "photo.png"), np.full((20, 30, 3), 90, np.uint8))
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    (folder / "notes.txt").write_text("not for us")
+    report = tmp_path / "report.json"
+    code = run(["enhance", str(folder), "-o", str(tmp_path / "out"), "--report", str(report), "--preset", "ultrafast"])
+    assert code == 1
+    said = capsys.readouterr().err
+    assert "3 of 4 done; failed:" in said
+    assert "broken.mp4" in said.split("failed:")[1]
+    assert len(read_video(tmp_path / "out" / "sub" / "b.mp4")[0]) == 3
+    assert cv2.imread(str(tmp_path / "out" / "photo.png")).shape == (40, 60, 3)
+    statuses = {Path(item["input"]).name: item["status"] for item in json.loads(report.read_text())}
+    assert statuses == {"a.mp4": "done", "b.mp4": "done", "photo.png": "done", "broken.mp4": "failed"}
+
+
+def test_dry_run_tells_the_plan_and_writes_nothing(make_clip, capsys):
+    clip = make_clip("in.mp4", num_frames=5)
+    before = sorted(clip.parent.iterdir())
+    assert run(["enhance", str(clip), "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    for word in ("input", "output", "fast-x2", "libx264", "estimate about", "128x96"):
+        assert word in plan
+    assert sorted(clip.parent.iterdir()) == before
+
+
+def test_interrupt_leaves_no_file_and_no_child(make_clip, tmp_path):
+    clip = make_clip("in.mp4", num_frames=400, size=(96, 128))
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from vsr.cli.main import main; main()", "enhance", str(clip), "-o", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any(out.iterdir()) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert list(out.iterdir()) == []
+    running = subprocess.run(["pgrep", "-f", str(out)], capture_output=True, text=True).stdout
+    assert running == ""
+
+
+def test_full_disk_is_said_and_leaves_nothing(make_clip, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        clip = make_clip("in.mp4", num_frames=60, size=(240, 320))
+        code = [sys.executable, "-c", "from vsr.cli.main import main; main()", "enhance", str(clip)]
+        done = subprocess.run(
+            [*code, "-o", str(small / "o.mkv"), "--encoder", "ffv1", "--quiet"], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 1
+        assert "space" in done.stderr.lower()
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_photo_keeps_alpha_and_depth(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 65536, (24, 31, 4), np.uint16)
+    cv2.imwrite(str(tmp_path / "p.png"), photo)
+    assert run(["enhance", str(tmp_path / "p.png"), "--quiet"]) == 0
+    large = cv2.imread(str(tmp_path / "p_x2.png"), cv2.IMREAD_UNCHANGED)
+    assert large.shape == (48, 62, 4)
+    assert large.dtype == np.uint16
+    assert len(np.unique(large)) > 256
+
+
+def test_probe_prints_json(make_clip, capsys):
+    clip = make_clip("in.mp4", num_frames=3, audio=True)
+    assert run(["probe", str(clip), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["format"]["width"] == 64
+    assert any(other["kind"] == "audio" for other in found["others"])
+    assert run(["probe", str(clip)]) == 0
+    assert "64x48" in capsys.readouterr().out
+
+
+def test_compare_scores_and_draws(make_clip, tmp_path, capsys):
+    clip = make_clip("in.mp4", num_frames=3)
+    same = tmp_path / "same.mkv"
+    assert run(["enhance", str(clip), "-o", str(same), "--scale", "1", "--encoder", "ffv1", "--quiet"]) == 0
+    assert run(["compare", str(clip), str(same), "-o", str(tmp_path / "c.png"), "--style", "wipe", "--quiet"]) == 0
+    assert cv2.imread(str(tmp_path / "c.png")).shape == (48, 64, 3)
+    assert run(["compare", str(clip), str(same), "-o", str(tmp_path / "c.mp4")]) == 0
+    assert "PSNR inf" in capsys.readouterr().out
+    assert len(read_video(tmp_path / "c.mp4")[0]) == 3
+
+
+def test_doctor_tries_the_encoders(capsys):
+    assert run(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "x264" in said
+    assert "works" in said
+    assert "cpu" in said
+
+
+def _clips() -> list[str]:
+    folder = Path(os.environ.get("VSR_TEST_DATA", "../shared/data")) / "clips"
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["no clips here"]
+
+
+@pytest.mark.parametrize("name", _clips())
+def test_real_clip_keeps_frames_times_sound_and_colour(test_data, tmp_path, name):
+    clip = test_data / "clips" / name
+    code = run(["enhance", str(clip), "-o", f"{tmp_path}/", "--scale", "1", "--encoder", "x264", *FAST])
+    out = next(iter(tmp_path.iterdir()))
+    assert code == 0
+    before, theirs = read_video(clip)
+    after, ours = read_video(out)
+    with av.open(str(out)) as container:
+        half_a_tick = best_stream(container).time_base / 2
+    assert len(after) == len(before)
+    shift = after[0] - before[0]
+    assert all(abs(a - b - shift) <= half_a_tick for a, b in zip(after, before, strict=True))
+    assert theirs[0].format.components[0].bits == ours[0].format.components[0].bits
+    packets_before, packets_after = audio_packets(clip), audio_packets(out)
+    for (_, was), (_, now) in zip(packets_before, packets_after, strict=True):
+        assert [data for _, data in was] == [data for _, data in now]
+        assert all(abs(a - b - shift) <= Fraction(1, 1000) for (a, _), (b, _) in zip(now, was, strict=True))
