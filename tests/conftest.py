@@ -41,7 +41,7 @@ def draw_number(plane: np.ndarray, n: int, *, black: int = 16, white: int = 235)
 
 
 def read_number(plane: np.ndarray) -> int:
-    """Return the number drawn in `plane`, at any enlargement, bit depth and range: black and white are in the picture."""
+    """Return the number drawn in `plane`, at any enlargement, bit depth and range: two cells show black and white."""
     means: list[float] = []
     for cell in _cells(plane):
         height, width = cell.shape[0] // 4, cell.shape[1] // 4

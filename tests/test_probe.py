@@ -1,5 +1,6 @@
 """`probe` states every fact of a video, and says in one line why it cannot."""
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -25,9 +26,13 @@ def test_facts_of_a_plain_clip(make_clip: MakeClip):
     assert (info.time_base, info.start_pts, info.num_frames) == (Fraction(1, 25), 0, 10)
     assert info.duration_s == pytest.approx(0.4)
     assert (info.average_rate, info.rotation, info.interlaced) == (25, 0, False)
-    assert [other.kind for other in info.others][:1] == ["audio"] and info.others[0].codec == "aac"
-    assert info.num_chapters == 2 and info.metadata["title"] == "a title"
-    assert info.bit_rate and info.mastering is None and "mp4" in info.container
+    assert [other.kind for other in info.others][:1] == ["audio"]
+    assert info.others[0].codec == "aac"
+    assert info.num_chapters == 2
+    assert info.metadata["title"] == "a title"
+    assert info.bit_rate
+    assert info.mastering is None
+    assert "mp4" in info.container
 
 
 def test_subtitles_and_attachments_are_listed(make_clip: MakeClip):
@@ -35,11 +40,12 @@ def test_subtitles_and_attachments_are_listed(make_clip: MakeClip):
     assert [(other.kind, other.language) for other in info.others] == [("subtitle", "eng"), ("attachment", None)]
 
 
-@pytest.mark.parametrize("height,expected", [(576, "smpte170m"), (718, "smpte170m"), (720, "bt709")])
+@pytest.mark.parametrize(("height", "expected"), [(576, "smpte170m"), (718, "smpte170m"), (720, "bt709")])
 def test_untagged_matrix_follows_the_usual_rule_and_says_so(make_clip: MakeClip, height: int, expected: str):
     info = probe(make_clip(num_frames=1, size=(height, 64)))
     assert {info.format.matrix, info.format.primaries, info.format.transfer} == {expected}
-    assert len(info.notes) == 1 and expected in info.notes[0]
+    assert len(info.notes) == 1
+    assert expected in info.notes[0]
 
 
 def test_untagged_matrix_of_bt2020_primaries_is_bt2020(make_clip: MakeClip):
@@ -53,7 +59,8 @@ def test_colour_tags_are_read(make_clip: MakeClip, range_: str):
     clip = make_clip(matrix="bt709", primaries="bt709", transfer="iec61966-2-1", range=range_)
     format = probe(clip).format
     assert (format.matrix, format.primaries, format.transfer) == ("bt709", "bt709", "iec61966-2-1")
-    assert format.range == range_ and probe(clip).notes == ()
+    assert format.range == range_
+    assert probe(clip).notes == ()
 
 
 def test_rgb_has_no_matrix_and_full_range(make_clip: MakeClip):
@@ -68,7 +75,7 @@ def test_aspect_and_rotation(make_clip: MakeClip):
     assert probe(make_clip("c.mov", rotation=180)).rotation == 180
 
 
-@pytest.mark.parametrize("code,name", [(0, "left"), (1, "center"), (2, "topleft"), (3, "top")])
+@pytest.mark.parametrize(("code", "name"), [(0, "left"), (1, "center"), (2, "topleft"), (3, "top")])
 def test_siting_is_read(make_clip: MakeClip, code: int, name: str):
     clip = make_clip(codec_options={"x264-params": f"chromaloc={code}"})
     assert probe(clip).format.siting == name
@@ -140,7 +147,13 @@ def written(name: str, data: bytes) -> Callable[[Path], Path]:
     return write
 
 
+def pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.mp4")
+    return folder / "pipe.mp4"
+
+
 BAD_INPUTS = {
+    "pipe": (pipe, "it is a pipe or device"),
     "missing": (lambda folder: folder / "no.mp4", "no such file"),
     "folder": (lambda folder: folder, "it is a folder"),
     "empty": (written("a.mp4", b""), "the file is empty"),
@@ -160,7 +173,8 @@ def test_bad_input_has_one_clear_line(tmp_path: Path, name: str):
     make, expected = BAD_INPUTS[name]
     with pytest.raises(SourceError) as caught:
         probe(make(tmp_path))
-    assert expected in str(caught.value) and "\n" not in str(caught.value)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_cut_off_header_is_named(make_clip: MakeClip, tmp_path: Path):

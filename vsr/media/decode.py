@@ -4,15 +4,16 @@ Works on an open container and never opens or closes one.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from math import floor
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import av
+from av import error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -51,22 +52,28 @@ class ReadCounts:
     """Lines for the user."""
 
 
-def read_packets(container: InputContainer, stream: VideoStream, counts: ReadCounts) -> Iterator[VideoPacket]:
+def _demux(container: InputContainer, stream: VideoStream) -> Generator[VideoPacket, None, None]:
+    return cast(Any, container.demux(stream))  # a generator, typed as less
+
+
+def read_packets(
+    container: InputContainer, stream: VideoStream, counts: ReadCounts
+) -> Generator[VideoPacket, None, None]:
     """Yield the stream's packets, then an empty one that flushes the decoder; go on after read errors."""
     errors = 0
     while True:
         try:
-            with closing(container.demux(stream)) as packets:
+            with closing(_demux(container, stream)) as packets:
                 for packet in packets:
                     errors = 0
                     yield packet
             return
-        except av.FFmpegError:
+        except error.FFmpegError:
             errors += 1
             counts.corrupt_packets += errors == 1
             if errors > _MAX_READ_ERRORS:
                 counts.notes.append("the file cannot be read further")
-                flush: VideoPacket = Packet()
+                flush = cast(Any, Packet())
                 flush.stream = stream
                 yield flush
                 return
@@ -79,9 +86,9 @@ def decode_packet(packet: VideoPacket, counts: ReadCounts) -> list[av.VideoFrame
     counts.corrupt_packets += packet.is_corrupt
     try:
         return packet.decode()
-    except av.EOFError:
+    except error.EOFError:
         return []
-    except av.FFmpegError:
+    except error.FFmpegError:
         counts.corrupt_packets += not packet.is_corrupt
         return []
 
@@ -121,6 +128,7 @@ class Clock:
     def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """Take a decoded picture; yield those whose pts and time base are now final."""
         time = picture.pts
+        self._forget(picture)
         if time is None or self._sort:
             self._counts.retimed += time is None
             time = self._earliest(time)
@@ -157,10 +165,17 @@ class Clock:
         picture.time_base = self._time_base
         return picture
 
+    def _forget(self, picture: av.VideoFrame) -> None:
+        """Drop the times of packets that gave no picture: those gone by, and those before a key frame when sorting."""
+        if self._sort:
+            bound = picture.pts if picture.key_frame else None
+        else:
+            bound = None if self._last is None else self._last - self._shift + 1
+        while bound is not None and self._due and self._due[0] < bound:
+            heapq.heappop(self._due)
+
     def _earliest(self, fallback: int | None) -> int:
         last = self._last
-        while self._due and not self._sort and last is not None and self._due[0] + self._shift <= last:
-            heapq.heappop(self._due)
         if self._due:
             return heapq.heappop(self._due)
         if fallback is not None:
@@ -206,7 +221,7 @@ def seek_before(container: InputContainer, stream: VideoStream, time: Fraction) 
             if _starts_by(container, stream, wanted):
                 container.seek(target, stream=stream)
                 return True
-        except av.FFmpegError:
+        except error.FFmpegError:
             return False
     return False
 
@@ -214,7 +229,7 @@ def seek_before(container: InputContainer, stream: VideoStream, time: Fraction) 
 def _starts_by(container: InputContainer, stream: VideoStream, wanted: int) -> bool:
     """Say whether the next key frame and the first picture decoded come no later than `wanted`."""
     key: int | None = None
-    with closing(container.demux(stream)) as packets:
+    with closing(_demux(container, stream)) as packets:
         for packet in islice(packets, _MAX_SEEK_PACKETS):
             if key is None and packet.is_keyframe:
                 key = packet.dts if packet.pts is None else packet.pts

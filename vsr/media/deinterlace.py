@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Literal
 
 import av
+from av import error
 from av.filter import Graph
 
 from vsr.frames import PictureFormat
@@ -70,7 +71,7 @@ class Deinterlacer:
         while True:
             try:
                 picture = graph.vpull()
-            except (av.BlockingIOError, av.EOFError):
+            except (error.BlockingIOError, error.EOFError):
                 return
             # bwdif counts in half ticks; what went in comes out again exactly.
             picture.pts, picture.duration = self._waiting.popleft()

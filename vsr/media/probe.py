@@ -14,13 +14,17 @@ from typing import Any, cast
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsr.errors import SourceError
 from vsr.frames import MasteringMetadata, OtherStream, PictureFormat, StreamInfo
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, name_of, reading
 
-_PLAYLISTS = frozenset({"hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth", "avisynth"})
+_PLAYLISTS = frozenset(
+    {"hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth", "avisynth"}
+)
 """Demuxers that open what a file names, here or on other hosts, or that run it as a script."""
 _TEXT = frozenset({"tty", "txt", "bintext", "xbin", "adf", "idf"})
 """Demuxers that take any text for ANSI art."""
@@ -43,25 +47,31 @@ def open_container(path: str | Path) -> InputContainer:
         SourceError: there is no such file, or it is no media file, or a playlist.
     """
     file = Path(path)
-    if not file.exists():
-        raise SourceError(f"cannot open {str(path)!r}: no such file")
-    if file.is_dir():
-        raise SourceError(f"cannot open {str(path)!r}: it is a folder, a video file is wanted")
-    try:
-        with file.open("rb") as opened:
-            beginning = opened.read(16)
-    except OSError as error:
-        raise SourceError(f"cannot open {str(path)!r}: {error.strerror}") from error
+    beginning = _beginning(file)
     if not beginning:
         raise SourceError(f"cannot read {str(path)!r}: the file is empty")
     if beginning.startswith((b"#EXTM3U", b"ffconcat", b"v=0")):
         raise SourceError(f"cannot read {str(path)!r}: it is a playlist; give the media file it names")
     try:
         return av.open(f"file:{file}", options=dict(_open_options()), metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         raise SourceError(
             f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({_reason(error)})"
         ) from error
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        if not file.exists():
+            raise SourceError(f"cannot open {str(file)!r}: no such file")
+        if file.is_dir():
+            raise SourceError(f"cannot open {str(file)!r}: it is a folder, a video file is wanted")
+        if not file.is_file():
+            raise SourceError(f"cannot open {str(file)!r}: it is a pipe or device, a video file is wanted")
+        with file.open("rb") as opened:
+            return opened.read(16)
+    except OSError as error:
+        raise SourceError(f"cannot open {str(file)!r}: {error.strerror}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -74,7 +84,7 @@ def best_stream(container: InputContainer, path: str | Path) -> VideoStream:
     Raises:
         SourceError: there is none, or FFmpeg has no decoder for it.
     """
-    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    cover = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
         found = ", ".join(_kind(stream) for stream in container.streams) or "nothing"
@@ -82,7 +92,7 @@ def best_stream(container: InputContainer, path: str | Path) -> VideoStream:
     usable = [stream for stream in streams if cast(Any, stream.codec_context) is not None]
     if not usable:
         raise SourceError(f"cannot decode {str(path)!r}: FFmpeg has no decoder for its video stream")
-    default = av.stream.Disposition.default
+    default = Disposition.default
     return max(usable, key=lambda s: (bool(s.disposition & default), s.width * s.height, -s.index))
 
 
@@ -150,11 +160,13 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
             try:
                 for picture in packet.decode():
                     return picture
-            except av.FFmpegError as error:
+            except FFmpegError as error:
                 problem = _reason(error)
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         problem = _reason(error)
-    raise SourceError(f"cannot decode {str(path)!r}: no picture of its {_codec(stream)} stream can be decoded ({problem})")
+    raise SourceError(
+        f"cannot decode {str(path)!r}: no picture of its {_codec(stream)} stream can be decoded ({problem})"
+    )
 
 
 def _picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
@@ -207,7 +219,7 @@ def _siting(stream: VideoStream) -> str:
         with av.open(header, "w", format="matroska") as muxer:
             muxer.add_stream_from_template(stream, opaque=True)
             muxer.start_encoding()
-    except (av.FFmpegError, ValueError):
+    except (FFmpegError, ValueError):
         return "unspecified"  # a codec that Matroska cannot hold
     data = header.getvalue()
     place = tuple(data[at + 3 : at + 4] for at in (data.find(b"\x55\xb7\x81"), data.find(b"\x55\xb8\x81")) if at >= 0)

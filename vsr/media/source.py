@@ -4,7 +4,7 @@ A file is opened, read and closed by `VideoSource.frames()` in the one thread th
 never rebased and never made from a frame rate. What went wrong on the way is counted, never hidden.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +21,6 @@ from vsr.media.decode import Clock, ReadCounts, decode_after, decode_packet, ori
 from vsr.media.deinterlace import Deinterlacer
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe import best_stream, open_container, probe
-
-_WHOLE = ReadOptions()
 
 
 class Source(Protocol):
@@ -82,7 +80,7 @@ class VideoSource:
     def __init__(
         self,
         path: str | Path,
-        options: ReadOptions = _WHOLE,
+        options: ReadOptions = ReadOptions(),
         *,
         info: StreamInfo | None = None,
         threads: int = 0,
@@ -145,10 +143,10 @@ class VideoSource:
                 return stream
         return best_stream(container, self._path)
 
-    def _pictures(self, container: InputContainer) -> Iterator[av.VideoFrame]:
+    def _pictures(self, container: InputContainer) -> Generator[av.VideoFrame, None, None]:
         """Decode, give every picture its time, deinterlace."""
         counts, info = self.counts, self.info
-        clock = Clock(counts, info.time_base, sort=container.format.name == "avi")
+        clock = Clock(counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc"))
         fields = Deinterlacer(self._options.deinterlace, info.time_base, info.format)
         with closing(self._decoded(container, clock)) as decoded:
             for picture in decoded:
@@ -162,7 +160,7 @@ class VideoSource:
         if not self._stream(container).frames:
             self._check_length(clock.end)
 
-    def _decoded(self, container: InputContainer, clock: Clock) -> Iterator[av.VideoFrame]:
+    def _decoded(self, container: InputContainer, clock: Clock) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
         counts, format = self.counts, self.info.format
         stream = self._stream(container)
