@@ -221,7 +221,9 @@ def tone() -> np.ndarray:
 def write_clip(path: Path) -> None:
     """Encode the reduced frames, the tone, the subtitles and the chapters; the same bytes on every run."""
     with av.open(str(path), "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as file:
-        video = file.add_stream("libx264", rate=RATE, options={"crf": "20", "preset": "veryslow", "threads": "1"})
+        # without `cpu-independent`, x264's macroblock tree gave other bytes on most runs of one machine
+        x264 = {"crf": "20", "preset": "veryslow", "threads": "1", "x264-params": "cpu-independent=1"}
+        video = file.add_stream("libx264", rate=RATE, options=x264)
         video.height, video.width, video.pix_fmt = HEIGHT // REDUCTION, WIDTH // REDUCTION, "yuv420p"
         video.codec_context.color_range, video.codec_context.colorspace = 1, 1  # limited, BT.709
         video.codec_context.color_primaries, video.codec_context.color_trc = 1, 1
