@@ -58,7 +58,10 @@ class Engine:
         return replace(format, height=height, width=width, sample_aspect=self._sample_aspect or format.sample_aspect)
 
     def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the end."""
+        """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the end.
+
+        `frames` is closed, if it can be, in the thread that runs or closes this generator.
+        """
         if self._threads:
             torch.set_num_threads(self._threads)
         transfer = transfer_for(self._device)
@@ -71,12 +74,18 @@ class Engine:
         for stage in self.stages:
             pictures = stage.run(pictures)
         waiting: deque[tuple[Frame, Pending]] = deque()
-        for picture in pictures:
-            waiting.append(self._leave(picture, transfer.download))
-            if len(waiting) > transfer.depth:
+        try:
+            for picture in pictures:
+                waiting.append(self._leave(picture, transfer.download))
+                if len(waiting) > transfer.depth:
+                    yield _arrived(*waiting.popleft())
+            while waiting:
                 yield _arrived(*waiting.popleft())
-        while waiting:
-            yield _arrived(*waiting.popleft())
+        finally:
+            # When a network fails, its traceback keeps the generators above alive: they would not close the source.
+            close = getattr(frames, "close", None)
+            if close is not None:
+                close()
 
     def _leave(self, picture: Picture, download) -> tuple[Frame, Pending]:  # noqa: ANN001
         format = self.output_format(picture.frame.format)

@@ -29,6 +29,8 @@ class Input:
     picture: Picture
     tensor: Tensor
     """(C, H, W) float32, nominal."""
+    starts_scene: bool
+    """A reset, or a picture of another size than the one before it."""
 
 
 class Stage:
@@ -46,6 +48,8 @@ class Stage:
         self._tile = options.tile if isinstance(options.tile, int) else None
         self._may_tile = options.tile != "off" and not self.spec.context.stateful
         self._state: object = None
+        self._state_size: tuple[int, ...] = ()
+        """Batch, height, width that the state was made for; empty before the first step of a stream."""
 
     def _first_batch(self, options: EngineOptions) -> int:
         """Batches pay on a GPU alone (measured: nothing per frame on a CPU); a state allows one window at a time."""
@@ -58,21 +62,31 @@ class Stage:
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance a stream: as many pictures come out as went in, in order."""
         context = self.spec.context
+        self._state, self._state_size = None, ()
         windows = cut_windows(
-            (Input(picture, self._see(picture)) for picture in pictures),
+            self._inputs(pictures),
             before=context.before,
             emit=context.emit,
             after=context.after,
-            starts_scene=lambda item: item.picture.frame.reset,
+            starts_scene=lambda item: item.starts_scene,
         )
         batch: list[Window[Input]] = []
         for window in windows:
+            if batch and window.items[0].tensor.shape != batch[0].items[0].tensor.shape:
+                yield from self._enhance(batch)
+                batch = []
             batch.append(window)
             if len(batch) >= self._batch:
                 yield from self._enhance(batch)
                 batch = []
         if batch:
             yield from self._enhance(batch)
+
+    def _inputs(self, pictures: Iterable[Picture]) -> Iterator[Input]:
+        size = None
+        for picture in pictures:
+            yield Input(picture, self._see(picture), picture.frame.reset or picture.size != size)
+            size = picture.size
 
     def _see(self, picture: Picture) -> Tensor:
         return as_ycc(picture)[0][0] if self.spec.in_channels == 1 else as_rgb(picture)[0]
@@ -120,7 +134,8 @@ class Stage:
             self._batch = len(frames) // 2
             self.notes.append(f"{self.spec.name}: out of memory, batch reduced to {self._batch}")
             return
-        smaller = (self._tile or max(height, width)) // 2
+        largest = max(height, width)
+        smaller = min(self._tile or largest, largest) // 2
         if not self._may_tile or smaller < SMALLEST_TILE:
             raise ModelError(
                 f"{self.spec.name} does not fit into the memory of {frames.device} at {width}x{height}"
@@ -143,8 +158,9 @@ class Stage:
 
         def call(frames: Tensor) -> Tensor:
             b, _, _, height, width = frames.shape
-            if self.spec.context.stateful and self._state is None:
+            if self.spec.context.stateful and self._state_size != (b, height, width):
                 self._state = self._network.init_state(b, height, width)
+                self._state_size = (b, height, width)
             scaled = frames if peak == 1 else frames * peak
             out, state = self._network.step(scaled.to(self.placement.dtype), self._state, reset)
             self._state = state
