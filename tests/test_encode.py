@@ -48,6 +48,12 @@ def start(path, format, *, encoder="ffv1", time_base=TICK, preset=""):
     return VideoEncoder(path, choice=choice, format=format, time_base=time_base)
 
 
+def write_all(encoder, frames):
+    for frame in frames:
+        encoder.write(frame)
+    return encoder.finish()
+
+
 FORMATS = [
     PictureFormat(33, 35), PictureFormat(32, 34, 10, "yuv422"), PictureFormat(32, 34, 8, "yuv444"),
     PictureFormat(32, 34, 12, "yuv444"), PictureFormat(33, 35, 8, "gray"), PictureFormat(32, 34, 10, "gray"),
@@ -93,11 +99,15 @@ def test_a_killed_encoder_is_a_sink_error_in_time(tmp_path):
     format = PictureFormat(64, 96)
     encoder = start(tmp_path / "a.nut", format)
     began = time.monotonic()
-    with pytest.raises(SinkError, match="killed by signal 9") as caught:
+
+    def feed():
         for n, frame in enumerate(noise(format, range(100_000))):
             if n == 20:
                 os.kill(encoder.pid, 9)
             encoder.write(frame)
+
+    with pytest.raises(SinkError, match="killed by signal 9") as caught:
+        feed()
     assert caught.value.exit_code == -9
     assert time.monotonic() - began < 5
     encoder.abort()
@@ -108,8 +118,7 @@ def test_an_encoder_that_refuses_its_arguments_says_why(tmp_path):
     format = PictureFormat(64, 96)
     encoder = start(tmp_path / "a.nut", format, encoder="x264", preset="no-such-preset")
     with pytest.raises(SinkError, match="exit code") as caught:
-        for frame in noise(format, range(10_000)):
-            encoder.write(frame)
+        write_all(encoder, noise(format, range(10_000)))
     assert "no-such-preset" in caught.value.log
     encoder.abort()
 
@@ -122,9 +131,7 @@ def test_a_full_disk_is_named(tmp_path):
     format = PictureFormat(64, 96)
     encoder = start(full, format)
     with pytest.raises(SinkError, match="disk is full"):
-        for frame in noise(format, range(20)):
-            encoder.write(frame)
-        encoder.finish()
+        write_all(encoder, noise(format, range(20)))
     encoder.abort()
 
 

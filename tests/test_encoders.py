@@ -15,7 +15,9 @@ from vsr.media.ffmpeg import find_ffmpeg, list_encoder_options, list_encoders
 SMALL = PictureFormat(64, 96)
 GENERIC = {"b:v"}
 HDR = MasteringMetadata(
-    primaries=((Fraction(17, 25), Fraction(8, 25)), (Fraction(53, 200), Fraction(69, 100)), (Fraction(3, 20), Fraction(3, 50))),
+    primaries=(
+        (Fraction(17, 25), Fraction(8, 25)), (Fraction(53, 200), Fraction(69, 100)), (Fraction(3, 20), Fraction(3, 50)),
+    ),
     white_point=(Fraction(3127, 10000), Fraction(329, 1000)),
     min_luminance=Fraction(1, 10000), max_luminance=Fraction(1000), max_content_light=1000, max_frame_average_light=400,
 )  # fmt: skip

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -205,8 +206,9 @@ class FileSink:
 
     def _describe(self, joined: Joined, checked: Verification, num_bytes: int) -> WriteReport:
         notes = [*self.choice.notes, *joined.notes]
-        if checked.shift:
-            notes.append(f"all streams lie {float(checked.shift):.6f} s later: {self.container} has no negative times")
+        later = checked.shift + max(Fraction(0), -joined.shift)
+        if later and not self._trim:
+            notes.append(f"all streams lie {float(later):.6f} s later: {self.container} has no negative times")
         return WriteReport(
             path=self.path, container=self.container, encoder=self.choice.encoder, why=self.choice.why,
             num_frames=checked.num_frames, num_bytes=num_bytes, copied=joined.copied, converted=joined.converted,

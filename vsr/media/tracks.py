@@ -24,20 +24,20 @@ class Window:
     start: Fraction | None = None
     """Seconds; None where everything goes along."""
     end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+    """Seconds to subtract from every time."""
 
     @classmethod
     def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "Window":
-        """Return the span of the encoded frames, or all."""
-        if not trim:
-            return cls()
-        first, last = parts[0], parts[-1]
-        end = (last.pts[-1] + last.durations[-1]) * last.time_base
-        return cls(first.pts[0] * first.time_base, end)
+        """Return the span of the encoded frames, or all.
 
-    @property
-    def shift(self) -> Fraction:
-        """Seconds to subtract from every time."""
-        return self.start or Fraction(0)
+        Pictures before time 0 are moved to it together with everything else: mp4's edit list would hide them.
+        """
+        first, last = parts[0], parts[-1]
+        start = first.pts[0] * first.time_base
+        if not trim:
+            return cls(shift=min(start, Fraction(0)))
+        return cls(start, (last.pts[-1] + last.durations[-1]) * last.time_base, start)
 
     def cut(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
         """Return the part of [start, end) inside the window, shifted; None where there is none."""
