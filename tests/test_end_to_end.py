@@ -24,7 +24,7 @@ FAST = ["--preset", "ultrafast", "--quiet"]
 def read_video(path: Path) -> tuple[list[Fraction], list[av.VideoFrame]]:
     """Times in seconds and pictures of the main video stream, by nothing but PyAV."""
     with av.open(str(path)) as container:
-        stream = best_stream(container)
+        stream = best_stream(container, str(path))
         frames = list(container.decode(stream))
         return [frame.pts * frame.time_base for frame in frames], frames
 
@@ -50,7 +50,7 @@ def children() -> list[str]:
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
 def test_every_frame_and_its_time_come_back_at_twice_the_size(make_clip, tmp_path, extension):
-    clip = make_clip(f"in.{extension}", num_frames=14, audio=True, subtitles=True, chapters=True, b_frames=2)
+    clip = make_clip(f"in.{extension}", num_frames=14, audio=True, subtitles=extension != "mov", chapters=True, b_frames=2)
     out = tmp_path / f"out.{extension}"
     assert run(["enhance", str(clip), "-o", str(out), *FAST]) == 0
     before, _ = read_video(clip)
@@ -319,13 +319,14 @@ def _clips() -> list[str]:
 @pytest.mark.parametrize("name", _clips())
 def test_real_clip_keeps_frames_times_sound_and_colour(test_data, tmp_path, name):
     clip = test_data / "clips" / name
-    code = run(["enhance", str(clip), "-o", f"{tmp_path}/", "--scale", "1", "--encoder", "x264", *FAST])
+    fast = ["--preset", "12"] if clip.suffix == ".webm" else ["--encoder", "x264", "--preset", "ultrafast"]
+    code = run(["enhance", str(clip), "-o", f"{tmp_path}/", "--scale", "1", "--quiet", *fast])
     out = next(iter(tmp_path.iterdir()))
     assert code == 0
     before, theirs = read_video(clip)
     after, ours = read_video(out)
     with av.open(str(out)) as container:
-        half_a_tick = best_stream(container).time_base / 2
+        half_a_tick = best_stream(container, str(out)).time_base / 2
     assert len(after) == len(before)
     shift = after[0] - before[0]
     assert all(abs(a - b - shift) <= half_a_tick for a, b in zip(after, before, strict=True))

@@ -127,6 +127,8 @@ def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, c
     target = plan.job.target
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists; pass --overwrite to replace it or name another output with -o")
+    if plan.job.creates_folder:
+        _make_folder(target.parent)
     source = _source(plan, options.read)
     engine = _engine(plan, options)
     sink = _sink(plan, target, options)
@@ -134,6 +136,13 @@ def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, c
     counts = source.counts if isinstance(source, VideoSource) else None
     notes = [*plan.notes, *(counts.notes if counts else ()), *report.notes, *sink.report.notes]
     return Outcome(target, report, counts, sink.report, tuple(dict.fromkeys(notes)))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"output folder {folder} cannot be made: {error.strerror}") from None
 
 
 def _engine(plan: Plan, options: EnhanceOptions) -> Engine:

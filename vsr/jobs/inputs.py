@@ -26,6 +26,8 @@ class Job:
     path: Path
     target: Path
     is_image: bool
+    creates_folder: bool = False
+    """The target's folder was named as a folder, or repeats the input's, and is made where it does not exist."""
 
 
 def find_jobs(inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", container: str = "auto") -> list[Job]:
@@ -91,7 +93,7 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
         assert item.root is not None
         out = item.root.resolve().with_name(f"{item.root.resolve().name}{suffix}")
     inside = item.path.relative_to(item.root).parent if item.root else Path()
-    return Job(item.path, out / inside / f"{item.path.stem}{extension}", image)
+    return Job(item.path, out / inside / f"{item.path.stem}{extension}", image, creates_folder=True)
 
 
 def _extension(path: Path, container: str) -> str:
