@@ -108,8 +108,9 @@ def test_trim_of_variable_rate_starts_at_the_next_frame(make_clip: MakeClip):
 
 
 def test_trim_counts_from_the_start_of_the_container(make_clip: MakeClip):
-    offset = make_clip(time_base=Fraction(1, 30000), rate=Fraction(30000, 1001), start_pts=1001)
-    assert numbers(read(offset, start="0.0333")) == list(range(1, 12))
+    # FFmpeg rounds a start of 2/3 s up to whole microseconds, which would lose the frame 0.04 s later.
+    offset = make_clip(time_base=Fraction(1, 75), start_pts=50)
+    assert numbers(read(offset, start="0.04")) == list(range(1, 12))
     late_video = make_clip("b.mp4", time_base=Fraction(1, 1000), start_pts=500, audio=True)
     assert times(read(late_video, start="0.58")) == [580 + 40 * n for n in range(10)]
 
@@ -293,7 +294,7 @@ def test_interlaced_is_deinterlaced_one_for_one(make_clip: MakeClip, name: str, 
     assert frames[0].time_base == raw[0].time_base
 
 
-def test_deinterlacing_removes_combing(make_clip: MakeClip, tmp_path: Path):
+def test_deinterlacing_removes_combing(tmp_path: Path):
     clip = tmp_path / "combed.mp4"
     moving = "testsrc2=s=64x64:r=50:d=0.4,interlace=scan=tff"
     run_ffmpeg("-f", "lavfi", "-i", moving, "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1", clip)
