@@ -324,3 +324,21 @@ def test_quality_sets_the_size(tmp_path: Path):
     sizes = [convert(source, tmp_path / "b.jpg", quality)[1].num_bytes for quality in (0, 40, 75, 100)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".tiff"])
+def test_random_damage_gives_a_picture_or_one_clear_error(tmp_path: Path, extension: str):
+    rng = np.random.default_rng(3)
+    whole = write(tmp_path / f"whole{extension}", picture(3), Metadata(EXIF, XMP)).read_bytes()
+    path = tmp_path / "a.bin"
+    for _ in range(150):
+        data = bytearray(whole)
+        for at in rng.integers(0, min(len(data), 600), 4):
+            data[at] = rng.integers(256)
+        path.write_bytes(data)
+        try:
+            (frame,) = ImageSource(path).frames()
+        except SourceError as error:
+            assert "\n" not in str(error)
+        else:
+            assert frame.planes[0].shape == (frame.format.height, frame.format.width)

@@ -1,6 +1,7 @@
 """TIFF files through tifffile: header, pixels and writing. OpenCV decodes the compressions that tifffile lacks."""
 
 import io
+import logging
 import struct
 from typing import Any
 
@@ -14,6 +15,8 @@ from vsr.media.image_files import Color, DamagedError, Header, Metadata
 
 Pixels = npt.NDArray[Any]
 """(height, width) or (height, width, channels), RGB order, alpha last; uint8 or uint16."""
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else its remarks on damage go to stderr
 
 _XMP = 700
 _COLORS: dict[int, Color] = {0: "gray", 1: "gray", 2: "rgb", 3: "palette", 5: "cmyk", 6: "rgb"}
@@ -53,6 +56,13 @@ def read_header(data: bytes) -> Header:
         DamagedError: the structure is broken, or samples are neither whole numbers of 1 to 16 bits nor a known colour.
     """
     page, count = _first_page(data)
+    try:
+        return _header(page, count)
+    except (TypeError, ValueError, AttributeError) as error:  # a tag of another kind than its meaning asks for
+        raise DamagedError("is damaged") from error
+
+
+def _header(page: Any, count: int) -> Header:
     color = _COLORS.get(int(page.photometric))
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     if color is None or page.dtype is None or page.dtype.kind not in "ub" or bits > 16:
