@@ -96,7 +96,7 @@ def test_chroma_siting_survives(tmp_path, siting):
 @pytest.mark.parametrize(("encoder", "name"), [("x265", "a.mp4"), ("ffv1", "a.mkv"), ("x264", "a.mov")])
 def test_ten_bits_keep_more_than_256_values(tmp_path, encoder, name):
     format = PictureFormat(64, 1024, 10)
-    luma = np.broadcast_to(np.arange(1024, dtype=np.uint16) * 3 // 4 + 64, (64, 1024))
+    luma = ((np.arange(1024) + np.arange(64)[:, None]) * 3 // 4 + 64).astype(np.uint16)
     chroma = np.full(format.plane_size(1), 512, np.uint16)
     options = EncodeOptions(encoder=encoder, quality=100, preset="" if encoder == "ffv1" else "ultrafast")
     write_frames(tmp_path / name, [Frame((luma, chroma, chroma), format, n, TICK) for n in range(2)], options=options)
@@ -155,7 +155,7 @@ def test_one_frame_is_a_video_too(tmp_path, name):
 def test_negative_times(tmp_path, name):
     report = write_frames(tmp_path / name, list(noise(PictureFormat(64, 96), range(-9000, 9000, 3600))))
     assert report.num_frames == 5
-    assert report.verification.shift == (0 if name != "a.mkv" else Fraction(1, 10))
+    assert any("0.100000 s later" in note for note in report.notes)
 
 
 def test_the_last_frame_keeps_its_duration(tmp_path):
