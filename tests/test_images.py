@@ -339,6 +339,6 @@ def test_random_damage_gives_a_picture_or_one_clear_error(tmp_path: Path, extens
         try:
             (frame,) = ImageSource(path).frames()
         except SourceError as error:
-            assert "\n" not in str(error)
+            assert "\n" not in str(error)  # noqa: PT017
         else:
             assert frame.planes[0].shape == (frame.format.height, frame.format.width)

@@ -173,6 +173,12 @@ def test_sizes_that_differ_have_no_score_and_still_a_picture():
     assert first.format.width == 64
 
 
+def test_frames_below_the_window_have_no_score():
+    result = compare(clip(2, (8, 8)), clip(2, (8, 8)))
+    assert math.isnan(result.ssim)
+    assert "too small" in result.notes[0]
+
+
 def test_a_stopped_comparison_closes_both_streams():
     a, b = clip(5), clip(5)
     drawn = compare_pictures(a, b)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from vsr.frames import Frame, StreamInfo
-from vsr.quality.metrics import luma_psnr, luma_ssim
+from vsr.quality.metrics import SSIM_WINDOW, luma_psnr, luma_ssim
 from vsr.quality.pictures import side_by_side, to_frame, to_rgb, wipe
 
 PSNR_OF_EQUAL = 100.0
@@ -81,8 +81,9 @@ def pairs(a: Stream, b: Stream) -> Generator[tuple[Frame | None, Frame | None], 
                 close()
 
 
-def _same_size(a: Frame, b: Frame) -> bool:
-    return (a.format.height, a.format.width) == (b.format.height, b.format.width)
+def _can_score(a: Frame, b: Frame) -> bool:
+    size = (a.format.height, a.format.width)
+    return size == (b.format.height, b.format.width) and min(size) >= SSIM_WINDOW
 
 
 def compare(a: Stream, b: Stream) -> Comparison:
@@ -96,7 +97,7 @@ def compare(a: Stream, b: Stream) -> Comparison:
             continue
         num_pairs += 1
         moved += one.pts * one.time_base != other.pts * other.time_base
-        if _same_size(one, other):
+        if _can_score(one, other):
             scores.append(FrameScore(one.pts, luma_psnr(one, other), luma_ssim(one, other)))
     notes: list[str] = []
     if counts[0] != counts[1]:
@@ -104,7 +105,7 @@ def compare(a: Stream, b: Stream) -> Comparison:
     if moved:
         notes.append(f"{moved} of {num_pairs} frames are shown at different times")
     if len(scores) < num_pairs:
-        notes.append(f"{num_pairs - len(scores)} pairs differ in size and have no score")
+        notes.append(f"{num_pairs - len(scores)} pairs differ in size, or are too small, and have no score")
     return Comparison(tuple(scores), num_pairs, tuple(notes))
 
 

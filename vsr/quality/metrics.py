@@ -15,7 +15,10 @@ from vsr.frames import Frame, PictureFormat
 
 Array = npt.NDArray[Any]
 
-_WINDOW, _SIGMA = 11, 1.5
+SSIM_WINDOW = 11
+"""Edge of the window in samples; smaller planes have no SSIM."""
+
+_SIGMA = 1.5
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 """MATLAB's rgb2ycbcr: ITU-R BT.601 to 16..235."""
 
@@ -62,9 +65,9 @@ def ssim(a: Array, b: Array, *, peak: float, border: int = 0) -> float:
         border: samples left out at every edge.
     """
     a, b = _pair(a, b, border)
-    if min(a.shape) < _WINDOW:
-        raise ValueError(f"SSIM needs {_WINDOW}x{_WINDOW} samples; {a.shape[1]}x{a.shape[0]} are left")
-    taps, edge = cv2.getGaussianKernel(_WINDOW, _SIGMA), _WINDOW // 2
+    if min(a.shape) < SSIM_WINDOW:
+        raise ValueError(f"SSIM needs {SSIM_WINDOW}x{SSIM_WINDOW} samples; {a.shape[1]}x{a.shape[0]} are left")
+    taps, edge = cv2.getGaussianKernel(SSIM_WINDOW, _SIGMA), SSIM_WINDOW // 2
 
     def blur(x: Array) -> Array:
         return cv2.sepFilter2D(x, cv2.CV_64F, taps, taps)[edge:-edge, edge:-edge]
