@@ -1,4 +1,4 @@
-"""The command as a user runs it, on real files, through real FFmpeg. What comes out is read by an independent reader."""
+"""The command as a user runs it, on real files, through real FFmpeg; an independent reader reads what comes out."""
 
 import json
 import os
@@ -50,7 +50,9 @@ def children() -> list[str]:
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
 def test_every_frame_and_its_time_come_back_at_twice_the_size(make_clip, tmp_path, extension):
-    clip = make_clip(f"in.{extension}", num_frames=14, audio=True, subtitles=extension != "mov", chapters=True, b_frames=2)
+    clip = make_clip(
+        f"in.{extension}", num_frames=14, audio=True, subtitles=extension != "mov", chapters=True, b_frames=2
+    )
     out = tmp_path / f"out.{extension}"
     assert run(["enhance", str(clip), "-o", str(out), *FAST]) == 0
     before, _ = read_video(clip)
@@ -263,7 +265,10 @@ def test_full_disk_is_said_and_leaves_nothing(make_clip, tmp_path):
         clip = make_clip("in.mp4", num_frames=60, size=(240, 320))
         code = [sys.executable, "-c", "from vsr.cli.main import main; main()", "enhance", str(clip)]
         done = subprocess.run(
-            [*code, "-o", str(small / "o.mkv"), "--encoder", "ffv1", "--quiet"], capture_output=True, text=True, timeout=60
+            [*code, "-o", str(small / "o.mkv"), "--encoder", "ffv1", "--quiet"],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 1
         assert "space" in done.stderr.lower()

@@ -23,8 +23,7 @@ def test_worker_error_arrives_after_the_items_before_it_with_its_traceback():
 
     got = []
     with pytest.raises(ValueError, match="broken at 3") as caught:
-        for item in prefetch(failing(), depth=5):
-            got.append(item)
+        got.extend(prefetch(failing(), depth=5))
     assert got == [1, 2]
     assert any(entry.name == "failing" for entry in caught.traceback)
     assert not threads()

@@ -1,13 +1,12 @@
 """What travels through the pipeline: `Frame`, `PictureFormat`, and `StreamInfo` about where it came from.
 
-Plain values without behaviour of their own beyond arithmetic on their fields; nothing here touches PyAV, FFmpeg or torch.
+Plain values without behaviour beyond arithmetic on their fields; nothing here touches PyAV, FFmpeg or torch.
 """
 
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 Layout = Literal["yuv420", "yuv422", "yuv444", "gray", "rgb"]
@@ -41,7 +40,7 @@ class PictureFormat:
     alpha: bool = False
     """A last plane, full size and full range, holds opacity."""
     matrix: str = "unknown"
-    """Y'CbCr matrix: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, `gbr`, ...; `unknown` where the source says nothing."""
+    """Y'CbCr matrix: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, `gbr`, ...; `unknown` where nothing is said."""
     range: Literal["limited", "full"] = "limited"
     """Code values of black and white: 16–235 (scaled to the bit depth) or all."""
     primaries: str = "unknown"
@@ -135,7 +134,7 @@ class StreamInfo:
     average_rate: Fraction | None = None
     """Frames a second, for display and encoder hints only."""
     rotation: int = 0
-    """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or 270. Carried as metadata, pixels stay as they are."""
+    """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or 270. Metadata alone; pixels stay."""
     interlaced: bool = False
     mastering: MasteringMetadata | None = None
     bit_rate: int | None = None

@@ -1,10 +1,10 @@
-"""The only file that starts pipeline threads. One call marks one thread border; nothing else needs to know of threads."""
+"""The only file that starts pipeline threads. One call marks one thread border; nothing else knows of threads."""
 
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from typing import TypeVar, cast
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def prefetch(
     def work() -> None:
         error: BaseException | None = None
         try:
-            with closing(cast(Generator[T, None, None], _as_generator(items))) as source:
+            with closing(_as_generator(items)) as source:
                 for item in source:
                     size = num_bytes(item)
                     if not (budget.take(size, stop) and put(item, size)):

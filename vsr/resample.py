@@ -1,4 +1,4 @@
-"""Resizing planes on tensors, with the place of every sample exact. Owns kernels and weights; knows nothing of colour or frames.
+"""Resizing planes on tensors, with the place of every sample exact. Owns kernels; knows nothing of colour or frames.
 
 Positions follow the convention of centres: sample `i` of `n` lies at `i + 0.5`. `shift` moves the grid that is read,
 in input samples, which is how chroma siting is honoured.

@@ -93,15 +93,15 @@ class _Drawn:
     """The comparison as a source of frames."""
 
     def __init__(self, a: Source, b: Source, style: Literal["side-by-side", "wipe"], position: float):
-        self._a, self._b, self._style, self._position = a, b, style, position
+        self._a, self._b, self._position = a, b, position
+        self._style: Literal["side-by-side", "wipe"] = style
         first = next(iter(self.frames()))
         self.info: StreamInfo = replace(a.info, format=first.format)
 
     def frames(self) -> Iterator[Frame]:
         """Yield the drawn pictures."""
-        style: Literal["side-by-side", "wipe"] = self._style
         labels = (Path(self._a.info.path).name, Path(self._b.info.path).name)
-        return compare_pictures(self._a, self._b, style=style, position=self._position, labels=labels)
+        return compare_pictures(self._a, self._b, style=self._style, position=self._position, labels=labels)
 
 
 def _write(drawn: _Drawn, out: Path, read: ReadOptions, *, quiet: bool) -> None:

@@ -9,7 +9,7 @@ import torch
 
 import vsr
 from vsr.config import EncodeOptions, EngineOptions
-from vsr.engine.device import has_fast_bf16, place
+from vsr.engine.device import has_fast_bf16, move, place
 from vsr.errors import VsrError
 from vsr.frames import PictureFormat
 from vsr.media.encoder_table import ENCODERS
@@ -35,7 +35,8 @@ def doctor(*, debug: bool = False) -> int:
 
 
 def _software() -> Iterator[str]:
-    yield f"vsr {vsr.__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, PyAV {av.__version__}"
+    libraries = f"PyTorch {torch.__version__}, PyAV {av.__version__}"
+    yield f"vsr {vsr.__version__}, Python {platform.python_version()}, {libraries}"
     binary = find_ffmpeg()
     yield f"FFmpeg {ffmpeg_version(binary)}: {binary}"
 
@@ -46,12 +47,15 @@ def _devices() -> Iterator[str]:
     if not torch.cuda.is_available():
         built = torch.version.cuda is not None  # pyright: ignore[reportAttributeAccessIssue]
         yield "cuda: none — " + (
-            "no NVIDIA GPU or driver was found" if built else "this PyTorch was built without CUDA; a GPU needs the CUDA build"
+            "no NVIDIA GPU or driver was found"
+            if built
+            else "this PyTorch was built without CUDA; a GPU needs the CUDA build"
         )
         return
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        yield f"cuda:{index}: {properties.name}, {properties.total_memory >> 30} GiB, auto runs {_speed(f'cuda:{index}')}"
+        yield f"cuda:{index}: {properties.name}, {properties.total_memory >> 30} GiB"
+        yield f"     auto runs {_speed(f'cuda:{index}')}"
 
 
 def _bf16() -> str:
@@ -66,15 +70,17 @@ def _speed(device: str) -> str:
     spot = place(EngineOptions(device=device), model.spec.dtypes)
     network = model.network
     assert isinstance(network, torch.nn.Module)
-    network.to(spot.device, spot.dtype, memory_format=torch.channels_last)
-    frames, reset = torch.zeros(1, 1, 1, 360, 640, dtype=spot.dtype, device=spot.device), torch.zeros(1, dtype=torch.bool)
+    move(network, spot)
+    frames, reset = (
+        torch.zeros(1, 1, 1, 360, 640, dtype=spot.dtype, device=spot.device),
+        torch.zeros(1, dtype=torch.bool),
+    )
     with torch.inference_mode():
         for _ in range(3):
-            model.network.step(frames, None, reset)
+            model.network.step(frames, None, reset)[0].sum().item()
         began = time.perf_counter()
         for _ in range(10):
-            out, _state = model.network.step(frames, None, reset)
-        out.float().sum().item()  # waits for a GPU
+            model.network.step(frames, None, reset)[0].sum().item()  # the sum waits for a GPU
     return f"fast-x2 in {spot.precision}: {10 / (time.perf_counter() - began):.0f} frames of 640x360 a second"
 
 

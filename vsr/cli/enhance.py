@@ -85,7 +85,9 @@ class _Result:
 def _suffix(models: ModelOptions) -> str:
     if models.size or models.height:
         return f"_{models.size or f'{models.height}p'}"
-    return "_enhanced" if models.scale == "auto" and models.model else f"_x{2 if models.scale == 'auto' else models.scale}"
+    return (
+        "_enhanced" if models.scale == "auto" and models.model else f"_x{2 if models.scale == 'auto' else models.scale}"
+    )
 
 
 def _one(result: _Result, options: EnhanceOptions, run: RunOptions, *, alone: bool) -> None:
@@ -143,7 +145,9 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
     ]
     for model in plan.models:
         spot = place(options.engine, model.spec.dtypes)
-        lines.append(f"model    {model.spec.name} (x{model.spec.scale}) on {spot.device} in {spot.precision}: {spot.why}")
+        lines.append(
+            f"model    {model.spec.name} (x{model.spec.scale}) on {spot.device} in {spot.precision}: {spot.why}"
+        )
     if plan.encoder is not None:
         arguments = " ".join(f"-{name} {value}" for name, value in plan.encoder.arguments)
         lines += [f"encoder  {plan.encoder.why}", f"         {arguments}"]

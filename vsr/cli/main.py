@@ -93,13 +93,15 @@ def _config_file(words: list[str]) -> tuple[Toml, ...]:
         if name == "--config":
             path = Path(value if equals else "".join(words[index + 1 : index + 2]))
             if not path.is_file():
-                raise ConfigError(f"config {str(path)!r} does not exist; a TOML file as configs/enhance.toml is expected")
+                raise ConfigError(
+                    f"config {str(path)!r} does not exist; a TOML file as configs/enhance.toml is expected"
+                )
             return (Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False, allow_unknown=False),)
     return ()
 
 
 def _tune_malloc() -> None:
-    """Keep freed memory in the process (glibc): giving pages back and faulting them in again took up to 57 % of the time."""
+    """Keep freed memory in the process (glibc): giving pages back and faulting them in took up to 57 % of the time."""
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):

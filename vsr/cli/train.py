@@ -11,7 +11,6 @@ from vsr.training.loop import Progress
 from vsr.training.loop import train as run_training
 
 
-
 def train(
     options: Annotated[TrainOptions, Parameter(name="*")],
     *,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError
@@ -28,6 +29,13 @@ class Placement:
     @property
     def dtype(self) -> torch.dtype:
         return DTYPES[self.precision]
+
+
+def move(network: nn.Module, placement: Placement) -> None:
+    """Move a network in place, in evaluation mode; channels_last is the faster order on every device measured."""
+    network.to(device=placement.device, dtype=placement.dtype)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
+    network.eval()
 
 
 def pick_device(name: str) -> torch.device:

@@ -11,7 +11,7 @@ from vsr.config import EngineOptions
 from vsr.engine.device import pick_device
 from vsr.engine.pictures import Picture, from_planes, resize_picture, to_planes
 from vsr.engine.stage import Stage
-from vsr.engine.transfer import Pending, transfer_for
+from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Model
 
@@ -76,7 +76,7 @@ class Engine:
         waiting: deque[tuple[Frame, Pending]] = deque()
         try:
             for picture in pictures:
-                waiting.append(self._leave(picture, transfer.download))
+                waiting.append(self._leave(picture, transfer))
                 if len(waiting) > transfer.depth:
                     yield _arrived(*waiting.popleft())
             while waiting:
@@ -87,10 +87,10 @@ class Engine:
             if close is not None:
                 close()
 
-    def _leave(self, picture: Picture, download) -> tuple[Frame, Pending]:  # noqa: ANN001
+    def _leave(self, picture: Picture, transfer: Transfer) -> tuple[Frame, Pending]:
         format = self.output_format(picture.frame.format)
         sized = resize_picture(picture, (format.height, format.width))
-        return replace(picture.frame, format=format), download(to_planes(sized, format))
+        return replace(picture.frame, format=format), transfer.download(to_planes(sized, format))
 
 
 def _arrived(frame: Frame, pending: Pending) -> Frame:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.config import EngineOptions
-from vsr.engine.device import Placement, place
+from vsr.engine.device import Placement, move, place
 from vsr.engine.pictures import Picture, as_rgb, as_ycc, enlarge_chroma
 from vsr.engine.tiles import is_out_of_memory, padded, tiled
 from vsr.errors import ModelError
@@ -43,7 +43,7 @@ class Stage:
         """What the user should know of, such as a batch that had to shrink."""
         self._network = model.network
         if isinstance(model.network, nn.Module):
-            model.network.to(self.placement.device, self.placement.dtype, memory_format=torch.channels_last).eval()
+            move(model.network, self.placement)
         self._batch = self._first_batch(options)
         self._tile = options.tile if isinstance(options.tile, int) else None
         self._may_tile = options.tile != "off" and not self.spec.context.stateful
@@ -153,7 +153,7 @@ class Stage:
         spec = self.spec
         return tiled(step, frames, tile=self._tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
 
-    def _call(self, reset: Tensor):  # noqa: ANN202 — the closure's type is what `padded` says
+    def _call(self, reset: Tensor):
         peak = self.spec.value_range
 
         def call(frames: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def tiled(
 
 
 def padded(step: Callable[[Tensor], Tensor], frames: Tensor, *, scale: int, multiple: int) -> Tensor:
-    """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge, and crop the result."""
+    """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge; crop the result."""
     height, width = frames.shape[-2:]
     grow = (_up(height, multiple) - height, _up(width, multiple) - width)
     if grow == (0, 0):

@@ -102,7 +102,7 @@ def _wanted(info: StreamInfo, options: ModelOptions) -> tuple[float | None, tupl
 
 
 def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
-    """The input's format at the output's size; a size of another shape changes the sample aspect, never the picture's."""
+    """The input's format at the output's size; another shape changes the sample aspect, never the picture's."""
     height, width = size
     if not exact:
         return replace(format, height=height, width=width)
@@ -133,9 +133,11 @@ def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, c
     engine = _engine(plan, options)
     sink = _sink(plan, target, options)
     report = enhance(source, engine, sink, clock=clock)
+    written = sink.report
+    assert written is not None  # the sink has ended well
     counts = source.counts if isinstance(source, VideoSource) else None
-    notes = [*plan.notes, *(counts.notes if counts else ()), *report.notes, *sink.report.notes]
-    return Outcome(target, report, counts, sink.report, tuple(dict.fromkeys(notes)))
+    notes = [*plan.notes, *(counts.notes if counts else ()), *report.notes, *written.notes]
+    return Outcome(target, report, counts, written, tuple(dict.fromkeys(notes)))
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,8 +10,11 @@ from vsr.media.images import EXTENSIONS as PICTURES
 from vsr.media.images import is_image
 
 VIDEOS = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .hevc .m1v .m2t .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf"
-    " .nut .ogm .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".hevc", ".m1v", ".m2t", ".m2ts"),
+        *(".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".rm"),
+        *(".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
+    )
 )
 """Suffixes that count as videos when a folder is searched; a file that is named itself is always tried."""
 

@@ -266,7 +266,7 @@ class ImageSink:
             raise SinkError(f"{self._path} holds one picture and a second frame came; name a video file instead")
         self._encoded = _encode(frame, self._path, self._source, self._quality)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None):
         if kind is None:
             self._finish()
 

@@ -1,0 +1,1 @@
+"""Facts of networks, the networks, checkpoints, the catalogue and the built-in weights."""

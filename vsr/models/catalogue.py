@@ -1,4 +1,4 @@
-"""Every model that has a name, and how a chain of them is chosen. An explicit list: nothing is scanned or registered."""
+"""Every model that has a name, and how a chain of them is chosen. An explicit list: nothing is scanned."""
 
 import math
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def names() -> list[str]:
 
 def tiers() -> dict[str, tuple[int, ...]]:
     """The scales at which each tier comes."""
-    found: dict[str, tuple[int, ...]] = {tier: SCALES for tier in BASELINES}
+    found: dict[str, tuple[int, ...]] = dict.fromkeys(BASELINES, SCALES)
     for entry in BUILT_IN:
         found[entry.tier] = (*found.get(entry.tier, ()), entry.scale)
     return found

@@ -32,7 +32,7 @@ class CompactNet(nn.Module):
 
     def init_state(self, batch: int, height: int, width: int) -> None:
         """A single-frame network has no state."""
-        return None
+        return
 
     def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
         """Enhance each frame on its own."""

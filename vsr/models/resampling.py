@@ -11,11 +11,12 @@ class Resampler(nn.Module):
 
     def __init__(self, *, scale: int, kernel: Kernel):
         super().__init__()
-        self.scale, self.kernel = scale, kernel
+        self.scale = scale
+        self.kernel: Kernel = kernel
 
     def init_state(self, batch: int, height: int, width: int) -> None:
         """No state."""
-        return None
+        return
 
     def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
         """Enlarge the one frame of each window."""

@@ -1,4 +1,4 @@
-"""Training pairs: pictures from folders, their reduced twins, random patches. Owns no network and no file but what it reads."""
+"""Training pairs: pictures from folders, their reduced twins, random patches. Owns no network and writes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,7 +70,9 @@ def load_pair(path: Path, scale: int) -> Pair:
     return Pair(low=(low * weights).sum(1)[0], high=(high * weights).sum(1)[0])
 
 
-def patches(pairs: list[Pair], *, scale: int, patch: int, batch: int, seed: int, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+def patches(
+    pairs: list[Pair], *, scale: int, patch: int, batch: int, seed: int, first: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield endless random batches (B, 1, patch, patch) and (B, 1, scale*patch, scale*patch), flipped and turned.
 
     Step `n` draws from its own generator, seeded by (`seed`, n): a resumed run sees what the unbroken one would have.

@@ -62,7 +62,8 @@ def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda 
     pictures = find_pictures(options.data)
     pairs = [load_pair(path, options.scale) for path in pictures]
 
-    net = PlainNet(channels=options.channels, depth=options.depth, scale=options.scale).to(memory_format=torch.channels_last)
+    net = PlainNet(channels=options.channels, depth=options.depth, scale=options.scale)
+    net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
     mean = PlainNet(channels=options.channels, depth=options.depth, scale=options.scale)
     mean.load_state_dict(net.state_dict())
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
@@ -102,7 +103,8 @@ def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda 
 
 @torch.no_grad()
 def _average(mean: nn.Module, net: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(mean.parameters()), list(net.parameters()), 1 - decay)
+    for averaged, current in zip(mean.parameters(), net.parameters(), strict=True):
+        averaged.lerp_(current, 1 - decay)
 
 
 def _key(options: TrainOptions) -> dict[str, object]:
@@ -120,7 +122,9 @@ def _save_state(
     partial.replace(path)
 
 
-def _resume(path: Path, options: TrainOptions, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    path: Path, options: TrainOptions, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer
+) -> int:
     """Load the state beside the checkpoint if it belongs to these options; returns the step to go on with."""
     if not path.exists():
         return 0
