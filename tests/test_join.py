@@ -159,6 +159,21 @@ def test_audio_that_a_container_cannot_hold_is_converted(make_clip, tmp_path, co
     assert abs(before[-1][0] - after[-1][0]) < Fraction(80, 1000)
 
 
+@pytest.mark.parametrize("codec", ["libopus", "ac3", "flac", "pcm_s16le"])
+@pytest.mark.parametrize("trim", [False, True])
+def test_sound_before_time_zero_keeps_its_offset_in_mkv(make_clip, tmp_path, codec, trim):
+    plain = make_clip("plain.mkv", audio=True, num_frames=25)
+    clip = tmp_path / "in.mkv"
+    run_ffmpeg("-copyts", "-i", plain, "-map", "0", "-c", "copy", "-c:a", codec, clip)
+    out = tmp_path / "out.mkv"
+    write(clip, out, read=ReadOptions(start="0.4") if trim else None, trim=trim)
+    shift = video_times(clip)[0][-1] - video_times(out)[0][-1]
+    assert shift == (Fraction(4, 10) if trim else 0)
+    originals = packets(clip)
+    kept = packets(out)
+    assert kept == [(time - shift, data) for time, data in originals][-len(kept) :]
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_cover_picture_survives(make_clip, tmp_path, container):
     plain = make_clip("plain.mp4", audio=True)
@@ -210,6 +225,12 @@ def test_trim_begins_at_zero_and_keeps_sound_in_step(make_clip, tmp_path, contai
         starts = [c["start"] * c["time_base"] for c in opened.chapters()]
         assert starts[0] == 0
         assert abs(starts[1] - Fraction(48, 100)) <= Fraction(1, 1000)
+
+
+def test_hevc_in_mp4_is_tagged_for_every_player(make_clip, tmp_path):
+    write(make_clip(), tmp_path / "out.mp4", options=EncodeOptions(encoder="x265", preset="ultrafast"))
+    with av.open(str(tmp_path / "out.mp4")) as opened:
+        assert opened.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
 def test_rotation_goes_along(make_clip, tmp_path):

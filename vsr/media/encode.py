@@ -68,11 +68,16 @@ class VideoEncoder:
             raise
         finally:
             os.close(read_end)
-        # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the slower one.
-        self._muxer = av.open(f"pipe:{self._write_end}", "w", format="nut")
-        self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
-        self._stream.width, self._stream.height = format.width, format.height
-        self._stream.pix_fmt = pixel_format(format)
+        try:
+            # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the slower one.
+            self._muxer = av.open(f"pipe:{self._write_end}", "w", format="nut")
+            self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
+            self._stream.width, self._stream.height = format.width, format.height
+            self._stream.pix_fmt = pixel_format(format)
+        except BaseException:
+            self._child.kill()
+            os.close(self._write_end)
+            raise
 
     @property
     def pid(self) -> int:

@@ -96,8 +96,9 @@ def join(
             options = _muxer_options(container, parts[0].time_base, original)
             out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
             join_ = _Join(out, Window.of(parts, trim=trim), stack)
+            own = inputs[0].streams.video[0].codec_context.codec.canonical_name in ("h264", "hevc")
             joined = join_.run(parts, inputs, original, source, carriage, format)
-        if container in ("mkv", "webm") and format.sample_aspect != 1:
+        if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
             _write_aspect(target, format)
         return joined
     except (FFmpegError, OSError) as error:
@@ -253,7 +254,9 @@ def _constant_rate(parts: Sequence[Encoded]) -> Fraction:
 
 def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:
     if container in ("mkv", "webm"):
-        return {"default_mode": "passthrough"}  # dispositions are the original's
+        # Dispositions are the original's. Left to itself, the muxer moves everything where the first packet is an
+        # Opus or AAC packet before time 0, but the sound with its codec delay differently from the pictures.
+        return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
     timescale = time_base.denominator
     while timescale < 1000:
         timescale *= 2
@@ -275,7 +278,13 @@ def _write_aspect(target: Path, format: PictureFormat) -> None:
     before = target.with_name(f"square-{target.name}")
     target.rename(before)
     shown = format.sample_aspect * format.width / format.height
-    options = {"c": "copy", "map": "0", "map_metadata": "0", "aspect:v:0": f"{shown.numerator}/{shown.denominator}"}
+    options = {
+        "c": "copy",
+        "map": "0",
+        "map_metadata": "0",
+        "avoid_negative_ts": "disabled",
+        "aspect:v:0": f"{shown.numerator}/{shown.denominator}",
+    }
     command = ffmpeg.input(local(before)).output(local(target), default_mode="passthrough", **options)
     command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
     code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()))
