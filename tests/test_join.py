@@ -9,10 +9,14 @@ import pytest
 from conftest import read_number, run_ffmpeg
 
 from vsr.config import EncodeOptions, ReadOptions
+from vsr.media.encode import VideoEncoder
+from vsr.media.encoders import choose_encoder
+from vsr.media.join import join
 from vsr.media.pixels import read_planes
 from vsr.media.probe import probe
 from vsr.media.sink import FileSink
 from vsr.media.source import VideoSource
+from vsr.media.verify import verify
 
 FAST = EncodeOptions(encoder="x264", preset="ultrafast", quality=90)
 VFR = [0, 40, 80, 81, 120, 240, 241, 600, 1000, 1001, 1040, 1080]
@@ -231,6 +235,25 @@ def test_hevc_in_mp4_is_tagged_for_every_player(make_clip, tmp_path):
     write(make_clip(), tmp_path / "out.mp4", options=EncodeOptions(encoder="x265", preset="ultrafast"))
     with av.open(str(tmp_path / "out.mp4")) as opened:
         assert opened.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_several_parts_become_one_video(make_clip, tmp_path, container):
+    clip = make_clip("in.mkv", audio=True, num_frames=25, start_pts=1)
+    info = probe(clip)
+    choice = choose_encoder(EncodeOptions(encoder="x264"), info.format, container)
+    frames = list(VideoSource(clip, info=info, threads=1).frames())
+    parts = []
+    for n, (first, end) in enumerate([(0, 9), (9, 10), (10, 25)]):
+        encoder = VideoEncoder(tmp_path / f"{n}.nut", choice=choice, format=info.format, time_base=info.time_base)
+        for frame in frames[first:end]:
+            encoder.write(frame)
+        parts.append(encoder.finish())
+    out = tmp_path / f"out.{container}"
+    joined = join(parts, info, out, container=container, format=choice.format)
+    assert verify(out, parts, joined, format=choice.format).differences == ()
+    assert video_times(out)[0] == video_times(clip)[0]
+    assert numbers(out) == list(range(25))
 
 
 def test_rotation_goes_along(make_clip, tmp_path):

@@ -144,6 +144,15 @@ def test_odd_sizes_are_never_cropped(tmp_path, size, encoder):
     assert (found.height, found.width) == size
 
 
+@pytest.mark.parametrize(("encoder", "name"), [("prores_ks", "a.mov"), ("libx264rgb", "a.mkv")])
+def test_an_encoder_of_ffmpegs_own_list_works(tmp_path, encoder, name):
+    format = PictureFormat(64, 96, 10)
+    options = EncodeOptions(encoder=encoder)
+    report = write_frames(tmp_path / name, list(noise(format, [0, 3600])), options=options)
+    assert report.encoder == encoder
+    assert report.notes
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
 def test_one_frame_is_a_video_too(tmp_path, name):
     report = write_frames(tmp_path / name, list(noise(PictureFormat(64, 96), [900])))

@@ -12,11 +12,11 @@ import av
 import ffmpeg
 
 from vsr.config import EncodeOptions
-from vsr.errors import ConfigError, SinkError
+from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import SUBSAMPLING, Layout, MasteringMetadata, PictureFormat
 from vsr.media.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
-from vsr.media.ffmpeg import find_ffmpeg, first_error_line, list_encoders, run_ffmpeg
-from vsr.media.pixels import pixel_format
+from vsr.media.ffmpeg import find_ffmpeg, first_error_line, list_encoders, list_pixel_formats, run_ffmpeg
+from vsr.media.pixels import pixel_format, reading
 
 _GOP = 120
 """Frames between key frames at most: a player seeks to within a few seconds."""
@@ -60,13 +60,26 @@ def choose_encoder(
     encoder = ENCODERS.get(options.encoder) or BY_FFMPEG_NAME.get(options.encoder)
     known = list_encoders(find_ffmpeg())
     if encoder is None and options.encoder in known:
-        encoder = Encoder(options.encoder, {}, preset=("preset", "") if options.preset else None, even=False)
+        encoder = _foreign_encoder(options.encoder)
     if encoder is None or encoder.name not in known:
         raise ConfigError(
             f"encoder {options.encoder!r} is not known to this FFmpeg; "
             "auto, nvenc, x264, x265, av1, vp9, ffv1 and every video encoder that `ffmpeg -encoders` lists are accepted"
         )
     return _settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked")
+
+
+def _foreign_encoder(name: str) -> Encoder:
+    """Describe an encoder that is not in the table, from what FFmpeg says about it; its defaults are FFmpeg's."""
+    shapes: dict[Shape, str] = {}
+    for given in list_pixel_formats(find_ffmpeg(), name):
+        try:
+            how = reading(given)
+        except (SourceError, ValueError):
+            continue  # a hardware surface, or a format newer than ours
+        if not how.notes and not given.startswith("yuvj"):
+            shapes.setdefault((how.layout, how.bit_depth), given)
+    return Encoder(name, shapes, preset=("preset", ""), even=False)
 
 
 def _choose_automatically(

@@ -154,6 +154,13 @@ def list_encoder_options(binary: str, encoder: str) -> frozenset[str]:
     return frozenset(re.findall(r"^\s+-(\S+)\s+<", _output_of(binary, "-h", f"encoder={encoder}"), re.MULTILINE))
 
 
+@lru_cache(maxsize=32)
+def list_pixel_formats(binary: str, encoder: str) -> tuple[str, ...]:
+    """Return the pixel formats that an encoder takes, best first; empty where it does not say."""
+    match = re.search(r"Supported pixel formats: (.+)", _output_of(binary, "-h", f"encoder={encoder}"))
+    return tuple(match[1].split()) if match else ()
+
+
 def first_error_line(log: str) -> str:
     """Return the first line of a log that says something, without FFmpeg's `[name @ address]` prefix."""
     lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line).strip() for line in log.splitlines()]
