@@ -50,6 +50,8 @@ def reduce(picture: Tensor, scale: int) -> Tensor:
     (1, C, H, W) float32 in 0–1, sizes multiples of `scale`.
     """
     size = (picture.shape[2] // scale, picture.shape[3] // scale)
+    if 0 in size:
+        return picture.new_zeros((*picture.shape[:2], *size))  # an icon among the pictures; no patch will fit it
     low = F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
     return (low.clamp(0, 1) * 255).round() / 255
 

@@ -73,7 +73,7 @@ def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda 
     batches = patches(
         pairs, scale=options.scale, patch=options.patch, batch=options.batch, seed=options.seed, first=first
     )
-    total, since, saved = 0.0, time.monotonic(), time.monotonic()
+    total, reported, since, saved = 0.0, first, time.monotonic(), time.monotonic()
     for step in range(first, options.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options)
@@ -89,9 +89,9 @@ def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda 
         _average(mean, net, min(options.ema, (1 + step) / (10 + step)))
         total += loss.item()
         if (step + 1) % 500 == 0:
-            now = time.monotonic()
-            report(Progress(step + 1, options.steps, total / 500, 500 / (now - since)))
-            total, since = 0.0, now
+            now, num_steps = time.monotonic(), step + 1 - reported  # fewer than 500 where a run was resumed
+            report(Progress(step + 1, options.steps, total / num_steps, num_steps / (now - since)))
+            total, reported, since = 0.0, step + 1, now
         if time.monotonic() - saved > options.checkpoint_every_s:
             _save_state(state_path, step + 1, options, net, mean, optimizer)
             save_plain(out, mean)
