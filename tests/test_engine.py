@@ -1,6 +1,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def expected(count: int, resets: Sequence[int], before: int, after: int, emit: i
     """Computed from the frame numbers alone: neighbours repeat at the ends of a scene, and of a group's window."""
     bounds = [*sorted({0, *resets}), count]
     out: list[float] = []
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         for n in range(low, high):
             neighbours = [min(max(n + d, low), high - 1) for d in range(-before, after + 1)]
             out.append(sum(k << i for i, k in enumerate(neighbours)) / ((1 << len(neighbours)) - 1))
@@ -206,7 +207,14 @@ def doubled(frames: Sequence[Frame]) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "error", [None, RuntimeError("[enforce fail at alloc_cpu.cpp:116] . DefaultCPUAllocator: can't allocate memory")]
+    "error",
+    [
+        None,
+        RuntimeError("[enforce fail at alloc_cpu.cpp:116] . DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+    ids=str,
 )
 def test_out_of_memory_shrinks_the_batch_then_the_tile_and_loses_nothing(error):
     frames = gradient(300, 260, 6)
@@ -377,11 +385,10 @@ def test_planes_that_cannot_be_written_are_read_all_the_same_and_stay_as_they_ar
 
 
 def test_output_keeps_everything_of_the_format_but_its_size():
-    format = PictureFormat(16, 16, 10, "yuv420", matrix="bt2020nc", primaries="bt2020", transfer="smpte2084",
-                           siting="topleft", sample_aspect=Fraction(4, 3))  # fmt: skip
-    (out,) = Engine([load("bicubic-x2")], cpu()).run([some_frame(format)])
-    assert out.format == PictureFormat(32, 32, 10, "yuv420", matrix="bt2020nc", primaries="bt2020",
-                                       transfer="smpte2084", siting="topleft", sample_aspect=Fraction(4, 3))  # fmt: skip
+    colors = {"matrix": "bt2020nc", "primaries": "bt2020", "transfer": "smpte2084", "siting": "topleft"}
+    rest = {"bit_depth": 10, "sample_aspect": Fraction(4, 3), **colors}
+    (out,) = Engine([load("bicubic-x2")], cpu()).run([some_frame(PictureFormat(16, 16, **rest))])
+    assert out.format == PictureFormat(32, 32, **rest)
 
 
 def test_a_device_that_is_not_there_is_refused_with_what_is():

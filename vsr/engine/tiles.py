@@ -58,6 +58,10 @@ def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "out of memory")
+"""What the CPU allocators of Linux and Windows, cuDNN and cuBLAS, and the CUDA driver say."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a type for it; the CPU allocator only a message."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """PyTorch's CUDA allocator has a type for it; the others only a message."""
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _NO_MEMORY)
