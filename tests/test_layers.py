@@ -13,9 +13,9 @@ ROWS = {
     5: "jobs live training",
     4: "pipeline",
     3: "media engine quality",
-    2: "models",
-    1: "windows scenes prefetch color config resample",
-    0: "frames errors",
+    2: "models pictures",
+    1: "windows scenes prefetch color config",
+    0: "frames errors resample",
 }
 """Imports point downward only; places of one row do not import each other."""
 

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Kernel = Literal["bicubic", "lanczos"]
+Kernel = Literal["bicubic", "catmull-rom", "lanczos"]
+"""`bicubic` has a = -0.75, the value of OpenCV and PyTorch, so that our baseline is the one users know; it bends ramps
+by up to a percent. `catmull-rom` (a = -0.5) keeps them straight, which is why chroma is carried by it (Keys 1981)."""
 
-_SUPPORT: dict[Kernel, int] = {"bicubic": 2, "lanczos": 3}
+_SUPPORT: dict[Kernel, int] = {"bicubic": 2, "catmull-rom": 2, "lanczos": 3}
 """Half the width of a kernel, in input samples."""
 
 
@@ -23,8 +25,7 @@ def _kernel(x: Tensor, kernel: Kernel) -> Tensor:
     x = x.abs()
     if kernel == "lanczos":
         return torch.where(x < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
-    # Keys 1981 with a = -0.75, the value of OpenCV and PyTorch, so that our baseline is the one users know.
-    a = -0.75
+    a = -0.75 if kernel == "bicubic" else -0.5
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
     return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
@@ -46,12 +47,14 @@ def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # kept for all callers, and training cannot use what was made in inference mode
-def _filters(scale: int, shift: tuple[float, float], kernel: Kernel) -> tuple[Tensor, tuple[int, int, int, int]]:
+def _filters(
+    scale: int, shift: tuple[float, float], kernel: Kernel, device: torch.device
+) -> tuple[Tensor, tuple[int, int, int, int]]:
     """One 2-D filter per output phase, (scale², 1, rows, columns), and the padding (left, right, top, bottom)."""
     rows, top = _phases(scale, shift[0], kernel)
     columns, left = _phases(scale, shift[1], kernel)
     filters = torch.einsum("ph,qw->pqhw", rows, columns).flatten(0, 1)[:, None]
-    return filters.contiguous(), (left, columns.shape[1] - 1 - left, top, rows.shape[1] - 1 - top)
+    return filters.contiguous().to(device), (left, columns.shape[1] - 1 - left, top, rows.shape[1] - 1 - top)
 
 
 def enlarge(x: Tensor, scale: int, *, shift: tuple[float, float] = (0.0, 0.0), kernel: Kernel = "bicubic") -> Tensor:
@@ -73,8 +76,8 @@ def enlarge(x: Tensor, scale: int, *, shift: tuple[float, float] = (0.0, 0.0), k
     if x.device.type == "cpu" and not x.requires_grad:
         large = torch.stack([_enlarge_on_cpu(plane[0], scale, shift, kernel) for plane in planes])
     else:
-        filters, padding = _filters(scale, shift, kernel)
-        large = pixel_shuffle(F.conv2d(F.pad(planes, padding, mode="replicate"), filters.to(x.device)), scale)
+        filters, padding = _filters(scale, shift, kernel, x.device)
+        large = pixel_shuffle(F.conv2d(F.pad(planes, padding, mode="replicate"), filters), scale)
     return large.view(b, c, h * scale, w * scale)
 
 

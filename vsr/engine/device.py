@@ -1,12 +1,16 @@
 """Which device runs the networks, and in which precision."""
 
+import copy
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -31,11 +35,14 @@ class Placement:
         return DTYPES[self.precision]
 
 
-def move(network: nn.Module, placement: Placement) -> None:
-    """Move a network in place, in evaluation mode; channels_last is the faster order on every device measured."""
-    network.to(device=placement.device, dtype=placement.dtype)
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
-    network.eval()
+def move(network: NetworkT, placement: Placement) -> NetworkT:
+    """Copy a network to where it runs, in evaluation mode; channels_last is the faster order on every device measured.
+
+    A copy, because the caller's network may serve another engine on another device.
+    """
+    moved = copy.deepcopy(network).to(device=placement.device, dtype=placement.dtype)
+    moved.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
+    return moved.eval()
 
 
 def pick_device(name: str) -> torch.device:

@@ -9,11 +9,11 @@ import torch
 
 from vsr.config import EngineOptions
 from vsr.engine.device import pick_device
-from vsr.engine.pictures import Picture, from_planes, resize_picture, to_planes
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Model
+from vsr.pictures import Picture, from_planes, resize_picture, to_planes
 
 
 class Engine:

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from vsr.config import EngineOptions
 from vsr.engine.device import Placement, move, place
-from vsr.engine.pictures import Picture, as_rgb, as_ycc, enlarge_chroma
 from vsr.engine.tiles import is_out_of_memory, padded, tiled
 from vsr.errors import ModelError
 from vsr.models.spec import Model
+from vsr.pictures import Picture, as_rgb, as_ycc, enlarge_chroma
 from vsr.resample import enlarge
 from vsr.windows import Window, cut_windows
 
@@ -43,7 +43,7 @@ class Stage:
         """What the user should know of, such as a batch that had to shrink."""
         self._network = model.network
         if isinstance(model.network, nn.Module):
-            move(model.network, self.placement)
+            self._network = move(model.network, self.placement)
         self._batch = self._first_batch(options)
         self._tile = options.tile if isinstance(options.tile, int) else None
         self._may_tile = options.tile != "off" and not self.spec.context.stateful

@@ -6,44 +6,19 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from vsr.frames import SUBSAMPLING, Frame, PictureFormat
+from vsr.color import to_codes
+from vsr.frames import Frame, PictureFormat
+from vsr.pictures import as_rgb, from_planes
 
 Array = npt.NDArray[Any]
 Rgb = npt.NDArray[np.uint8]
 """(height, width, 3)."""
 
-_WEIGHTS = {
-    "bt709": (0.2126, 0.0722),
-    "smpte170m": (0.299, 0.114),
-    "bt470bg": (0.299, 0.114),
-    "fcc": (0.30, 0.11),
-    "smpte240m": (0.212, 0.087),
-    "bt2020nc": (0.2627, 0.0593),
-    "bt2020c": (0.2627, 0.0593),
-}
-"""Weights of red and blue in luma (ITU-T H.273, table 4)."""
-
 _DIVIDER = (255, 255, 255)
 _GAP = 6
 """Pixels between the pictures of a row."""
-
-
-def _full_chroma(plane: Array, format: PictureFormat) -> Array:
-    """Enlarge a chroma plane to luma's size, bilinearly, from where its samples lie."""
-    rows, columns = SUBSAMPLING[format.layout]
-    if (rows, columns) == (1, 1):
-        return plane
-    # A centred chroma sample lies between two luma samples; a co-sited one lies on the first of them.
-    left = format.siting not in ("center", "top", "bottom")
-    top = format.siting in ("topleft", "top")
-    shift_x = 0.0 if left else 0.5 / columns - 0.5
-    shift_y = 0.0 if top else 0.5 / rows - 0.5
-    if format.siting in ("bottomleft", "bottom"):
-        shift_y = 1 / rows - 1.0
-    grid = np.array([[1 / columns, 0, shift_x if columns > 1 else 0], [0, 1 / rows, shift_y if rows > 1 else 0]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(plane, grid, (format.width, format.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def to_rgb(frame: Frame) -> Rgb:
@@ -54,27 +29,9 @@ def to_rgb(frame: Frame) -> Rgb:
     Returns:
         (height, width, 3) uint8, a new array.
     """
-    format = frame.format
-    peak = float((1 << format.bit_depth) - 1)
-    step = 1 << (format.bit_depth - 8)
-    limited = format.range == "limited"
-    offset, span = (16.0 * step, 219.0 * step) if limited else (0.0, peak)
-    first = (frame.planes[0].astype(np.float32) - offset) / span
-    if format.layout in ("gray", "rgb"):
-        others = frame.planes[1:3] if format.layout == "rgb" else ()
-        channels = [first, *((plane.astype(np.float32) - offset) / span for plane in others)]
-        return _bytes(np.stack(channels * (1 if others else 3), axis=2))
-    red, blue = _WEIGHTS.get(format.matrix) or _WEIGHTS["bt709" if format.height >= 720 else "smpte170m"]
-    middle, chroma_span = 128.0 * step, 224.0 * step if limited else peak
-    u, v = ((_full_chroma(plane.astype(np.float32), format) - middle) / chroma_span for plane in frame.planes[1:3])
-    r = first + 2 * (1 - red) * v
-    b = first + 2 * (1 - blue) * u
-    g = (first - red * r - blue * b) / (1 - red - blue)
-    return _bytes(np.stack([r, g, b], axis=2))
-
-
-def _bytes(unit: Array) -> Rgb:
-    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    planes = [torch.from_numpy(np.array(plane)) for plane in frame.planes]
+    rgb = as_rgb(from_planes(frame, planes))[0].permute(1, 2, 0)
+    return to_codes(rgb, (0.0, 255.0), 8).contiguous().numpy()
 
 
 def to_frame(rgb: Rgb, like: Frame) -> Frame:

@@ -1,4 +1,4 @@
-"""A frame on the device: nominal float32 planes, and the ways in and out. Colour facts come from the frame's format."""
+"""A frame as nominal float32 tensors, and back to its own planes. Colour facts come from the frame's format alone."""
 
 from dataclasses import dataclass, replace
 
@@ -85,7 +85,7 @@ def as_ycc(picture: Picture) -> tuple[Tensor, Tensor | None]:
             (-(-height // rows), -(-width // columns)),
             ratio=(rows, columns),
             shift=(top, left),
-            kernel="bicubic",
+            kernel="catmull-rom",
         )
     return luma, chroma
 
@@ -106,7 +106,7 @@ def as_rgb(picture: Picture) -> Tensor:
             picture.size,
             ratio=(1 / rows, 1 / columns),
             shift=(-top / rows, -left / columns),
-            kernel="bicubic",
+            kernel="catmull-rom",
         )
     return color.ycc_to_rgb(picture.luma, chroma, color.weights(format))
 
@@ -122,7 +122,7 @@ def enlarge_chroma(picture: Picture, scale: int) -> Tensor | None:
     # `scale` times smaller when measured in input samples.
     shift = (-top * (1 - 1 / scale) / rows, -left * (1 - 1 / scale) / columns)
     height, width = (scale * side for side in picture.size)
-    return enlarge(chroma, scale, shift=shift)[:, :, : -(-height // rows), : -(-width // columns)]
+    return enlarge(chroma, scale, shift=shift, kernel="catmull-rom")[:, :, : -(-height // rows), : -(-width // columns)]
 
 
 def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
