@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from vsr.prefetch import prefetch
+from vsr.prefetch import parallel_map, prefetch
 
 
 def threads() -> set[threading.Thread]:
@@ -86,4 +86,42 @@ def test_an_item_larger_than_the_budget_still_passes():
 
 def test_unstarted_stream_leaves_no_thread():
     prefetch(range(3), depth=1).close()
+    assert not threads()
+
+
+def test_parallel_map_keeps_order_and_overlaps():
+    together = threading.Barrier(2, timeout=5)  # breaks unless two items are under way at once
+
+    def work(i: int) -> int:
+        together.wait()
+        time.sleep(0.01 * (3 - i % 4))
+        return i * i
+
+    assert list(parallel_map(work, range(8), workers=2)) == [i * i for i in range(8)]
+
+
+def test_parallel_map_holds_few_items_and_draws_them_in_the_consumers_thread():
+    drawn = []
+
+    def items():
+        for i in range(50):
+            drawn.append(threading.current_thread())
+            yield i
+
+    stream = parallel_map(lambda i: i, items(), workers=2)
+    assert next(stream) == 0
+    assert len(drawn) <= 4
+    assert set(drawn) == {threading.current_thread()}
+    stream.close()
+
+
+def test_parallel_map_raises_in_turn_and_leaves_no_thread():
+    def work(i: int) -> int:
+        if i == 3:
+            raise ValueError("broken at 3")
+        return i
+
+    got = []
+    with pytest.raises(ValueError, match="broken at 3"):
+        got.extend(parallel_map(work, range(9), workers=3, name="prefetch-map"))
     assert not threads()

@@ -2,11 +2,14 @@
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _POLL_S = 0.1
 """How often a blocked side looks whether the other one is still there."""
@@ -103,6 +106,39 @@ def prefetch(
     finally:
         stop.set()
         thread.join()
+
+
+def parallel_map(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    initializer: Callable[[], None] = lambda: None,
+    name: str = "worker",
+) -> Generator[R, None, None]:
+    """Apply a function to each item in threads of its own; results come in the order of the items.
+
+    At most `workers + 1` items are under way. Items are drawn in the consumer's thread. An exception in `function` is
+    raised here in its item's turn; threads have ended when this generator ends, however it does.
+
+    Args:
+        function: must be safe to run in several threads.
+        items: the stream.
+        workers: number of threads.
+        initializer: called once in each thread.
+        name: prefix of the threads' names.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=initializer)
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _as_generator(items: Iterable[T]) -> Generator[T, None, None]:

@@ -12,6 +12,9 @@ from vsr.errors import ConfigError
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
+CPU_THREADS = torch.get_num_threads()
+"""Cores that PyTorch found when it was loaded; later it answers for the thread that asks."""
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

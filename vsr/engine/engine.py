@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 
 from vsr.config import EngineOptions
-from vsr.engine.device import pick_device
+from vsr.engine.device import CPU_THREADS, pick_device
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.frames import Frame, PictureFormat
@@ -40,7 +40,7 @@ class Engine:
         """
         self.stages = [Stage(model, options) for model in models]
         self._device = pick_device(options.device)
-        self._threads = options.threads
+        self._threads = options.threads or CPU_THREADS
         self._size = size
         self._sample_aspect = sample_aspect
 
@@ -62,8 +62,7 @@ class Engine:
 
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
         """
-        if self._threads:
-            torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._threads)
         transfer = transfer_for(self._device)
 
         def uploaded() -> Iterator[Picture]:

@@ -1,8 +1,10 @@
 """One model on one device: a ring of recent pictures, windows, batches, and the step itself."""
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -10,13 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.config import EngineOptions
-from vsr.engine.device import Placement, move, place
+from vsr.engine.device import CPU_THREADS, Placement, move, place
 from vsr.engine.tiles import is_out_of_memory, padded, tiled
 from vsr.errors import ModelError
 from vsr.models.spec import Model
 from vsr.pictures import Picture, as_rgb, as_ycc, enlarge_chroma
+from vsr.prefetch import parallel_map
 from vsr.resample import enlarge
 from vsr.windows import Window, cut_windows
+
+MOST_WORKERS = 8
+"""Frames under way at once on a CPU; each needs the memory of a whole step."""
 
 SMALLEST_TILE = 64
 """Input pixels; below this halos dominate and memory is not what is missing."""
@@ -45,6 +51,11 @@ class Stage:
         if isinstance(model.network, nn.Module):
             self._network = move(model.network, self.placement)
         self._batch = self._first_batch(options)
+        self._threads = options.threads or CPU_THREADS
+        # One thread a frame, not all threads on one frame: OpenMP's threads wait for each other after every layer, and
+        # where decoder and encoder want the same cores that costs more than half the speed (measured: 20 → 35 fps).
+        on_cpu = self.placement.device.type == "cpu"
+        self._workers = min(self._threads, MOST_WORKERS) if on_cpu and not self.spec.context.stateful else 1
         self._tile = options.tile if isinstance(options.tile, int) else None
         self._may_tile = options.tile != "off" and not self.spec.context.stateful
         self._state: object = None
@@ -61,8 +72,26 @@ class Stage:
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance a stream: as many pictures come out as went in, in order."""
-        context = self.spec.context
         self._state, self._state_size = None, ()
+        batches = self._batches(pictures)
+        # The first batch runs alone on all threads: it finds out what fits into memory, and a photo has no other.
+        for batch in islice(batches, 1):
+            yield from self._enhance(batch)
+        if self._workers == 1:
+            for batch in batches:
+                yield from self._enhance(batch)
+            return
+        few_threads = partial(torch.set_num_threads, max(1, self._threads // self._workers))
+        few_threads()
+        enhanced = parallel_map(
+            self._enhance, batches, workers=self._workers, initializer=few_threads, name="vsr-network"
+        )
+        with closing(enhanced):
+            for pictures_out in enhanced:
+                yield from pictures_out
+
+    def _batches(self, pictures: Iterable[Picture]) -> Iterator[list[Window[Input]]]:
+        context = self.spec.context
         windows = cut_windows(
             self._inputs(pictures),
             before=context.before,
@@ -73,14 +102,14 @@ class Stage:
         batch: list[Window[Input]] = []
         for window in windows:
             if batch and window.items[0].tensor.shape != batch[0].items[0].tensor.shape:
-                yield from self._enhance(batch)
+                yield batch
                 batch = []
             batch.append(window)
             if len(batch) >= self._batch:
-                yield from self._enhance(batch)
+                yield batch
                 batch = []
         if batch:
-            yield from self._enhance(batch)
+            yield batch
 
     def _inputs(self, pictures: Iterable[Picture]) -> Iterator[Input]:
         size = None
@@ -91,13 +120,15 @@ class Stage:
     def _see(self, picture: Picture) -> Tensor:
         return as_ycc(picture)[0][0] if self.spec.in_channels == 1 else as_rgb(picture)[0]
 
-    def _enhance(self, windows: list[Window[Input]]) -> Iterator[Picture]:
+    def _enhance(self, windows: list[Window[Input]]) -> list[Picture]:
         frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
         reset = torch.tensor([window.reset for window in windows], device=frames.device)
         outputs = self._fitted(frames, reset)
-        for window, output in zip(windows, outputs, strict=True):
-            for item, enhanced in zip(window.emitted, output, strict=False):  # a short last window emits fewer
-                yield self._merge(item, enhanced[None])
+        return [
+            self._merge(item, enhanced[None])
+            for window, output in zip(windows, outputs, strict=True)
+            for item, enhanced in zip(window.emitted, output, strict=False)  # a short last window emits fewer
+        ]
 
     def _merge(self, item: Input, enhanced: Tensor) -> Picture:
         """Put what the network gave, (1, C, sH, sW), into the picture it belongs to."""
