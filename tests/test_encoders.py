@@ -60,6 +60,13 @@ def test_auto_says_why_in_one_line_and_encodes_by_depth():
 def test_auto_in_webm_follows_the_chroma():
     assert choose(container="webm").codec == "av1"
     assert choose(container="webm", format=PictureFormat(64, 96, 8, "yuv444")).codec == "vp9"
+    assert choose(container="webm", format=PictureFormat(62, 96)).codec == "vp9"  # too small for SVT-AV1
+
+
+def test_a_size_that_ffmpeg_refuses_is_found_before_any_frame():
+    assert choose(format=PictureFormat(8192, 16384))
+    with pytest.raises(ConfigError, match="99999x99999 is larger than"):
+        choose(format=PictureFormat(99999, 99999))
 
 
 def test_nvenc_without_a_driver_names_the_reason():

@@ -134,6 +134,32 @@ def test_rgb_is_converted_by_bt709(tmp_path):
     assert any("yuv444p instead of gbrp" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(("encoder", "bit_depth"), [("x264", 8), ("x264", 10), ("x265", 8), ("ffv1", 8)])
+def test_grey_stays_grey(tmp_path, encoder, bit_depth):
+    """FFmpeg decodes grey H.264 as 4:2:0 without colour, which is no difference."""
+    format = PictureFormat(64, 96, bit_depth, "gray", range="full")
+    options = EncodeOptions(encoder=encoder, preset="" if encoder == "ffv1" else "ultrafast")
+    report = write_frames(tmp_path / "a.mkv", list(noise(format, [0, 3600])), options=options)
+    assert report.verification.differences == ()
+
+
+@pytest.mark.parametrize("encoder", ["ffv1", "libx264rgb"])
+@pytest.mark.parametrize("layout", ["rgb", "yuv420"])
+def test_encoders_of_rgb_say_so_in_the_file(tmp_path, encoder, layout):
+    tags = {"matrix": "gbr", "range": "full"} if layout == "rgb" else {"matrix": "bt709"}
+    format = PictureFormat(64, 96, 8, layout, **tags)
+    values = (250, 90, 20) if layout == "rgb" else (63, 102, 240)
+    planes = tuple(np.full(format.plane_size(i), value, np.uint8) for i, value in enumerate(values))
+    options = EncodeOptions(encoder=encoder, quality=95)
+    write_frames(tmp_path / "a.mkv", [Frame(planes, format, n * 3600, TICK) for n in range(2)], options=options)
+    wanted = {"libx264rgb": "rgb"}.get(encoder, layout)
+    info = probe(tmp_path / "a.mkv")
+    assert info.format.layout == wanted
+    found = next(VideoSource(tmp_path / "a.mkv", info=info, threads=1).frames())
+    expected = (255, 0, 0) if wanted != layout else values
+    assert [round(float(plane.mean())) for plane in found.planes] == pytest.approx(expected, abs=2)
+
+
 @pytest.mark.parametrize("size", [(65, 97), (64, 97), (65, 96)])
 @pytest.mark.parametrize("encoder", ["x264", "x265", "vp9", "ffv1"])
 def test_odd_sizes_are_never_cropped(tmp_path, size, encoder):

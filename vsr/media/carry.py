@@ -98,8 +98,8 @@ def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Ca
     if stream.type == "video" and stream.disposition & COVER:
         if container == "mkv":
             return Carried(stream.index, name, "attached", path, stream.index)
-        if container == "webm":
-            return "webm cannot hold cover pictures"
+        if container in ("webm", "mov"):
+            return f"{container} cannot hold cover pictures"
     refusal = _refusal(stream, container)
     if refusal is None:
         return Carried(stream.index, name, "copied", path, stream.index)

@@ -20,6 +20,10 @@ from vsr.media.pixels import pixel_format, reading
 
 _GOP = 120
 """Frames between key frames at most: a player seeks to within a few seconds."""
+_AV1_EDGE = 64
+"""Rows and columns that SVT-AV1 wants at least (before 2.0)."""
+_MAX_AREA = 2**31 // 8
+"""FFmpeg refuses pictures of as many samples, edges of 128 on each axis included."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ def choose_encoder(
         ConfigError: the encoder is unknown, or the container or picture size does not go with it.
         SinkError: `nvenc` was asked for and does not work, or there is no FFmpeg.
     """
+    if (format.height + 128) * (format.width + 128) >= _MAX_AREA:
+        raise ConfigError(f"{format.width}x{format.height} is larger than FFmpeg takes; 16384x8192 is accepted")
     if options.encoder in ("auto", "nvenc"):
         return _choose_automatically(options, format, container, mastering)
     encoder = ENCODERS.get(options.encoder) or BY_FFMPEG_NAME.get(options.encoder)
@@ -110,6 +116,7 @@ def _software(format: PictureFormat) -> str:
     """Choose for WebM: AV1 where SVT-AV1 holds the picture, else VP9."""
     av1 = ENCODERS["av1"]
     fits = (format.layout, format.bit_depth) in av1.shapes and not _is_odd(format, format.layout)
+    fits = fits and min(format.height, format.width) >= _AV1_EDGE
     return "av1" if fits and av1.name in list_encoders(find_ffmpeg()) else "vp9"
 
 
@@ -186,6 +193,8 @@ def _picture(encoder: Encoder, format: PictureFormat) -> tuple[PictureFormat, st
         known = {"primaries": format.primaries, "transfer": format.transfer}
         tags = {name: "bt709" if value == "unknown" else value for name, value in known.items()}
         kept = replace(kept, matrix="bt709", range="limited", **tags)
+    elif layout == "rgb" and format.layout != "rgb":
+        kept = replace(kept, matrix="gbr", range="full")
     notes: list[str] = []
     if (format.layout, format.bit_depth) != shape:
         before, after = (pixel_format(replace(f, alpha=False)) for f in (format, kept))
@@ -199,8 +208,9 @@ def _picture(encoder: Encoder, format: PictureFormat) -> tuple[PictureFormat, st
 
 def _tags(kept: PictureFormat) -> list[tuple[str, str]]:
     """Return colour tags as encoder options; a tag that is unknown stays unsaid."""
+    matrix = "rgb" if kept.matrix == "gbr" else kept.matrix  # filters know it as gbr, encoders do not
     tags = (
-        ("colorspace", kept.matrix), ("color_primaries", kept.primaries), ("color_trc", kept.transfer),
+        ("colorspace", matrix), ("color_primaries", kept.primaries), ("color_trc", kept.transfer),
         ("color_range", "pc" if kept.range == "full" else "tv"), ("chroma_sample_location", kept.siting),
     )  # fmt: skip
     return [(name, value) for name, value in tags if value not in ("unknown", "unspecified")]

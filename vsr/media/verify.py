@@ -17,7 +17,7 @@ from vsr.frames import PictureFormat
 from vsr.media.carry import COVER
 from vsr.media.encode import Encoded
 from vsr.media.join import Joined
-from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS, name_of, reading
+from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS, name_of, read_planes, reading
 from vsr.media.probe import open_container
 
 _MAX_DIFFERENCES = 8
@@ -123,6 +123,8 @@ def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joine
         # Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers as video.
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
+        if kind in ("audio", "subtitle") and len(present) < len(expected):
+            expected = [s for s in expected if s.first is not None]  # mp4 has no tracks without packets
         if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
             differences.append(
                 f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
@@ -142,6 +144,16 @@ def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joine
     return differences
 
 
+def _layout(picture: Any, wanted: PictureFormat) -> str:
+    """Return the picture's layout. FFmpeg's H.264 decoder gives grey as 4:2:0 with neutral chroma."""
+    how = reading(picture.format.name)
+    if wanted.layout != "gray" or not how.layout.startswith("yuv"):
+        return how.layout
+    read_as = PictureFormat(picture.height, picture.width, how.bit_depth, how.layout)
+    chroma = read_planes(picture, read_as)[1:]
+    return "gray" if all((plane == 1 << (how.bit_depth - 1)).all() for plane in chroma) else how.layout
+
+
 def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: int) -> list[str]:
     picture = next(iter(opened.decode(video)), None)
     if picture is None:
@@ -154,7 +166,7 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
         aspect = format.sample_aspect
     found: dict[str, object] = {
         "size": f"{picture.width}x{picture.height}",
-        "layout": how.layout,
+        "layout": _layout(picture, format),
         "bit depth": how.bit_depth,
         "range": "full" if full else "limited",
         "sample aspect": aspect,
