@@ -178,6 +178,20 @@ def test_sound_before_time_zero_keeps_its_offset_in_mkv(make_clip, tmp_path, cod
     assert kept == [(time - shift, data) for time, data in originals][-len(kept) :]
 
 
+@pytest.mark.parametrize("container", ["mov", "webm"])
+def test_a_cover_that_no_container_holds_is_named(make_clip, tmp_path, container):
+    clip = tmp_path / "in.mkv"
+    run_ffmpeg("-f", "lavfi", "-i", "color=red:s=16x16", "-frames:v", "1", tmp_path / "cover.jpg")
+    run_ffmpeg(
+        "-i", make_clip("a.mkv"), "-c", "copy", "-attach", tmp_path / "cover.jpg",
+        "-metadata:s:t", "mimetype=image/jpeg", clip,
+    )  # fmt: skip
+    report = write(clip, tmp_path / f"out.{container}", options=OPTIONS[container])
+    assert report.verification.differences == ()
+    assert any("cover picture" in name for name in report.left_out)
+    assert any(note.startswith("left out: cover picture") for note in report.notes)
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_cover_picture_survives(make_clip, tmp_path, container):
     plain = make_clip("plain.mp4", audio=True)
@@ -229,6 +243,36 @@ def test_trim_begins_at_zero_and_keeps_sound_in_step(make_clip, tmp_path, contai
         starts = [c["start"] * c["time_base"] for c in opened.chapters()]
         assert starts[0] == 0
         assert abs(starts[1] - Fraction(48, 100)) <= Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_a_span_without_sound_is_no_difference(make_clip, tmp_path, container):
+    long, short = make_clip("long.mkv", num_frames=50), make_clip("short.mkv", num_frames=10, audio=True)
+    clip = tmp_path / "in.mp4"
+    run_ffmpeg("-i", long, "-i", short, "-map", "0:v", "-map", "1:a", "-c", "copy", clip)
+    out = tmp_path / f"out.{container}"
+    report = write(clip, out, read=ReadOptions(start="1.2"), trim=True)
+    assert report.num_frames == 20
+    assert report.verification.differences == ()
+
+
+def test_sound_follows_the_pictures_over_a_jump_back(make_clip, tmp_path):
+    """Two recordings in one stream, both from time 0; the first one's sound ends half a second before its pictures."""
+    full, rest = tmp_path / "full.ts", tmp_path / "rest.ts"
+    clip = make_clip("a.mp4", num_frames=100, audio=True)
+    run_ffmpeg("-i", clip, "-c", "copy", rest)
+    run_ffmpeg("-i", clip, "-i", clip, "-map", "0:v", "-map", "1:a", "-t", "3.5", "-c:a", "copy", "-c:v", "copy", full)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(full.read_bytes() + rest.read_bytes())
+    for container in ("mkv", "mp4"):
+        out = tmp_path / f"out.{container}"
+        report = write(joined, out)
+        assert report.verification.differences == ()
+        before, after = packets(rest), packets(out)
+        shift = video_times(out)[0][-1] - video_times(rest)[0][-1]
+        assert len(after) == len(packets(joined))
+        tail = [time - shift for time, _ in after[-len(before) :]]
+        assert max(abs(t - b) for t, (b, _) in zip(tail, before, strict=True)) <= Fraction(1, 1000)
 
 
 def test_hevc_in_mp4_is_tagged_for_every_player(make_clip, tmp_path):

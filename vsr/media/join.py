@@ -26,6 +26,7 @@ from vsr.media.carry import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.encode import Encoded
 from vsr.media.encoders import MUXERS
 from vsr.media.ffmpeg import find_ffmpeg, first_error_line, local, run_ffmpeg
+from vsr.media.jumps import find_jumps
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe import open_container
 from vsr.media.tracks import Track, Window, interleave, readable, video_packets
@@ -120,7 +121,7 @@ class _Join:
     ) -> Joined:  # fmt: skip
         _check_same_headers(inputs)
         video = self._add_video(inputs[0], parts, format, source, original)
-        readers = self._add_others(carriage, original) if original else []
+        readers = self._add_others(carriage, original, source) if original else []
         num_chapters = 0
         if original is not None:
             self._out.metadata.update(_fresh(original.metadata))
@@ -163,8 +164,13 @@ class _Join:
             out.disposition = old.disposition
         return out
 
-    def _add_others(self, carriage: Carriage, original: InputContainer) -> list[Iterator["Packet[Any]"]]:
+    def _add_others(
+        self, carriage: Carriage, original: InputContainer, source: StreamInfo
+    ) -> list[Iterator["Packet[Any]"]]:
         """Make the output's other streams, in the original's order; return one reader for each file they are in."""
+        first, jumps = find_jumps(source, original)
+        if self._window.start not in (None, first):
+            jumps = ()  # read from a later start on, the pictures' own times were taken as they are
         by_file: dict[Path, dict[int, Track]] = {}
         opened: dict[Path, InputContainer] = {}
         for carried in carriage.carried:
@@ -181,7 +187,7 @@ class _Join:
                 out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
                 out.metadata.update(_fresh(old.metadata))
                 out.disposition = old.disposition
-                track = Track(stream, out, self._window, span=stream.type == "subtitle")
+                track = Track(stream, out, self._window, span=stream.type == "subtitle", jumps=jumps)
                 self._tracks.append((carried, track))
                 by_file.setdefault(carried.path, {})[carried.stream] = track
         return [self._read(opened[path], tracks) for path, tracks in by_file.items()]

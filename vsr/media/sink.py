@@ -206,6 +206,7 @@ class FileSink:
 
     def _describe(self, joined: Joined, checked: Verification, num_bytes: int) -> WriteReport:
         notes = [*self.choice.notes, *joined.notes]
+        notes += [f"converted: {name}" for name in joined.converted] + [f"left out: {name}" for name in joined.left_out]
         later = checked.shift + max(Fraction(0), -joined.shift)
         if later and not self._trim:
             notes.append(f"all streams lie {float(later):.6f} s later: {self.container} has no negative times")

@@ -15,6 +15,7 @@ from av.packet import Packet
 
 from vsr.errors import SinkError
 from vsr.media.encode import Encoded
+from vsr.media.jumps import JUMP_S
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Window:
 class Track:
     """One copied stream on its way: gives every packet the times that the output wants. Used by one thread."""
 
-    def __init__(self, stream: Any, out: Any, window: Window, *, span: bool = False):
+    def __init__(self, stream: Any, out: Any, window: Window, *, span: bool = False, jumps: Sequence[Fraction] = ()):
         self.out = out
         self.time_base = Fraction(stream.time_base)
         self.first: int | None = None
@@ -61,9 +62,26 @@ class Track:
         """Packets are shown for a time of their own (subtitles) and are shortened to the window."""
         self._shift = round(window.shift / self.time_base)
         self._next_dts: int | None = None
+        self._jumps = list(reversed(jumps))
+        """Seconds to move by at each jump back that is still to come, the next one last."""
+        self._moved = 0
+        self._raw: int | None = None
+
+    def _move(self, packet: "Packet[Any]") -> None:
+        """Move what comes after a jump back as far as the pictures have been moved."""
+        time = packet.dts if packet.dts is not None else packet.pts
+        if time is None:
+            return
+        # Half: the sound of a short recording may end well before its pictures.
+        if self._raw is not None and self._jumps and (self._raw - time) * self.time_base > JUMP_S / 2:
+            self._moved += round(self._jumps.pop() / self.time_base)
+        self._raw = time
+        packet.pts = None if packet.pts is None else packet.pts + self._moved
+        packet.dts = None if packet.dts is None else packet.dts + self._moved
 
     def admit(self, packet: "Packet[Any]") -> bool:
         """Settle the packet's times; False where it lies outside of the window. Its payload is never touched."""
+        self._move(packet)
         pts = packet.pts if packet.pts is not None else packet.dts
         pts = pts if pts is not None else (self._next_dts or 0) + self._shift
         duration = packet.duration or 0
