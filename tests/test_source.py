@@ -31,6 +31,13 @@ def numbers(frames: list[Frame]) -> list[int]:
     return [read_number(frame.planes[0]) for frame in frames]
 
 
+def notes_of(path: Path) -> list[str]:
+    """Lines for the user, but those on colour."""
+    source = VideoSource(path, threads=1)
+    assert list(source.frames())
+    return source.counts.notes
+
+
 def times(frames: list[Frame]) -> list[int]:
     return [frame.pts for frame in frames]
 
@@ -396,6 +403,36 @@ def test_cut_off_file_gives_what_is_there_and_a_note(make_clip: MakeClip, name: 
     assert 10 < len(frames) < 40
     assert numbers(frames)[:10] == list(range(10))
     assert any("cut off" in note for note in source.counts.notes)
+
+
+def test_cut_off_pictures_are_noted_where_sound_goes_along(make_clip: MakeClip):
+    clip = make_clip("plain.mkv", num_frames=60, gop=10, audio=True)
+    whole = clip.with_name("a.mkv")  # muxed by FFmpeg, which says how long each stream lasts
+    run_ffmpeg("-i", clip, "-c", "copy", whole)
+    assert notes_of(whole) == []
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) // 2])
+    assert any("cut off" in note for note in notes_of(whole))
+
+
+def test_a_subtitle_after_the_last_picture_is_no_cut(make_clip: MakeClip, tmp_path: Path):
+    text, both = tmp_path / "a.srt", tmp_path / "both.mkv"
+    text.write_text("1\n00:00:00,000 --> 00:00:09,000\nlong\n")
+    run_ffmpeg("-i", make_clip("a.mkv"), "-i", text, "-map", "0", "-map", "1", "-c:v", "copy", both)
+    assert notes_of(both) == []
+
+
+@pytest.mark.parametrize("hidden", [3, 25])
+def test_an_edit_list_that_hides_pictures_is_no_cut(make_clip: MakeClip, hidden: int):
+    """QuickTime's editors trim without encoding; those before the key frame in use are not even in the index."""
+    clip = make_clip("a.mp4", num_frames=40, gop=10, time_base=Fraction(1, 1000))
+    data = bytearray(clip.read_bytes())
+    at = data.find(b"elst") + 16  # version and flags, number of entries, duration; then the time it begins at
+    begin = int.from_bytes(data[at : at + 4], "big")  # the delay of B-frames
+    data[at : at + 4] = (begin + hidden * 40).to_bytes(4, "big")
+    clip.write_bytes(data)
+    assert numbers(read(clip))[0] == hidden
+    assert notes_of(clip) == []
 
 
 def test_repeated_times_are_spread_and_none_is_lost(tmp_path: Path, make_clip: MakeClip):

@@ -22,7 +22,7 @@ from av.error import FFmpegError
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, Plane
 from vsr.media.encoders import EncoderChoice
-from vsr.media.ffmpeg import Child, find_ffmpeg, local
+from vsr.media.ffmpeg import Child, find_ffmpeg, first_error_line, local
 from vsr.media.pixels import pixel_format
 
 _PIPE_BYTES = 1 << 20
@@ -180,14 +180,14 @@ class VideoEncoder:
 
     def _error(self, code: int) -> SinkError:
         log = self._child.log
-        last = log.splitlines()[-1] if log else "it said nothing"
+        reason = first_error_line(log) if log else "it said nothing"  # what follows is the consequence
         after = f"after {self.num_frames} frames"
         if _DISK_FULL in log:
             message = f"the disk is full: {self._path.parent} has no space left ({after})"
         elif code < 0:
             message = f"FFmpeg ({self._choice.encoder}) was killed by signal {-code} {after}"
         else:
-            message = f"FFmpeg ({self._choice.encoder}) ended with exit code {code} {after}: {last}"
+            message = f"FFmpeg ({self._choice.encoder}) ended with exit code {code} {after}: {reason}"
         return SinkError(message, exit_code=code, log=log)
 
 

@@ -164,4 +164,4 @@ def list_pixel_formats(binary: str, encoder: str) -> tuple[str, ...]:
 def first_error_line(log: str) -> str:
     """Return the first line of a log that says something, without FFmpeg's `[name @ address]` prefix."""
     lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line).strip() for line in log.splitlines()]
-    return next((line for line in lines if line), "no reason given")
+    return next((line for line in lines if line and "[info]" not in line), "no reason given")

@@ -4,6 +4,7 @@ A file is opened, read and closed by `VideoSource.frames()` in the one thread th
 never rebased and never made from a frame rate. What went wrong on the way is counted, never hidden.
 """
 
+import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -14,8 +15,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vsr.config import ReadOptions
-from vsr.errors import SourceError
+from vsr.config import ReadOptions, parse_time
+from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.decode import Clock, ReadCounts, decode_after, decode_packet, origin_of, read_packets, seek_before
 from vsr.media.deinterlace import Deinterlacer
@@ -157,18 +158,22 @@ class VideoSource:
             yield from fields.push(timed)
         yield from fields.flush()
         counts.deinterlaced = fields.num_deinterlaced
-        if not self._stream(container).frames:
-            self._check_length(clock.end)
+        stream = self._stream(container)
+        if not stream.frames:
+            self._check_length(stream, clock.end)
 
     def _decoded(self, container: InputContainer, clock: Clock) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
         counts, format = self.counts, self.info.format
         stream = self._stream(container)
-        num_packets = num_pictures = 0
+        # An edit list hides pictures, or drops their packets from the index.
+        expected = min(stream.frames, len(stream.index_entries) or stream.frames)
+        num_packets = num_pictures = num_hidden = 0
         last: int | None = None
         with closing(read_packets(container, stream, counts)) as packets:
             for packet in packets:
-                num_packets += packet.size > 0 and not packet.is_discard
+                num_packets += packet.size > 0
+                num_hidden += packet.is_discard
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
                     num_pictures += 1
@@ -177,20 +182,27 @@ class VideoSource:
                     same = (picture.height, picture.width) == (format.height, format.width)
                     counts.resampled += not same or picture.format.name != self.info.pixel_format
                     yield picture
-        if num_pictures < num_packets and last is not None and container.format.name != "avi":
+        if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
             with closing(open_container(self._path)) as again:
                 yield from decode_after(again, self._stream(again), last)
-        if not self._options.start and num_packets < stream.frames:
-            counts.notes.append(f"the file is cut off: it says {stream.frames} frames, {num_packets} are there")
+        if not self._options.start and num_packets < expected:
+            counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
 
-    def _check_length(self, end: int | None) -> None:
+    def _check_length(self, stream: VideoStream, end: int | None) -> None:
         """Note where a container that promises a duration, but no number of frames, ends too soon."""
-        info, counts = self.info, self.counts
-        if end is None or not info.duration_s or any(o.kind == "audio" for o in info.others):
+        promised = self._promised_s(stream)
+        if end is None or not promised:
             return
-        seconds = float(end * info.time_base)
-        if seconds < info.duration_s - max(0.1, 0.01 * info.duration_s):
-            counts.notes.append(f"the file is cut off: it says {info.duration_s:.2f} s and ends at {seconds:.2f} s")
+        seconds = float(end * self.info.time_base)
+        if seconds < promised - max(0.1, 0.01 * promised):
+            self.counts.notes.append(f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s")
+
+    def _promised_s(self, stream: VideoStream) -> float | None:
+        """Return when the pictures should end: Matroska's own tag, else the file's end where it holds nothing else."""
+        if "matroska" in self.info.container:
+            with contextlib.suppress(ConfigError):
+                return float(parse_time(stream.metadata.get("DURATION", "")))
+        return None if any(other.kind != "attachment" for other in self.info.others) else self.info.duration_s
 
     def _summarise(self) -> None:
         """Put the counts of what was wrong into notes."""
