@@ -11,7 +11,7 @@ from torch import nn
 
 from vsr.config import EngineOptions, TrainOptions
 from vsr.engine.engine import Engine
-from vsr.errors import SourceError
+from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import catalogue
 from vsr.models.spec import Model
@@ -77,12 +77,13 @@ def assert_same(a: Path, b: Path) -> None:
         assert torch.equal(one[key], two[key]), key
 
 
-@pytest.mark.parametrize("target", ["save_plain", "_save_state"])
+@pytest.mark.parametrize("target", ["save_plain", "torch.save"])
 def test_a_run_that_was_killed_and_resumed_equals_one_straight_through(options, monkeypatch, tmp_path, target):
     straight = train(replace(options, out=str(tmp_path / "straight.safetensors")))
     often = replace(options, checkpoint_every_s=0)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, target, killed_after(20, getattr(loop, target)))
+        owner, name = (torch, "save") if target == "torch.save" else (loop, target)
+        patch.setattr(owner, name, killed_after(20, getattr(owner, name)))
         with pytest.raises(KilledError):
             train(often)
     state = torch.load(Path(options.out).with_suffix(".state.pt"), weights_only=True)
@@ -96,9 +97,12 @@ def test_a_finished_run_is_not_run_again(options):
     assert all(torch.equal(value, first[key]) for key, value in load_file(train(options)).items())
 
 
-def test_a_state_of_other_options_is_not_taken_up(options, tmp_path):
-    train(replace(options, steps=10))
-    assert_same(train(options), train(replace(options, out=str(tmp_path / "fresh.safetensors"))))
+def test_a_state_of_other_options_is_neither_taken_up_nor_overwritten(options):
+    path = train(replace(options, steps=10))
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="other steps"):
+        train(options)
+    assert path.read_bytes() == before
 
 
 def test_the_seed_decides(options, tmp_path):

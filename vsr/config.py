@@ -175,3 +175,9 @@ class TrainOptions:
     def __post_init__(self) -> None:
         _at_least(1, channels=self.channels, depth=self.depth, steps=self.steps, batch=self.batch, patch=self.patch)
         _at_least(0, threads=self.threads, warmup=self.warmup, seed=self.seed)
+        if not self.out.endswith(".safetensors"):
+            raise ConfigError(f"out {self.out!r} must end in .safetensors")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema {self.ema} is out of range; 0 to below 1 is accepted")
+        if self.learning_rate <= 0 or self.checkpoint_every_s < 0:
+            raise ConfigError("learning_rate must be above 0, checkpoint_every_s 0 or more")

@@ -67,6 +67,19 @@ def to_planes(picture: Picture, format: PictureFormat) -> list[Tensor]:
     return planes
 
 
+def in_ycc(picture: Picture) -> Picture:
+    """The same picture, held as luma and chroma."""
+    if picture.rgb is None:
+        return picture
+    luma, chroma = as_ycc(picture)
+    return replace(picture, luma=luma, chroma=chroma, rgb=None)
+
+
+def in_rgb(picture: Picture) -> Picture:
+    """The same picture, held as R'G'B'."""
+    return replace(picture, rgb=as_rgb(picture), luma=None, chroma=None)
+
+
 def as_ycc(picture: Picture) -> tuple[Tensor, Tensor | None]:
     """Luma, and chroma in the layout of the frame (None if grey)."""
     if picture.rgb is None:
@@ -101,19 +114,15 @@ def as_rgb(picture: Picture) -> Tensor:
     rows, columns = SUBSAMPLING[format.layout]
     if (rows, columns) != (1, 1):
         top, left = color.chroma_offset(format.layout, format.siting)
-        chroma = resize(
-            chroma,
-            picture.size,
-            ratio=(1 / rows, 1 / columns),
-            shift=(-top / rows, -left / columns),
-            kernel="catmull-rom",
-        )
+        height, width = picture.size
+        chroma = enlarge(chroma, (rows, columns), shift=(-top / rows, -left / columns), kernel="catmull-rom")
+        chroma = chroma[:, :, :height, :width]
     return color.ycc_to_rgb(picture.luma, chroma, color.weights(format))
 
 
 def enlarge_chroma(picture: Picture, scale: int) -> Tensor | None:
-    """Carry chroma to the enlarged size, each sample staying where the format sites it."""
-    _, chroma = as_ycc(picture)
+    """Carry the chroma of a picture in Y'CbCr to the enlarged size, each sample staying where the format sites it."""
+    chroma = picture.chroma
     if chroma is None or scale == 1:
         return chroma
     rows, columns = SUBSAMPLING[picture.frame.format.layout]

@@ -1,6 +1,7 @@
 """`vsr compare`: two files side by side or wiped into one, with scores."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,7 @@ from vsr.pipeline import Clock
 from vsr.pipeline import enhance as run_pipeline
 from vsr.quality.compare import compare as score
 from vsr.quality.compare import compare_pictures
+from vsr.quality.pictures import to_playable
 
 
 def compare(
@@ -71,7 +73,7 @@ def compare(
     if not quiet:
         _print_scores(source_a, source_b)
     if out:
-        drawn = _Drawn(source_a, source_b, style, position)
+        drawn = _Drawn(source_a, source_b, style, position, as_video=not one_frame)
         _write(drawn, Path(out), read, quiet=quiet)
         say(f"written: {out}", quiet=quiet)
     return 0
@@ -92,16 +94,21 @@ def _print_scores(a: Source, b: Source) -> None:
 class _Drawn:
     """The comparison as a source of frames."""
 
-    def __init__(self, a: Source, b: Source, style: Literal["side-by-side", "wipe"], position: float):
-        self._a, self._b, self._position = a, b, position
+    def __init__(
+        self, a: Source, b: Source, style: Literal["side-by-side", "wipe"], position: float, *, as_video: bool
+    ):
+        self._a, self._b, self._position, self._as_video = a, b, position, as_video
         self._style: Literal["side-by-side", "wipe"] = style
-        first = next(iter(self.frames()))
-        self.info: StreamInfo = replace(a.info, format=first.format)
+        with closing(self.frames()) as frames:
+            self.info: StreamInfo = replace(a.info, format=next(frames).format)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """Yield the drawn pictures."""
         labels = (Path(self._a.info.path).name, Path(self._b.info.path).name)
-        return compare_pictures(self._a, self._b, style=self._style, position=self._position, labels=labels)
+        drawn = compare_pictures(self._a, self._b, style=self._style, position=self._position, labels=labels)
+        with closing(drawn):
+            for frame in drawn:
+                yield to_playable(frame) if self._as_video else frame
 
 
 def _write(drawn: _Drawn, out: Path, read: ReadOptions, *, quiet: bool) -> None:

@@ -31,8 +31,12 @@ def doctor(*, debug: bool = False) -> int:
     debug
         Show a traceback with an error.
     """
-    for line in (*_software(), *_devices(), *_encoders()):
-        print(line)
+    for section in (_software, _devices, _encoders):
+        try:
+            for line in section():
+                print(line)
+        except (VsrError, RuntimeError) as error:  # RuntimeError: a GPU that is there and does not work
+            print(f"no: {' '.join(str(error).split())}")
     return 0
 
 

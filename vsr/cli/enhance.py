@@ -1,6 +1,7 @@
 """`vsr enhance`: videos, pictures and folders in, enhanced ones out."""
 
 import json
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from vsr.cli.console import duration, progress, say, size_of
 from vsr.cli.probe import describe_format
 from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, ReadOptions
 from vsr.engine.device import place
-from vsr.errors import ConfigError, SourceError, VerifyError, VsrError
+from vsr.errors import ConfigError, VerifyError, VsrError
 from vsr.jobs.files import Outcome, Plan, carry_out, estimate, make_plan
 from vsr.jobs.inputs import Job, find_jobs
 from vsr.pipeline import Clock
@@ -37,7 +38,7 @@ class RunOptions:
     quiet: bool = False
     """Print errors only."""
     debug: bool = False
-    """Show a traceback with an error."""
+    """Show a traceback with an error; as a flag alone, not in a config."""
 
 
 def enhance(
@@ -60,8 +61,8 @@ def enhance(
     options = EnhanceOptions(read=read, models=models, engine=engine, encode=encode)
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
-    if run.report and Path(run.report).is_dir():
-        raise ConfigError(f"report {run.report} is a folder; name a file")
+    if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
+        raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
     jobs = find_jobs(inputs, out=run.out, suffix=_suffix(models), container=encode.container)
     results = [_Result(job) for job in jobs]
     try:
@@ -100,16 +101,17 @@ def _one(result: _Result, options: EnhanceOptions, run: RunOptions, *, alone: bo
         for line in _announcement(plan, options):
             say(line, quiet=run.quiet)
         clock = Clock()
-        total = options.read.frames or (1 if result.job.is_image else plan.source.num_frames)
-        with progress(result.job.path.name, clock, total, quiet=run.quiet):
+        with progress(result.job.path.name, clock, plan.num_frames, quiet=run.quiet):
             result.outcome = outcome = carry_out(plan, options, overwrite=run.overwrite, clock=clock)
         for line in _conclusion(plan, outcome):
             say(line, quiet=run.quiet)
-    except VsrError as error:
-        result.error = error
+    except Exception as error:  # one bad tape of ten thousand must not end the others, whatever it is
+        result.error = error if isinstance(error, VsrError) else VsrError(f"unexpected {type(error).__name__}: {error}")
         if alone:
             raise
-        say(f"{result.job.path}: {error}")
+        if run.debug:
+            traceback.print_exc()
+        say(f"{result.job.path}: {result.error}")
 
 
 def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
@@ -152,6 +154,8 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
         arguments = " ".join(f"-{name} {value}" for name, value in plan.encoder.arguments)
         lines += [f"encoder  {plan.encoder.why}", f"         {arguments}"]
     lines += [f"note     {note}" for note in plan.notes]
+    if plan.job.target.exists():
+        lines.append("note     the output exists; --overwrite replaces it, without it nothing is done")
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
     lines.append(f"         at {guess.frames_per_s:.1f} fps, measured on the first frames")
@@ -173,7 +177,7 @@ def _write_report(path: Path, results: Sequence[_Result]) -> None:
     try:
         path.write_text(json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n")
     except OSError as error:
-        raise SourceError(f"report {path} cannot be written: {error.strerror}") from None
+        say(f"report {path} cannot be written: {error.strerror}")
 
 
 def _as_json(result: _Result) -> dict[str, Any]:

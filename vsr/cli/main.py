@@ -31,6 +31,7 @@ app = App(
     help="Video super-resolution and deblurring as a stream.",
     version=vsr.__version__,
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
 for command in (enhance, probe, doctor, compare, models, train):
     app.command(command)
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _tune_malloc()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal ends us as Ctrl-C does; Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     sys.exit(run(words))
 
 
@@ -67,7 +70,7 @@ def run(words: list[str]) -> int:
 def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and one line for an error."""
     if isinstance(error, KeyboardInterrupt):
-        return 130, "interrupted; nothing was left behind"
+        return 130, "interrupted"
     if isinstance(error, BrokenPipeError):  # the reader of our standard output has gone, as in `vsr probe | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, ""

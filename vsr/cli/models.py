@@ -6,8 +6,14 @@ from rich.table import Table
 from vsr.models.catalogue import load, names
 
 
-def models() -> int:
-    """List the built-in models with their cost."""
+def models(*, debug: bool = False) -> int:
+    """List the built-in models with their cost.
+
+    Parameters
+    ----------
+    debug
+        Show a traceback with an error.
+    """
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "scale", "sees", "KFLOP per input pixel", "trained on"):
         table.add_column(heading)

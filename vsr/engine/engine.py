@@ -11,6 +11,7 @@ from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS, pick_device
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
+from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Model
 from vsr.pictures import Picture, from_planes, resize_picture, to_planes
@@ -62,6 +63,7 @@ class Engine:
 
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
         """
+        threads_before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         transfer = transfer_for(self._device)
 
@@ -80,7 +82,10 @@ class Engine:
                     yield _arrived(*waiting.popleft())
             while waiting:
                 yield _arrived(*waiting.popleft())
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"no memory left on {self._device} for what follows the model ({error})") from error
         finally:
+            torch.set_num_threads(threads_before)
             # When a network fails, its traceback keeps the generators above alive: they would not close the source.
             close = getattr(frames, "close", None)
             if close is not None:

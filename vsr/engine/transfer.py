@@ -32,10 +32,14 @@ class Transfer(Protocol):
         ...
 
 
+def _pinned(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
+
+
 def _tensor(plane: Plane) -> Tensor:
     # torch takes neither read-only memory nor negative strides.
     usable = plane.flags.writeable and all(step > 0 for step in plane.strides)
-    return torch.from_numpy(plane if usable else np.ascontiguousarray(plane).copy())
+    return torch.from_numpy(plane if usable else np.array(plane, order="C"))
 
 
 class CpuTransfer:
@@ -66,7 +70,7 @@ class CudaTransfer:
     def upload(self, planes: tuple[Plane, ...]) -> list[Tensor]:
         """Copy through pinned memory; the current stream waits for the copies, this thread does not."""
         current = torch.cuda.current_stream(self._device)
-        pinned = [_tensor(plane).contiguous().pin_memory() for plane in planes]
+        pinned = [_pinned(_tensor(plane)) for plane in planes]
         with torch.cuda.stream(self._up):
             tensors = [plane.to(self._device, non_blocking=True) for plane in pinned]
         current.wait_event(self._up.record_event())

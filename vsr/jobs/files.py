@@ -37,6 +37,8 @@ class Plan:
     """Height, width of the final resampling; None where the models give the size wanted."""
     encoder: EncoderChoice | None
     """None for a picture."""
+    num_frames: int | None
+    """As far as the container tells; for progress and estimates only."""
     notes: tuple[str, ...]
     """Lines that the user should read before."""
 
@@ -80,7 +82,18 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         notes.append("no model is needed for this size; frames are only encoded again")
     if resample:
         notes.append(f"models give {given[1]}x{given[0]}; resampled once to {resample[1]}x{resample[0]}")
-    return Plan(job, info, tuple(models), output, resample, encoder, (*notes, *(encoder.notes if encoder else ())))
+    if job.is_image and options.read != ReadOptions():
+        notes.append("start, end, frames and deinterlace mean nothing for a picture")
+    return Plan(
+        job=job,
+        source=info,
+        models=tuple(models),
+        output=output,
+        resample=resample,
+        encoder=encoder,
+        num_frames=1 if job.is_image else _num_frames(info, options.read),
+        notes=(*notes, *(encoder.notes if encoder else ())),
+    )
 
 
 def _wanted(info: StreamInfo, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
@@ -183,14 +196,13 @@ class Estimate:
 
 def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_frames: int = 50) -> Estimate:
     """Really enhance the first frames into a temporary file, for a few seconds, and extrapolate."""
-    num_frames = _num_frames(plan, options.read)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / plan.job.target.name
         taste = _Taste(_source(plan, options.read), limit_s, max_frames)
         sink = _sink(plan, target, replace(options, read=replace(options.read, frames=max_frames)))
         engine = _engine(plan, options)
         report = enhance(taste, engine, sink)
-        share = None if num_frames is None else num_frames / report.num_frames
+        share = None if plan.num_frames is None else plan.num_frames / report.num_frames
         return Estimate(
             seconds=None if share is None else report.seconds * share,
             num_bytes=None if share is None else round(target.stat().st_size * share),
@@ -198,9 +210,8 @@ def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_f
         )
 
 
-def _num_frames(plan: Plan, read: ReadOptions) -> int | None:
-    info = plan.source
-    total = 1 if plan.job.is_image else info.num_frames
+def _num_frames(info: StreamInfo, read: ReadOptions) -> int | None:
+    total = info.num_frames
     if total is not None and info.duration_s and (read.start or read.end):
         start, end = read.span
         span = min(float(end or info.duration_s), info.duration_s) - float(start)

@@ -88,41 +88,51 @@ def _built_in(entry: BuiltIn) -> Model:
 
 
 def choose_chain(wanted: Sequence[str], factor: float | None) -> list[Model]:
-    """Choose the models whose scales multiply to the factor, or to the next one above it.
+    """Choose the models whose scales multiply to about the factor; one resampling does the rest.
 
-    Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale still missing;
-    where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of 4.
+    Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is missing;
+    where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of 4. Of several tiers
+    each has its turn, and the last one does what the others leave.
 
     Args:
         wanted: names, tiers or paths; empty for the default tier.
-        factor: output size over input size; None for what the named models give, else 2.
+        factor: output size over input size; None for what the models give.
 
     Raises:
-        ModelError: a model is not known or does not load.
+        ModelError: a model is not known, does not load, or would have nothing to do.
     """
     if not wanted:
         wanted = [DEFAULT_TIER] if factor is None or factor > 1 else []
     by_tier = tiers()
-    fixed = [None if name in by_tier else load(name) for name in wanted]
-    reached = math.prod(model.spec.scale for model in fixed if model is not None)
+    fixed = {name: load(name) for name in wanted if name not in by_tier}
+    open_tiers = [name for name in wanted if name in by_tier]
+    reached = math.prod(fixed[name].spec.scale for name in wanted if name in fixed)
     if factor is None:
-        factor = 2 if None in fixed else reached
+        factor = reached * math.prod(min(by_tier[name]) for name in open_tiers)
+    if open_tiers and factor <= reached:
+        raise ModelError(
+            f"{open_tiers[-1]} enlarges by {' or '.join(str(scale) for scale in by_tier[open_tiers[-1]])}, "
+            f"and nothing is left to enlarge to reach {factor:g} times the size; leave it out or ask for a larger scale"
+        )
     chain: list[Model] = []
-    for name, model in zip(wanted, fixed, strict=True):
-        if model is not None:
-            chain.append(model)
+    for name in wanted:
+        if name in fixed:
+            chain.append(fixed[name])
             continue
-        for scale in _scales_for(factor / reached, by_tier[name]):
-            chain.append(load(f"{name}-x{scale}"))
-            reached *= scale
+        open_tiers.pop(0)
+        scales = [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name])
+        chain += [load(f"{name}-x{scale}") for scale in scales]
+        reached *= math.prod(scales)
     return chain
 
 
+_NEAR = 1.25
+"""How far one final resampling may enlarge what the models give: 1920 from 2x 854, but not 3 from 2."""
+
+
 def _scales_for(factor: float, available: tuple[int, ...]) -> list[int]:
-    """The fewest available scales, then the smallest, whose product reaches `factor`; none for a factor of 1."""
-    if factor <= 1:
-        return []
-    enough = [scale for scale in available if scale >= factor]
+    """The fewest available scales, at least one, then the smallest, whose product comes near `factor` or above."""
+    enough = [scale for scale in available if scale * _NEAR >= factor]
     if enough:
         return [min(enough)]
     largest = max(available)

@@ -91,7 +91,9 @@ def _reason(error: Exception) -> str:
 
 
 def _unwrap(content: Any) -> dict[str, Any]:
-    while isinstance(content, dict):
+    for _ in range(4):  # deeper than anything published; a file could refer to itself
+        if not isinstance(content, dict):
+            break
         inside = cast(dict[str, Any], content)
         wrapper = next((key for key in WRAPPERS if isinstance(inside.get(key), dict)), None)
         if wrapper is None:

@@ -59,7 +59,10 @@ class ModelSpec:
 
 
 class Network(Protocol):
-    """One interface for single-frame, sliding-window, recurrent and bidirectional-chunk networks."""
+    """One interface for single-frame, sliding-window, recurrent and bidirectional-chunk networks.
+
+    On a CPU `step` of a network without a state is called from several threads at once.
+    """
 
     def init_state(self, batch: int, height: int, width: int) -> State | None:
         """Make the state that a stream begins with; None for a network without one."""

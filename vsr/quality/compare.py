@@ -116,7 +116,7 @@ def compare_pictures(
     style: Literal["side-by-side", "wipe"] = "side-by-side",
     labels: tuple[str, str] = ("before", "after"),
     position: float = 0.5,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Draw each pair of frames into one RGB frame with the first stream's time; ends with the shorter stream.
 
     Args:

@@ -1,6 +1,7 @@
 """Pictures that show a difference: side by side, a wipe, magnified details. Draws on RGB arrays, reads no file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,7 +11,7 @@ import torch
 
 from vsr.color import to_codes
 from vsr.frames import Frame, PictureFormat
-from vsr.pictures import as_rgb, from_planes
+from vsr.pictures import Picture, as_rgb, from_planes, to_planes
 
 Array = npt.NDArray[Any]
 Rgb = npt.NDArray[np.uint8]
@@ -43,6 +44,15 @@ def to_frame(rgb: Rgb, like: Frame) -> Frame:
     )
     planes = tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3))
     return Frame(planes, format, like.pts, like.time_base, like.duration, like.reset, like.stream)
+
+
+def to_playable(frame: Frame) -> Frame:
+    """Convert an 8-bit RGB frame to BT.709 4:2:0, the one format that every phone and browser shows."""
+    tags = {"matrix": "bt709", "primaries": "bt709", "transfer": "bt709"}
+    format = replace(frame.format, layout="yuv420", range="limited", siting="left", **tags)
+    rgb = from_planes(frame, [torch.from_numpy(np.array(plane)) for plane in frame.planes]).rgb
+    picture = Picture(replace(frame, planes=(), format=format), rgb=rgb)
+    return replace(frame, planes=tuple(plane.numpy() for plane in to_planes(picture, format)), format=format)
 
 
 def label(picture: Rgb, text: str, *, right: bool = False) -> Rgb:

@@ -1,0 +1,54 @@
+"""How much memory a step takes and how much there is. On a CPU this must be known before: nobody says "out of memory".
+
+Linux promises memory that it does not have and ends the process when it is used, so the exception that a GPU's
+allocator raises never comes.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vsr.models.spec import ModelSpec, Network
+
+_UNKNOWN = 4 << 30
+"""Bytes assumed where the system does not tell."""
+
+_SHARE = 0.5
+"""Part of the free memory that steps may take; the rest is for queues, the encoder and everybody else."""
+
+
+def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Memory that can be had without swapping."""
+    try:
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass  # not Linux
+    return _UNKNOWN
+
+
+def step_bytes(spec: ModelSpec, network: Network, dtype: torch.dtype, height: int, width: int) -> int:
+    """Estimate the memory of one step on one window: two of the widest layers, the output and what is made of it."""
+    convolutions = network.modules() if isinstance(network, nn.Module) else ()
+    widest = max(
+        (layer.out_channels for layer in convolutions if isinstance(layer, nn.Conv2d)), default=spec.in_channels
+    )
+    frames = spec.context.before + spec.context.emit + spec.context.after
+    layers = 2 * widest * dtype.itemsize + 4 * 3 * frames
+    outputs = spec.scale**2 * spec.context.emit * 3 * 12
+    return height * width * (layers + outputs)
+
+
+def workers_that_fit(need: int, wanted: int) -> int:
+    """How many steps of `need` bytes may run at once, at least one and at most `wanted`."""
+    return max(1, min(wanted, int(available_bytes() * _SHARE) // max(1, need)))
+
+
+def tile_that_fits(need: int, height: int, width: int, smallest: int) -> int | None:
+    """Edge of a tile whose step fits where a step of `need` bytes on the whole picture does not; None where it does."""
+    budget = int(available_bytes() * _SHARE)
+    if need <= budget:
+        return None
+    return max(smallest, int((height * width * budget / need) ** 0.5))
