@@ -179,6 +179,23 @@ def test_an_encoder_of_ffmpegs_own_list_works(tmp_path, encoder, name):
     assert report.notes
 
 
+@pytest.mark.parametrize(
+    "name", ["co:lon.mp4", "動" * 80 + ".mkv", "ü 'q\" %03d\n.mkv", "-a.mp4", os.fsdecode(b"latin\xe9.mp4")]
+)
+def test_any_name_is_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_frames(Path(name), list(noise(PictureFormat(64, 96), [0, 3600])))
+    assert probe(Path(name)).format.width == 96
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_ffmpeg_cannot_name_is_found_before_any_frame(tmp_path):
+    folder = tmp_path / os.fsdecode(b"latin\xe9")
+    folder.mkdir()
+    with pytest.raises(SinkError, match="not UTF-8"):
+        write_frames(folder / "a.mp4", list(noise(PictureFormat(64, 96), [0])))
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
 def test_one_frame_is_a_video_too(tmp_path, name):
     report = write_frames(tmp_path / name, list(noise(PictureFormat(64, 96), [900])))

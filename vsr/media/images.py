@@ -273,7 +273,7 @@ class ImageSink:
     def _finish(self) -> None:
         if self._encoded is None:
             raise SinkError(f"{self._path}: no frame came, so no picture was written")
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        temporary = self._path.with_name(f".{self._path.name[:40]}.{os.getpid()}.part")
         try:
             temporary.write_bytes(self._encoded.data)
             difference = _difference(temporary, self._encoded)

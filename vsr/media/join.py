@@ -93,7 +93,7 @@ def join(
             folder = stack.enter_context(TemporaryDirectory(prefix=".carry-", dir=target.parent))
             original = stack.enter_context(open_container(source.path)) if Path(source.path).is_file() else None
             carriage = plan_carriage(original, source, container, Path(folder, "stream")) if original else Carriage()
-            inputs = [stack.enter_context(av.open(str(part.path), format="nut")) for part in parts]
+            inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
             options = _muxer_options(container, parts[0].time_base, original)
             out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
             join_ = _Join(out, Window.of(parts, trim=trim), stack)

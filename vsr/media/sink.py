@@ -5,6 +5,7 @@ happens, only the finished file, or `NAME.unverified.EXT` of a file that failed 
 """
 
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -133,7 +134,9 @@ class FileSink:
         """
         self._check_target()
         try:
-            prefix = f".{self.path.name[:80]}.{os.getpid()}-"
+            # Short and plain: FFmpeg's functions take no other bytes than UTF-8, and a name has at most 255 of them.
+            name = re.sub(r"[^\w.-]", "_", self.path.name[:40], flags=re.ASCII)
+            prefix = f".{name}.{os.getpid()}-"
             self._folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=self.path.parent))
         except OSError as error:
             reason = error.strerror or error
@@ -151,6 +154,8 @@ class FileSink:
         folder = self.path.parent
         if not folder.is_dir():
             raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
+        if any("\udc80" <= letter <= "\udcff" for letter in os.path.abspath(folder)):
+            raise SinkError(f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder")
         if self.path.is_dir():
             raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
         source = Path(self._source.path)
