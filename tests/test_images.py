@@ -236,6 +236,8 @@ def test_content_decides_not_the_extension(tmp_path: Path):
     (tmp_path / "a.txt").write_bytes(write(tmp_path / "a.webp", picture(3)).read_bytes())
     assert is_image(tmp_path / "a.txt")
     assert probe_image(tmp_path / "a.txt").container == "webp"
+    (tmp_path / "a.txt").rename(tmp_path / "a.mjpeg")
+    assert not is_image(tmp_path / "a.mjpeg")  # a video of JPEG files
 
 
 def test_a_bomb_is_refused_before_decoding(tmp_path: Path):

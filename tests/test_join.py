@@ -178,6 +178,18 @@ def test_sound_before_time_zero_keeps_its_offset_in_mkv(make_clip, tmp_path, cod
     assert kept == [(time - shift, data) for time, data in originals][-len(kept) :]
 
 
+@pytest.mark.parametrize("encoder", ["vp9", "ffv1"])
+def test_sample_aspect_in_matroska_leaves_the_sound_where_it_is(make_clip, tmp_path, encoder):
+    clip = make_clip("a.mp4", audio=True, sample_aspect=Fraction(64, 45))
+    opus = tmp_path / "in.mkv"
+    run_ffmpeg("-i", clip, "-c:v", "copy", "-c:a", "libopus", opus)
+    out = tmp_path / "out.mkv"
+    report = write(opus, out, options=EncodeOptions(encoder=encoder, preset="8" if encoder == "vp9" else ""))
+    assert report.verification.differences == ()
+    assert [time for time, _ in packets(out)] == [time for time, _ in packets(opus)]
+    assert abs(probe(out).format.sample_aspect - Fraction(64, 45)) < Fraction(1, 48)
+
+
 @pytest.mark.parametrize("container", ["mov", "webm"])
 def test_a_cover_that_no_container_holds_is_named(make_clip, tmp_path, container):
     clip = tmp_path / "in.mkv"

@@ -52,6 +52,8 @@ _CMYK_NOTE = "CMYK is converted to RGB without its colour profile, which is left
 
 def is_image(path: str | Path) -> bool:
     """Tell by a file's first bytes whether `ImageSource` reads it; False where it cannot be opened."""
+    if Path(path).suffix.lower() in (".mjpeg", ".mjpg"):
+        return False  # a video: JPEG files one after another
     try:
         with open(path, "rb") as file:
             return image_codec.container_of(file.read(16)) is not None

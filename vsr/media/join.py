@@ -25,7 +25,7 @@ from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.carry import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.encode import Encoded
 from vsr.media.encoders import MUXERS
-from vsr.media.ffmpeg import find_ffmpeg, first_error_line, local, run_ffmpeg
+from vsr.media.ffmpeg import find_remuxer, first_error_line, local, run_ffmpeg
 from vsr.media.jumps import find_jumps
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe import open_container
@@ -293,7 +293,7 @@ def _write_aspect(target: Path, format: PictureFormat) -> None:
     }
     command = ffmpeg.input(local(before)).output(local(target), default_mode="passthrough", **options)
     command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
-    code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()))
+    code, log = run_ffmpeg(command.compile(cmd=find_remuxer()))
     before.unlink()
     if code != 0:
         raise SinkError(f"the sample aspect cannot be written: {first_error_line(log)}", exit_code=code, log=log)
