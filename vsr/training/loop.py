@@ -89,8 +89,8 @@ def _begin(options: TrainOptions, pictures: list[Path]) -> _Run:
     net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
     mean.load_state_dict(net.state_dict())
     names = ("channels", "depth", "scale", "steps", "batch", "patch", "learning_rate", "warmup", "ema", "seed")
-    listed = "\n".join(path.name for path in pictures)
-    key: dict[str, object] = {name: getattr(options, name) for name in names} | {"data": hashlib.sha256(listed.encode()).hexdigest()}
+    key: dict[str, object] = {name: getattr(options, name) for name in names}
+    key["data"] = hashlib.sha256("\n".join(path.name for path in pictures).encode()).hexdigest()
     return _Run(key, net, mean, torch.optim.Adam(net.parameters(), fused=True))
 
 
