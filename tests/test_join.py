@@ -16,6 +16,7 @@ from vsr.media.pixels import read_planes
 from vsr.media.probe import probe
 from vsr.media.sink import FileSink
 from vsr.media.source import VideoSource
+from vsr.media.tracks import readable
 from vsr.media.verify import verify
 
 FAST = EncodeOptions(encoder="x264", preset="ultrafast", quality=90)
@@ -265,6 +266,43 @@ def test_a_span_without_sound_is_no_difference(make_clip, tmp_path, container):
     out = tmp_path / f"out.{container}"
     report = write(clip, out, read=ReadOptions(start="1.2"), trim=True)
     assert report.num_frames == 20
+    assert report.verification.differences == ()
+
+
+def test_a_second_video_without_packets_is_no_difference(make_clip, tmp_path):
+    one, two = make_clip("one.mkv", num_frames=50), make_clip("two.mkv", num_frames=10)
+    clip = tmp_path / "in.mp4"
+    run_ffmpeg("-i", one, "-i", two, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "0", clip)
+    report = write(clip, tmp_path / "out.mp4", read=ReadOptions(start="1.2"), trim=True)
+    assert report.verification.differences == ()
+
+
+def test_sound_that_no_decoder_knows_is_no_failure(make_clip, tmp_path):
+    clip = make_clip("a.mp4", audio=True)
+    clip.write_bytes(clip.read_bytes().replace(b"mp4a", b"mp4x"))
+    assert write(clip, tmp_path / "out.mp4").verification.differences == ()
+
+
+def test_packets_end_where_a_stream_turns_up_on_the_way():
+    def packets():
+        yield 1
+        raise IndexError("list index out of range")  # what PyAV does after the last packet
+
+    assert list(readable(packets(), [])) == [1]
+
+
+@pytest.mark.parametrize("spot", [3, 7, 12])
+def test_damaged_sound_does_not_cost_the_pictures(make_clip, tmp_path, spot):
+    """A broken ADTS header: the muxer refuses the packet after hours of work."""
+    clip = make_clip("in.ts", audio=True, num_frames=30)
+    data = bytearray(clip.read_bytes())
+    at = -1
+    for _ in range(spot + 1):
+        at = data.index(b"\xff\xf1", at + 1)
+    data[at : at + 2] = b"\0\0"
+    clip.write_bytes(data)
+    report = write(clip, tmp_path / "out.mkv")
+    assert report.num_frames == 30
     assert report.verification.differences == ()
 
 

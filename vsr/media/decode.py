@@ -5,7 +5,7 @@ Works on an open container and never opens or closes one.
 
 import heapq
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -53,7 +53,9 @@ class ReadCounts:
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> Generator[VideoPacket, None, None]:
-    return cast(Any, container.demux(stream))  # a generator, typed as less
+    # PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV); ours is flushed by then.
+    with suppress(IndexError):
+        yield from cast(Any, container.demux(stream))
 
 
 def read_packets(

@@ -14,18 +14,18 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import av
-import ffmpeg
 from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeError
 from av.packet import Packet
 from av.stream import Discard
 
 from vsr.errors import SinkError
 from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.aspect import write_aspect
 from vsr.media.carry import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.encode import Encoded
 from vsr.media.encoders import MUXERS
-from vsr.media.ffmpeg import find_remuxer, first_error_line, local, run_ffmpeg
+from vsr.media.ffmpeg import local
 from vsr.media.jumps import find_jumps
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe import open_container
@@ -43,6 +43,8 @@ _STALE = (
 )
 """Beginnings of metadata keys that describe the old file and not the film."""
 
+_REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
+"""What a muxer says of a packet it cannot read; a full disk is another matter."""
 _MAX_TIMESCALE = 2**31 - 1
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 _SEEK_BACK_S = 30
@@ -61,6 +63,8 @@ class JoinedStream:
     tick: Fraction = Fraction(0)
     """Seconds in a tick of the file it came from."""
     language: str | None = None
+    empty: bool = False
+    """No packet of it went along."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def join(
             own = inputs[0].streams.video[0].codec_context.codec.canonical_name in ("h264", "hevc")
             joined = join_.run(parts, inputs, original, source, carriage, format)
         if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
-            _write_aspect(target, format)
+            write_aspect(target, format)
         return joined
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -114,6 +118,7 @@ class _Join:
         self._out, self._window, self._stack = out, window, stack
         self._tracks: list[tuple[Carried, Track]] = []
         self._notes: list[str] = []
+        self._num_refused = 0
 
     def run(
         self, parts: Sequence[Encoded], inputs: Sequence[InputContainer], original: InputContainer | None,
@@ -128,7 +133,9 @@ class _Join:
             num_chapters = self._add_chapters(original)
         pictures = video_packets(parts, inputs, video, self._window.shift)
         for packet in interleave([pictures, *readers]):
-            self._out.mux(packet)
+            self._mux(packet, video)
+        if self._num_refused:
+            self._notes.append(f"{self._num_refused} damaged packets of the original's other streams are left out")
         names = {how: tuple(c.name for c in carriage.carried if c.how == how) for how in ("copied", "attached")}
         return Joined(
             shift=self._window.shift,
@@ -139,6 +146,17 @@ class _Join:
             streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
             num_chapters=num_chapters,
         )
+
+    def _mux(self, packet: "Packet[Any]", video: Any) -> None:
+        """Write a packet. Damaged sound must not cost the pictures: what the muxer cannot take is left out."""
+        try:
+            self._out.mux(packet)
+        except _REFUSALS:
+            track = next((track for _, track in self._tracks if track.out is packet.stream), None)
+            if packet.stream is video or track is None:
+                raise
+            track.take_back()
+            self._num_refused += 1
 
     def _add_video(
         self, encoded: InputContainer, parts: Sequence[Encoded], format: PictureFormat,
@@ -239,7 +257,8 @@ class _Join:
 def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
     cover = bool(track.out.disposition & COVER)
     first = None if cover else track.first_s
-    return JoinedStream(track.out.type, carried.name, first, track.time_base, track.out.metadata.get("language"))
+    language, empty = track.out.metadata.get("language"), not cover and first is None
+    return JoinedStream(track.out.type, carried.name, first, track.time_base, language, empty)
 
 
 def _check_same_headers(inputs: Sequence[InputContainer]) -> None:
@@ -267,33 +286,11 @@ def _muxer_options(container: str, time_base: Fraction, original: InputContainer
     while timescale < 1000:
         timescale *= 2
     # A delayed beginning is written in ticks of the whole movie, so these must suit video and audio alike.
-    rates = [stream.sample_rate for stream in original.streams.audio if stream.sample_rate] if original else []
+    sounds = [cast(Any, stream).codec_context for stream in original.streams.audio] if original else []
+    rates = [sound.sample_rate for sound in sounds if sound is not None and sound.sample_rate]
     movie = math.lcm(timescale, *rates)
     return {
         "movflags": "+faststart",
         "video_track_timescale": str(timescale),
         "movie_timescale": str(movie if movie <= _MAX_TIMESCALE else timescale),
     }
-
-
-def _write_aspect(target: Path, format: PictureFormat) -> None:
-    """Give a Matroska file its sample aspect, which it keeps in its header and PyAV has no way to set.
-
-    Codecs such as AV1, VP9 and FFV1 have no place for it that players look at. The file is copied once more.
-    """
-    before = target.with_name(f"square-{target.name}")
-    target.rename(before)
-    shown = format.sample_aspect * format.width / format.height
-    options = {
-        "c": "copy",
-        "map": "0",
-        "map_metadata": "0",
-        "avoid_negative_ts": "disabled",
-        "aspect:v:0": f"{shown.numerator}/{shown.denominator}",
-    }
-    command = ffmpeg.input(local(before)).output(local(target), default_mode="passthrough", **options)
-    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
-    code, log = run_ffmpeg(command.compile(cmd=find_remuxer()))
-    before.unlink()
-    if code != 0:
-        raise SinkError(f"the sample aspect cannot be written: {first_error_line(log)}", exit_code=code, log=log)

@@ -31,7 +31,7 @@ def find_jumps(source: StreamInfo, original: InputContainer) -> tuple[Fraction |
         return None, ()
     pieces: list[tuple[int, int]] = []
     # What is damaged from some packet on nobody else has read either.
-    with open_container(source.path) as again, contextlib.suppress(FFmpegError):
+    with open_container(source.path) as again, contextlib.suppress(FFmpegError, IndexError):
         _collect(again.demux(again.streams[source.stream_index]), source.time_base, pieces)
     moves = tuple((before[1] - after[0]) * source.time_base for before, after in pairwise(pieces))
     return (pieces[0][0] * source.time_base if pieces else None), moves

@@ -162,6 +162,8 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
                     return picture
             except FFmpegError as error:
                 problem = _reason(error)
+    except IndexError:
+        pass  # PyAV's way to end where a stream has turned up on the way
     except FFmpegError as error:
         problem = _reason(error)
     raise SourceError(

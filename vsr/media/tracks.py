@@ -57,6 +57,7 @@ class Track:
         self.time_base = Fraction(stream.time_base)
         self.first: int | None = None
         """Time of the first packet that went along, in `time_base`."""
+        self._before: int | None = None
         self._window = window
         self._span = span
         """Packets are shown for a time of their own (subtitles) and are shortened to the window."""
@@ -99,9 +100,13 @@ class Track:
             dts = self._next_dts
         packet.pts, packet.dts = max(pts, dts), dts
         self._next_dts = dts + 1
-        self.first = packet.pts if self.first is None else self.first
+        self._before, self.first = self.first, packet.pts if self.first is None else self.first
         packet.stream = self.out
         return True
+
+    def take_back(self) -> None:
+        """Forget the packet that was admitted last: it could not be written."""
+        self.first = self._before
 
     @property
     def first_s(self) -> Fraction | None:
@@ -184,5 +189,7 @@ def readable(packets: Iterator["Packet[Any]"], broken: "list[str]") -> Iterator[
     """Yield packets until the end or the first error, which is added to `broken`."""
     try:
         yield from packets
+    except IndexError:
+        return  # PyAV's way to end where a stream has turned up on the way
     except FFmpegError as error:
         broken.append(str(getattr(error, "strerror", None) or error))

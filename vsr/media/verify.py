@@ -123,8 +123,8 @@ def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joine
         # Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers as video.
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
-        if kind in ("audio", "subtitle") and len(present) < len(expected):
-            expected = [s for s in expected if s.first is not None]  # mp4 has no tracks without packets
+        if len(present) < len(expected):
+            expected = [s for s in expected if not s.empty]  # mp4 has no tracks without packets
         if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
             differences.append(
                 f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
