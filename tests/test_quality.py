@@ -17,7 +17,7 @@ from vsr.frames import SUBSAMPLING, Frame, Layout, PictureFormat, StreamInfo
 from vsr.quality import pictures
 from vsr.quality.compare import compare, compare_pictures
 from vsr.quality.metrics import evaluate_folder, frame_luma, luma_of, luma_psnr, psnr, ssim
-from vsr.quality.pictures import crop_grid, side_by_side, to_frame, to_rgb, wipe
+from vsr.quality.drawing import crop_grid, side_by_side, to_frame, to_rgb, wipe
 
 DATA = Path(os.environ.get("VSR_TEST_DATA", "../shared/data")) / "testsets" / "Set5"
 

@@ -4,17 +4,19 @@ from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOption
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
 from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media.images import ImageSink, ImageSource
+from vsr.media.images import ImageSink, ImageSource, probe_image
 from vsr.media.probe import probe
-from vsr.media.sink import FileSink, MemorySink
-from vsr.media.source import ListSource, VideoSource
+from vsr.media.sink import FileSink, MemorySink, Sink
+from vsr.media.source import ListSource, Source, VideoSource
 from vsr.models.catalogue import choose_chain, load
-from vsr.pipeline import enhance
+from vsr.models.spec import Context, Model, ModelSpec
+from vsr.pipeline import PipelineOptions, Report, enhance
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",
+    "Context",
     "EncodeOptions",
     "Engine",
     "EngineOptions",
@@ -25,11 +27,17 @@ __all__ = [
     "ImageSource",
     "ListSource",
     "MemorySink",
+    "Model",
     "ModelError",
     "ModelOptions",
+    "ModelSpec",
     "PictureFormat",
+    "PipelineOptions",
     "ReadOptions",
+    "Report",
+    "Sink",
     "SinkError",
+    "Source",
     "SourceError",
     "StreamInfo",
     "VerifyError",
@@ -39,4 +47,5 @@ __all__ = [
     "enhance",
     "load",
     "probe",
+    "probe_image",
 ]

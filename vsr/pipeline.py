@@ -40,6 +40,8 @@ class Clock:
     encode_s: float = 0.0
     frames: int = 0
     """Frames that the sink has taken."""
+    finishing: bool = False
+    """All frames have been taken; the sink flushes, joins and verifies."""
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -89,6 +91,7 @@ def enhance(
             sink.write(frame)
             clock.encode_s += time.monotonic() - began
             clock.frames += 1
+        clock.finishing = True
     return Report(
         num_frames=clock.frames,
         seconds=clock.elapsed_s,

@@ -22,7 +22,7 @@ from vsr.pipeline import Clock
 from vsr.pipeline import enhance as run_pipeline
 from vsr.quality.compare import compare as score
 from vsr.quality.compare import compare_pictures
-from vsr.quality.pictures import to_playable
+from vsr.quality.drawing import to_playable
 
 
 def compare(

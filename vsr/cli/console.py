@@ -47,12 +47,14 @@ class _Bar:
     def __rich__(self) -> object:
         clock = self._clock
         speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
-        slowest = f"slowest: {clock.slowest}" if clock.frames else ""
+        slowest = "joining and verifying" if clock.finishing else f"slowest: {clock.slowest}" if clock.frames else ""
         self._bar.update(self._task, completed=clock.frames, speed=speed, slowest=slowest)
         return self._bar.get_renderable()
 
 
 def _plain_line(label: str, clock: Clock, total: int | None) -> str:
+    if clock.finishing:
+        return f"{label}: {clock.frames} frames, joining and verifying"
     speed = clock.frames / max(clock.elapsed_s, 1e-3)
     line = f"{label}: frame {clock.frames}" + (f" of {total}" if total else "") + f", {speed:.1f} fps"
     if total and speed:

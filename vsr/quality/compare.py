@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from vsr.frames import Frame, StreamInfo
+from vsr.quality.drawing import side_by_side, to_frame, to_rgb, wipe
 from vsr.quality.metrics import SSIM_WINDOW, luma_psnr, luma_ssim
-from vsr.quality.pictures import side_by_side, to_frame, to_rgb, wipe
 
 PSNR_OF_EQUAL = 100.0
 """dB that a frame without any error counts in a mean, where infinity would hide all others."""
