@@ -14,10 +14,10 @@ import torch
 
 from vsr.errors import SourceError
 from vsr.frames import SUBSAMPLING, Frame, Layout, PictureFormat, StreamInfo
-from vsr.quality import pictures
+from vsr.quality import drawing
 from vsr.quality.compare import compare, compare_pictures
-from vsr.quality.metrics import evaluate_folder, frame_luma, luma_of, luma_psnr, psnr, ssim
 from vsr.quality.drawing import crop_grid, side_by_side, to_frame, to_rgb, wipe
+from vsr.quality.metrics import evaluate_folder, frame_luma, luma_of, luma_psnr, psnr, ssim
 
 DATA = Path(os.environ.get("VSR_TEST_DATA", "../shared/data")) / "testsets" / "Set5"
 
@@ -200,7 +200,7 @@ def test_wipe_takes_each_side_from_its_picture():
 
 def test_the_smaller_picture_is_enlarged_and_says_so(monkeypatch: pytest.MonkeyPatch):
     texts: list[str] = []
-    monkeypatch.setattr(pictures, "label", lambda picture, text, right=False: (texts.append(text), picture)[1])
+    monkeypatch.setattr(drawing, "label", lambda picture, text, right=False: (texts.append(text), picture)[1])
     assert side_by_side(noise(20, 30, 3), noise(40, 60, 3), ("before", "after")).shape == (40, 122, 3)
     assert side_by_side(noise(40, 60, 3), noise(20, 30, 3), ("before", "after")).shape == (40, 122, 3)
     assert texts == ["before (bicubic)", "after", "before", "after (bicubic)"]
@@ -208,7 +208,7 @@ def test_the_smaller_picture_is_enlarged_and_says_so(monkeypatch: pytest.MonkeyP
 
 def test_labels_are_drawn_and_leave_the_rest_alone():
     picture = np.full((200, 300, 3), 120, np.uint8)
-    drawn = pictures.label(picture, "after ×2")
+    drawn = drawing.label(picture, "after ×2")
     assert (picture == 120).all()
     assert drawn[:40, :150].max() > 230
     assert (drawn[60:] == 120).all()
