@@ -132,3 +132,8 @@ def test_mastering_display_is_in_the_units_of_the_standard():
     av1 = dict(choose("av1", ten, mastering=HDR).arguments)["svtav1-params"]
     assert "G(0.26500,0.69000)" in av1
     assert "L(1000.0000,0.0001)" in av1
+
+
+def test_a_preset_that_the_encoder_does_not_know_is_refused_before_anything_is_enhanced():
+    with pytest.raises(ConfigError, match="no-such-preset"):
+        choose_encoder(EncodeOptions(encoder="x264", preset="no-such-preset"), PictureFormat(64, 96), "mkv")

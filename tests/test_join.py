@@ -16,7 +16,7 @@ from vsr.media.pixels import read_planes
 from vsr.media.probe import probe
 from vsr.media.sink import FileSink
 from vsr.media.source import VideoSource
-from vsr.media.tracks import readable
+from vsr.media.tracks import Track, readable
 from vsr.media.verify import verify
 
 FAST = EncodeOptions(encoder="x264", preset="ultrafast", quality=90)
@@ -392,3 +392,19 @@ def test_real_clips_pass_through(test_data: Path, tmp_path, name):
     old, new = probe(clip).format, probe(out).format
     assert (new.matrix, new.range, new.bit_depth, new.layout) == (old.matrix, old.range, old.bit_depth, old.layout)
     assert new.sample_aspect == old.sample_aspect
+
+
+def test_a_short_span_does_not_read_the_whole_original(make_clip, tmp_path, monkeypatch):
+    clip = make_clip("in.mkv", num_frames=500, audio=True)
+    read = []
+    admit = Track.admit
+
+    def counted(track, packet):
+        read.append(packet.pts * packet.time_base)
+        return admit(track, packet)
+
+    monkeypatch.setattr(Track, "admit", counted)
+    write(clip, tmp_path / "out.mkv", read=ReadOptions(frames=25), trim=True)
+    assert len(video_times(tmp_path / "out.mkv")[0]) == 25
+    assert max(read) < 4  # of 20 seconds
+    assert packets(tmp_path / "out.mkv")[-1][0] > Fraction(9, 10)

@@ -304,7 +304,9 @@ def test_an_existing_output_stays_until_the_new_one_is_whole(tmp_path):
         ("a.ts", "mpegts", None, "auto", "mkv"),
         ("a.webm", "matroska,webm", None, "auto", "webm"),
         ("a.avi", "avi", "b.mp4", "auto", "mp4"),
-        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", "b.mp4", "mkv", "mkv"),
+        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", None, "mkv", "mkv"),
+        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", "b.mkv", "mkv", "mkv"),
+        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", "b.out", "mkv", "mkv"),
     ],
 )
 def test_container_follows_the_name_then_the_input(path, demuxer, out, asked, expected):
@@ -346,3 +348,24 @@ with FileSink({str(tmp_path / "out.mp4")!r}, source=info, format=f, options=Enco
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_name_and_a_container_that_contradict_each_other_are_refused():
+    source = memory(PictureFormat(64, 96))
+    with pytest.raises(ConfigError, match="do not go together"):
+        output_container(source, EncodeOptions(container="mkv"), "b.mp4")
+
+
+def test_leftovers_of_a_killed_run_are_swept_and_those_of_a_living_one_are_not(tmp_path):
+    target, format = tmp_path / "out.mkv", PictureFormat(64, 96)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, living = (tmp_path / f".out.mkv.{pid}-abc.part" for pid in (dead.pid, os.getpid()))
+    for folder in (left, living):
+        folder.mkdir()
+        (folder / "video.nut").write_bytes(b"x")
+    with FileSink(target, source=memory(format), format=format, options=FAST) as sink:
+        for frame in noise(format, range(3)):
+            sink.write(frame)
+    assert not left.exists()
+    assert living.exists()

@@ -1,47 +1,60 @@
 """The only file that starts pipeline threads. One call marks one thread border; nothing else knows of threads."""
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_POLL_S = 0.1
-"""How often a blocked side looks whether the other one is still there."""
+
+@dataclass(frozen=True)
+class _End:
+    """The last thing in a line: why the worker stopped."""
+
+    error: BaseException | None
 
 
-class _Budget:
-    """Bytes that may wait in one queue; an item larger than all of it still passes, alone."""
+class _Line(Generic[T]):
+    """A queue between two threads, bounded in items and bytes; an item larger than all bytes still passes, alone."""
 
-    def __init__(self, limit: int):
-        self._limit, self._used = limit, 0
+    def __init__(self, depth: int, budget_bytes: int):
+        self._waiting: deque[tuple[T | _End, int]] = deque()
+        self._depth, self._budget, self._used = max(1, depth), budget_bytes, 0
+        self._stopped = False
         self._changed = threading.Condition()
 
-    def take(self, amount: int, stop: threading.Event) -> bool:
+    def put(self, item: T | _End, size: int = 0) -> bool:
+        """Wait for room and add an item; False where the other side has stopped."""
         with self._changed:
-            while self._used and self._used + amount > self._limit:
-                if stop.is_set():
-                    return False
-                self._changed.wait(_POLL_S)
-            self._used += amount
-            return True
+            self._changed.wait_for(lambda: self._stopped or self._has_room(size))
+            if not self._stopped:
+                self._waiting.append((item, size))
+                self._used += size
+            self._changed.notify_all()
+            return not self._stopped
 
-    def give(self, amount: int) -> None:
+    def _has_room(self, size: int) -> bool:
+        return len(self._waiting) < self._depth and (not self._used or self._used + size <= self._budget)
+
+    def get(self) -> T | _End:
+        """Wait for the next item."""
         with self._changed:
-            self._used -= amount
-            self._changed.notify()
+            self._changed.wait_for(lambda: bool(self._waiting))
+            item, size = self._waiting.popleft()
+            self._used -= size
+            self._changed.notify_all()
+            return item
 
-
-class _End:
-    """The last thing in a queue: why the worker stopped."""
-
-    def __init__(self, error: BaseException | None):
-        self.error = error
+    def stop(self) -> None:
+        """Refuse what is put from now on."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
 
 def prefetch(
@@ -65,47 +78,32 @@ def prefetch(
         budget_bytes: how many bytes may wait; one item always may.
         name: the thread's name.
     """
-    waiting: queue.Queue[tuple[T | _End, int]] = queue.Queue(maxsize=max(1, depth))
-    stop = threading.Event()
-    budget = _Budget(budget_bytes)
-
-    def put(item: T | _End, size: int) -> bool:
-        while not stop.is_set():
-            try:
-                waiting.put((item, size), timeout=_POLL_S)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        error: BaseException | None = None
-        try:
-            with closing(_as_generator(items)) as source:
-                for item in source:
-                    size = num_bytes(item)
-                    if not (budget.take(size, stop) and put(item, size)):
-                        break
-                    del item
-        except BaseException as caught:  # whatever it is, the consumer must hear of it
-            error = caught
-        put(_End(error), 0)
-
-    thread = threading.Thread(target=work, name=name, daemon=True)
+    line: _Line[T] = _Line(depth, budget_bytes)
+    thread = threading.Thread(target=_fill, args=(line, items, num_bytes), name=name, daemon=True)
     thread.start()
     try:
-        while True:
-            item, size = waiting.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            budget.give(size)
+        while not isinstance(item := line.get(), _End):
             yield item
-            del item
+            del item  # or it would live on while the next one is waited for
+        if item.error is not None:
+            raise item.error
     finally:
-        stop.set()
+        line.stop()
         thread.join()
+
+
+def _fill(line: _Line[T], items: Iterable[T], num_bytes: Callable[[T], int]) -> None:
+    """Work of the thread."""
+    error: BaseException | None = None
+    try:
+        with closing(_as_generator(items)) as source:
+            for item in source:
+                if not line.put(item, num_bytes(item)):
+                    break
+                del item
+    except BaseException as caught:  # whatever it is, the consumer must hear of it
+        error = caught
+    line.put(_End(error))
 
 
 def parallel_map(

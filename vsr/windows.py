@@ -19,6 +19,38 @@ class Window(Generic[T]):
     """The first window of a scene: a state must be cleared before it."""
 
 
+class _Ring(Generic[T]):
+    """The items of one scene that are still needed."""
+
+    def __init__(self, *, before: int, emit: int, after: int):
+        self._before, self._emit, self._after = before, emit, after
+        self._items: list[T] = []  # the neighbours before, then what is not yet emitted
+        self._past = 0  # how many of the items have been emitted already
+        self._fresh = True
+
+    def push(self, item: T) -> Iterator[Window[T]]:
+        self._items.append(item)
+        if len(self._items) - self._past == self._emit + self._after:
+            yield self._leave(self._emit)
+
+    def flush(self) -> Iterator[Window[T]]:
+        """Emit what is left of the scene and begin another."""
+        while len(self._items) > self._past:
+            yield self._leave(min(self._emit, len(self._items) - self._past))
+        self._items, self._past, self._fresh = [], 0, True
+
+    def _leave(self, num_emitted: int) -> Window[T]:
+        size = self._before + self._emit + self._after
+        head = [self._items[0]] * (self._before - self._past)
+        tail = [self._items[-1]] * (size - len(head) - len(self._items))
+        emitted = self._items[self._past : self._past + num_emitted]
+        window = Window(tuple((head + self._items + tail)[:size]), tuple(emitted), self._fresh)
+        keep_from = max(0, self._past + num_emitted - self._before)
+        self._past, self._fresh = self._past + num_emitted - keep_from, False
+        self._items = self._items[keep_from:]
+        return window
+
+
 def cut_windows(
     items: Iterable[T], *, before: int, emit: int, after: int, starts_scene: Callable[[T], bool]
 ) -> Iterator[Window[T]]:
@@ -34,34 +66,9 @@ def cut_windows(
         after: later neighbours.
         starts_scene: whether an item does not continue the one before it.
     """
-    ring: list[T] = []  # the neighbours before, then what is not yet emitted
-    past = 0  # how many of the ring have been emitted already
-    fresh = True
-
-    def leave(num_emitted: int) -> Window[T]:
-        nonlocal ring, past, fresh
-        head = [ring[0]] * (before - past)
-        tail = [ring[-1]] * (before + emit + after - len(head) - len(ring))
-        window = Window(
-            items=tuple((head + ring + tail)[: before + emit + after]),
-            emitted=tuple(ring[past : past + num_emitted]),
-            reset=fresh,
-        )
-        fresh = False
-        keep_from = max(0, past + num_emitted - before)
-        past = past + num_emitted - keep_from
-        ring = ring[keep_from:]
-        return window
-
-    def flush() -> Iterator[Window[T]]:
-        while len(ring) > past:
-            yield leave(min(emit, len(ring) - past))
-
+    ring: _Ring[T] = _Ring(before=before, emit=emit, after=after)
     for item in items:
         if starts_scene(item):
-            yield from flush()
-            ring, past, fresh = [], 0, True
-        ring.append(item)
-        if len(ring) - past == emit + after:
-            yield leave(emit)
-    yield from flush()
+            yield from ring.flush()
+        yield from ring.push(item)
+    yield from ring.flush()

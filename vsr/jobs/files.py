@@ -13,11 +13,12 @@ from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat, StreamInfo
-from vsr.jobs.inputs import CONTAINERS, Job
+from vsr.jobs.inputs import Job
 from vsr.media.encoders import EncoderChoice, choose_encoder
+from vsr.media.image_codec import MAX_PIXELS
 from vsr.media.images import ImageReport, ImageSink, ImageSource, probe_image
 from vsr.media.probe import probe
-from vsr.media.sink import FileSink, WriteReport
+from vsr.media.sink import FileSink, WriteReport, output_container
 from vsr.media.source import ReadCounts, Source, VideoSource
 from vsr.models.catalogue import choose_chain
 from vsr.models.spec import Model
@@ -74,9 +75,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     given = (info.format.height * scale, info.format.width * scale)
     resample = None if size is None or size == given else size
     output = _output_format(info.format, size or given, exact=bool(options.models.size))
-    encoder = None
-    if not job.is_image:
-        encoder = choose_encoder(options.encode, output, _container(job), info.mastering)
+    encoder = _encoder(job, info, output, options)
     notes = [*info.notes]
     if not models:
         notes.append("no model is needed for this size; frames are only encoded again")
@@ -94,6 +93,16 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         num_frames=1 if job.is_image else _num_frames(info, options.read),
         notes=(*notes, *(encoder.notes if encoder else ())),
     )
+
+
+def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> EncoderChoice | None:
+    if not job.is_image:
+        container = output_container(info, options.encode, job.target)
+        return choose_encoder(options.encode, output, container, info.mastering)
+    if output.height * output.width > MAX_PIXELS:
+        size = f"{output.width}x{output.height}"
+        raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
+    return None
 
 
 def _wanted(info: StreamInfo, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
@@ -122,13 +131,6 @@ def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool)
     aspect = format.sample_aspect * format.width * height / (format.height * width)
     near = abs(aspect / format.sample_aspect - 1) < 0.01  # a rounding of the size, not a wish
     return replace(format, height=height, width=width, sample_aspect=format.sample_aspect if near else aspect)
-
-
-def _container(job: Job) -> str:
-    container = CONTAINERS.get(job.target.suffix.lower())
-    if container is None:
-        raise ConfigError(f"{job.target}: videos are written as {', '.join(CONTAINERS)}; choose one of these names")
-    return container
 
 
 def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, clock: Clock | None = None) -> Outcome:

@@ -1,13 +1,14 @@
 """From what a user names to pairs of input and output path. Opens files only to tell pictures from the rest."""
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
 from vsr.media.images import EXTENSIONS as PICTURES
 from vsr.media.images import is_image
+from vsr.media.sink import CONTAINERS
 
 VIDEOS = frozenset(
     (
@@ -17,9 +18,6 @@ VIDEOS = frozenset(
     )
 )
 """Suffixes that count as videos when a folder is searched; a file that is named itself is always tried."""
-
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "mkv", ".webm": "webm"}
-"""Suffixes of files that we write; a video of any other kind becomes Matroska, which holds everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,9 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
     image = is_image(item.path)
     if out is not None and into_file:
         return Job(item.path, out, image)
-    extension = item.path.suffix if image else _extension(item.path, container)
+    extension = _extension(item.path, PICTURES, ".png") if image else _extension(item.path, CONTAINERS, ".mkv")
+    if not image and container != "auto":
+        extension = f".{container}"
     if out is None and item.root is None:
         return Job(item.path, item.path.with_name(f"{item.path.stem}{suffix}{extension}"), image)
     if out is None:
@@ -99,10 +99,8 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
     return Job(item.path, out / inside / f"{item.path.stem}{extension}", image, creates_folder=True)
 
 
-def _extension(path: Path, container: str) -> str:
-    if container != "auto":
-        return f".{container}"
-    return path.suffix if path.suffix.lower() in CONTAINERS else ".mkv"
+def _extension(path: Path, written: Container[str], otherwise: str) -> str:
+    return path.suffix if path.suffix.lower() in written else otherwise
 
 
 def _check_names(jobs: list[Job]) -> None:

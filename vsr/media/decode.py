@@ -95,7 +95,7 @@ def decode_packet(packet: VideoPacket, counts: ReadCounts) -> list[av.VideoFrame
         return []
 
 
-class Clock:
+class Timestamps:
     """A passive stage that gives every picture a time of its own, after the one before it.
 
     A sound stream's times pass through unchanged. Otherwise: a picture without a time takes the earliest one still
@@ -115,6 +115,8 @@ class Clock:
         self._last: int | None = None
         self._step = 1
         self._shift = 0
+        self.jumps: set[int] = set()
+        """Times of the pictures that do not continue what was before them."""
 
     @property
     def end(self) -> int | None:
@@ -143,6 +145,7 @@ class Clock:
             self._counts.retimed += 1
             self._shift += self._last + self._step - time
             time = self._last + self._step
+            self.jumps.add(time)
         yield from self._place(before=time)
         yield self._stamp(picture, time)
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import subprocess
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -44,6 +45,12 @@ class Encoded:
     durations: "array[int]"
     """Ticks that every frame is shown for, at least 1."""
     time_base: Fraction
+
+
+def constant_rate(parts: Sequence[Encoded]) -> Fraction:
+    """Return the frame rate where every frame is shown equally long, else 0, so that players do not assume one."""
+    lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
+    return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
 
 
 class VideoEncoder:

@@ -48,6 +48,10 @@ class EncoderChoice:
     """What could not be kept as it is, one line each."""
 
 
+NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "slow", "medium", "fast", "hq", "ll", "lossless")
+"""Presets of FFmpeg's NVENC encoders that are not of an older generation."""
+
+
 def choose_encoder(
     options: EncodeOptions, format: PictureFormat, container: str, mastering: MasteringMetadata | None = None
 ) -> EncoderChoice:
@@ -72,7 +76,7 @@ def choose_encoder(
             f"encoder {options.encoder!r} is not known to this FFmpeg; "
             "auto, nvenc, x264, x265, av1, vp9, ffv1 and every video encoder that `ffmpeg -encoders` lists are accepted"
         )
-    return _settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked")
+    return _tried(_settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked"), options)
 
 
 def _foreign_encoder(name: str) -> Encoder:
@@ -96,11 +100,16 @@ def _choose_automatically(
     for name in ("av1_nvenc",) if webm else ("hevc_nvenc",) if deep else ("h264_nvenc", "hevc_nvenc"):
         reason = _nvenc_obstacle(ENCODERS[name], format)
         if reason is None:
-            # A preset named for another encoder must not break this one.
-            settled = _settle(ENCODERS[name], options, format, container, mastering, why="")
+            # A preset that was meant for a software encoder must not cost the hardware one.
+            theirs = options if options.preset in NVENC_PRESETS else replace(options, preset="")
+            settled = _settle(ENCODERS[name], theirs, format, container, mastering, why="")
             reason = try_encoder(settled)
             if reason is None:
-                return replace(settled, why=f"{name}: NVENC encoded a few frames of this size, so it is used")
+                notes = settled.notes
+                if theirs.preset != options.preset:
+                    notes = (*notes, f"preset {options.preset!r} is none of {name}'s; {' '.join(NVENC_PRESETS)} are")
+                why = f"{name}: NVENC encoded a few frames of this size, so it is used"
+                return replace(settled, why=why, notes=notes)
         reasons.append(reason)
     reason = reasons[0]
     if options.encoder == "nvenc":
@@ -109,7 +118,18 @@ def _choose_automatically(
     kind = "over 8 bits" if deep else "8 bits"
     because = "WebM" if webm else kind
     why = f"{ENCODERS[name].name}: {because} in software, because NVENC is not usable ({reason})"
-    return _settle(ENCODERS[name], options, format, container, mastering, why=why)
+    return _tried(_settle(ENCODERS[name], options, format, container, mastering, why=why), options)
+
+
+def _tried(choice: EncoderChoice, options: EncodeOptions) -> EncoderChoice:
+    """Try before any frame is enhanced what only FFmpeg can judge: presets, tiny sizes, encoders not in the table."""
+    ordinary = choice.encoder in BY_FFMPEG_NAME and min(choice.format.height, choice.format.width) >= _AV1_EDGE
+    reason = None if ordinary and not options.preset else try_encoder(choice)
+    if reason is not None:
+        with_preset = f" with preset {options.preset!r}" if options.preset else ""
+        size = f"{choice.format.width}x{choice.format.height} {choice.pixel_format}"
+        raise ConfigError(f"{choice.encoder}{with_preset} does not encode {size}: {reason}")
+    return choice
 
 
 def _software(format: PictureFormat) -> str:
@@ -269,4 +289,5 @@ def _try_arguments(binary: str, source: str, pixel_format: str, arguments: tuple
     command = ffmpeg.input(source, f="lavfi").output("-", **options)
     command = command.global_args("-hide_banner", "-nostdin", "-loglevel", "error")
     code, log = run_ffmpeg(command.compile(cmd=binary), timeout_s=20)
-    return None if code == 0 else first_error_line(log)
+    slow = code == -9  # stopped after 20 s: a heavy preset, not a broken one
+    return None if code == 0 or slow else first_error_line(log)

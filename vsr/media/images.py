@@ -256,6 +256,14 @@ class ImageSink:
         self._encoded: _Encoded | None = None
 
     def __enter__(self) -> Self:
+        """Check the output's folder, before anything is enhanced.
+
+        Raises:
+            SinkError: the folder is missing or cannot be written to.
+        """
+        folder = self._path.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise SinkError(f"folder {str(folder)!r} does not exist or cannot be written to; name another output")
         return self
 
     def write(self, frame: Frame) -> None:

@@ -23,13 +23,13 @@ from vsr.errors import SinkError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.aspect import write_aspect
 from vsr.media.carry import COVER, Carriage, Carried, codec_name, plan_carriage
-from vsr.media.encode import Encoded
+from vsr.media.encode import Encoded, constant_rate
 from vsr.media.encoders import MUXERS
 from vsr.media.ffmpeg import local
 from vsr.media.jumps import find_jumps
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe import open_container
-from vsr.media.tracks import Track, Window, interleave, readable, video_packets
+from vsr.media.tracks import Span, Track, interleave, readable, video_packets
 
 _STALE = (
     "major_brand",
@@ -100,7 +100,7 @@ def join(
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
             options = _muxer_options(container, parts[0].time_base, original)
             out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
-            join_ = _Join(out, Window.of(parts, trim=trim), stack)
+            join_ = _Join(out, Span.of(parts, trim=trim), stack)
             own = inputs[0].streams.video[0].codec_context.codec.canonical_name in ("h264", "hevc")
             joined = join_.run(parts, inputs, original, source, carriage, format)
         if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
@@ -114,7 +114,7 @@ def join(
 class _Join:
     """One join under way."""
 
-    def __init__(self, out: OutputContainer, window: Window, stack: ExitStack):
+    def __init__(self, out: OutputContainer, window: Span, stack: ExitStack):
         self._out, self._window, self._stack = out, window, stack
         self._tracks: list[tuple[Carried, Track]] = []
         self._notes: list[str] = []
@@ -171,7 +171,7 @@ class _Join:
         context.color_primaries = PRIMARIES.get(format.primaries, 2)
         context.color_trc = TRANSFERS.get(format.transfer, 2)
         cast(Any, context).sample_aspect_ratio = format.sample_aspect
-        cast(Any, context).framerate = _constant_rate(parts)
+        cast(Any, context).framerate = constant_rate(parts)
         if template.codec_context.name == "hevc" and self._out.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # Apple's players ignore hev1
         if source.rotation:
@@ -226,10 +226,17 @@ class _Join:
         if start is not None and start > _SEEK_BACK_S:
             opened.seek(int((start - _SEEK_BACK_S) * 1_000_000))
         broken: list[str] = []
+        past: set[int] = set()
+        # Subtitles are too rare to wait for.
+        waited = {index for index, track in tracks.items() if track.out.type != "subtitle"} or set(tracks)
         for packet in readable(opened.demux(*(opened.streams[index] for index in tracks)), broken):
             if not packet.size:
                 continue  # the end of a stream
             track = tracks[packet.stream_index]
+            if not waited - past and not track.has_jumps:
+                break  # a short span of a long recording is not paid with reading all of it
+            if self._window.is_past(packet):
+                past.add(packet.stream_index)
             if track.out.disposition & COVER:
                 packet.pts = packet.dts = 0
                 packet.stream = track.out
@@ -269,12 +276,6 @@ def _check_same_headers(inputs: Sequence[InputContainer]) -> None:
 
 def _fresh(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
-
-
-def _constant_rate(parts: Sequence[Encoded]) -> Fraction:
-    """Return the frame rate where every frame is shown equally long, else 0, so that players do not assume one."""
-    lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
-    return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
 
 
 def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:

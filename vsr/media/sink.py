@@ -4,6 +4,7 @@
 happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -79,7 +80,7 @@ class WriteReport:
     verification: Verification
 
 
-_SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv": "mkv", ".webm": "webm"}
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv": "mkv", ".webm": "webm"}
 _BY_DEMUXER = {"matroska,webm": "mkv", "mov,mp4,m4a,3gp,3g2,mj2": "mp4"}
 
 
@@ -89,16 +90,18 @@ def output_container(source: StreamInfo, options: EncodeOptions, path: str | Pat
     Inputs in other containers (avi, flv, MPEG-TS, 3gp, ...) become mkv, which holds whatever they held.
 
     Raises:
-        ConfigError: the output's name has an ending of no container that is written.
+        ConfigError: the output's name has an ending of no container that is written, or of another than the option.
     """
+    if path is not None:
+        named = CONTAINERS.get(Path(path).suffix.lower())
+        if named is None and options.container == "auto":
+            raise ConfigError(f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container")
+        if named is not None and options.container not in ("auto", named):
+            raise ConfigError(f"output name {str(path)!r} and container {options.container} do not go together")
+        return named or options.container
     if options.container != "auto":
         return options.container
-    if path is not None:
-        suffix = Path(path).suffix.lower()
-        if suffix not in _SUFFIXES:
-            raise ConfigError(f"output name {str(path)!r} does not end in {', '.join(_SUFFIXES)}; or give container")
-        return _SUFFIXES[suffix]
-    own = _SUFFIXES.get(Path(source.path).suffix.lower())
+    own = CONTAINERS.get(Path(source.path).suffix.lower())
     by_content = _BY_DEMUXER.get(source.container)
     if own is None or by_content is None:
         return "mkv"
@@ -133,10 +136,9 @@ class FileSink:
             SinkError: the output's folder is missing or cannot be written to, or the output is the input.
         """
         self._check_target()
+        self._sweep()
         try:
-            # Short and plain: FFmpeg's functions take no other bytes than UTF-8, and a name has at most 255 of them.
-            name = re.sub(r"[^\w.-]", "_", self.path.name[:40], flags=re.ASCII)
-            prefix = f".{name}.{os.getpid()}-"
+            prefix = f"{self._part_prefix()}{os.getpid()}-"
             self._folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=self.path.parent))
         except OSError as error:
             reason = error.strerror or error
@@ -149,6 +151,18 @@ class FileSink:
             self._clean()
             raise
         return self
+
+    def _part_prefix(self) -> str:
+        # Short and plain: FFmpeg's functions take no other bytes than UTF-8, and a name has at most 255 of them.
+        return "." + re.sub(r"[^\w.-]", "_", self.path.name[:40], flags=re.ASCII) + "."
+
+    def _sweep(self) -> None:
+        """Remove what runs that were killed outright have left of this output."""
+        prefix = self._part_prefix()
+        for left in self.path.parent.glob(f"{glob.escape(prefix)}*-*.part"):
+            pid = left.name.removeprefix(prefix).partition("-")[0]
+            if pid.isdigit() and not _runs(int(pid)):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _check_target(self) -> None:
         folder = self.path.parent
@@ -228,3 +242,13 @@ class FileSink:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True

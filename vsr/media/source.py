@@ -7,6 +7,7 @@ never rebased and never made from a frame rate. What went wrong on the way is co
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 from vsr.config import ReadOptions, parse_time
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
-from vsr.media.decode import Clock, ReadCounts, decode_after, decode_packet, origin_of, read_packets, seek_before
+from vsr.media.decode import ReadCounts, Timestamps, decode_after, decode_packet, origin_of, read_packets, seek_before
 from vsr.media.deinterlace import Deinterlacer
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe import best_stream, open_container, probe
@@ -91,6 +92,7 @@ class VideoSource:
         self._path = path
         self._options = options
         self._threads = threads
+        self._jumps: set[int] = set()
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in presentation order; planes are views of the decoder's own memory.
@@ -113,7 +115,8 @@ class VideoSource:
                     if end is not None and time >= origin + end:
                         break
                     counts.frames += 1
-                    yield make_frame(converter.convert(picture), self.info.format)
+                    frame = make_frame(converter.convert(picture), self.info.format)
+                    yield replace(frame, reset=picture.pts in self._jumps)
                     if counts.frames == self._options.frames:
                         break
         finally:
@@ -147,7 +150,10 @@ class VideoSource:
     def _pictures(self, container: InputContainer) -> Generator[av.VideoFrame, None, None]:
         """Decode, give every picture its time, deinterlace."""
         counts, info = self.counts, self.info
-        clock = Clock(counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc"))
+        clock = Timestamps(
+            counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc")
+        )
+        self._jumps = clock.jumps
         fields = Deinterlacer(self._options.deinterlace, info.time_base, info.format)
         with closing(self._decoded(container, clock)) as decoded:
             for picture in decoded:
@@ -162,7 +168,7 @@ class VideoSource:
         if not stream.frames:
             self._check_length(stream, clock.end)
 
-    def _decoded(self, container: InputContainer, clock: Clock) -> Generator[av.VideoFrame, None, None]:
+    def _decoded(self, container: InputContainer, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
         counts, format = self.counts, self.info.format
         stream = self._stream(container)
@@ -210,6 +216,7 @@ class VideoSource:
         for number, line in (
             (counts.corrupt_packets, "damaged packets were met; pictures may be missing there"),
             (counts.concealed, "damaged pictures were patched up by the decoder"),
+            (counts.deinterlaced, "interlaced pictures were deinterlaced"),
             (counts.resampled, "pictures of another size or pixel format were brought to the first one's"),
             (counts.retimed, "pictures had no time of their own and were given the next free one"),
             (counts.dropped, "damaged or repeated pictures had no time of their own, none was free, and were left out"),

@@ -17,9 +17,12 @@ from vsr.errors import SinkError
 from vsr.media.encode import Encoded
 from vsr.media.jumps import JUMP_S
 
+_REORDERED_S = 2
+"""Seconds by which packets may come out of order."""
+
 
 @dataclass(frozen=True)
-class Window:
+class Span:
     """The span of the original that goes into the output."""
 
     start: Fraction | None = None
@@ -29,7 +32,7 @@ class Window:
     """Seconds to subtract from every time."""
 
     @classmethod
-    def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "Window":
+    def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "Span":
         """Return the span of the encoded frames, or all.
 
         Pictures before time 0 are moved to it together with everything else: mp4's edit list would hide them.
@@ -39,6 +42,13 @@ class Window:
         if not trim:
             return cls(shift=min(start, Fraction(0)))
         return cls(start, (last.pts[-1] + last.durations[-1]) * last.time_base, start)
+
+    def is_past(self, packet: "Packet[Any]") -> bool:
+        """Whether a packet lies so far behind the window that none after it in its stream can lie inside."""
+        time = packet.dts if packet.dts is not None else packet.pts
+        if self.end is None or time is None or not packet.time_base:
+            return False
+        return time * Fraction(packet.time_base) > self.end + _REORDERED_S
 
     def cut(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
         """Return the part of [start, end) inside the window, shifted; None where there is none."""
@@ -52,7 +62,7 @@ class Window:
 class Track:
     """One copied stream on its way: gives every packet the times that the output wants. Used by one thread."""
 
-    def __init__(self, stream: Any, out: Any, window: Window, *, span: bool = False, jumps: Sequence[Fraction] = ()):
+    def __init__(self, stream: Any, out: Any, window: Span, *, span: bool = False, jumps: Sequence[Fraction] = ()):
         self.out = out
         self.time_base = Fraction(stream.time_base)
         self.first: int | None = None
@@ -67,6 +77,11 @@ class Track:
         """Seconds to move by at each jump back that is still to come, the next one last."""
         self._moved = 0
         self._raw: int | None = None
+
+    @property
+    def has_jumps(self) -> bool:
+        """Whether times jump back later on, so that what lies behind the window now may come into it."""
+        return bool(self._jumps)
 
     def _move(self, packet: "Packet[Any]") -> None:
         """Move what comes after a jump back as far as the pictures have been moved."""
