@@ -120,7 +120,7 @@ def test_an_encoder_that_refuses_its_arguments_says_why(tmp_path):
     good = choose_encoder(EncodeOptions(encoder="x264"), format, "mkv")
     bad = tuple((name, "no-such-preset" if name == "preset" else value) for name, value in good.arguments)
     encoder = VideoEncoder(tmp_path / "a.nut", choice=replace(good, arguments=bad), format=format, time_base=TICK)
-    with pytest.raises(SinkError, match=r"exit code 1 .*no-such-preset") as caught:
+    with pytest.raises(SinkError, match=r"exit code \d+ .*no-such-preset") as caught:
         write_all(encoder, noise(format, range(10_000)))
     assert "no-such-preset" in caught.value.log
     encoder.abort()

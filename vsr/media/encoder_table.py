@@ -17,6 +17,7 @@ ffv1 is lossless and has none. An encoder that is not in the table gets FFmpeg's
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from vsr.frames import Layout, MasteringMetadata
 
@@ -68,34 +69,35 @@ class Encoder:
     """Shapes it keeps an alpha plane with."""
 
 
-def _in_steps(metadata: MasteringMetadata) -> str | None:
-    """Write the mastering display in steps of 0.00002 and 0.0001 cd/m², the units of SMPTE ST 2086's SEI message."""
+Write = Callable[[Fraction], str]
+
+
+def _in_steps_of(steps_per_unit: int) -> Write:
+    """Whole numbers of a small step, as SMPTE ST 2086's message has them."""
+    return lambda value: str(round(value * steps_per_unit))
+
+
+def _with_digits(digits: int) -> Write:
+    """Decimal fractions, as SVT-AV1 wants them."""
+    return lambda value: f"{float(value):.{digits}f}"
+
+
+def _mastering_display(metadata: MasteringMetadata, point: Write, luminance: Write) -> str | None:
     white, low, high = metadata.white_point, metadata.min_luminance, metadata.max_luminance
     if len(metadata.primaries) != 3 or white is None or low is None or high is None:
         return None
     red, green, blue = metadata.primaries
     named = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
-    points = "".join(f"{name}({round(x * 50_000)},{round(y * 50_000)})" for name, (x, y) in named)
-    return f"{points}L({round(high * 10_000)},{round(low * 10_000)})"
-
-
-def _in_units(metadata: MasteringMetadata) -> str | None:
-    """Write the mastering display as decimal fractions, which SVT-AV1 wants."""
-    white, low, high = metadata.white_point, metadata.min_luminance, metadata.max_luminance
-    if len(metadata.primaries) != 3 or white is None or low is None or high is None:
-        return None
-    red, green, blue = metadata.primaries
-    named = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
-    points = "".join(f"{name}({float(x):.5f},{float(y):.5f})" for name, (x, y) in named)
-    return f"{points}L({float(high):.4f},{float(low):.4f})"
+    points = "".join(f"{name}({point(x)},{point(y)})" for name, (x, y) in named)
+    return f"{points}L({luminance(high)},{luminance(low)})"
 
 
 def _mastering_entries(
-    display: str, light: str, write: Callable[[MasteringMetadata], str | None], always: tuple[str, ...] = ()
+    display: str, light: str, point: Write, luminance: Write, always: tuple[str, ...] = ()
 ) -> Callable[[MasteringMetadata], list[str]]:
     def entries(metadata: MasteringMetadata) -> list[str]:
         found: list[str] = []
-        written = write(metadata)
+        written = _mastering_display(metadata, point, luminance)
         if written:
             found.append(f"{display}={written}")
         if metadata.max_content_light:
@@ -103,6 +105,10 @@ def _mastering_entries(
         return [*found, *always] if found else []
 
     return entries
+
+
+_SEI = (_in_steps_of(50_000), _in_steps_of(10_000))
+"""Chromaticity in steps of 0.00002, luminance in steps of 0.0001 cd/m²."""
 
 
 def _nvenc(name: str, shapes: dict[Shape, str], at_0: float, at_100: float) -> Encoder:
@@ -114,17 +120,17 @@ ENCODERS: dict[str, Encoder] = {
     "x264": Encoder(
         "libx264", {**_YUV_8_10, **_GRAY}, ("crf", 38, 12), preset=("preset", "veryfast"),
         params=("x264-params", ("open-gop=0",)),
-        mastering=_mastering_entries("mastering-display", "cll", _in_steps),
+        mastering=_mastering_entries("mastering-display", "cll", *_SEI),
     ),
     "x265": Encoder(
         "libx265", {**_YUV_8_10, **_YUV_12, **_GRAY, ("gray", 12): "gray12le"}, ("crf", 40, 14),
         preset=("preset", "veryfast"), params=("x265-params", ("open-gop=0", "log-level=error")),
-        mastering=_mastering_entries("master-display", "max-cll", _in_steps, ("hdr10=1", "repeat-headers=1")),
+        mastering=_mastering_entries("master-display", "max-cll", *_SEI, ("hdr10=1", "repeat-headers=1")),
     ),
     "av1": Encoder(
         "libsvtav1", {("yuv420", 8): "yuv420p", ("yuv420", 10): "yuv420p10le"}, ("crf", 60, 15), whole_quality=True,
         preset=("preset", "8"), params=("svtav1-params", ()),
-        mastering=_mastering_entries("mastering-display", "content-light", _in_units),
+        mastering=_mastering_entries("mastering-display", "content-light", _with_digits(5), _with_digits(4)),
     ),
     "vp9": Encoder(
         "libvpx-vp9", {**_YUV_8_10, **_YUV_12}, ("crf", 60, 14), whole_quality=True, preset=("cpu-used", "4"),
