@@ -11,7 +11,7 @@ from torch import nn
 
 from vsr.config import EngineOptions, TrainOptions
 from vsr.engine.engine import Engine
-from vsr.errors import ConfigError, SourceError
+from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import catalogue
 from vsr.models.spec import Model
@@ -207,3 +207,16 @@ def test_learning_rate_rises_and_falls_to_nothing(options):
     assert max(rates) == options.learning_rate
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] < 0.01 * options.learning_rate
+
+
+def test_another_scale_starts_from_the_layers_of_the_first(options, tmp_path):
+    first = load_file(train(options))
+    other = replace(options, scale=3, steps=1, learning_rate=1e-9, start_from=options.out, patch=8)
+    grown = load_file(train(replace(other, out=str(tmp_path / "x3.safetensors"))))
+    assert torch.allclose(grown["body.1.weight"], first["body.1.weight"], atol=1e-4)
+    assert grown["tail.weight"].shape[0] == 9
+
+
+def test_a_model_without_a_layer_in_common_is_refused(options):
+    with pytest.raises(ModelError, match="no layer in common"):
+        train(replace(options, start_from="bicubic-x2"))

@@ -147,6 +147,8 @@ class TrainOptions:
     """Folders of pictures, searched with their sub-folders."""
     out: str
     """Checkpoint to write, NAME.safetensors; the state for resuming lies beside it as NAME.state.pt."""
+    start_from: str = ""
+    """Model or checkpoint whose layers to start from where their shapes agree; a new scale keeps all but the tail."""
     channels: int = 16
     """Width of the hidden layers."""
     depth: int = 4

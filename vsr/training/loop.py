@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from vsr.config import TrainOptions
 from vsr.engine.device import has_fast_bf16
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, ModelError
+from vsr.models.catalogue import load
 from vsr.models.checkpoint import save_plain
 from vsr.models.plain import PlainNet
 from vsr.resample import enlarge
@@ -86,12 +87,43 @@ class _Run:
 def _begin(options: TrainOptions, pictures: list[Path]) -> _Run:
     torch.manual_seed(options.seed)
     net, mean = (PlainNet(channels=options.channels, depth=options.depth, scale=options.scale) for _ in range(2))
+    if options.start_from:
+        _take_over(net, options.start_from)
     net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
     mean.load_state_dict(net.state_dict())
-    names = ("channels", "depth", "scale", "steps", "batch", "patch", "learning_rate", "warmup", "ema", "seed")
+    names = (
+        "channels",
+        "depth",
+        "scale",
+        "steps",
+        "batch",
+        "patch",
+        "learning_rate",
+        "warmup",
+        "ema",
+        "seed",
+        "start_from",
+    )
     key: dict[str, object] = {name: getattr(options, name) for name in names}
     key["data"] = hashlib.sha256("\n".join(path.name for path in pictures).encode()).hexdigest()
     return _Run(key, net, mean, torch.optim.Adam(net.parameters(), fused=True))
+
+
+def _take_over(net: PlainNet, name: str) -> None:
+    """Begin with another model's layers where their shapes agree.
+
+    Raises:
+        ModelError: the model is not known, or has no layer in common with this network.
+    """
+    theirs, ours = load(name).network, net.state_dict()
+    tensors = theirs.state_dict() if isinstance(theirs, nn.Module) else {}
+    shared = {key: value for key, value in tensors.items() if key in ours and value.shape == ours[key].shape}
+    if not shared:
+        raise ModelError(
+            f"{name} has no layer in common with a network of {len(net.body) - 1} hidden layers; "
+            "start from one of the same width"
+        )
+    net.load_state_dict(ours | shared)
 
 
 def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda _: None) -> Path:
