@@ -15,6 +15,7 @@ from vsr.frames import Frame
 from vsr.media.sink import Sink
 from vsr.media.source import Source
 from vsr.prefetch import prefetch
+from vsr.scenes import mark_scene_cuts
 
 T = TypeVar("T")
 
@@ -82,7 +83,10 @@ def enhance(
     If any stage fails, its own error is raised here, within a second or two, with nothing left running.
     """
     clock = clock or Clock()
-    frames = _ahead(_busy(source.frames(), clock, "decode_s"), options.read_ahead, options, "vsr-decode")
+    frames = source.frames()
+    if engine.looks_around:
+        frames = mark_scene_cuts(frames)  # sets Frame.reset; in the decode thread, which has time to spare
+    frames = _ahead(_busy(frames, clock, "decode_s"), options.read_ahead, options, "vsr-decode")
     frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
     enhanced = _ahead(_busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine")
     with sink, closing(enhanced):

@@ -50,6 +50,12 @@ class Engine:
         """What the user should know of, in order."""
         return [note for stage in self.stages for note in stage.notes]
 
+    @property
+    def looks_around(self) -> bool:
+        """Whether any model sees more than the frame it enhances, so that scene cuts matter."""
+        contexts = [stage.spec.context for stage in self.stages]
+        return any(context.before or context.after or context.emit > 1 or context.stateful for context in contexts)
+
     def output_format(self, format: PictureFormat) -> PictureFormat:
         """The format of the frames that come out for frames of `format`: everything but the size is kept."""
         scale = 1
