@@ -363,7 +363,17 @@ def test_the_published_anime_video_network_reaches_its_figure_on_set5(test_data)
     assert set5_psnr(model, test_data) == pytest.approx(28.23, abs=0.02)
 
 
-@pytest.mark.parametrize(("name", "least"), [("fast-x2", 36.9), ("nano-x2", 36.2)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("nano-x2", 36.6),
+        ("nano-x4", 30.3),
+        ("fast-x2", 37.1),
+        ("fast-x3", 33.1),
+        ("fast-x4", 30.8),
+        ("base-x2", 37.4),
+    ],
+)
 def test_our_networks_reach_their_figures_on_set5(name, least, test_data):
     assert set5_psnr(load(name), test_data) >= least
 
@@ -381,16 +391,18 @@ def chain(wanted: list[str], factor: float | None) -> list[str]:
         ([], None, ["fast-x2"]),
         ([], 2, ["fast-x2"]),
         ([], 1.5, ["fast-x2"]),
-        ([], 3, ["fast-x2", "fast-x2"]),
-        ([], 4, ["fast-x2", "fast-x2"]),
+        ([], 3, ["fast-x3"]),
+        ([], 4, ["fast-x4"]),
         ([], 2.002, ["fast-x2"]),
         ([], 2.25, ["fast-x2"]),
-        ([], 4.5, ["fast-x2", "fast-x2"]),
+        ([], 4.5, ["fast-x4"]),
+        ([], 6, ["fast-x4", "fast-x2"]),
+        (["base"], 4, ["base-x2", "base-x2"]),
         (["fast", "bicubic"], 4, ["fast-x2", "bicubic-x2"]),
         ([], 1, []),
         ([], 0.5, []),
         (["fast"], None, ["fast-x2"]),
-        (["fast"], 4, ["fast-x2", "fast-x2"]),
+        (["fast"], 4, ["fast-x4"]),
         (["bicubic"], None, ["bicubic-x2"]),
         (["bicubic"], 3, ["bicubic-x3"]),
         (["bicubic"], 2.25, ["bicubic-x2"]),

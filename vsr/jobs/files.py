@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
+from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat, StreamInfo
@@ -68,7 +69,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     """
     info = probe_image(job.path) if job.is_image else probe(job.path)
     factor, size = _wanted(info, options.models)
-    models = choose_chain(options.models.model, factor)
+    models = choose_chain(options.models.model, factor, device=pick_device(options.engine.device).type)
     if size is None and factor is not None:
         size = (round(info.format.height * factor), round(info.format.width * factor))
     scale = math.prod(model.spec.scale for model in models)

@@ -14,7 +14,8 @@ from vsr.resample import Kernel
 WEIGHTS = Path(__file__).parent / "weights"
 """Built-in weights, each with its model card."""
 
-DEFAULT_TIER = "fast"
+DEFAULT_TIER = {"cpu": "fast", "cuda": "base"}
+"""The best tier that a device runs at about the speed of video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class BuiltIn:
 
 BUILT_IN = (
     BuiltIn("nano", 2, sha256="27d9e351ede68b3fd4fff5bc7aecbf8d34450d2531249e5605e5f208f5ceece4"),
+    BuiltIn("nano", 4, sha256="f80756cc7c1af57b2f3ef8f4433336168b0c3d33d2341cbdc9a7dbd96824d2d6"),
     BuiltIn("fast", 2, sha256="92ae98186833718a1cfac3c6ab18ac69697bdd8ff5859cfd1566d7b6263cae5d"),
+    BuiltIn("fast", 3, sha256="c6abb71cbc7067a225de5c49bb9682a0b16247cffe228318870faabaf593cbe4"),
+    BuiltIn("fast", 4, sha256="6b3e21616172647a470457ed0d1d5567c649557369bb7da9cd5e3249d1df7446"),
+    BuiltIn("base", 2, sha256="8b3c4885d3ea1a6e0188589cfa397f2b4debb8b895f091a1b11f879281bf6946"),
 )
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
@@ -87,7 +92,7 @@ def _built_in(entry: BuiltIn) -> Model:
     return Model(replace(model.spec, licence=entry.licence, trained_on=entry.trained_on), model.network)
 
 
-def choose_chain(wanted: Sequence[str], factor: float | None) -> list[Model]:
+def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "cpu") -> list[Model]:
     """Choose the models whose scales multiply to about the factor; one resampling does the rest.
 
     Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is missing;
@@ -97,12 +102,13 @@ def choose_chain(wanted: Sequence[str], factor: float | None) -> list[Model]:
     Args:
         wanted: names, tiers or paths; empty for the default tier.
         factor: output size over input size; None for what the models give.
+        device: kind of device, which decides on the default tier.
 
     Raises:
         ModelError: a model is not known, does not load, or would have nothing to do.
     """
     if not wanted:
-        wanted = [DEFAULT_TIER] if factor is None or factor > 1 else []
+        wanted = [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
     by_tier = tiers()
     fixed = {name: load(name) for name in wanted if name not in by_tier}
     open_tiers = [name for name in wanted if name in by_tier]
