@@ -35,6 +35,7 @@ class BuiltIn:
 
 BUILT_IN = (
     BuiltIn("nano", 2, sha256="27d9e351ede68b3fd4fff5bc7aecbf8d34450d2531249e5605e5f208f5ceece4"),
+    BuiltIn("nano", 3, sha256="1722982204b64f894650e45e8042ee335f12d2ba72d6a23d97a43f37628df9df"),
     BuiltIn("nano", 4, sha256="f80756cc7c1af57b2f3ef8f4433336168b0c3d33d2341cbdc9a7dbd96824d2d6"),
     BuiltIn("fast", 2, sha256="92ae98186833718a1cfac3c6ab18ac69697bdd8ff5859cfd1566d7b6263cae5d"),
     BuiltIn("fast", 3, sha256="c6abb71cbc7067a225de5c49bb9682a0b16247cffe228318870faabaf593cbe4"),
