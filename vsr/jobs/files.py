@@ -135,7 +135,7 @@ def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool)
 
 
 def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, clock: Clock | None = None) -> Outcome:
-    """Enhance one file as planned. On any error nothing is left behind.
+    """Enhance one file as planned. On any error no file is left behind.
 
     Raises:
         VsrError: as the stages say; VerifyError where the result was written and differs from what it should be.
