@@ -183,3 +183,41 @@ class TrainOptions:
             raise ConfigError(f"ema {self.ema} is out of range; 0 to below 1 is accepted")
         if self.learning_rate <= 0 or self.checkpoint_every_s < 0:
             raise ConfigError("learning_rate must be above 0, checkpoint_every_s 0 or more")
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Weights of what a network in training is judged by; 0 leaves a loss out."""
+
+    charbonnier: float = 1.0
+    """Smooth L1 of the pixels, the one for fidelity."""
+    l1: float = 0.0
+    """L1 of the pixels."""
+    fft: float = 0.0
+    """L1 of the spectra: sharper edges; 0.05 to 0.1 beside charbonnier."""
+    perceptual: float = 0.0
+    """L1 of VGG19's features; needs vgg."""
+    vgg: str = ""
+    """File with VGG19's weights in torchvision's layout (vgg19-*.pth)."""
+    adversarial: float = 0.0
+    """How real a critic that learns beside the network finds the pictures: texture instead of fidelity; about 0.005."""
+    feature_matching: float = 0.0
+    """L1 of the critic's own features, which does for want of vgg; needs adversarial."""
+    temporal: float = 0.0
+    """L1 of the changes from frame to frame, against flicker; nothing for single pictures."""
+    critic_channels: int = 64
+    """Width of the critic at full size."""
+    critic_learning_rate: float = 1e-4
+    """Of the critic's Adam, constant."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, critic_channels=self.critic_channels)
+        weights = (self.charbonnier, self.l1, self.fft, self.perceptual, self.adversarial, self.temporal)
+        if min(*weights, self.feature_matching) < 0 or self.critic_learning_rate <= 0:
+            raise ConfigError("weights of losses must be 0 or more, critic_learning_rate above 0")
+        if not any(weights):
+            raise ConfigError("no loss has a weight; charbonnier = 1 is the usual one")
+        if self.perceptual and not self.vgg:
+            raise ConfigError("perceptual needs vgg, a file with VGG19's weights in torchvision's layout")
+        if self.feature_matching and not self.adversarial:
+            raise ConfigError("feature_matching compares the critic's features, and there is a critic with adversarial")
