@@ -185,7 +185,7 @@ def test_all_losses_add_up_and_reach_the_network_alone(published):
     names = {"charbonnier", "l1", "fft", "perceptual", "adversarial", "feature_matching", "temporal"}
     assert parts.keys() == names
     assert all(part > 0 and not part.requires_grad for part in parts.values())
-    assert float(total) == pytest.approx(sum(getattr(options, name) * float(parts[name]) for name in names), rel=1e-5)
+    assert total.item() == pytest.approx(sum(getattr(options, name) * float(parts[name]) for name in names), rel=1e-5)
     total.backward()
     assert output.grad is not None
     assert output.grad.abs().sum() > 0
@@ -211,7 +211,7 @@ def test_losses_of_parts_of_a_batch_have_the_mean_of_the_whole():
     a, b = noise(4, 3, 1, 16, 16), noise(4, 3, 1, 16, 16, seed=1)
     whole, _ = weigh(a, b, options, critic=critic)
     halves = [weigh(a[rank::2], b[rank::2], options, critic=critic)[0] for rank in range(2)]
-    assert float(sum(halves) / 2) == pytest.approx(float(whole), rel=1e-5)
+    assert torch.stack(halves).mean().item() == pytest.approx(whole.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
