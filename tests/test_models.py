@@ -20,7 +20,7 @@ from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import catalogue
-from vsr.models.checkpoint import read_model, save_plain
+from vsr.models.checkpoint import read_model, save_network
 from vsr.models.compact import CompactNet
 from vsr.models.plain import PlainNet
 from vsr.models.spec import Model
@@ -137,7 +137,7 @@ def same(model: Model, net: torch.nn.Module) -> bool:
 @pytest.mark.parametrize("options", [{}, {"scale": 3}, {"scale": 1}, {"colors": 3, "scale": 4}, {"depth": 5}])
 def test_a_saved_plain_network_comes_back(tmp_path, options):
     net = plain(**options)
-    save_plain(tmp_path / "mine.safetensors", net)
+    save_network(tmp_path / "mine.safetensors", net)
     model = catalogue.load(str(tmp_path / "mine.safetensors"))
     assert same(model, net)
     assert model.spec.name == "mine"
@@ -425,7 +425,7 @@ def test_a_chain_reaches_the_factor_with_the_fewest_models(wanted, factor, names
 
 
 def test_a_checkpoint_can_be_part_of_a_chain(tmp_path):
-    save_plain(tmp_path / "mine.safetensors", plain(scale=3))
+    save_network(tmp_path / "mine.safetensors", plain(scale=3))
     assert chain([str(tmp_path / "mine.safetensors")], None) == ["mine"]
     assert chain([str(tmp_path / "mine.safetensors"), "bicubic"], 6) == ["mine", "bicubic-x2"]
 

@@ -143,18 +143,34 @@ class EnhanceOptions:
 class TrainOptions:
     """Everything `vsr train` can be told."""
 
-    data: tuple[str, ...]
-    """Folders of pictures, searched with their sub-folders."""
     out: str
     """Checkpoint to write, NAME.safetensors; the state for resuming lies beside it as NAME.state.pt."""
+    data: tuple[str, ...] = ()
+    """Folders of pictures, searched with their sub-folders (DIV2K, Flickr2K, plain folders)."""
+    clips: tuple[str, ...] = ()
+    """Video files, or folders of them or of frames, one folder a clip (Vimeo-90K, REDS, DAVIS)."""
+    shrink: float = 1.0
+    """Reduce video files by this first, 2 or more: they are compressed, and the network would learn the artefacts."""
+    low: tuple[str, ...] = ()
+    """Folders of reduced twins of the pictures, by name; empty to make them as `degradation` says."""
     start_from: str = ""
-    """Model or checkpoint whose layers to start from where their shapes agree; a new scale keeps all but the tail."""
+    """Model or checkpoint to begin with: the layers that fit, or a narrower network grown to this one's width."""
+    network: Literal["plain", "recurrent", "unet"] = "plain"
+    """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames."""
     channels: int = 16
-    """Width of the hidden layers."""
+    """Width of the hidden layers; of the U-Net's first level."""
     depth: int = 4
-    """Hidden layers between head and tail."""
+    """Hidden layers between head and tail; the U-Net's is fixed."""
+    colors: Literal[1, 3] = 1
+    """1: luma alone. 3: RGB."""
     scale: Literal[1, 2, 3, 4] = 2
     """Enlargement that is learnt."""
+    degradation: Literal["bicubic", "real", "blur"] = "bicubic"
+    """How pictures are made worse: reduced; also blurred, noisy and compressed; or blurred by motion and focus."""
+    frames: int = 8
+    """Frames that a recurrent network is trained through at a time."""
+    renew: int = 0
+    """Steps after which new examples are made of the same pictures; 0 for never."""
     steps: int = 60_000
     """Optimizer steps."""
     batch: int = 16
@@ -169,6 +185,8 @@ class TrainOptions:
     """Decay of the running mean of the weights, which is what is saved."""
     seed: int = 0
     """Start of every random number."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     checkpoint_every_s: float = 60.0
@@ -176,13 +194,30 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         _at_least(1, channels=self.channels, depth=self.depth, steps=self.steps, batch=self.batch, patch=self.patch)
-        _at_least(0, threads=self.threads, warmup=self.warmup, seed=self.seed)
+        _at_least(0, threads=self.threads, warmup=self.warmup, seed=self.seed, renew=self.renew)
+        _at_least(2, frames=self.frames)
         if not self.out.endswith(".safetensors"):
             raise ConfigError(f"out {self.out!r} must end in .safetensors")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema {self.ema} is out of range; 0 to below 1 is accepted")
         if self.learning_rate <= 0 or self.checkpoint_every_s < 0:
             raise ConfigError("learning_rate must be above 0, checkpoint_every_s 0 or more")
+        if self.shrink < 1:
+            raise ConfigError(f"shrink {self.shrink:g} would enlarge; 1 or more is accepted")
+        self._check_network()
+
+    def _check_network(self) -> None:
+        """Options that only make sense together."""
+        if (self.network == "unet" or self.degradation == "blur") and self.scale != 1:
+            raise ConfigError(f"scale {self.scale} is not for deblurring, which keeps the size; scale 1 is")
+        if self.network == "unet" and self.patch % 8:
+            raise ConfigError(f"patch {self.patch} does not suit the unet; a multiple of 8 does")
+        if self.network == "recurrent" and (self.degradation == "blur" or self.low):
+            raise ConfigError(
+                "a recurrent network learns from clips or moved pictures; neither blur nor low goes with it"
+            )
+        if self.low and (self.clips or self.network != "plain"):
+            raise ConfigError("low goes with pictures (data) and a plain network alone")
 
 
 @dataclass(frozen=True)

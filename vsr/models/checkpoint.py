@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from vsr.errors import ModelError
 from vsr.models.compact import CompactNet, compact_parameters
 from vsr.models.plain import PlainNet, plain_parameters
+from vsr.models.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
 from vsr.models.spec import Model, ModelSpec
+from vsr.models.unet import UNet, unet_facts, unet_parameters
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which published checkpoints keep their tensors, the better ones first."""
@@ -36,16 +38,33 @@ class Architecture:
     parameters: Callable[[dict[str, Tensor]], dict[str, int] | None]
     """The arguments of `build` as told by the tensors; None where the layout is another."""
     residual: Literal["none", "nearest", "bicubic"]
+    facts: Callable[[nn.Module], dict[str, Any]]
+    """What else the spec says of such a network: reach, cost, neighbours."""
     dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
 
 
+def _stack_facts(network: nn.Module) -> dict[str, Any]:
+    """Facts of a plain stack of convolutions at input size."""
+    convolutions = [weight for weight in network.parameters() if weight.ndim == 4]
+    return {
+        "halo": sum(weight.shape[-1] // 2 for weight in convolutions),
+        "kflop_per_pixel": 2 * sum(weight.numel() for weight in convolutions) / 1000,
+    }
+
+
+def _recurrent_facts(network: nn.Module) -> dict[str, Any]:
+    return _stack_facts(network) | {"context": NEIGHBOURS}
+
+
 ARCHITECTURES = (
-    Architecture("compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest"),
-    Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic"),
+    Architecture("compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts),
+    Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _stack_facts),
+    Architecture("recurrent (vsr's own)", RecurrentNet, recurrent_parameters, "bicubic", _recurrent_facts),
+    Architecture("U-Net (vsr's own)", UNet, unet_parameters, "bicubic", unet_facts),
 )
 
 
-def save_plain(path: Path, net: PlainNet) -> None:
+def save_network(path: Path, net: nn.Module) -> None:
     """Write weights as safetensors, whole or not at all."""
     partial = path.with_suffix(".partial")
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, partial)
@@ -137,15 +156,13 @@ def _build(
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path.name} looks like {architecture.name} but does not fit it: {reason}") from None
-    convolutions = [weight for weight in network.parameters() if weight.ndim == 4]
     spec = ModelSpec(
         name=name,
-        scale=found["scale"],
+        scale=found.get("scale", 1),
         in_channels=1 if found["colors"] == 1 else 3,
         residual=architecture.residual,
-        halo=sum(weight.shape[-1] // 2 for weight in convolutions),
         dtypes=architecture.dtypes,
-        kflop_per_pixel=2 * sum(weight.numel() for weight in convolutions) / 1000,
         sha256=sha256_of(path),
+        **architecture.facts(network),
     )
     return Model(spec, network.eval())  # pyright: ignore[reportArgumentType] — every listed network serves `Network`

@@ -1,101 +1,177 @@
-"""Training pairs: pictures from folders, their reduced twins, random patches. Owns no network and writes nothing."""
+"""Training batches: examples made from footage, renewed as training goes on, and random patches of them.
 
-from collections.abc import Iterator
+Owns no network and writes nothing. Everything follows from the seed and the step.
+"""
+
+import re
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from vsr.config import TrainOptions
 from vsr.errors import SourceError
+from vsr.prefetch import prefetch
+from vsr.training.blur import filmed
+from vsr.training.degrade import Degradation, cleanly, really
+from vsr.training.footage import Footage, find_clips, find_pictures, read_clip, read_picture
+from vsr.training.motion import move
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Y' of BT.601 from R, G, B. The networks see black to white as 0 to 1."""
 
-# Y' of BT.601 from B, G, R. The networks see black to white as 0 to 1.
-_LUMA = np.array([0.114, 0.587, 0.299], np.float32)
+DEGRADATIONS: dict[str, Degradation] = {"bicubic": cleanly, "real": really}
+
+_CODED_FRAMES = 5
+"""Length of the clips that single-frame networks see compressed: an I frame, P frames and B frames."""
+
+_MOVED_EDGE = 288
+"""Edge of the frames made from stills, full resolution."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture and its reduced twin, luma."""
+    """A clip and what became of it."""
 
-    low: Tensor
-    """(h, w) float32, 0–1."""
-    high: Tensor
-    """(scale*h, scale*w) float32, 0–1."""
+    low: Footage
+    """(T, h, w, 3)."""
+    high: Footage
+    """(T, scale*h, scale*w, 3), or the middle frame alone."""
 
 
-def find_pictures(folders: tuple[str, ...]) -> list[Path]:
-    """List the pictures in `folders` and below, sorted so that a seed means the same everywhere.
+def find_data(options: TrainOptions) -> list[Path]:
+    """List everything that will be learnt from.
 
     Raises:
-        SourceError: a folder does not exist, or none holds a picture.
+        SourceError: a folder does not exist or holds nothing.
     """
-    paths: list[Path] = []
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise SourceError(f"training folder {folder} does not exist")
-        paths += sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = find_pictures(options.data) + find_clips(options.clips)
     if not paths:
-        raise SourceError(f"no picture in {', '.join(folders)}; {', '.join(sorted(SUFFIXES))} are read")
+        raise SourceError("nothing to learn from; name folders with --data (pictures) or --clips")
     return paths
 
 
-def reduce(picture: Tensor, scale: int) -> Tensor:
-    """Make the low-resolution twin by antialiased bicubic reduction (a = -0.5), rounded to 8 bits as a file would be.
+def batches(
+    paths: list[Path], options: TrainOptions, *, first: int, rank: int = 0, world: int = 1
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """Yield endless random batches from step `first` on.
 
-    (1, C, H, W) float32 in 0–1, sizes multiples of `scale`.
+    Step `n` draws from its own generator, seeded by (seed, n): a resumed run sees what the unbroken one would have.
+
+    Args:
+        paths: from `find_data`.
+        options: sizes, degradation, seed.
+        first: step to begin with.
+        rank: this process among several.
+        world: processes that share a batch; each takes every `world`-th of its patches.
+
+    Yields:
+        low (B, T, C, patch, patch) and high (B, T, C, scale*patch, scale*patch), float32 in 0–1.
     """
-    size = (picture.shape[2] // scale, picture.shape[3] // scale)
-    if 0 in size:
-        return picture.new_zeros((*picture.shape[:2], *size))  # an icon among the pictures; no patch will fit it
-    low = F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
-    return (low.clamp(0, 1) * 255).round() / 255
+    with closing(prefetch(_pools(paths, options, first), depth=1, name="vsr-examples")) as pools:
+        step = first
+        for pool in pools:
+            chances = _chances(pool, options)
+            while True:
+                rng = np.random.default_rng((options.seed, step))
+                chosen = rng.choice(len(pool), options.batch, p=chances)
+                cuts = [_cut(pool[i], options, rng) for i in chosen][rank::world]
+                yield torch.stack([low for low, _ in cuts]), torch.stack([high for _, high in cuts])
+                step += 1
+                if options.renew and step % options.renew == 0:
+                    break
 
 
-def load_pair(path: Path, scale: int) -> Pair:
-    """Read one picture and reduce it in RGB, as the test sets of the field are made, then take luma of both.
-
-    Raises:
-        SourceError: the file is not a picture.
-    """
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise SourceError(f"{path} cannot be read as a picture")
-    height, width = (side - side % scale for side in pixels.shape[:2])
-    high = torch.from_numpy(pixels[:height, :width].astype(np.float32) / 255).permute(2, 0, 1)[None]
-    low = reduce(high, scale)
-    weights = torch.from_numpy(_LUMA).view(1, 3, 1, 1)
-    return Pair(low=(low * weights).sum(1)[0], high=(high * weights).sum(1)[0])
+def _chances(pool: list[Pair], options: TrainOptions) -> npt.NDArray[np.float64]:
+    """Large pictures are drawn from more often; those smaller than a patch never."""
+    sizes = [pair.low.shape[1:3] for pair in pool]
+    areas = np.array([h * w if min(h, w) >= options.patch else 0 for h, w in sizes], np.float64)
+    if not areas.any():
+        size = options.patch * options.scale
+        raise SourceError(f"every picture is smaller than a patch, {size}x{size}; use a smaller patch")
+    return areas / areas.sum()
 
 
-def patches(
-    pairs: list[Pair], *, scale: int, patch: int, batch: int, seed: int, first: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield endless random batches (B, 1, patch, patch) and (B, 1, scale*patch, scale*patch), flipped and turned.
-
-    Step `n` draws from its own generator, seeded by (`seed`, n): a resumed run sees what the unbroken one would have.
-    """
-    large = [pair for pair in pairs if min(pair.low.shape) >= patch]
-    if not large:
-        raise SourceError(f"every picture is smaller than a patch of {patch}; use a smaller patch or larger pictures")
-    areas = np.array([pair.low.numel() for pair in large], np.float64)
-    chances = areas / areas.sum()
-    step = first
+def _pools(paths: list[Path], options: TrainOptions, first: int) -> Iterator[list[Pair]]:
+    """Examples for one span of `renew` steps after the other."""
+    if options.low:
+        yield [_read_pair(path, options) for path in paths]
+        return
+    num_frames = frames_per_example(options)
+    footage = [
+        read_clip(path, shrink=options.shrink, frames=max(30, num_frames)) for path in paths if _is_clip(path, options)
+    ]
+    footage += [read_picture(path) for path in paths if not _is_clip(path, options)]
+    stills = [item for item in footage if len(item) == 1]
+    span = first // options.renew if options.renew else 0
     while True:
-        rng = np.random.default_rng((seed, step))
-        cuts = [_cut(large[i], patch, scale, rng) for i in rng.choice(len(large), batch, p=chances)]
-        yield torch.stack([low for low, _ in cuts])[:, None], torch.stack([high for _, high in cuts])[:, None]
-        step += 1
+        rngs = (np.random.default_rng((options.seed, span, index, 1)) for index in range(len(footage)))
+        yield [_example(item, stills, options, rng) for item, rng in zip(footage, rngs, strict=True)]
+        span += 1
 
 
-def _cut(pair: Pair, patch: int, scale: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    y, x = (int(rng.integers(side - patch + 1)) for side in pair.low.shape)
-    low = pair.low[y : y + patch, x : x + patch]
-    high = pair.high[y * scale : (y + patch) * scale, x * scale : (x + patch) * scale]
-    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    low, high = torch.rot90(low, turns), torch.rot90(high, turns)
-    return (low.flip(0), high.flip(0)) if flip else (low, high)
+def _is_clip(path: Path, options: TrainOptions) -> bool:
+    return any(path.is_relative_to(folder) for folder in options.clips)
+
+
+def frames_per_example(options: TrainOptions) -> int:
+    """How many frames an example has: as many as the network sees, or as a codec needs to leave its marks."""
+    if options.network == "plain":
+        return _CODED_FRAMES if options.degradation == "real" else 1
+    return 3 if options.network == "unet" else options.frames
+
+
+def _example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np.random.Generator) -> Pair:
+    num_frames, scale = frames_per_example(options), options.scale
+    if options.degradation == "blur":
+        still = item[[int(rng.integers(len(item)))]]
+        return Pair(*filmed(still, num_frames, rng))
+    if len(item) >= num_frames:
+        start = int(rng.integers(len(item) - num_frames + 1))
+        clip = item[start : start + num_frames]
+    else:
+        clip = move(item, stills, num_frames, _MOVED_EDGE, rng)
+    height, width = (side - side % scale for side in clip.shape[1:3])
+    clip = clip[:, :height, :width]
+    return Pair(DEGRADATIONS[options.degradation](clip, scale, rng), clip)
+
+
+def _read_pair(path: Path, options: TrainOptions) -> Pair:
+    """A picture and its reduced twin from the folders `low`, by name; `x2` and the like may follow the stem."""
+    names = {re.sub(r"[_-]?x\d$", "", twin.stem, flags=re.IGNORECASE): twin for twin in find_pictures(options.low)}
+    if path.stem not in names:
+        raise SourceError(f"{path.name} has no twin in {', '.join(options.low)}")
+    low = read_picture(names[path.stem])
+    high = read_picture(path)[:, : low.shape[1] * options.scale, : low.shape[2] * options.scale]
+    if high.shape[1:3] != (low.shape[1] * options.scale, low.shape[2] * options.scale):
+        raise SourceError(f"{names[path.stem]} is not {path.name} reduced by {options.scale}")
+    return Pair(low, high)
+
+
+def _cut(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same random patch of both, turned, mirrored and played backwards at random: (T, C, size, size) each."""
+    patch, scale = options.patch, options.scale
+    y, x = (int(rng.integers(side - patch + 1)) for side in pair.low.shape[1:3])
+    turns, flip, back = int(rng.integers(4)), bool(rng.integers(2)), bool(rng.integers(2))
+    times = _times(len(pair.low), options, rng)
+
+    def cut(frames: Footage, factor: int) -> Tensor:
+        rows, columns = (slice(start * factor, (start + patch) * factor) for start in (y, x))
+        part = frames[times][:, rows, columns].astype(np.float32) / 255
+        part = part @ _LUMA[:, None] if options.colors == 1 else part
+        part = np.rot90(part, turns, axes=(1, 2))
+        part = part[:, ::-1] if flip else part
+        part = part[::-1] if back else part
+        return torch.from_numpy(part.copy()).permute(0, 3, 1, 2)
+
+    return cut(pair.low, 1), cut(pair.high, scale)
+
+
+def _times(num: int, options: TrainOptions, rng: np.random.Generator) -> list[int]:
+    """Which frames of an example a patch shows: all, or one for a network that sees one."""
+    return [int(rng.integers(num))] if options.network == "plain" else list(range(num))

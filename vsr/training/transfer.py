@@ -1,0 +1,93 @@
+"""Beginning with what another network knows: the same layers, or a wider network that starts as the same function."""
+
+import torch
+from torch import Tensor, nn
+
+from vsr.errors import ModelError
+from vsr.models.catalogue import load
+from vsr.models.recurrent import NUM_FRAMES
+
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+
+
+def take_over(net: nn.Module, name: str, *, seed: int) -> None:
+    """Begin with another model's layers.
+
+    Layers of the same shape are copied. A stack of as many layers that is narrower, or sees luma where this one sees
+    RGB, or one frame where this one sees three, is grown: units are doubled and their outgoing weights shared out
+    unevenly, so that the wider network begins as the same function and its twins part ways (Chen, Goodfellow, Shlens,
+    "Net2Net", 2016). A tail of another scale begins anew.
+
+    Args:
+        net: changed in place.
+        name: catalogue name or checkpoint.
+        seed: for which units are doubled.
+
+    Raises:
+        ModelError: the model is not known, or has nothing that this network could use.
+    """
+    model = load(name)
+    theirs = model.network.state_dict() if isinstance(model.network, nn.Module) else {}
+    ours = net.state_dict()
+    shared = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
+    if "body.1.weight" not in shared and _is_narrower(theirs, ours):
+        shared = _grow(theirs, ours, torch.Generator().manual_seed(seed))
+    if not shared:
+        raise ModelError(f"{name} has no layer in common with this network; start from one of the same or less width")
+    net.load_state_dict(ours | shared)
+
+
+def _is_narrower(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
+    """Whether both are stacks of as many layers, theirs of fewer channels and on luma, ours on luma or RGB."""
+    if "body.1.weight" not in theirs or {k for k in theirs if "body" in k} != {k for k in ours if "body" in k}:
+        return False
+    planes = ours["body.0.weight"].shape[1]
+    one_color = planes in (1, 3) or planes - len(ours["tail.bias"]) == NUM_FRAMES
+    luma = theirs["body.0.weight"].shape[1] == 1
+    return len(theirs["body.0.bias"]) < len(ours["body.0.bias"]) and luma and one_color
+
+
+def _grow(theirs: dict[str, Tensor], ours: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """`theirs` as the first units of a stack shaped as `ours`."""
+    narrow, wide = len(theirs["body.0.bias"]), len(ours["body.0.bias"])
+    depth = sum(key.startswith("body.") and key.endswith(".weight") for key in theirs)
+    origin = torch.cat([torch.arange(narrow), torch.randint(narrow, (wide - narrow,), generator=generator)])
+    grown: dict[str, Tensor] = {}
+    for layer in range(depth):
+        key = f"body.{layer}"
+        # Every layer doubles the same units, so only what they give on must be shared out.
+        weight = theirs[f"{key}.weight"][origin]
+        inside = _head(weight, ours[f"{key}.weight"]) if layer == 0 else _share(weight, origin, generator)
+        grown |= {f"{key}.weight": inside, f"{key}.bias": theirs[f"{key}.bias"][origin]}
+    return grown | _tail(theirs, ours, origin, generator)
+
+
+def _share(weight: Tensor, origin: Tensor, generator: torch.Generator) -> Tensor:
+    """Let each of the wide network's units take an uneven share of what its original gave on."""
+    shares = torch.rand(weight.shape[0], len(origin), generator=generator) + 0.25
+    totals = torch.zeros(weight.shape[0], weight.shape[1]).index_add_(1, origin, shares)
+    return weight[:, origin] * (shares / totals[:, origin])[:, :, None, None]
+
+
+def _head(weight: Tensor, ours: Tensor) -> Tensor:
+    """One luma plane in: as the luma of RGB, or as the middle one of three frames with the others unseen."""
+    head = torch.zeros_like(ours)
+    if ours.shape[1] == 3:
+        return weight * _LUMA.view(1, 3, 1, 1)
+    head[:, 1:2] = weight
+    return head
+
+
+def _tail(
+    theirs: dict[str, Tensor], ours: dict[str, Tensor], origin: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The same residual for every colour; rows that theirs does not have stay as they are."""
+    weight, bias, known = ours["tail.weight"].clone(), ours["tail.bias"].clone(), theirs["tail.weight"]
+    colors = ours["body.0.weight"].shape[1] if ours["body.0.weight"].shape[1] == 3 else 1
+    rows = len(known) * colors
+    fits = len(weight) == rows or len(weight) - len(origin) == rows  # the recurrent tail gives its memory too
+    if not fits:
+        return {}
+    weight[:rows] = _share(known.repeat(colors, 1, 1, 1), origin, generator)
+    bias[:rows] = theirs["tail.bias"].repeat(colors)
+    return {"tail.weight": weight, "tail.bias": bias}
