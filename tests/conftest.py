@@ -15,6 +15,11 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
+
+from vsr.models import catalogue
+from vsr.models.checkpoint import save_plain, sha256_of
+from vsr.models.plain import PlainNet
 
 GRID = 4
 NUM_BITS = GRID * GRID - 2
@@ -260,3 +265,25 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set VSR_TEST_DATA")
     return folder
+
+
+def tiny(scale: int, seed: int = 0, **options: int) -> PlainNet:
+    torch.manual_seed(seed)
+    net = PlainNet(channels=4, depth=1, scale=scale, **options)
+    torch.nn.init.normal_(net.tail.weight, std=0.1)
+    return net.eval()
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch) -> Path:
+    """A catalogue of networks made here: `tiny` at x2 and x4, `tiny-real` at x2 alone, `deblur` at x1."""
+    nets = {("tiny", 2): tiny(2), ("tiny", 4): tiny(4), ("tiny-real", 2): tiny(2, seed=1), ("deblur", 1): tiny(1)}
+    entries = []
+    for (tier, scale), net in nets.items():
+        path = tmp_path / f"{tier}-x{scale}.safetensors"
+        save_plain(path, net)
+        entries.append(catalogue.BuiltIn(tier, scale, sha256=sha256_of(path)))
+    monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(catalogue, "BUILT_IN", tuple(entries))
+    monkeypatch.setattr(catalogue, "DEFAULT_TIER", {"cpu": "tiny", "cuda": "tiny"})
+    return tmp_path

@@ -281,6 +281,47 @@ def test_dry_run_tells_the_plan_and_writes_nothing(make_clip, capsys):
     assert sorted(clip.parent.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("flags", "size", "said"),
+    [
+        (["--deblur"], (96, 128), ["deblur-x1 + tiny-x2"]),
+        (["--deblur", "--scale", "1"], (48, 64), ["64x48, deblur-x1 on cpu"]),
+        (["--progressive", "--scale", "4"], (192, 256), ["tiny-x2 + tiny-x2"]),
+        (["--denoise", "0.5"], (96, 128), ["tiny-x2 with 0.5 of tiny-real-x2"]),
+        (["--source", "real", "--self-ensemble"], (96, 128), ["tiny-real-x2 (self-ensemble)"]),
+        ([], (96, 128), ["tiny-x2", "H.264 at", "bits per pixel: tiny-x2 (say --source real to decide otherwise)"]),
+    ],
+)
+def test_every_wish_is_said_before_and_done(shelf, make_clip, tmp_path, capsys, flags, size, said):
+    clip, out = make_clip("in.mp4", num_frames=3), tmp_path / "o.mp4"
+    assert run(["enhance", str(clip), *flags, "--dry-run"]) == 0
+    plan = " ".join(capsys.readouterr().out.split())
+    assert run(["enhance", str(clip), "-o", str(out), *flags, "--preset", "ultrafast"]) == 0
+    announced = " ".join(capsys.readouterr().err.split())
+    assert all(word in announced for word in said)
+    assert all(name in plan for name in said[0].rpartition("48, ")[2].removesuffix(" on cpu").split(" + "))
+    _, frames = read_video(out)
+    assert (frames[0].height, frames[0].width) == size
+    assert len(frames) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--denoise", "2"], "0 to 1"),
+        (["--denoise", "0.5", "--scale", "4"], "tiny-x2 has one"),
+        (["--source", "real", "--model", "bicubic"], "tiny-x2 has one"),
+        (["--window", "3"], "no choice of windows"),
+        (["--source", "dirty"], "Choose from"),
+    ],
+)
+def test_a_wish_that_no_model_has_is_one_clear_line(shelf, make_clip, capsys, flags, said):
+    assert run(["enhance", str(make_clip("in.mp4", num_frames=2)), *flags]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
 def test_interrupt_leaves_no_file_and_no_child(make_clip, tmp_path):
     clip = make_clip("in.mp4", num_frames=400, size=(96, 128))
     out = tmp_path / "out"

@@ -79,9 +79,27 @@ class ModelOptions:
     """Exact output size WIDTHxHEIGHT; overrides scale."""
     height: int = 0
     """Output height; the width follows. Overrides scale."""
+    source: Literal["auto", "clean", "real"] = "auto"
+    """Variant of a model: `clean` for good sources, `real` for compressed and noisy ones; `auto` goes by codec and bit
+    rate. A model named in full is taken as it is."""
+    denoise: Literal["auto"] | float = "auto"
+    """From 0, the clean network, to 1, its `-real` one; between them their weights are mixed. Instead of source."""
+    deblur: bool = False
+    """Remove blur first; with scale 1 that is all that is done."""
+    progressive: bool = False
+    """Enlarge by 4 as twice by 2."""
+    window: int = 0
+    """Frames that a model with a choice looks at; 0 for its own default."""
+    self_ensemble: bool = False
+    """Average over the eight turned and mirrored versions of the picture: a little better, eight times slower."""
 
     def __post_init__(self) -> None:
-        _at_least(0, height=self.height)
+        _at_least(0, height=self.height, window=self.window)
+        if self.denoise != "auto":
+            if not 0 <= self.denoise <= 1:
+                raise ConfigError(f"denoise {self.denoise:g} is out of range; 0 to 1 is accepted")
+            if self.source != "auto":
+                raise ConfigError("source and denoise exclude each other; give one of them")
         if self.size:
             parse_size(self.size)
             if self.height:

@@ -15,13 +15,14 @@ from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
+from vsr.jobs.material import judge
 from vsr.media.encoders import EncoderChoice, choose_encoder
 from vsr.media.image_codec import MAX_PIXELS
 from vsr.media.images import ImageReport, ImageSink, ImageSource, probe_image
 from vsr.media.probe import probe
 from vsr.media.sink import FileSink, WriteReport, output_container
 from vsr.media.source import ReadCounts, Source, VideoSource
-from vsr.models.catalogue import choose_chain
+from vsr.models.chain import make_chain
 from vsr.models.spec import Model
 from vsr.pipeline import Clock, Report, enhance
 
@@ -69,7 +70,8 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     """
     info = probe_image(job.path) if job.is_image else probe(job.path)
     factor, size = _wanted(info, options.models)
-    models = choose_chain(options.models.model, factor, device=pick_device(options.engine.device).type)
+    chain = make_chain(options.models, factor, judge(info), device=pick_device(options.engine.device).type)
+    models = chain.models
     if size is None and factor is not None:
         size = (round(info.format.height * factor), round(info.format.width * factor))
     scale = math.prod(model.spec.scale for model in models)
@@ -77,7 +79,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     resample = None if size is None or size == given else size
     output = _output_format(info.format, size or given, exact=bool(options.models.size))
     encoder = _encoder(job, info, output, options)
-    notes = [*info.notes]
+    notes = [*info.notes, *chain.notes]
     if not models:
         notes.append("no model is needed for this size; frames are only encoded again")
     if resample:
@@ -87,7 +89,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     return Plan(
         job=job,
         source=info,
-        models=tuple(models),
+        models=models,
         output=output,
         resample=resample,
         encoder=encoder,

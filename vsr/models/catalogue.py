@@ -93,27 +93,47 @@ def _built_in(entry: BuiltIn) -> Model:
     return Model(replace(model.spec, licence=entry.licence, trained_on=entry.trained_on), model.network)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One place in a chain."""
+
+    model: Model
+    named: bool
+    """The user named the model itself, not its tier."""
+    twin: str = ""
+    """Name of its variant for compressed and noisy sources; empty where there is none."""
+
+
+def default_tiers(factor: float | None, *, device: str = "cpu") -> list[str]:
+    """What enlarges where the user names no model: the device's default tier, or nothing for a factor of up to 1."""
+    return [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
+
+
 def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "cpu") -> list[Model]:
-    """Choose the models whose scales multiply to about the factor; one resampling does the rest.
+    """Choose the models whose scales multiply to about the factor; one resampling does the rest. See `choose`."""
+    return [choice.model for choice in choose(wanted or default_tiers(factor, device=device), factor)]
+
+
+def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = False) -> list[Choice]:
+    """Choose the models of a chain, clean ones, with what may stand in for each.
 
     Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is missing;
     where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of 4. Of several tiers
-    each has its turn, and the last one does what the others leave.
+    each has its turn, and the last one does what the others leave. A tier that does not enlarge (`deblur`) has its turn
+    too, and leaves everything.
 
     Args:
-        wanted: names, tiers or paths; empty for the default tier.
+        wanted: names, tiers or paths.
         factor: output size over input size; None for what the models give.
-        device: kind of device, which decides on the default tier.
+        progressive: take a tier at ×2 twice rather than once at ×4.
 
     Raises:
         ModelError: a model is not known, does not load, or would have nothing to do.
     """
-    if not wanted:
-        wanted = [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
     by_tier = tiers()
-    fixed = {name: load(name) for name in wanted if name not in by_tier}
-    open_tiers = [name for name in wanted if name in by_tier]
-    reached = math.prod(fixed[name].spec.scale for name in wanted if name in fixed)
+    open_tiers = [name for name in wanted if by_tier.get(name, (1,)) != (1,)]
+    fixed = {name: _of_tier(name, 1) if name in by_tier else _named(name) for name in wanted if name not in open_tiers}
+    reached = math.prod(fixed[name].model.spec.scale for name in wanted if name in fixed)
     if factor is None:
         factor = reached * math.prod(min(by_tier[name]) for name in open_tiers)
     if open_tiers and factor <= reached:
@@ -121,26 +141,46 @@ def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "
             f"{open_tiers[-1]} enlarges by {' or '.join(str(scale) for scale in by_tier[open_tiers[-1]])}, "
             f"and nothing is left to enlarge to reach {factor:g} times the size; leave it out or ask for a larger scale"
         )
-    chain: list[Model] = []
+    chain: list[Choice] = []
     for name in wanted:
         if name in fixed:
             chain.append(fixed[name])
             continue
         open_tiers.pop(0)
-        scales = [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name])
-        chain += [load(f"{name}-x{scale}") for scale in scales]
+        scales = [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name], progressive)
+        chain += [_of_tier(name, scale) for scale in scales]
         reached *= math.prod(scales)
     return chain
+
+
+def with_twins() -> list[str]:
+    """Names of the models that have a variant for compressed and noisy sources."""
+    return [name for name in names() if _twin_of(name)]
+
+
+def _twin_of(name: str) -> str:
+    tier, _, scale = name.rpartition("-x")
+    twin = f"{tier}-real-x{scale}"
+    return twin if any(entry.name == twin for entry in BUILT_IN) else ""
+
+
+def _of_tier(tier: str, scale: int) -> Choice:
+    name = f"{tier}-x{scale}"
+    return Choice(load(name), named=False, twin=_twin_of(name))
+
+
+def _named(name: str) -> Choice:
+    return Choice(load(name), named=True, twin=_twin_of(name))
 
 
 _NEAR = 1.25
 """How far one final resampling may enlarge what the models give: 1920 from 2x 854, but not 3 from 2."""
 
 
-def _scales_for(factor: float, available: tuple[int, ...]) -> list[int]:
+def _scales_for(factor: float, available: tuple[int, ...], progressive: bool) -> list[int]:
     """The fewest available scales, at least one, then the smallest, whose product comes near `factor` or above."""
     enough = [scale for scale in available if scale * _NEAR >= factor]
-    if enough:
-        return [min(enough)]
-    largest = max(available)
-    return [largest, *_scales_for(factor / largest, available)]
+    scales = [min(enough)] if enough else [max(available)]
+    if progressive and scales == [4] and 2 in available:
+        scales = [2, 2]
+    return scales if enough else scales + _scales_for(factor / math.prod(scales), available, progressive)

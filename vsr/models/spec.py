@@ -39,6 +39,8 @@ class ModelSpec:
     in_channels: Literal[1, 3] = 1
     """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
     context: Context = Context()
+    windows: tuple[int, ...] = ()
+    """Numbers of frames that the network may be shown instead of `context`'s; empty where it has no choice."""
     residual: Literal["none", "nearest", "bicubic"] = "none"
     """Which enlargement of the input the engine adds to the output in fp32; bf16 alone would band 10-bit pictures."""
     halo: int | None = 0

@@ -1,0 +1,109 @@
+"""What the options mean for one input: which models in which order, clean or real, with which window.
+
+The catalogue knows what there is; this module decides what to do with it, and says why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vsr.config import ModelOptions
+from vsr.errors import ConfigError
+from vsr.models.blend import blend
+from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
+from vsr.models.ensemble import self_ensemble
+from vsr.models.spec import Context, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a source looks like."""
+
+    is_real: bool
+    """Compressed so far that it shows, as footage from the real world is."""
+    why: str
+    """Such as `clip.mp4: H.264 at 0.03 bits per pixel`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Models that follow one another."""
+
+    models: tuple[Model, ...]
+    notes: tuple[str, ...] = ()
+    """What has been decided for the user, and why."""
+
+
+def make_chain(options: ModelOptions, factor: float | None, verdict: Verdict, *, device: str = "cpu") -> Chain:
+    """Make the models of one input.
+
+    Args:
+        options: the user's wishes; its sizes are `factor` already.
+        factor: output size over input size; None for what the models give.
+        verdict: decides between clean and real where the user does not.
+        device: kind of device, which decides on the default tier.
+
+    Raises:
+        ModelError: a model is not known, does not load, or would have nothing to do.
+        ConfigError: no model of the chain has what an option asks for.
+    """
+    wanted = list(options.model) or default_tiers(factor, device=device)
+    if options.deblur:
+        if "deblur" not in tiers():
+            raise ConfigError("deblur: no such network is built in; name a checkpoint of one with --model")
+        wanted.insert(0, "deblur")
+    choices = choose(wanted, factor, progressive=options.progressive)
+    notes: list[str] = []
+    if options.progressive and [choice.model.spec.scale for choice in choices].count(2) < 2:
+        notes.append("progressive changes nothing here: no model is taken at x2 twice")
+    models = _clean_or_real(choices, options, verdict, notes)
+    if options.window:
+        models = _with_window(models, options.window)
+    if options.self_ensemble:
+        models = [self_ensemble(model) for model in models]
+    return Chain(tuple(models), tuple(notes))
+
+
+def _clean_or_real(choices: Sequence[Choice], options: ModelOptions, verdict: Verdict, notes: list[str]) -> list[Model]:
+    """Put a `-real` variant, or a mixture, in the place of the first model that has one.
+
+    Only of the first: what it gives to the next is clean.
+    """
+    asked = {"clean": 0.0, "real": 1.0}.get(options.source) if options.denoise == "auto" else options.denoise
+    models = [choice.model for choice in choices]
+    places = [place for place, choice in enumerate(choices) if choice.twin and not (asked is None and choice.named)]
+    if not places:
+        if options.denoise != "auto" or (asked and not any("-real-x" in model.spec.name for model in models)):
+            _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
+        return models
+    choice = choices[places[0]]
+    share = float(verdict.is_real) if asked is None else asked
+    models[places[0]] = blend(choice.model, load(choice.twin), share)
+    if asked is None:
+        other = "clean" if share else "real"
+        notes.append(f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)")
+    return models
+
+
+def _refuse_real(option: str, models: Sequence[Model]) -> None:
+    """Raises ConfigError: no model of the chain has a variant for compressed and noisy sources."""
+    named = ", ".join(model.spec.name for model in models) or "an empty chain"
+    raise ConfigError(f"{option}: {named} has no -real variant; {', '.join(with_twins()) or 'no model'} has one")
+
+
+def _with_window(models: Sequence[Model], window: int) -> list[Model]:
+    """Show `window` frames to every model that has a choice."""
+    free = [model for model in models if model.spec.windows]
+    if not free:
+        named = ", ".join(model.spec.name for model in models) or "an empty chain"
+        raise ConfigError(f"window {window}: {named} has no choice of windows; leave it out or name a model that has")
+    for model in free:
+        if window not in model.spec.windows:
+            accepted = " or ".join(str(number) for number in model.spec.windows)
+            raise ConfigError(f"window {window} is not accepted by {model.spec.name}; {accepted} is")
+    return [_showing(model, window) if model.spec.windows else model for model in models]
+
+
+def _showing(model: Model, window: int) -> Model:
+    after = (window - 1) // 2
+    context = Context(before=window - 1 - after, after=after, stateful=model.spec.context.stateful)
+    return Model(replace(model.spec, context=context), model.network)

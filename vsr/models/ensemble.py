@@ -1,0 +1,60 @@
+"""Self-ensemble: a network shown the picture in its eight poses, the answers turned back and averaged.
+
+What a network gets wrong in one pose it gets wrong differently in another (Timofte et al., "Seven ways to improve
+example-based single image super resolution", CVPR 2016). To the engine it is a network like any other.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from vsr.models.spec import Model, Network, State
+
+POSES = tuple((mirrored, turns) for mirrored in (False, True) for turns in range(4))
+"""Mirrored left to right first or not, then quarter turns counter-clockwise."""
+
+
+class SelfEnsemble(nn.Module):
+    """Eight passes of one network; each pose has a state of its own, since a quarter turn swaps height and width."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def init_state(self, batch: int, height: int, width: int) -> State | None:
+        """The states of the eight poses; None where the network has none."""
+        states = tuple(
+            self.network.init_state(batch, *((width, height) if turns % 2 else (height, width))) for _, turns in POSES
+        )
+        return None if states[0] is None else states
+
+    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, State | None]:
+        """Enhance in all poses; the average is fp32, whatever the network computes in."""
+        states = (None,) * len(POSES) if state is None else state
+        total: Tensor | None = None
+        after: list[State | None] = []
+        for pose, before in zip(POSES, states, strict=True):
+            output, next_state = self.network.step(_posed(frames, *pose), before, reset)
+            turned = _back(output.float(), *pose)  # always a fresh tensor
+            total = turned if total is None else total.add_(turned)
+            after.append(next_state)
+        assert total is not None
+        return total.div_(len(POSES)), None if state is None else tuple(after)
+
+
+def self_ensemble(model: Model) -> Model:
+    """The same model in eight poses: eight times the work."""
+    spec = replace(
+        model.spec, name=f"{model.spec.name} (self-ensemble)", kflop_per_pixel=8 * model.spec.kflop_per_pixel
+    )
+    return Model(spec, SelfEnsemble(model.network).eval())
+
+
+def _posed(frames: Tensor, mirrored: bool, turns: int) -> Tensor:
+    return torch.rot90(frames.flip(-1) if mirrored else frames, turns, (-2, -1))
+
+
+def _back(frames: Tensor, mirrored: bool, turns: int) -> Tensor:
+    frames = torch.rot90(frames, -turns, (-2, -1))  # copies, even where there is nothing to turn
+    return frames.flip(-1) if mirrored else frames
