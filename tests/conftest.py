@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from vsr.models import catalogue
-from vsr.models.checkpoint import save_plain, sha256_of
+from vsr.models.checkpoint import save_network, sha256_of
 from vsr.models.plain import PlainNet
 
 GRID = 4
@@ -281,7 +281,7 @@ def shelf(tmp_path, monkeypatch) -> Path:
     entries = []
     for (tier, scale), net in nets.items():
         path = tmp_path / f"{tier}-x{scale}.safetensors"
-        save_plain(path, net)
+        save_network(path, net)
         entries.append(catalogue.BuiltIn(tier, scale, sha256=sha256_of(path)))
     monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path)
     monkeypatch.setattr(catalogue, "BUILT_IN", tuple(entries))
