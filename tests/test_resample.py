@@ -1,9 +1,12 @@
+from pathlib import Path
+
+import cv2
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vsr.resample import enlarge, pixel_shuffle, resize
+from vsr.resample import enlarge, pixel_shuffle, reduce, resize
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -124,3 +127,36 @@ def test_pixel_shuffle_reads_parts_of_larger_tensors():
     x = noise(2, 4, 9, 8).contiguous(memory_format=torch.channels_last)
     for part in (x[..., 1:5], x[:, :, 2:3], x[1:], x[:, :, :1, :1]):
         assert torch.equal(pixel_shuffle(part, 2), F.pixel_shuffle(part, 2))
+
+
+def codes(*shape: int) -> Tensor:
+    return (noise(*shape) * 255).round()
+
+
+def test_reduction_of_a_line_is_matlabs_by_hand():
+    taps = torch.tensor([-3, -9, 29, 111, 111, 29, -9, -3], dtype=torch.float64) / 256  # Keys, a = -0.5, spread over 2
+    column = codes(1, 1, 12, 2)[..., :1].expand(-1, -1, -1, 2).contiguous()
+    mirrored = torch.cat([column[0, 0, :3, 0].flip(0), column[0, 0, :, 0], column[0, 0, -3:, 0].flip(0)]).double()
+    wanted = torch.stack([(mirrored[2 * i : 2 * i + 8] * taps).sum() for i in range(6)])
+    got = reduce(column.to(torch.uint8), 2)
+    assert got.dtype == torch.uint8
+    assert got[0, 0, :, 0].tolist() == (wanted + 0.5).floor().clamp(0, 255).tolist()
+
+
+def test_reduction_by_one_is_the_picture_itself():
+    assert torch.equal(reduce(codes(2, 3, 7, 5), 1), codes(2, 3, 7, 5))
+
+
+def test_reduction_rounds_halves_upward():
+    assert reduce(torch.full((1, 1, 8, 8), 0.5), 2).eq(1).all()  # torch.round would go to the even neighbour
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_reduction_makes_the_files_of_set5_bit_for_bit(scale: int, test_data: Path):
+    set5 = test_data / "testsets" / "Set5"
+    for path in sorted((set5 / "HR").iterdir()):
+        high = torch.from_numpy(cv2.imread(str(path)))
+        low = torch.from_numpy(cv2.imread(str(set5 / "LR_bicubic" / f"X{scale}" / f"{path.stem}x{scale}.png")))
+        height, width = (side // scale * scale for side in high.shape[:2])
+        made = reduce(high[:height, :width].permute(2, 0, 1)[None], scale)[0].permute(1, 2, 0)
+        assert torch.equal(made, low), path.name

@@ -126,7 +126,7 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _taps(
-    num_in: int, num_out: int, ratio: float, shift: float, kernel: Kernel, device: torch.device
+    num_in: int, num_out: int, ratio: float, shift: float, kernel: Kernel, device: torch.device, *, mirror: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
     """For each tap the index of the input row, (num_out,), and its weight, (num_out, 1), that make an output row."""
     stretch = max(1.0, ratio)  # reducing widens the kernel, else detail aliases
@@ -136,7 +136,11 @@ def _taps(
     index = first[:, None] + torch.arange(int(2 * reach) + 1, dtype=torch.float64)
     weights = _kernel((index - centers[:, None]) / stretch, kernel)
     weights = (weights / weights.sum(1, keepdim=True)).float()
-    index = index.clamp(0, num_in - 1).long()
+    index = index.long()
+    if mirror:  # … 1 0 0 1 … n-1 n-1 n-2 …
+        index = index.remainder(2 * num_in)
+        index = torch.minimum(index, 2 * num_in - 1 - index)
+    index = index.clamp(0, num_in - 1)
     used = (weights != 0).any(0)
     pairs = zip(index.T[used], weights.T[used], strict=True)
     return [(i.contiguous().to(device), weight[:, None].to(device)) for i, weight in pairs]
@@ -175,3 +179,24 @@ def resize(
     # Columns are resized as rows of the transposed picture: whole rows are read ten times faster than columns.
     x = x.transpose(2, 3).contiguous()
     return _resize_rows(x, _taps(x.shape[2], size[1], columns, shift[1], kernel, x.device)).transpose(2, 3).contiguous()
+
+
+def reduce(codes: Tensor, scale: int) -> Tensor:
+    """Make the low-resolution twin of a picture exactly as MATLAB's `imresize` does, on which the field's sets rest.
+
+    Cubic kernel with a = -0.5, widened by the scale against aliasing, edges mirrored; rows first, then columns, and
+    rounded to whole codes after each, halves upward. The LR files of Set5 come out bit for bit.
+
+    Args:
+        codes: (B, C, H, W), whole code values from 0 to 255, uint8 or floating point; sizes multiples of `scale`.
+        scale: 1 or more.
+
+    Returns:
+        (B, C, H/scale, W/scale) of the same type.
+    """
+    small = codes.double()  # thirds summed in float32 would now and then fall on the other side of a half
+    for _ in range(2):
+        size = small.shape[2]
+        taps = _taps(size, size // scale, float(scale), 0.0, "catmull-rom", codes.device, mirror=True)
+        small = (_resize_rows(small, taps) + 0.5).floor_().clamp_(0, 255).transpose(2, 3).contiguous()
+    return small.to(codes.dtype)

@@ -1,60 +1,144 @@
-"""`vsr eval`: score models on a test set."""
+"""`vsr eval`: score models on a test set of pictures, or on a clip."""
 
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
+from vsr.cli.console import say
+from vsr.cli.scores import Results, print_scores, write_json
 from vsr.config import EngineOptions
-from vsr.engine.engine import Engine
-from vsr.frames import Frame
-from vsr.models.catalogue import choose_chain
-from vsr.models.spec import Model
-from vsr.quality.metrics import evaluate_folder
+from vsr.errors import ConfigError, SinkError
+from vsr.jobs.candidates import Candidate, our_candidate
+from vsr.jobs.score_clips import open_clip, score_clip
+from vsr.jobs.score_pictures import score_pictures
+from vsr.jobs.spoil import parse_compression, spoilt
+from vsr.quality.grid import Gallery, encode_png
+from vsr.quality.picture_set import PictureSet
+from vsr.quality.score import Judge
+
+Flat = Parameter(name="*")
+
+GRID_ROWS = 5
+"""Pictures in a grid: more cannot be looked at side by side."""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """What `vsr eval` can be told."""
+
+    model: tuple[str, ...] = ()
+    """Names, tiers or checkpoints, each scored on its own. Default: bicubic, nano and fast."""
+    scale: Literal[1, 2, 3, 4] = 2
+    """Enlargement; 1 for deblurring."""
+    frames: int = 0
+    """Score the first frames of a clip only; 0 for all."""
+    compress: str = ""
+    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER."""
+    json: str = ""
+    """Write all scores to this file."""
+    grid: str = ""
+    """Write a picture of details, original and every model side by side, to this PNG."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+    def __post_init__(self) -> None:
+        if self.compress:
+            parse_compression(self.compress)
+        if self.grid and Path(self.grid).suffix.lower() != ".png":
+            raise ConfigError(f"grid {self.grid}: .png is written")
+        for name in (self.json, self.grid):
+            if name and not Path(name).resolve().parent.is_dir():
+                raise ConfigError(f"{name} cannot be written; name a file in a folder that exists")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models named, or those that everybody has."""
+        return self.model or (("bicubic",) if self.scale == 1 else ("bicubic", "nano", "fast"))
 
 
 def evaluate(
-    hr: Annotated[Path, Parameter(show_default=False)],
-    lr: Annotated[Path, Parameter(show_default=False)],
+    high: Annotated[Path, Parameter(show_default=False)],
+    low: Annotated[Path | None, Parameter(show_default=False)] = None,
     /,
     *,
-    model: tuple[str, ...] = ("bicubic", "nano", "fast"),
-    scale: Literal[1, 2, 3, 4] = 2,
-    engine: Annotated[EngineOptions, Parameter(name="*")] = EngineOptions(),
-    debug: bool = False,
+    options: Annotated[EvalOptions, Flat] = EvalOptions(),
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
 ) -> int:
-    """Score models on pairs of pictures: PSNR and SSIM on luma, borders of `scale` pixels cropped.
+    """Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped; on clips also steadiness and time.
 
     Parameters
     ----------
-    hr
-        Folder of originals.
-    lr
-        Folder of their reduced versions.
-    model
-        Names, tiers or checkpoints, each scored on its own.
-    scale
-        Enlargement.
-    debug
-        Show a traceback with an error.
+    high
+        Folder of original pictures, or an original clip.
+    low
+        Their reduced version. Default: made as MATLAB's bicubic reduction makes it.
     """
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "PSNR-Y (dB)", "SSIM-Y", "pictures"):
-        table.add_column(heading)
-    for name in model:
-        models = choose_chain([name], scale)
-        scores = evaluate_folder(lambda frame, models=models: _enlarge(frame, models, scale, engine), hr, lr, scale)
-        psnr, ssim = mean(score.psnr for score in scores), mean(score.ssim for score in scores)
-        table.add_row(name, f"{psnr:.2f}", f"{ssim:.4f}", str(len(scores)))
-    Console().print(table)
+    if not high.exists():
+        raise ConfigError(f"{high} does not exist; a folder of pictures or a clip is expected")
+    if options.scale == 1 and low is None and not options.compress:
+        raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too")
+    results = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
+    print_scores(results)
+    if options.json:
+        about = {"original": str(high), "scale": options.scale, "reduced": _made(low, options)}
+        write_json(options.json, about, results)
     return 0
 
 
-def _enlarge(frame: Frame, models: list[Model], scale: int, options: EngineOptions) -> Frame:
-    """Enlarge one picture as `vsr enhance` would: the chain, then a resampling where it gives another size."""
-    size = (frame.format.height * scale, frame.format.width * scale)
-    (enhanced,) = Engine(models, options, size=size).run([frame])
-    return enhanced
+def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> Results:
+    if options.compress or options.frames:
+        raise ConfigError("compress and frames are for clips, and this is a folder of pictures")
+    pairs = PictureSet(high, low, options.scale)
+    say(f"{len(pairs)} pictures, x{options.scale}, {_made(low, options)}")
+    names = pairs.names
+    gallery = Gallery(names[:: -(-len(names) // GRID_ROWS)])
+    judge = Judge(options.scale)
+    results = [
+        (candidate, score_pictures(candidate, pairs, judge, show=gallery.column(candidate.name)))
+        for candidate in _candidates(options, engine)
+    ]
+    _write_grid(gallery, options)
+    return results
+
+
+def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> Results:
+    clip = open_clip(high, low, options.scale, num_frames=options.frames)
+    say(f"{high.name}, x{options.scale}, {_made(low, options)}")
+    num_frames = min(options.frames or math.inf, clip.original.info.num_frames or 1)
+    gallery = Gallery({str(int(num_frames * part / 4)) for part in (1, 2, 3)})
+    judge = Judge(options.scale)
+    with spoilt(clip, parse_compression(options.compress)) if options.compress else nullcontext(clip) as clip:
+        results = [
+            (candidate, score_clip(candidate, clip, judge, show=gallery.column(candidate.name)))
+            for candidate in _candidates(options, engine)
+        ]
+    first = results[0][1]
+    say(f"{first.num_frames} frames; warping error of the original {first.original_warping_error:.2e}")
+    _write_grid(gallery, options)
+    return results
+
+
+def _made(low: Path | None, options: EvalOptions) -> str:
+    made = f"reduced versions from {low}" if low else "reduced by MATLAB's bicubic"
+    return made + (f", encoded by {options.compress}" if options.compress else "")
+
+
+def _candidates(options: EvalOptions, engine: EngineOptions) -> Iterator[Candidate]:
+    for name in dict.fromkeys(("bicubic", *options.models) if options.grid else options.models):
+        say(f"{name} ...")
+        yield our_candidate(name, options.scale, engine)
+
+
+def _write_grid(gallery: Gallery, options: EvalOptions) -> None:
+    if not options.grid:
+        return
+    try:
+        Path(options.grid).write_bytes(encode_png(gallery.draw()))
+    except OSError as error:
+        raise SinkError(f"{options.grid} cannot be written: {error.strerror}") from error
+    say(f"written: {options.grid}")

@@ -8,10 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from vsr.frames import Frame, StreamInfo
 from vsr.quality.drawing import side_by_side, to_frame, to_rgb, wipe
-from vsr.quality.metrics import SSIM_WINDOW, luma_psnr, luma_ssim
-
-PSNR_OF_EQUAL = 100.0
-"""dB that a frame without any error counts in a mean, where infinity would hide all others."""
+from vsr.quality.metrics import PSNR_OF_EQUAL, SSIM_WINDOW, luma_psnr, luma_ssim
 
 
 class Stream(Protocol):

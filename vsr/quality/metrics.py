@@ -1,36 +1,25 @@
-"""PSNR and SSIM by the field's rules, on planes, frames and test sets. Plain numpy; nothing here resizes or draws."""
+"""PSNR and SSIM by the field's rules, on planes and frames. Plain numpy; nothing here reads, resizes or draws."""
 
 import math
-import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vsr.errors import SourceError
-from vsr.frames import Frame, PictureFormat
+from vsr.frames import Frame
 
 Array = npt.NDArray[Any]
 
 SSIM_WINDOW = 11
 """Edge of the window in samples; smaller planes have no SSIM."""
 
+PSNR_OF_EQUAL = 100.0
+"""dB that a picture without any error counts in a mean, where infinity would hide all others."""
+
 _SIGMA = 1.5
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 """MATLAB's rgb2ycbcr: ITU-R BT.601 to 16..235."""
-
-
-class PictureScore(NamedTuple):
-    """One picture of a test set."""
-
-    name: str
-    psnr: float
-    """dB, on luma."""
-    ssim: float
-    """-1 to 1, on luma."""
 
 
 def _pair(a: Array, b: Array, border: int) -> tuple[Array, Array]:
@@ -115,52 +104,3 @@ def luma_psnr(a: Frame, b: Frame, *, border: int = 0) -> float:
 def luma_ssim(a: Frame, b: Frame, *, border: int = 0) -> float:
     """Measure SSIM on luma, with 255 as the peak as papers have it."""
     return ssim(frame_luma(a), frame_luma(b), peak=255, border=border)
-
-
-def _rgb(path: Path) -> Array:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise SourceError(f"{path} cannot be decoded as a picture")
-    return pixels[..., ::-1]
-
-
-def _stems(folder: str | Path, scale: int) -> dict[str, Path]:
-    """Pictures of a folder by name, without the `x2` that test sets append to reduced ones."""
-    files = (
-        path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp")
-    )
-    return {re.sub(rf"[_-]?x{scale}$", "", path.stem, flags=re.IGNORECASE): path for path in files}
-
-
-def evaluate_folder(
-    enhance: Callable[[Frame], Frame], hr_folder: str | Path, lr_folder: str | Path, scale: int
-) -> list[PictureScore]:
-    """Score an enhancer on a test set: luma, `scale` pixels cropped at every edge, sizes cut to multiples of `scale`.
-
-    Args:
-        enhance: turns an 8-bit RGB frame into one `scale` times larger.
-        hr_folder: originals.
-        lr_folder: their reduced versions; same names, `x2` and the like may follow the stem.
-        scale: enlargement.
-
-    Raises:
-        SourceError: a folder holds no pictures, or an original has no reduced version.
-    """
-    originals, reduced = _stems(hr_folder, scale), _stems(lr_folder, scale)
-    absent = originals.keys() - reduced.keys()
-    if absent or not originals:
-        raise SourceError(
-            f"{lr_folder} has no version of {', '.join(sorted(absent)) or 'anything in ' + str(hr_folder)}"
-        )
-    scores: list[PictureScore] = []
-    for name, path in originals.items():
-        high, low = _rgb(path), _rgb(reduced[name])
-        height, width = (size // scale * scale for size in high.shape[:2])
-        format = PictureFormat(
-            *low.shape[:2], layout="rgb", matrix="gbr", range="full", primaries="bt709", transfer="iec61966-2-1"
-        )
-        planes = tuple(np.ascontiguousarray(low[..., channel]) for channel in range(3))
-        result, wanted = frame_luma(enhance(Frame(planes, format))), luma_of(high[:height, :width])
-        measured = [metric(result, wanted, peak=255, border=scale) for metric in (psnr, ssim)]
-        scores.append(PictureScore(name, *measured))
-    return scores

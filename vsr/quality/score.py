@@ -1,0 +1,67 @@
+"""What one picture is worth: the scores that need nothing but the result and its original, and their means."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from vsr.quality.drawing import Rgb
+from vsr.quality.metrics import PSNR_OF_EQUAL, luma_of, psnr, ssim
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One picture's scores, or their means; None where something was not measured."""
+
+    psnr: float
+    """dB, on luma; infinite for equal pictures."""
+    ssim: float
+    """-1 to 1, on luma."""
+    lpips: float | None = None
+    """0 for equal pictures, smaller is better."""
+    niqe: float | None = None
+    """Distance from natural pictures, smaller is better; knows no original."""
+
+
+Show = Callable[[str, Rgb, Rgb, Score], None]
+"""Is shown a result: name of the picture, the result, its original, its score."""
+
+
+def show_nobody(name: str, result: Rgb, original: Rgb, score: Score) -> None:
+    """Show a result to nobody."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores results against originals, the same way for all of them."""
+
+    border: int
+    """Pixels left out at every edge by PSNR and SSIM; papers take the scale."""
+    lpips: Callable[[Rgb, Rgb], float] | None = None
+    """Perceptual distance, where the user has its backbone."""
+    niqe: Callable[[Rgb], float] | None = None
+    """Naturalness, where the user has its parameters."""
+
+    def score(self, result: Rgb, original: Rgb) -> Score:
+        """Score one picture; both are of one size, at least 11x11 inside the border."""
+        a, b = luma_of(result), luma_of(original)
+        return Score(
+            psnr(a, b, peak=255, border=self.border),
+            ssim(a, b, peak=255, border=self.border),
+            self.lpips(result, original) if self.lpips else None,
+            self.niqe(result) if self.niqe else None,
+        )
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Average each score over pictures or frames, PSNR in dB as papers do; NaN where there is none."""
+
+    def mean(name: str) -> Any:
+        values = [getattr(score, name) for score in scores]
+        if None in values:
+            return None
+        if name == "psnr" and not all(math.isinf(value) for value in values):
+            values = [min(value, PSNR_OF_EQUAL) for value in values]
+        return sum(values) / len(values) if values else math.nan
+
+    return Score(*(mean(field.name) for field in fields(Score)))
