@@ -266,4 +266,4 @@ def test_a_self_ensemble_gains_on_set5(test_data):
     from test_models import set5_psnr
 
     model = catalogue.load("nano-x2")
-    assert set5_psnr(self_ensemble(model), test_data) > set5_psnr(model, test_data) + 0.05
+    assert set5_psnr(self_ensemble(model), test_data) > set5_psnr(model, test_data) + 0.2

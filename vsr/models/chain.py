@@ -11,7 +11,7 @@ from vsr.errors import ConfigError
 from vsr.models.blend import blend
 from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
 from vsr.models.ensemble import self_ensemble
-from vsr.models.spec import Context, Model
+from vsr.models.spec import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +92,21 @@ def _refuse_real(option: str, models: Sequence[Model]) -> None:
 
 def _with_window(models: Sequence[Model], window: int) -> list[Model]:
     """Show `window` frames to every model that has a choice."""
-    free = [model for model in models if model.spec.windows]
-    if not free:
+    if not any(model.spec.windows for model in models):
         named = ", ".join(model.spec.name for model in models) or "an empty chain"
         raise ConfigError(f"window {window}: {named} has no choice of windows; leave it out or name a model that has")
-    for model in free:
-        if window not in model.spec.windows:
-            accepted = " or ".join(str(number) for number in model.spec.windows)
-            raise ConfigError(f"window {window} is not accepted by {model.spec.name}; {accepted} is")
-    return [_showing(model, window) if model.spec.windows else model for model in models]
+    return [with_window(model, window) if model.spec.windows else model for model in models]
 
 
-def _showing(model: Model, window: int) -> Model:
+def with_window(model: Model, window: int) -> Model:
+    """The same model, shown `window` frames: one to enhance, as many after it as before, or one less.
+
+    Raises:
+        ConfigError: the model does not take that number.
+    """
+    if window not in model.spec.windows:
+        accepted = " or ".join(str(number) for number in model.spec.windows) or "no other than its own"
+        raise ConfigError(f"window {window} is not accepted by {model.spec.name}; {accepted} is")
     after = (window - 1) // 2
-    context = Context(before=window - 1 - after, after=after, stateful=model.spec.context.stateful)
+    context = replace(model.spec.context, before=window - 1 - after, after=after)
     return Model(replace(model.spec, context=context), model.network)

@@ -95,4 +95,10 @@ def unet_facts(network: nn.Module) -> dict[str, Any]:
             cost += 2 * weight.numel() / step**2 / 1000
             reach += step * (weight.shape[-1] // 2)
     context = Context(before=NUM_FRAMES // 2, after=NUM_FRAMES // 2)
-    return {"context": context, "size_multiple": SIZE_MULTIPLE, "halo": reach, "kflop_per_pixel": cost}
+    return {
+        "context": context,
+        "windows": (1, NUM_FRAMES),
+        "size_multiple": SIZE_MULTIPLE,
+        "halo": reach,
+        "kflop_per_pixel": cost,
+    }
