@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vsr import color
 from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
@@ -29,8 +30,11 @@ from vsr.models.compact import CompactNet
 from vsr.models.ensemble import self_ensemble
 from vsr.models.plain import PlainNet
 from vsr.models.recurrent import RecurrentNet
-from vsr.models.spec import Model
+from vsr.models.spec import Context, Model
 from vsr.models.unet import UNet
+from vsr.pictures import from_planes
+from vsr.resample import enlarge
+from vsr.training.transfer import take_over
 
 MADE = {
     "made-recurrent-x2": lambda: RecurrentNet(channels=6, depth=2, scale=2),
@@ -500,3 +504,130 @@ def test_a_checkpoint_can_be_part_of_a_chain(tmp_path):
 def test_an_unknown_name_is_answered_with_the_names_there_are(name):
     with pytest.raises(ModelError, match=r"is not known.*fast-x2"):
         catalogue.choose_chain([name], 2)
+
+
+# Networks that look around
+
+
+def recurrent(**options: int) -> RecurrentNet:
+    torch.manual_seed(3)
+    net = RecurrentNet(**({"channels": 6, "depth": 2, "scale": 2} | options))
+    torch.nn.init.normal_(net.tail.weight, std=0.1)
+    return net.eval()
+
+
+def unet(**options: int) -> UNet:
+    torch.manual_seed(4)
+    net = UNet(**({"channels": 4} | options))
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    return net.eval()
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 3}, {"scale": 1}, {"scale": 4, "colors": 3}, {"depth": 4}])
+def test_a_saved_recurrent_network_comes_back(tmp_path, options):
+    net = recurrent(**options)
+    save_network(tmp_path / "mine.safetensors", net)
+    model = catalogue.load(str(tmp_path / "mine.safetensors"))
+    assert same(model, net)
+    assert model.spec.scale == options.get("scale", 2)
+    assert model.spec.in_channels == options.get("colors", 1)
+    assert model.spec.context == Context(before=1, after=1, stateful=True)
+    assert model.spec.context.latency == 1
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_a_saved_unet_comes_back(tmp_path, colors):
+    net = unet(colors=colors)
+    save_network(tmp_path / "mine.safetensors", net)
+    model = catalogue.load(str(tmp_path / "mine.safetensors"))
+    assert same(model, net)
+    assert (model.spec.scale, model.spec.in_channels, model.spec.size_multiple) == (1, colors, 8)
+    assert model.spec.context == Context(before=1, after=1)
+
+
+def test_the_unet_sees_no_further_than_its_halo(tmp_path):
+    net = unet()
+    save_network(tmp_path / "mine.safetensors", net)
+    halo = catalogue.load(str(tmp_path / "mine.safetensors")).spec.halo
+    assert halo is not None
+    size = 2 * (halo // 8 + 8) * 8
+    frames = noise(1, 9, size, size).requires_grad_()
+    net(frames)[0, 0, size // 2, size // 2].backward()
+    assert frames.grad is not None
+    seen = frames.grad.abs().sum((0, 1)).nonzero()
+    reach = int(max(size // 2 - seen.min(), seen.max() - size // 2))
+    assert 0.75 * halo < reach <= halo
+
+
+def test_the_unet_takes_a_frame_without_neighbours_for_all_three():
+    net, frames, reset = unet(), noise(2, 3, 3, 16, 24), torch.ones(2, dtype=torch.bool)
+    middle = frames[:, 1:2]
+    alone = net.step(middle, None, reset)[0]
+    torch.testing.assert_close(alone, net.step(middle.expand(-1, 3, -1, -1, -1), None, reset)[0])
+    assert not torch.allclose(alone, net.step(frames, None, reset)[0])
+
+
+@torch.inference_mode()
+def test_a_recurrent_network_remembers_until_it_is_reset():
+    net, frames = recurrent(), noise(1, 3, 1, 12, 16)
+    empty = net.init_state(1, 12, 16)
+    no, yes = torch.tensor([False]), torch.tensor([True])
+    first, memory = net.step(frames, empty, no)
+    second, _ = net.step(frames, memory, no)
+    again, _ = net.step(frames, memory, yes)
+    assert not torch.allclose(first, second)
+    assert torch.equal(first, again)
+
+
+@torch.inference_mode()
+def test_a_streamed_clip_equals_the_whole_clip_bit_for_bit(tmp_path):
+    net = recurrent()
+    save_network(tmp_path / "mine.safetensors", net)
+    model = catalogue.load(str(tmp_path / "mine.safetensors"))
+    frames = [gray(noise(1, 20, 28, seed=n)) for n in range(6)]
+    streamed = Engine([model], EngineOptions(device="cpu", precision="fp32", threads=1)).run(frames)
+    clip = [from_planes(frame, [torch.from_numpy(frame.planes[0])]).luma[0] for frame in frames]
+    net.to(memory_format=torch.channels_last)  # as the engine has it; another order sums in another order
+    state, whole = net.init_state(1, 20, 28), []
+    for t in range(6):
+        window = torch.stack([clip[max(t - 1, 0)], clip[t], clip[min(t + 1, 5)]])[None]
+        residual, state = net.step(window, state, torch.tensor([t == 0]))
+        whole.append(enlarge(clip[t][None], 2) + residual[0])
+    for frame, wanted in zip(streamed, whole, strict=True):
+        codes = color.to_codes(wanted[0, 0], color.luma_scale(frame.format), 16)
+        assert (frame.planes[0] == codes.numpy().view(np.uint16)).all()
+
+
+# Beginning with another network
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+@torch.inference_mode()
+def test_a_network_grown_from_a_narrower_one_begins_as_the_same_function(tmp_path, colors):
+    small = plain(depth=3)
+    save_network(tmp_path / "small.safetensors", small)
+    wide = PlainNet(channels=14, depth=3, scale=2, colors=colors)
+    take_over(wide, str(tmp_path / "small.safetensors"), seed=0)
+    luma = noise(1, 1, 16, 20)
+    torch.testing.assert_close(wide(luma.expand(-1, colors, -1, -1)), small(luma).expand(-1, colors, -1, -1))
+    twins = wide.body[1].weight.flatten(1)
+    assert len(torch.unique(twins, dim=1).T) == twins.shape[1]  # twins give on uneven shares, so they can part
+
+
+@torch.inference_mode()
+def test_a_recurrent_network_begins_as_the_plain_one_on_its_middle_frame(tmp_path):
+    small = plain(depth=2)
+    save_network(tmp_path / "small.safetensors", small)
+    net = RecurrentNet(channels=10, depth=2, scale=2)
+    take_over(net, str(tmp_path / "small.safetensors"), seed=0)
+    frames = noise(1, 3, 1, 16, 20)
+    out, memory = net.step(frames, net.init_state(1, 16, 20), torch.tensor([False]))
+    torch.testing.assert_close(out[:, 0], small(frames[:, 1]))
+    assert memory[:, 4:].abs().max() > 0  # it begins to remember at once
+
+
+def test_a_network_of_another_depth_has_nothing_to_grow_from(tmp_path):
+    save_network(tmp_path / "small.safetensors", plain(depth=2))
+    with pytest.raises(ModelError, match="no layer in common"):
+        take_over(PlainNet(channels=14, depth=4, scale=2), str(tmp_path / "small.safetensors"), seed=0)

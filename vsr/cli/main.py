@@ -91,6 +91,8 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 def _config_file(words: list[str]) -> tuple[Toml, ...]:
     """Find `--config FILE`: its keys come after the defaults and before the flags; an unknown one is an error."""
+    if len(words) > 1 and words[0] == "train" and words[1].endswith(".toml"):
+        words = ["train", "--config", *words[1:]]  # the one command whose first word may be its config
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == "--config":

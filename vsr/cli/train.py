@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, default_name_transform
 
 from vsr.cli.console import duration, say
 from vsr.config import TrainOptions
@@ -11,10 +11,15 @@ from vsr.training.loop import Progress
 from vsr.training.loop import train as run_training
 
 
+def _flag(field: str) -> str:
+    """The name of a field as a flag; `from` is a word of Python's own."""
+    return "from" if field == "start_from" else default_name_transform(field)
+
+
 def train(
-    options: Annotated[TrainOptions, Parameter(name="*")],
-    *,
     config: str = "",
+    *,
+    options: Annotated[TrainOptions, Parameter(name="*", name_transform=_flag)],
     quiet: bool = False,
     debug: bool = False,
 ) -> int:
@@ -23,7 +28,7 @@ def train(
     Parameters
     ----------
     config
-        TOML file of options, as configs/train-fast-x2.toml; flags win over it.
+        TOML file of options, as configs/train-fast-x2.toml, named with or without --config; flags win over it.
     quiet
         Print errors only.
     debug

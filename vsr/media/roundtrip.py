@@ -20,6 +20,9 @@ _ENCODERS: dict[Codec, tuple[str, tuple[str, ...], dict[str, str]]] = {
 }
 """FFmpeg's name, the options that the quality is given by, and others."""
 
+_LEAST = 80
+"""Pixels; in pictures smaller than its blocks of 64, x265 writes past its buffers (48x48 ends the process)."""
+
 
 def through_codec(pictures: Sequence[npt.NDArray[np.uint8]], codec: Codec, quality: int) -> list[npt.NDArray[np.uint8]]:
     """Encode pictures as one short clip with I, P and B frames in 4:2:0 and decode it again.
@@ -33,11 +36,11 @@ def through_codec(pictures: Sequence[npt.NDArray[np.uint8]], codec: Codec, quali
         As many pictures of the same size.
     """
     height, width = pictures[0].shape[:2]
-    even = (height + height % 2, width + width % 2)
-    grown = [cv2.copyMakeBorder(p, 0, even[0] - height, 0, even[1] - width, cv2.BORDER_REPLICATE) for p in pictures]
+    size = (max(_LEAST, height + height % 2), max(_LEAST, width + width % 2))
+    grown = [cv2.copyMakeBorder(p, 0, size[0] - height, 0, size[1] - width, cv2.BORDER_REPLICATE) for p in pictures]
     file = io.BytesIO()
     with av.open(file, "w", format="nut") as container:
-        stream = _stream(container, codec, quality, even)
+        stream = _stream(container, codec, quality, size)
         for index, picture in enumerate(grown):
             frame = av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="rgb24")
             frame.pts = index

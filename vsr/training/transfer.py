@@ -32,7 +32,7 @@ def take_over(net: nn.Module, name: str, *, seed: int) -> None:
     shared = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
     if "body.1.weight" not in shared and _is_narrower(theirs, ours):
         shared = _grow(theirs, ours, torch.Generator().manual_seed(seed))
-    if not shared:
+    if not any(key.endswith(".weight") for key in shared):
         raise ModelError(f"{name} has no layer in common with this network; start from one of the same or less width")
     net.load_state_dict(ours | shared)
 
@@ -74,7 +74,7 @@ def _head(weight: Tensor, ours: Tensor) -> Tensor:
     head = torch.zeros_like(ours)
     if ours.shape[1] == 3:
         return weight * _LUMA.view(1, 3, 1, 1)
-    head[:, 1:2] = weight
+    head[:, [1 if ours.shape[1] > 1 else 0]] = weight
     return head
 
 
