@@ -18,6 +18,10 @@ DEFAULT_TIER = {"cpu": "fast", "cuda": "base"}
 """The best tier that a device runs at about the speed of video."""
 
 
+_PICTURES = "BSDS500 train and test, 54 DIV2K test pictures reduced by 4"
+_CLIPS = f"{_PICTURES}, 19 DAVIS sequences, 8 clips of the SAM 2 demo, Intel's samples and others reduced by 2"
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
     """A network of our own whose weights lie in the package."""
@@ -26,7 +30,7 @@ class BuiltIn:
     scale: int
     sha256: str
     licence: str = "MIT"
-    trained_on: str = "BSDS500 train and test, 54 DIV2K test pictures reduced by 4"
+    trained_on: str = _PICTURES
 
     @property
     def name(self) -> str:
@@ -34,13 +38,14 @@ class BuiltIn:
 
 
 BUILT_IN = (
-    BuiltIn("nano", 2, sha256="27d9e351ede68b3fd4fff5bc7aecbf8d34450d2531249e5605e5f208f5ceece4"),
-    BuiltIn("nano", 3, sha256="1722982204b64f894650e45e8042ee335f12d2ba72d6a23d97a43f37628df9df"),
-    BuiltIn("nano", 4, sha256="f80756cc7c1af57b2f3ef8f4433336168b0c3d33d2341cbdc9a7dbd96824d2d6"),
-    BuiltIn("fast", 2, sha256="92ae98186833718a1cfac3c6ab18ac69697bdd8ff5859cfd1566d7b6263cae5d"),
-    BuiltIn("fast", 3, sha256="c6abb71cbc7067a225de5c49bb9682a0b16247cffe228318870faabaf593cbe4"),
-    BuiltIn("fast", 4, sha256="6b3e21616172647a470457ed0d1d5567c649557369bb7da9cd5e3249d1df7446"),
-    BuiltIn("base", 2, sha256="8b3c4885d3ea1a6e0188589cfa397f2b4debb8b895f091a1b11f879281bf6946"),
+    BuiltIn("nano", 2, "27d9e351ede68b3fd4fff5bc7aecbf8d34450d2531249e5605e5f208f5ceece4"),
+    BuiltIn("nano", 3, "1722982204b64f894650e45e8042ee335f12d2ba72d6a23d97a43f37628df9df"),
+    BuiltIn("nano", 4, "f80756cc7c1af57b2f3ef8f4433336168b0c3d33d2341cbdc9a7dbd96824d2d6"),
+    BuiltIn("fast", 2, "92ae98186833718a1cfac3c6ab18ac69697bdd8ff5859cfd1566d7b6263cae5d"),
+    BuiltIn("fast", 3, "c6abb71cbc7067a225de5c49bb9682a0b16247cffe228318870faabaf593cbe4"),
+    BuiltIn("fast", 4, "6b3e21616172647a470457ed0d1d5567c649557369bb7da9cd5e3249d1df7446"),
+    BuiltIn("base", 2, "8b3c4885d3ea1a6e0188589cfa397f2b4debb8b895f091a1b11f879281bf6946"),
+    BuiltIn("base", 4, "b922803c4d8211ecd7d809f13e73da14b350df352658ec92b99d6cf9ce498ee1"),
 )
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
