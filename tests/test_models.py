@@ -139,7 +139,10 @@ class TestEveryModel:
             pytest.skip(f"{name} is fp32 alone")
         picture = noise(model.spec.in_channels, 24, 32, seed=5) * 0.5 + 0.25
         exact = enhance(model, picture, precision="fp32")
-        assert np.abs(enhance(model, picture, precision="bf16") - exact).max() < 0.01
+        error = enhance(model, picture, precision="bf16") - exact
+        # Noise is the worst of pictures: networks add up to 0.4 to it, of which bf16 keeps two to three digits.
+        assert np.sqrt((error**2).mean()) < 0.003
+        assert np.abs(error).max() < 0.03
 
     def test_keeps_a_flat_picture_flat(self, name):
         if name in MADE:
