@@ -471,7 +471,7 @@ def chain(wanted: list[str], factor: float | None) -> list[str]:
         ([], 2.25, ["fast-x2"]),
         ([], 4.5, ["fast-x4"]),
         ([], 6, ["fast-x4", "fast-x2"]),
-        (["base"], 4, ["base-x2", "base-x2"]),
+        (["base"], 16, ["base-x4", "base-x4"]),
         (["fast", "bicubic"], 4, ["fast-x2", "bicubic-x2"]),
         ([], 1, []),
         ([], 0.5, []),
