@@ -1,19 +1,22 @@
 """`vsr eval`: score models on a test set of pictures, or on a clip."""
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from vsr.cli.console import say
-from vsr.cli.scores import Results, print_scores, write_json
+from vsr.cli.ladder import markdown
+from vsr.cli.scores import Results, flattened, print_scores, write_json
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.candidates import Candidate, our_candidate
+from vsr.jobs.ladder import measure_ladder
 from vsr.jobs.score_clips import open_clip, score_clip
 from vsr.jobs.score_pictures import score_pictures
 from vsr.jobs.spoil import parse_compression, spoilt
@@ -43,6 +46,10 @@ class EvalOptions:
     """Write all scores to this file."""
     grid: str = ""
     """Write a picture of details, original and every model side by side, to this PNG."""
+    table: bool = False
+    """Print the README's tables: all networks on Set5 and BSD100, with time and cost. `--model` chooses some."""
+    data: str = ""
+    """Folder of the test sets for the tables; empty for $VSR_TEST_DATA, else ../shared/data."""
     debug: bool = False
     """Show a traceback with an error."""
 
@@ -62,7 +69,7 @@ class EvalOptions:
 
 
 def evaluate(
-    high: Annotated[Path, Parameter(show_default=False)],
+    high: Annotated[Path | None, Parameter(show_default=False)] = None,
     low: Annotated[Path | None, Parameter(show_default=False)] = None,
     /,
     *,
@@ -78,15 +85,26 @@ def evaluate(
     low
         Their reduced version. Default: made as MATLAB's bicubic reduction makes it.
     """
-    if not high.exists():
-        raise ConfigError(f"{high} does not exist; a folder of pictures or a clip is expected")
+    if options.table:
+        return _ladder(options, engine)
+    if high is None or not high.exists():
+        raise ConfigError(f"{high or 'nothing'} does not exist; a folder of pictures or a clip is expected")
     if options.scale == 1 and low is None and not options.compress:
         raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too")
     results = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
     print_scores(results)
     if options.json:
         about = {"original": str(high), "scale": options.scale, "reduced": _made(low, options)}
-        write_json(options.json, about, results)
+        write_json(options.json, about | {"models": flattened(results)})
+    return 0
+
+
+def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
+    data = Path(options.data or os.environ.get("VSR_TEST_DATA") or "../shared/data")
+    rungs = measure_ladder(data, engine, only=options.model, say=say)
+    print(markdown(rungs))
+    if options.json:
+        write_json(options.json, {"rungs": [asdict(rung) for rung in rungs]})
     return 0
 
 

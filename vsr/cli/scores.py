@@ -39,7 +39,7 @@ _FILE_WIDTH = 160
 
 def print_scores(results: Results) -> None:
     """Print a table, one row per candidate."""
-    rows = [_flat(candidate, result) for candidate, result in results]
+    rows = flattened(results)
     shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in rows)]
     table = Table(box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
@@ -51,19 +51,23 @@ def print_scores(results: Results) -> None:
     Console(width=None if screen.is_terminal else _FILE_WIDTH).print(table)
 
 
+def flattened(results: Results) -> list[dict[str, Any]]:
+    """Everything that is known of each candidate, by name."""
+    return [_flat(candidate, result) for candidate, result in results]
+
+
 def _flat(candidate: Candidate, result: PicturesResult | ClipResult) -> dict[str, Any]:
     values = asdict(result)
     facts = {"precision": candidate.precision, "kflop_per_pixel": candidate.kflop_per_pixel}
     return {"model": candidate.name, **facts, **values.pop("score"), **values}
 
 
-def write_json(path: str, about: dict[str, Any], results: Results) -> None:
+def write_json(path: str, report: dict[str, Any]) -> None:
     """Write everything that was measured; what is infinite or not a number is null.
 
     Raises:
         SinkError: the file cannot be written.
     """
-    report = {**about, "models": [_flat(candidate, result) for candidate, result in results]}
     try:
         Path(path).write_text(json.dumps(_finite(report), indent=2) + "\n")
     except OSError as error:

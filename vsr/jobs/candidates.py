@@ -72,14 +72,17 @@ def _joined(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def time_per_frame(candidate: Candidate, frames: Sequence[Frame], *, rounds: int = 3) -> float:
-    """Measure milliseconds per frame of a stream: the median of some rounds, after one that is not counted.
+    """Measure milliseconds per frame of a stream: the median of some rounds, after two frames to warm up.
 
     The frames lie in memory, so only the candidate's own work is measured, on as many threads as it would take.
     """
-    seconds: list[float] = []
-    for _ in range(rounds + 1):
-        began = time.perf_counter()
-        for _frame in candidate.run(frames):
-            pass
-        seconds.append((time.perf_counter() - began) / len(frames))
-    return 1000 * median(seconds[1:])
+    _run(candidate, frames[:2])
+    return 1000 * median(_run(candidate, frames) / len(frames) for _ in range(rounds))
+
+
+def _run(candidate: Candidate, frames: Sequence[Frame]) -> float:
+    """Seconds of one whole stream."""
+    began = time.perf_counter()
+    for _ in candidate.run(frames):
+        pass
+    return time.perf_counter() - began

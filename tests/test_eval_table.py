@@ -1,0 +1,111 @@
+"""`vsr eval --table`: the ladder, and OpenCV's networks beside it."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vsr.cli.ladder import markdown
+from vsr.cli.main import run
+from vsr.errors import ModelError
+from vsr.jobs.candidates import Candidate
+from vsr.jobs.ladder import Rung, frames, measure_ladder
+from vsr.jobs.score_pictures import as_frame, score_pictures
+from vsr.quality.opencv_networks import OpenCvNetwork
+from vsr.quality.picture_set import PictureSet
+from vsr.quality.score import Judge, Score
+
+
+@pytest.fixture
+def opencv(test_data: Path) -> Path:
+    return test_data / "weights" / "opencv_dnn_sr"
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "psnr"), [("FSRCNN", 2, 34.85), ("FSRCNN-small", 3, 30.23), ("ESPCN", 4, 28.38)]
+)
+def test_opencvs_networks_score_as_in_dnn_superres(name, scale, psnr, opencv: Path, test_data: Path):
+    network = OpenCvNetwork(opencv / f"{name}_x{scale}.pb", scale, threads=1)
+    pairs = PictureSet(test_data / "testsets" / "Set5" / "HR", None, scale)
+    result = score_pictures(Candidate(name, scale, network.run, "fp32"), pairs, Judge(scale))
+    assert result.score.psnr == pytest.approx(psnr, abs=0.02)
+
+
+def test_opencvs_networks_count_every_kernel_at_every_pixel(opencv: Path):
+    espcn = 5 * 5 * 64 + 3 * 3 * 64 * 32 + 3 * 3 * 32 * 4
+    assert OpenCvNetwork(opencv / "ESPCN_x2.pb", 2, threads=1).kflop_per_pixel == 2 * espcn / 1000
+
+
+def test_opencvs_networks_enlarge_video_frames_too(opencv: Path):
+    network = OpenCvNetwork(opencv / "FSRCNN-small_x2.pb", 2, threads=1)
+    threads = cv2.getNumThreads()
+    given = frames(48, 64, 2)
+    (first, _second) = network.run(given)
+    assert cv2.getNumThreads() == threads
+    assert [plane.shape for plane in first.planes] == [(96, 128), (48, 64), (48, 64)]
+    small = cv2.resize(first.planes[0], (64, 48), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(small - given[0].planes[0]).mean() < 4
+    gray = as_frame(np.full((20, 20, 3), 90, np.uint8))
+    (large,) = network.run([gray])
+    assert all(abs(float(plane[10:-10, 10:-10].mean()) - 90) < 3 for plane in large.planes)
+
+
+def test_other_files_are_no_networks_of_opencvs(opencv: Path, tmp_path: Path):
+    (tmp_path / "a.pb").write_bytes(b"nonsense" * 10)
+    with pytest.raises(ModelError, match="cannot be read"):
+        OpenCvNetwork(tmp_path / "a.pb", 2, threads=1)
+    with pytest.raises(ModelError, match="at scale 3 9 are expected"):
+        OpenCvNetwork(opencv / "ESPCN_x2.pb", 3, threads=1)
+
+
+def write_sets(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("Set5/HR", "BSD100"):
+        path = folder / "testsets" / name
+        path.mkdir(parents=True)
+        cv2.imwrite(str(path / "a.png"), cv2.blur(rng.integers(0, 256, (50, 62, 3), np.uint8), (5, 5)))
+
+
+def test_the_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_sets(tmp_path)
+    out = tmp_path / "table.json"
+    words = ["--data", str(tmp_path), "--model", "bicubic", "--model", "nano", "--json", str(out)]
+    assert run(["eval", "--table", *words]) == 0
+    text = capsys.readouterr().out
+    rungs = json.loads(out.read_text())["rungs"]
+    assert [(rung["name"], rung["scale"]) for rung in rungs] == [(n, s) for s in (2, 3, 4) for n in ("bicubic", "nano")]
+    for rung in rungs:
+        assert f"{rung['scores']['BSD100']['psnr']:.2f} / {rung['scores']['BSD100']['ssim']:.4f}" in text
+        assert rung["ms_per_frame"]["640x360"] > 0
+    assert "the article: FSRCNN" in text
+
+
+def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["eval", "--table", "--data", str(tmp_path), "--model", "turbo"]) == 2
+    assert "no such rung; there are" in capsys.readouterr().err
+    assert run(["eval", "--table", "--data", str(tmp_path)]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_each_kind_of_network_has_its_own_table():
+    def rung(name: str, scale: int, psnr: float = 30.0) -> Rung:
+        scores = {} if scale == 1 else {"Set5": Score(psnr, 0.9), "BSD100": Score(psnr - 2, 0.8)}
+        return Rung(name, scale, True, "bf16", 20.0, 0, {"640x360": 17.0, "320x240": 4.0}, scores)
+
+    text = markdown([rung("fast", 2), rung("fast", 3, 33.13), rung("base", 2), rung("fast-real", 2), rung("deblur", 1)])
+    clean, _, real, _, same_size, _, third, _legend = text.split("\n\n")
+    assert clean.count("\n") == 3
+    assert "| `base` | 20 | 17 |  | 30.00 / 0.9000 |  |  | 28.00 / 0.8000 |  |  |" in clean
+    assert "fast-real" in real
+    assert "| `deblur` | 20 | 17 |" in same_size
+    assert "| `fast` | 33.13 | 0.9000 | 4 |" in third
+
+
+def test_the_ladder_holds_what_is_asked_for(tmp_path: Path):
+    write_sets(tmp_path)
+    said: list[str] = []
+    rungs = measure_ladder(tmp_path, only=["lanczos"], say=said.append)
+    assert [rung.scale for rung in rungs] == [2, 3, 4]
+    assert said == [f"lanczos x{scale} ..." for scale in (2, 3, 4)]
