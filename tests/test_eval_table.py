@@ -11,7 +11,7 @@ from vsr.cli.ladder import markdown
 from vsr.cli.main import run
 from vsr.errors import ModelError
 from vsr.jobs.candidates import Candidate
-from vsr.jobs.ladder import Rung, frames, measure_ladder
+from vsr.jobs.ladder import Rung, frames
 from vsr.jobs.score_pictures import as_frame, score_pictures
 from vsr.quality.opencv_networks import OpenCvNetwork
 from vsr.quality.picture_set import PictureSet
@@ -101,11 +101,3 @@ def test_each_kind_of_network_has_its_own_table():
     assert "fast-real" in real
     assert "| `deblur` | 20 | 17 |" in same_size
     assert "| `fast` | 33.13 | 0.9000 | 4 |" in third
-
-
-def test_the_ladder_holds_what_is_asked_for(tmp_path: Path):
-    write_sets(tmp_path)
-    said: list[str] = []
-    rungs = measure_ladder(tmp_path, only=["lanczos"], say=said.append)
-    assert [rung.scale for rung in rungs] == [2, 3, 4]
-    assert said == [f"lanczos x{scale} ..." for scale in (2, 3, 4)]
