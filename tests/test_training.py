@@ -20,7 +20,8 @@ from vsr.training import loop
 from vsr.training.data import batches, find_data
 from vsr.training.degrade import cleanly
 from vsr.training.footage import read_picture
-from vsr.training.loop import Progress, charbonnier, learning_rate, train
+from vsr.training.loop import Progress, learning_rate, train
+from vsr.training.losses import charbonnier
 
 
 def draw(folder: Path, name: str, height: int, width: int) -> None:

@@ -158,6 +158,44 @@ class EnhanceOptions:
 
 
 @dataclass(frozen=True)
+class LossOptions:
+    """Weights of what a network in training is judged by; 0 leaves a loss out."""
+
+    charbonnier: float = 1.0
+    """Smooth L1 of the pixels, the one for fidelity."""
+    l1: float = 0.0
+    """L1 of the pixels."""
+    fft: float = 0.0
+    """L1 of the spectra: sharper edges; 0.05 to 0.1 beside charbonnier."""
+    perceptual: float = 0.0
+    """L1 of VGG19's features; needs vgg."""
+    vgg: str = ""
+    """File with VGG19's weights in torchvision's layout (vgg19-*.pth)."""
+    adversarial: float = 0.0
+    """How real a critic that learns beside the network finds the pictures: texture instead of fidelity; about 0.005."""
+    feature_matching: float = 0.0
+    """L1 of the critic's own features, which does for want of vgg; needs adversarial."""
+    temporal: float = 0.0
+    """L1 of the changes from frame to frame, against flicker; nothing for single pictures."""
+    critic_channels: int = 64
+    """Width of the critic at full size."""
+    critic_learning_rate: float = 1e-4
+    """Of the critic's Adam, constant."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, critic_channels=self.critic_channels)
+        weights = (self.charbonnier, self.l1, self.fft, self.perceptual, self.adversarial, self.temporal)
+        if min(*weights, self.feature_matching) < 0 or self.critic_learning_rate <= 0:
+            raise ConfigError("weights of losses must be 0 or more, critic_learning_rate above 0")
+        if not any(weights):
+            raise ConfigError("no loss has a weight; charbonnier = 1 is the usual one")
+        if self.perceptual and not self.vgg:
+            raise ConfigError("perceptual needs vgg, a file with VGG19's weights in torchvision's layout")
+        if self.feature_matching and not self.adversarial:
+            raise ConfigError("feature_matching compares the critic's features, and there is a critic with adversarial")
+
+
+@dataclass(frozen=True)
 class TrainOptions:
     """Everything `vsr train` can be told."""
 
@@ -201,10 +239,18 @@ class TrainOptions:
     """Steps over which the learning rate rises."""
     ema: float = 0.999
     """Decay of the running mean of the weights, which is what is saved."""
+    losses: LossOptions = field(default_factory=LossOptions)
+    """What the network is judged by."""
+    validate: tuple[str, ...] = ()
+    """Folders of pictures to measure PSNR on as training goes on; they are made worse as the others are."""
+    validate_every: int = 5000
+    """Steps between such measurements; samples of them, or of a patch without any, lie in NAME.log/samples."""
     seed: int = 0
     """Start of every random number."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the network's forward and backward pass, the weights and losses stay fp32; `auto`: bf16 where it is fast."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     checkpoint_every_s: float = 60.0
@@ -213,6 +259,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         _at_least(1, channels=self.channels, depth=self.depth, steps=self.steps, batch=self.batch, patch=self.patch)
         _at_least(0, threads=self.threads, warmup=self.warmup, seed=self.seed, renew=self.renew)
+        _at_least(1, validate_every=self.validate_every)
         _at_least(2, frames=self.frames)
         if not self.out.endswith(".safetensors"):
             raise ConfigError(f"out {self.out!r} must end in .safetensors")
@@ -223,6 +270,7 @@ class TrainOptions:
         if self.shrink < 1:
             raise ConfigError(f"shrink {self.shrink:g} would enlarge; 1 or more is accepted")
         self._check_network()
+        self._check_losses()
 
     def _check_network(self) -> None:
         """Options that only make sense together."""
@@ -237,40 +285,12 @@ class TrainOptions:
         if self.low and (self.clips or self.network != "plain"):
             raise ConfigError("low goes with pictures (data) and a plain network alone")
 
-
-@dataclass(frozen=True)
-class LossOptions:
-    """Weights of what a network in training is judged by; 0 leaves a loss out."""
-
-    charbonnier: float = 1.0
-    """Smooth L1 of the pixels, the one for fidelity."""
-    l1: float = 0.0
-    """L1 of the pixels."""
-    fft: float = 0.0
-    """L1 of the spectra: sharper edges; 0.05 to 0.1 beside charbonnier."""
-    perceptual: float = 0.0
-    """L1 of VGG19's features; needs vgg."""
-    vgg: str = ""
-    """File with VGG19's weights in torchvision's layout (vgg19-*.pth)."""
-    adversarial: float = 0.0
-    """How real a critic that learns beside the network finds the pictures: texture instead of fidelity; about 0.005."""
-    feature_matching: float = 0.0
-    """L1 of the critic's own features, which does for want of vgg; needs adversarial."""
-    temporal: float = 0.0
-    """L1 of the changes from frame to frame, against flicker; nothing for single pictures."""
-    critic_channels: int = 64
-    """Width of the critic at full size."""
-    critic_learning_rate: float = 1e-4
-    """Of the critic's Adam, constant."""
-
-    def __post_init__(self) -> None:
-        _at_least(1, critic_channels=self.critic_channels)
-        weights = (self.charbonnier, self.l1, self.fft, self.perceptual, self.adversarial, self.temporal)
-        if min(*weights, self.feature_matching) < 0 or self.critic_learning_rate <= 0:
-            raise ConfigError("weights of losses must be 0 or more, critic_learning_rate above 0")
-        if not any(weights):
-            raise ConfigError("no loss has a weight; charbonnier = 1 is the usual one")
-        if self.perceptual and not self.vgg:
-            raise ConfigError("perceptual needs vgg, a file with VGG19's weights in torchvision's layout")
-        if self.feature_matching and not self.adversarial:
-            raise ConfigError("feature_matching compares the critic's features, and there is a critic with adversarial")
+    def _check_losses(self) -> None:
+        """Losses that need pictures of some size, or several of them."""
+        edge = self.patch * self.scale
+        if self.losses.adversarial and edge % 8:
+            raise ConfigError(f"patch {self.patch} gives the critic {edge} pixels; it needs a multiple of 8")
+        if self.losses.perceptual and edge < 16:
+            raise ConfigError(f"patch {self.patch} gives VGG19 {edge} pixels; it needs 16 or more")
+        if self.losses.temporal and self.network != "recurrent":
+            raise ConfigError("temporal judges changes between frames; a recurrent network alone gives several")

@@ -9,6 +9,7 @@ from vsr.cli.console import duration, say
 from vsr.config import TrainOptions
 from vsr.training.loop import Progress
 from vsr.training.loop import train as run_training
+from vsr.training.processes import rank
 
 
 def _flag(field: str) -> str:
@@ -35,10 +36,15 @@ def train(
         Show a traceback with an error.
     """
 
+    quiet = quiet or rank() > 0  # of several processes the first alone speaks
+
     def report(progress: Progress) -> None:
         left = (progress.steps - progress.step) / progress.steps_per_s
+        more = ", ".join(f"{name} {value:.5f}" for name, value in progress.parts.items())
+        parts = f" ({more})" if len(progress.parts) > 1 else ""
+        psnr = "" if progress.psnr is None else f", {progress.psnr:.2f} dB"
         say(
-            f"step {progress.step} of {progress.steps}, loss {progress.loss:.5f}, "
+            f"step {progress.step} of {progress.steps}, loss {progress.loss:.5f}{parts}{psnr}, "
             f"{progress.steps_per_s:.1f} steps/s, {duration(left)} left",
             quiet=quiet,
         )

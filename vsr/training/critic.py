@@ -23,7 +23,7 @@ class Critic(nn.Module):
             spectral_norm(nn.Conv2d(c << n + 1, c << n, 3, padding=1, bias=False)) for n in (2, 1, 0)
         )
         self.last = nn.ModuleList(spectral_norm(nn.Conv2d(c, c, 3, padding=1, bias=False)) for _ in range(2))
-        self.tail = nn.Conv2d(c, 1, 3, padding=1)
+        self.tail = nn.Conv2d(c, 1, 3, padding=1, bias=False)  # a bias would cancel out in `relativistic`
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judge pictures.

@@ -111,7 +111,7 @@ def _pools(paths: list[Path], options: TrainOptions, first: int) -> Iterator[lis
     span = first // options.renew if options.renew else 0
     while True:
         rngs = (np.random.default_rng((options.seed, span, index, 1)) for index in range(len(footage)))
-        yield [_example(item, stills, options, rng) for item, rng in zip(footage, rngs, strict=True)]
+        yield [example(item, stills, options, rng) for item, rng in zip(footage, rngs, strict=True)]
         span += 1
 
 
@@ -126,7 +126,8 @@ def frames_per_example(options: TrainOptions) -> int:
     return 3 if options.network == "unet" else options.frames
 
 
-def _example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np.random.Generator) -> Pair:
+def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np.random.Generator) -> Pair:
+    """Make an example as long as the network wants, of a stretch of a clip or a picture in motion."""
     num_frames, scale = frames_per_example(options), options.scale
     if options.degradation == "blur":
         still = item[[int(rng.integers(len(item)))]]
@@ -162,14 +163,18 @@ def _cut(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[T
 
     def cut(frames: Footage, factor: int) -> Tensor:
         rows, columns = (slice(start * factor, (start + patch) * factor) for start in (y, x))
-        part = frames[times][:, rows, columns].astype(np.float32) / 255
-        part = part @ _LUMA[:, None] if options.colors == 1 else part
-        part = np.rot90(part, turns, axes=(1, 2))
+        part = np.rot90(frames[times][:, rows, columns], turns, axes=(1, 2))
         part = part[:, ::-1] if flip else part
-        part = part[::-1] if back else part
-        return torch.from_numpy(part.copy()).permute(0, 3, 1, 2)
+        return as_tensor(part[::-1] if back else part, options.colors)
 
     return cut(pair.low, 1), cut(pair.high, scale)
+
+
+def as_tensor(frames: Footage, colors: int) -> Tensor:
+    """(T, H, W, 3) R, G, B as (T, C, H, W) float32 in 0–1: luma or RGB."""
+    values = frames.astype(np.float32) / 255
+    values = values @ _LUMA[:, None] if colors == 1 else values
+    return torch.from_numpy(np.ascontiguousarray(values)).permute(0, 3, 1, 2)
 
 
 def _times(num: int, options: TrainOptions, rng: np.random.Generator) -> list[int]:
