@@ -181,7 +181,7 @@ def resize(
     return _resize_rows(x, _taps(x.shape[2], size[1], columns, shift[1], kernel, x.device)).transpose(2, 3).contiguous()
 
 
-def reduce(codes: Tensor, scale: int) -> Tensor:
+def reduce(codes: Tensor, scale: int, *, rounding: Literal["codes", "none"] = "codes") -> Tensor:
     """Make the low-resolution twin of a picture exactly as MATLAB's `imresize` does, on which the field's sets rest.
 
     Cubic kernel with a = -0.5, widened by the scale against aliasing, edges mirrored; rows first, then columns, and
@@ -190,6 +190,7 @@ def reduce(codes: Tensor, scale: int) -> Tensor:
     Args:
         codes: (B, C, H, W), whole code values from 0 to 255, uint8 or floating point; sizes multiples of `scale`.
         scale: 1 or more.
+        rounding: `none` as for MATLAB's doubles: any values, neither rounded nor clipped.
 
     Returns:
         (B, C, H/scale, W/scale) of the same type.
@@ -198,5 +199,8 @@ def reduce(codes: Tensor, scale: int) -> Tensor:
     for _ in range(2):
         size = small.shape[2]
         taps = _taps(size, size // scale, float(scale), 0.0, "catmull-rom", codes.device, mirror=True)
-        small = (_resize_rows(small, taps) + 0.5).floor_().clamp_(0, 255).transpose(2, 3).contiguous()
+        small = _resize_rows(small, taps)
+        if rounding == "codes":
+            small = (small + 0.5).floor_().clamp_(0, 255)
+        small = small.transpose(2, 3).contiguous()
     return small.to(codes.dtype)

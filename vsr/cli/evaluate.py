@@ -14,13 +14,17 @@ from vsr.cli.console import say
 from vsr.cli.ladder import markdown
 from vsr.cli.scores import Results, flattened, print_scores, write_json
 from vsr.config import EngineOptions
+from vsr.engine.device import CPU_THREADS
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.candidates import Candidate, our_candidate
 from vsr.jobs.ladder import measure_ladder
 from vsr.jobs.score_clips import open_clip, score_clip
 from vsr.jobs.score_pictures import score_pictures
 from vsr.jobs.spoil import parse_compression, spoilt
+from vsr.media.vmaf import Vmaf
 from vsr.quality.grid import Gallery, encode_png
+from vsr.quality.lpips import Lpips
+from vsr.quality.niqe import Niqe
 from vsr.quality.picture_set import PictureSet
 from vsr.quality.score import Judge
 
@@ -42,6 +46,14 @@ class EvalOptions:
     """Score the first frames of a clip only; 0 for all."""
     compress: str = ""
     """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER."""
+    vmaf: bool = False
+    """Measure VMAF of clips; needs an FFmpeg with libvmaf."""
+    lpips_backbone: str = ""
+    """Measure LPIPS with this state dict of torchvision's vgg16 or alexnet."""
+    lpips_heads: str = ""
+    """LPIPS's linear heads for that backbone."""
+    niqe: str = ""
+    """Measure NIQE with the parameters in this .npz file."""
     json: str = ""
     """Write all scores to this file."""
     grid: str = ""
@@ -56,6 +68,8 @@ class EvalOptions:
     def __post_init__(self) -> None:
         if self.compress:
             parse_compression(self.compress)
+        if bool(self.lpips_backbone) != bool(self.lpips_heads):
+            raise ConfigError("lpips_backbone and lpips_heads belong together; give both")
         if self.grid and Path(self.grid).suffix.lower() != ".png":
             raise ConfigError(f"grid {self.grid}: .png is written")
         for name in (self.json, self.grid):
@@ -109,13 +123,13 @@ def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
 
 
 def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> Results:
-    if options.compress or options.frames:
-        raise ConfigError("compress and frames are for clips, and this is a folder of pictures")
+    if options.compress or options.frames or options.vmaf:
+        raise ConfigError("compress, frames and vmaf are for clips, and this is a folder of pictures")
     pairs = PictureSet(high, low, options.scale)
     say(f"{len(pairs)} pictures, x{options.scale}, {_made(low, options)}")
     names = pairs.names
     gallery = Gallery(names[:: -(-len(names) // GRID_ROWS)])
-    judge = Judge(options.scale)
+    judge = _judge(options)
     results = [
         (candidate, score_pictures(candidate, pairs, judge, show=gallery.column(candidate.name)))
         for candidate in _candidates(options, engine)
@@ -129,16 +143,21 @@ def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOpti
     say(f"{high.name}, x{options.scale}, {_made(low, options)}")
     num_frames = min(options.frames or math.inf, clip.original.info.num_frames or 1)
     gallery = Gallery({str(int(num_frames * part / 4)) for part in (1, 2, 3)})
-    judge = Judge(options.scale)
+    judge, vmaf = _judge(options), Vmaf(threads=engine.threads or CPU_THREADS) if options.vmaf else None
     with spoilt(clip, parse_compression(options.compress)) if options.compress else nullcontext(clip) as clip:
         results = [
-            (candidate, score_clip(candidate, clip, judge, show=gallery.column(candidate.name)))
+            (candidate, score_clip(candidate, clip, judge, vmaf=vmaf, show=gallery.column(candidate.name)))
             for candidate in _candidates(options, engine)
         ]
     first = results[0][1]
     say(f"{first.num_frames} frames; warping error of the original {first.original_warping_error:.2e}")
     _write_grid(gallery, options)
     return results
+
+
+def _judge(options: EvalOptions) -> Judge:
+    lpips = Lpips(options.lpips_backbone, options.lpips_heads) if options.lpips_backbone else None
+    return Judge(options.scale, lpips, Niqe(options.niqe) if options.niqe else None)
 
 
 def _made(low: Path | None, options: EvalOptions) -> str:

@@ -9,13 +9,13 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Protocol, Self
 
 from vsr.config import ReadOptions
 from vsr.errors import ModelError, SourceError
 from vsr.frames import Frame
 from vsr.jobs.candidates import Candidate, time_per_frame
 from vsr.media.source import Source, VideoSource
+from vsr.media.vmaf import Vmaf
 from vsr.quality.drawing import Rgb, to_frame, to_rgb
 from vsr.quality.metrics import luma_of
 from vsr.quality.picture_set import cut_to, reduced
@@ -73,18 +73,6 @@ def open_clip(high: Path, low: Path | None, scale: int, *, num_frames: int = 0) 
     return clip
 
 
-class Watcher(Protocol):
-    """Sees every result beside its original and sums it up in one number, as VMAF does."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def add(self, result: Rgb, original: Rgb) -> None: ...
-
-    def value(self) -> float: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ClipResult:
     """What one candidate made of a clip."""
@@ -109,7 +97,7 @@ def score_clip(
     clip: Clip,
     judge: Judge,
     *,
-    vmaf: Watcher | None = None,
+    vmaf: Vmaf | None = None,
     show: Show = show_nobody,
 ) -> ClipResult:
     """Run a clip through a candidate as one stream and score every frame.
@@ -118,7 +106,7 @@ def score_clip(
         candidate: what enlarges.
         clip: original and reduced version.
         judge: scores of single frames.
-        vmaf: sees every frame, too.
+        vmaf: where it is to be measured, too.
         show: is shown every result, named by its number from 0.
 
     Raises:
@@ -139,9 +127,10 @@ def score_clip(
             if result.shape != original.shape:
                 raise ModelError(f"{candidate.name} made {result.shape[:2]}, {original.shape[:2]} expected")
             scores.append(judge.score(result, original))
-            steadiness.add(luma_of(result), luma_of(original), cut=frame.reset)
+            lumas = luma_of(result), luma_of(original)
+            steadiness.add(*lumas, cut=frame.reset)
             if vmaf is not None:
-                vmaf.add(result, original)
+                vmaf.add(*lumas)
             show(str(len(scores) - 1), result, original, scores[-1])
         value = None if vmaf is None else vmaf.value()
     return ClipResult(

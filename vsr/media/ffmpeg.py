@@ -159,6 +159,12 @@ def list_encoders(binary: str) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=8)
+def has_filter(binary: str, name: str) -> bool:
+    """Whether this FFmpeg was built with a filter."""
+    return re.search(rf"^ \S+ {re.escape(name)} ", _output_of(binary, "-filters"), re.MULTILINE) is not None
+
+
 @lru_cache(maxsize=32)
 def list_encoder_options(binary: str, encoder: str) -> frozenset[str]:
     """Return the names of an encoder's private options, without the dash."""

@@ -1,0 +1,119 @@
+"""VMAF through FFmpeg's libvmaf. Both clips go through one pipe, side by side, so nothing is written to disk."""
+
+import contextlib
+import os
+import re
+import subprocess
+from types import TracebackType
+from typing import Any, Self
+
+import ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from vsr.errors import ConfigError, SinkError
+from vsr.media.ffmpeg import Child, find_ffmpeg, find_remuxer, first_error_line, has_filter
+
+Luma = npt.NDArray[Any]
+
+_END_S = 600.0
+"""How long FFmpeg may still measure after the last frame."""
+
+
+def find_vmaf() -> str:
+    """Return the path of an FFmpeg with libvmaf: the one that is used for everything, else imageio-ffmpeg's.
+
+    Raises:
+        ConfigError: neither has it.
+    """
+    tried = dict.fromkeys((find_ffmpeg(), find_remuxer()))
+    for binary in tried:
+        if has_filter(binary, "libvmaf"):
+            return binary
+    raise ConfigError(f"vmaf: {' and '.join(tried)} has no libvmaf; set VSR_FFMPEG to an FFmpeg that has")
+
+
+class Vmaf:
+    """Measures the VMAF of one clip (model vmaf_v0.6.1, luma, mean over frames) while its frames pass by.
+
+    A context: leaving it ends FFmpeg, whatever happened. Used from one thread; for another clip, enter it again.
+
+    Raises:
+        ConfigError: no FFmpeg here has libvmaf.
+    """
+
+    def __init__(self, *, threads: int = 2):
+        self._binary, self._threads = find_vmaf(), threads
+        self._child: Child | None = None
+        self._pipe = -1
+
+    def __enter__(self) -> Self:
+        self._child, self._pipe = None, -1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._child is not None:
+            self._child.kill()
+        self._close()
+
+    def add(self, result: Luma, original: Luma) -> None:
+        """Take the next frame.
+
+        Args:
+            result, original: (height, width) luma, black 16, white 235; an odd last row or column is left out.
+
+        Raises:
+            SinkError: FFmpeg has ended.
+        """
+        height, width = (side // 2 * 2 for side in result.shape)
+        pair = np.concatenate([plane[:height, :width] for plane in (result, original)], axis=1)
+        if self._child is None:
+            self._start(height, width)
+        grey = np.full(height * width, 128, np.uint8)  # two chroma planes of a quarter of the doubled picture
+        try:
+            for plane in (np.rint(pair).astype(np.uint8), grey):
+                view = memoryview(plane.tobytes())
+                while view:
+                    view = view[os.write(self._pipe, view) :]
+        except OSError as error:
+            raise self._error() from error
+
+    def value(self) -> float:
+        """Return the mean of all frames, 0 to 100; call it once, after the last frame.
+
+        Raises:
+            SinkError: FFmpeg failed, or there was no frame.
+        """
+        if self._child is None:
+            raise SinkError("VMAF: there was no frame")
+        self._close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(_END_S)
+        found = re.search(r"VMAF score: ([\d.]+)", self._child.log)
+        if found is None:
+            raise self._error()
+        return float(found[1])
+
+    def _start(self, height: int, width: int) -> None:
+        both = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{2 * width}x{height}", r=25).video.split()
+        result, original = (both[i].filter("crop", width, height, i * width, 0) for i in range(2))
+        measured = ffmpeg.filter([result, original], "libvmaf", n_threads=self._threads)
+        command = measured.output("-", f="null").global_args("-hide_banner", "-nostats")
+        read_end, self._pipe = os.pipe()
+        try:
+            self._child = Child(command.compile(cmd=self._binary), stdin=read_end)
+        finally:
+            os.close(read_end)
+
+    def _close(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def _error(self) -> SinkError:
+        assert self._child is not None
+        code = self._child.kill()
+        log = self._child.log
+        return SinkError(f"FFmpeg's libvmaf ended with {code}: {first_error_line(log)}", exit_code=code, log=log)
