@@ -13,7 +13,7 @@ ROWS = {
     5: "jobs live training",
     4: "pipeline",
     3: "media engine quality",
-    2: "models pictures",
+    2: "models pictures borders balance",
     1: "windows scenes prefetch color config",
     0: "frames errors resample",
 }

@@ -107,6 +107,16 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
+class PictureOptions:
+    """What is put right in the pictures before the networks see them."""
+
+    autocrop: bool = False
+    """Cut off black borders, found on frames spread over the clip."""
+    color_correct: bool = False
+    """Correct white balance and levels, adapting slowly within each scene."""
+
+
+@dataclass(frozen=True)
 class EngineOptions:
     """Where and how networks run."""
 
@@ -152,6 +162,7 @@ class EnhanceOptions:
     """Everything `vsr enhance` can be told."""
 
     read: ReadOptions = field(default_factory=ReadOptions)
+    picture: PictureOptions = field(default_factory=PictureOptions)
     models: ModelOptions = field(default_factory=ModelOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)

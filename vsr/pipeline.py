@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from vsr.balance import correct_colors
+from vsr.borders import Rectangle, crop
 from vsr.engine.engine import Engine
 from vsr.frames import Frame
 from vsr.media.sink import Sink
@@ -22,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """How far the stages may run ahead of each other."""
+    """What is put right on the way to the engine, and how far the stages may run ahead of each other."""
 
     read_ahead: int = 8
     """Decoded frames that may wait for the engine."""
@@ -30,6 +32,10 @@ class PipelineOptions:
     """Enhanced frames that may wait for the encoder."""
     budget_bytes: int = 1 << 30
     """Bytes that may wait in each of the two queues."""
+    crop: Rectangle | None = None
+    """The part of each picture that is enhanced; None for all of it."""
+    color_correct: bool = False
+    """Correct white balance and levels."""
 
 
 @dataclass
@@ -83,9 +89,13 @@ def enhance(
     If any stage fails, its own error is raised here, within a second or two, with nothing left running.
     """
     clock = clock or Clock()
-    frames = source.frames()
-    if engine.looks_around:
-        frames = mark_scene_cuts(frames)  # sets Frame.reset; in the decode thread, which has time to spare
+    frames = source.frames()  # all up to the queue runs in the decode thread, which has time to spare
+    if options.crop is not None:
+        frames = crop(frames, options.crop)
+    if engine.looks_around or options.color_correct:
+        frames = mark_scene_cuts(frames)  # sets Frame.reset
+    if options.color_correct:
+        frames = correct_colors(frames)
     frames = _ahead(_busy(frames, clock, "decode_s"), options.read_ahead, options, "vsr-decode")
     frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
     enhanced = _ahead(_busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine")

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import duration, progress, say, size_of
 from vsr.cli.probe import describe_format
-from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, ReadOptions
+from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
 from vsr.engine.device import place
 from vsr.errors import ConfigError, VerifyError, VsrError
 from vsr.jobs.files import Outcome, Plan, carry_out, estimate, make_plan
@@ -47,6 +47,7 @@ def enhance(
     *,
     models: Annotated[ModelOptions, Flat] = ModelOptions(),
     read: Annotated[ReadOptions, Flat] = ReadOptions(),
+    picture: Annotated[PictureOptions, Flat] = PictureOptions(),
     encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     run: Annotated[RunOptions, Flat] = RunOptions(),
@@ -58,7 +59,7 @@ def enhance(
     inputs
         Files, folders or patterns such as 'tapes/*.avi'.
     """
-    options = EnhanceOptions(read=read, models=models, engine=engine, encode=encode)
+    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode)
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
@@ -189,6 +190,7 @@ def _as_json(result: _Result) -> dict[str, Any]:
         plan = result.plan
         report |= {
             "source": asdict(plan.source),
+            "crop": asdict(plan.crop) if plan.crop else None,
             "format": asdict(plan.output),
             "models": [asdict(model.spec) for model in plan.models],
             "encoder": asdict(plan.encoder) if plan.encoder else None,

@@ -3,12 +3,14 @@
 import math
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from vsr.balance import HDR
+from vsr.borders import Rectangle, cropped_format, find_borders
 from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
 from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
@@ -16,6 +18,7 @@ from vsr.errors import ConfigError, SinkError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.material import judge
+from vsr.jobs.samples import spread_frames
 from vsr.media.encoders import EncoderChoice, choose_encoder
 from vsr.media.image_codec import MAX_PIXELS
 from vsr.media.images import ImageReport, ImageSink, ImageSource, probe_image
@@ -24,7 +27,7 @@ from vsr.media.sink import FileSink, WriteReport, output_container
 from vsr.media.source import ReadCounts, Source, VideoSource
 from vsr.models.chain import make_chain
 from vsr.models.spec import Model
-from vsr.pipeline import Clock, Report, enhance
+from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Plan:
 
     job: Job
     source: StreamInfo
+    crop: Rectangle | None
+    """The part of each picture that is enhanced; None for all of it."""
     models: tuple[Model, ...]
     output: PictureFormat
     """Size and format of the enhanced frames."""
@@ -69,33 +74,56 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         SinkError: the encoder asked for does not work here.
     """
     info = probe_image(job.path) if job.is_image else probe(job.path)
-    factor, size = _wanted(info, options.models)
-    chain = make_chain(options.models, factor, judge(info), device=pick_device(options.engine.device).type)
-    models = chain.models
+    rectangle = find_borders(spread_frames(info, options.read)) if options.picture.autocrop else None
+    format = info.format if rectangle is None else cropped_format(info.format, rectangle)
+    factor, size = _wanted(format, info.rotation, options.models)
+    verdict = judge(replace(info, format=format))  # borders take no bits
+    chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
     if size is None and factor is not None:
-        size = (round(info.format.height * factor), round(info.format.width * factor))
-    scale = math.prod(model.spec.scale for model in models)
-    given = (info.format.height * scale, info.format.width * scale)
-    resample = None if size is None or size == given else size
-    output = _output_format(info.format, size or given, exact=bool(options.models.size))
-    encoder = _encoder(job, info, output, options)
-    notes = [*info.notes, *chain.notes]
-    if not models:
-        notes.append("no model is needed for this size; frames are only encoded again")
-    if resample:
-        notes.append(f"models give {given[1]}x{given[0]}; resampled once to {resample[1]}x{resample[0]}")
-    if job.is_image and options.read != ReadOptions():
-        notes.append("start, end, frames and deinterlace mean nothing for a picture")
-    return Plan(
+        size = (round(format.height * factor), round(format.width * factor))
+    given = _enlarged(format, chain.models)
+    output = _output_format(format, size or given, exact=bool(options.models.size))
+    plan = Plan(
         job=job,
         source=info,
-        models=models,
+        crop=rectangle,
+        models=chain.models,
         output=output,
-        resample=resample,
-        encoder=encoder,
+        resample=None if size is None or size == given else size,
+        encoder=_encoder(job, info, output, options),
         num_frames=1 if job.is_image else _num_frames(info, options.read),
-        notes=(*notes, *(encoder.notes if encoder else ())),
+        notes=chain.notes,
     )
+    return replace(plan, notes=_notes(plan, options))
+
+
+def _enlarged(format: PictureFormat, models: Sequence[Model]) -> tuple[int, int]:
+    """Height, width that the models give."""
+    scale = math.prod(model.spec.scale for model in models)
+    return format.height * scale, format.width * scale
+
+
+def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
+    """Everything the user should read of a plan, in the order in which it happens."""
+    info, picture = plan.source, options.picture
+    notes = [*info.notes]
+    if plan.job.is_image and options.read != ReadOptions():
+        notes.append("start, end, frames and deinterlace mean nothing for a picture")
+    if picture.autocrop:
+        whole = f"{info.format.width}x{info.format.height}"
+        notes.append(f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}")
+    if picture.color_correct and info.format.transfer in HDR:
+        notes.append("color-correct: left out, white has no fixed place in HDR")
+    elif picture.color_correct:
+        notes.append("color-correct: white balance and levels, adapting slowly within each scene")
+    notes += plan.notes
+    if not plan.models:
+        notes.append("no model is needed for this size")
+    if plan.resample:
+        format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
+        height, width = _enlarged(format, plan.models)
+        notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
+    return (*notes, *(plan.encoder.notes if plan.encoder else ()))
 
 
 def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> EncoderChoice | None:
@@ -108,17 +136,17 @@ def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: Enhance
     return None
 
 
-def _wanted(info: StreamInfo, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
+def _wanted(format: PictureFormat, rotation: int, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
     """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees them."""
-    height, width = info.format.height, info.format.width
-    turned = info.rotation % 180 != 0
+    height, width = format.height, format.width
+    turned = rotation % 180 != 0
     if options.size:
         seen = parse_size(options.size)
         size = (seen[1], seen[0]) if turned else seen
     elif options.height:
         along = width if turned else height
         across = (height if turned else width) * options.height / along
-        step = max(SUBSAMPLING[info.format.layout])
+        step = max(SUBSAMPLING[format.layout])
         other = max(step, step * round(across / step))
         size = (other, options.height) if turned else (options.height, other)
     else:
@@ -150,7 +178,7 @@ def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, c
     source = _source(plan, options.read)
     engine = _engine(plan, options)
     sink = _sink(plan, target, options)
-    report = enhance(source, engine, sink, clock=clock)
+    report = enhance(source, engine, sink, _pipeline(plan, options), clock=clock)
     written = sink.report
     assert written is not None  # the sink has ended well
     counts = source.counts if isinstance(source, VideoSource) else None
@@ -167,6 +195,10 @@ def _make_folder(folder: Path) -> None:
 
 def _engine(plan: Plan, options: EnhanceOptions) -> Engine:
     return Engine(plan.models, options.engine, size=plan.resample, sample_aspect=plan.output.sample_aspect)
+
+
+def _pipeline(plan: Plan, options: EnhanceOptions) -> PipelineOptions:
+    return PipelineOptions(crop=plan.crop, color_correct=options.picture.color_correct)
 
 
 def _source(plan: Plan, read: ReadOptions) -> VideoSource | ImageSource:
@@ -206,7 +238,7 @@ def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_f
         taste = _Taste(_source(plan, options.read), limit_s, max_frames)
         sink = _sink(plan, target, replace(options, read=replace(options.read, frames=max_frames)))
         engine = _engine(plan, options)
-        report = enhance(taste, engine, sink)
+        report = enhance(taste, engine, sink, _pipeline(plan, options))
         share = None if plan.num_frames is None else plan.num_frames / report.num_frames
         return Estimate(
             seconds=None if share is None else report.seconds * share,
