@@ -20,9 +20,11 @@ from vsr.jobs.score_clips import Clip, open_clip, score_clip
 from vsr.jobs.score_pictures import as_frame, score_pictures
 from vsr.jobs.spoil import parse_compression, spoilt
 from vsr.media.source import ListSource
+from vsr.models.checkpoint import save_network
+from vsr.models.recurrent import RecurrentNet
 from vsr.quality.drawing import to_frame
 from vsr.quality.grid import Gallery, hardest_detail
-from vsr.quality.picture_set import PictureSet, cut_to, reduced
+from vsr.quality.picture_set import PicturePair, PictureSet, cut_to, reduced
 from vsr.quality.score import Judge, Score, mean_score
 from vsr.quality.temporal import Steadiness, visible
 
@@ -204,16 +206,16 @@ def test_a_clip_scores_as_its_frames_do_alone():
 
 def test_a_clip_beside_itself_is_perfect_and_steady():
     source = moving_clip()
-    result = score_clip(our_candidate("bicubic", 1), Clip(source, source, 1), Judge(1))
+    result = score_clip(our_candidate("identity", 1), Clip(source, source, 1), Judge(1))
     assert (result.score.psnr, result.flicker_psnr) == (math.inf, 100)
     assert result.warping_error == result.original_warping_error
 
 
 def test_reduced_clips_of_other_lengths_are_refused():
     with pytest.raises(SourceError, match=r"the reduced version .* ends after 4 frames"):
-        score_clip(our_candidate("bicubic", 1), Clip(moving_clip(5), moving_clip(4), 1), Judge(1))
+        score_clip(our_candidate("identity", 1), Clip(moving_clip(5), moving_clip(4), 1), Judge(1))
     with pytest.raises(SourceError, match=r"the original .* ends after 3 frames"):
-        score_clip(our_candidate("bicubic", 1), Clip(moving_clip(3), moving_clip(4), 1), Judge(1))
+        score_clip(our_candidate("identity", 1), Clip(moving_clip(3), moving_clip(4), 1), Judge(1))
 
 
 def test_a_harder_codec_costs_quality_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -276,19 +278,61 @@ def test_the_command_scores_a_folder_and_writes_json_and_a_grid(tmp_path: Path, 
     assert code == 0
     printed = capsys.readouterr().out
     report = json.loads(out.read_text())
-    assert [model["model"] for model in report["models"]] == ["bicubic", "nano"]
-    assert [item["name"] for item in report["models"][0]["pictures"]] == ["a", "b"]
-    assert f"{report['models'][1]['psnr']:.2f}" in printed
+    assert [model["model"] for model in report["results"]] == ["bicubic", "nano"]
+    assert [item["name"] for item in report["results"][0]["pictures"]] == ["a", "b"]
+    assert f"{report['results'][1]['psnr']:.2f}" in printed
     assert cv2.imread(str(grid)).shape[1] == 3 * 224 + 8
 
 
 def test_the_command_scores_a_clip(make_clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     clip, out = make_clip("a.mp4"), tmp_path / "scores.json"
     assert run(["eval", str(clip), "--model", "bicubic", "--frames", "4", "--json", str(out)]) == 0
-    (model,) = json.loads(out.read_text())["models"]
+    (model,) = json.loads(out.read_text())["results"]
     assert model["num_frames"] == 4
     assert {"psnr", "ssim", "warping_error", "flicker_psnr", "latency_frames", "ms_per_frame"} <= model.keys()
     assert "flicker" in capsys.readouterr().out
+
+
+def test_the_command_scores_several_compressions_at_once(make_clip, tmp_path: Path, capsys):
+    clip, out = make_clip("a.mp4", size=(96, 128), num_frames=4), tmp_path / "scores.json"
+    words = ["--model", "bicubic", "--model", "nano", "--compress", "x264:20", "--compress", "x264:45"]
+    assert run(["eval", str(clip), *words, "--json", str(out)]) == 0
+    rows = json.loads(out.read_text())["results"]
+    assert [row["model"] for row in rows] == ["bicubic", "nano"] * 2
+    assert [row["source"][-7:] for row in rows] == ["x264:20"] * 2 + ["x264:45"] * 2
+    assert rows[0]["psnr"] > rows[2]["psnr"] + 1
+    assert "x264:45" in capsys.readouterr().out
+
+
+def test_deblurring_is_scored_beside_the_blurred_pictures(shelf: Path, tmp_path: Path, capsys):
+    for name in ("a", "b"):
+        rgb = picture(40, 60)
+        write_png(tmp_path / "sharp" / f"{name}.png", rgb)
+        write_png(tmp_path / "blurred" / f"{name}.png", cv2.GaussianBlur(rgb, (0, 0), 2))
+    out = tmp_path / "scores.json"
+    words = ["--scale", "1", "--model", "identity", "--model", "deblur", "--json", str(out)]
+    assert run(["eval", str(tmp_path / "sharp"), str(tmp_path / "blurred"), *words]) == 0
+    blurred, deblurred = json.loads(out.read_text())["results"]
+    rgb = picture(40, 60)
+    assert blurred["psnr"] == pytest.approx(Judge(1).score(cv2.GaussianBlur(rgb, (0, 0), 2), rgb).psnr)
+    assert deblurred["psnr"] != blurred["psnr"]
+    assert deblurred["kflop_per_pixel"] > 0
+
+
+def test_pictures_of_a_set_are_streams_of_their_own_for_networks_with_a_memory(tmp_path: Path):
+    torch.manual_seed(0)
+    network = RecurrentNet(channels=4, depth=1, scale=2)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    path = tmp_path / "memory.safetensors"
+    save_network(path, network)
+    candidate, judge = our_candidate(str(path), 2), Judge(2)
+    assert candidate.latency_frames == 1
+    pairs = [PicturePair(str(seed), rgb, reduced(rgb, 2)) for seed in (1, 2) for rgb in (picture(40, 48, seed),)]
+    forward, backward = (score_pictures(candidate, order, judge).pictures for order in (pairs, pairs[::-1]))
+    assert forward == backward[::-1]
+    clip = score_clip(candidate, Clip(moving_clip(), None, 2), judge)
+    assert (clip.num_frames, clip.latency_frames) == (5, 1)
 
 
 @pytest.mark.parametrize(

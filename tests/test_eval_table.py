@@ -71,11 +71,11 @@ def write_sets(folder: Path) -> None:
 def test_the_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_sets(tmp_path)
     out = tmp_path / "table.json"
-    words = ["--data", str(tmp_path), "--model", "bicubic", "--model", "nano", "--json", str(out)]
+    words = ["--data", str(tmp_path), "--model", "nano", "--json", str(out)]
     assert run(["eval", "--table", *words]) == 0
     text = capsys.readouterr().out
     rungs = json.loads(out.read_text())["rungs"]
-    assert [(rung["name"], rung["scale"]) for rung in rungs] == [(n, s) for s in (2, 3, 4) for n in ("bicubic", "nano")]
+    assert [(rung["name"], rung["scale"]) for rung in rungs] == [("nano", 2), ("nano", 3), ("nano", 4)]
     for rung in rungs:
         assert f"{rung['scores']['BSD100']['psnr']:.2f} / {rung['scores']['BSD100']['ssim']:.4f}" in text
         assert rung["ms_per_frame"]["640x360"] > 0

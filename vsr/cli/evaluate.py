@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import say
 from vsr.cli.ladder import markdown
-from vsr.cli.scores import Results, flattened, print_scores, write_json
+from vsr.cli.scores import Scored, flattened, print_scores, write_json
 from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS
 from vsr.errors import ConfigError, SinkError
@@ -44,8 +44,8 @@ class EvalOptions:
     """Enlargement; 1 for deblurring."""
     frames: int = 0
     """Score the first frames of a clip only; 0 for all."""
-    compress: str = ""
-    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER."""
+    compress: tuple[str, ...] = ()
+    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER; each is scored on its own."""
     vmaf: bool = False
     """Measure VMAF of clips; needs an FFmpeg with libvmaf."""
     lpips_backbone: str = ""
@@ -66,8 +66,8 @@ class EvalOptions:
     """Show a traceback with an error."""
 
     def __post_init__(self) -> None:
-        if self.compress:
-            parse_compression(self.compress)
+        for text in self.compress:
+            parse_compression(text)
         if bool(self.lpips_backbone) != bool(self.lpips_heads):
             raise ConfigError("lpips_backbone and lpips_heads belong together; give both")
         if self.grid and Path(self.grid).suffix.lower() != ".png":
@@ -77,9 +77,15 @@ class EvalOptions:
                 raise ConfigError(f"{name} cannot be written; name a file in a folder that exists")
 
     @property
+    def baseline(self) -> str:
+        """What every model must beat."""
+        return "identity" if self.scale == 1 else "bicubic"
+
+    @property
     def models(self) -> tuple[str, ...]:
-        """The models named, or those that everybody has."""
-        return self.model or (("bicubic",) if self.scale == 1 else ("bicubic", "nano", "fast"))
+        """The models named, after the baseline where a grid needs it; else those that everybody has."""
+        few = (self.baseline,) if self.scale == 1 else (self.baseline, "nano", "fast")
+        return tuple(dict.fromkeys((self.baseline, *self.model) if self.grid else self.model)) or few
 
 
 def evaluate(
@@ -105,11 +111,10 @@ def evaluate(
         raise ConfigError(f"{high or 'nothing'} does not exist; a folder of pictures or a clip is expected")
     if options.scale == 1 and low is None and not options.compress:
         raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too")
-    results = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
-    print_scores(results)
+    scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
+    print_scores(scored)
     if options.json:
-        about = {"original": str(high), "scale": options.scale, "reduced": _made(low, options)}
-        write_json(options.json, about | {"models": flattened(results)})
+        write_json(options.json, {"original": str(high), "scale": options.scale, "results": flattened(scored)})
     return 0
 
 
@@ -122,37 +127,39 @@ def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
     return 0
 
 
-def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> Results:
+def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
     if options.compress or options.frames or options.vmaf:
         raise ConfigError("compress, frames and vmaf are for clips, and this is a folder of pictures")
-    pairs = PictureSet(high, low, options.scale)
-    say(f"{len(pairs)} pictures, x{options.scale}, {_made(low, options)}")
-    names = pairs.names
-    gallery = Gallery(names[:: -(-len(names) // GRID_ROWS)])
-    judge = _judge(options)
-    results = [
-        (candidate, score_pictures(candidate, pairs, judge, show=gallery.column(candidate.name)))
-        for candidate in _candidates(options, engine)
-    ]
+    pairs, judge, source = PictureSet(high, low, options.scale), _judge(options), _source(low)
+    say(f"{len(pairs)} pictures, x{options.scale}, {source}")
+    gallery = Gallery(pairs.names[:: -(-len(pairs) // GRID_ROWS)])
+    scored: list[Scored] = []
+    for candidate in _candidates(options, engine):
+        result = score_pictures(candidate, pairs, judge, show=gallery.column(candidate.name))
+        scored.append(Scored(source, candidate, result))
     _write_grid(gallery, options)
-    return results
+    return scored
 
 
-def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> Results:
-    clip = open_clip(high, low, options.scale, num_frames=options.frames)
-    say(f"{high.name}, x{options.scale}, {_made(low, options)}")
+def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
+    clip, judge = open_clip(high, low, options.scale, num_frames=options.frames), _judge(options)
+    vmaf = Vmaf(threads=engine.threads or CPU_THREADS) if options.vmaf else None
     num_frames = min(options.frames or math.inf, clip.original.info.num_frames or 1)
     gallery = Gallery({str(int(num_frames * part / 4)) for part in (1, 2, 3)})
-    judge, vmaf = _judge(options), Vmaf(threads=engine.threads or CPU_THREADS) if options.vmaf else None
-    with spoilt(clip, parse_compression(options.compress)) if options.compress else nullcontext(clip) as clip:
-        results = [
-            (candidate, score_clip(candidate, clip, judge, vmaf=vmaf, show=gallery.column(candidate.name)))
-            for candidate in _candidates(options, engine)
-        ]
-    first = results[0][1]
-    say(f"{first.num_frames} frames; warping error of the original {first.original_warping_error:.2e}")
+    scored: list[Scored] = []
+    for text in options.compress or ("",):
+        source = f"{_source(low)}, {text}" if text else _source(low)
+        say(f"{high.name}, x{options.scale}, {source}")
+        with spoilt(clip, parse_compression(text)) if text else nullcontext(clip) as given:
+            for candidate in _candidates(options, engine):
+                show = gallery.column(f"{candidate.name} {text}".strip())
+                scored.append(Scored(source, candidate, score_clip(candidate, given, judge, vmaf=vmaf, show=show)))
     _write_grid(gallery, options)
-    return results
+    return scored
+
+
+def _source(low: Path | None) -> str:
+    return low.name if low else "MATLAB's bicubic"
 
 
 def _judge(options: EvalOptions) -> Judge:
@@ -160,13 +167,8 @@ def _judge(options: EvalOptions) -> Judge:
     return Judge(options.scale, lpips, Niqe(options.niqe) if options.niqe else None)
 
 
-def _made(low: Path | None, options: EvalOptions) -> str:
-    made = f"reduced versions from {low}" if low else "reduced by MATLAB's bicubic"
-    return made + (f", encoded by {options.compress}" if options.compress else "")
-
-
 def _candidates(options: EvalOptions, engine: EngineOptions) -> Iterator[Candidate]:
-    for name in dict.fromkeys(("bicubic", *options.models) if options.grid else options.models):
+    for name in options.models:
         say(f"{name} ...")
         yield our_candidate(name, options.scale, engine)
 

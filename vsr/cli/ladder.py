@@ -75,7 +75,10 @@ def _cost(rung: Rung | None) -> str:
 
 
 def _ms(rung: Rung | None, size: str) -> str:
-    return "" if rung is None else f"{rung.ms_per_frame[size]:.3g}"
+    if rung is None:
+        return ""
+    ms = rung.ms_per_frame[size]
+    return f"{ms:.0f}" if ms >= 100 else f"{ms:.3g}"
 
 
 def _score(rung: Rung | None, test_set: str) -> str:

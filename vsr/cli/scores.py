@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,15 @@ from vsr.jobs.candidates import Candidate
 from vsr.jobs.score_clips import ClipResult
 from vsr.jobs.score_pictures import PicturesResult
 
-Results = Sequence[tuple[Candidate, PicturesResult | ClipResult]]
+
+class Scored(NamedTuple):
+    """One row: what was given to whom, and what came of it."""
+
+    source: str
+    """How the reduced version was made."""
+    candidate: Candidate
+    result: PicturesResult | ClipResult
+
 
 _COLUMNS = {
     "psnr": ("PSNR-Y (dB)", "{:.2f}"),
@@ -37,29 +45,35 @@ _FILE_WIDTH = 160
 """Letters in a line where there is no terminal to fit into."""
 
 
-def print_scores(results: Results) -> None:
-    """Print a table, one row per candidate."""
-    rows = flattened(results)
+def print_scores(scored: Sequence[Scored]) -> None:
+    """Print a table: a row for each candidate, and a line of facts below."""
+    rows = flattened(scored)
+    sources = list(dict.fromkeys(row["source"] for row in rows))
     shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in rows)]
     table = Table(box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
+    if len(sources) > 1:
+        table.add_column("source", no_wrap=True)
     for name in shown:
         table.add_column(_COLUMNS[name][0], justify="right", min_width=max(map(len, _COLUMNS[name][0].split())))
     for row in rows:
-        table.add_row(row["model"], *(_COLUMNS[name][1].format(row[name]) for name in shown))
+        names = [row["model"], row["source"]] if len(sources) > 1 else [row["model"]]
+        table.add_row(*names, *(_COLUMNS[name][1].format(row[name]) for name in shown))
     screen = Console()
     Console(width=None if screen.is_terminal else _FILE_WIDTH).print(table)
+    if "original_warping_error" in rows[0]:
+        print(f"{rows[0]['num_frames']} frames; warping error of the original {rows[0]['original_warping_error']:.2e}")
 
 
-def flattened(results: Results) -> list[dict[str, Any]]:
-    """Everything that is known of each candidate, by name."""
-    return [_flat(candidate, result) for candidate, result in results]
+def flattened(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Everything that is known of each row, by name."""
+    return [_flat(row) for row in scored]
 
 
-def _flat(candidate: Candidate, result: PicturesResult | ClipResult) -> dict[str, Any]:
-    values = asdict(result)
+def _flat(row: Scored) -> dict[str, Any]:
+    values, candidate = asdict(row.result), row.candidate
     facts = {"precision": candidate.precision, "kflop_per_pixel": candidate.kflop_per_pixel}
-    return {"model": candidate.name, **facts, **values.pop("score"), **values}
+    return {"model": candidate.name, "source": row.source, **facts, **values.pop("score"), **values}
 
 
 def write_json(path: str, report: dict[str, Any]) -> None:
