@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from vsr.cli.main import run
+from vsr.config import EngineOptions
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame
 from vsr.jobs.candidates import Candidate, our_candidate
@@ -105,6 +106,12 @@ def test_a_candidate_reaches_scales_its_network_does_not_have(tmp_path: Path):
     pairs = PictureSet(tmp_path, None, 4)
     chained = our_candidate("fast-x2", 4)  # one resampling does the rest
     assert score_pictures(chained, pairs, Judge(4)).score.psnr > 20
+
+
+def test_baselines_stay_exact_whatever_precision_the_others_run_in():
+    options = EngineOptions(device="cpu", precision="bf16")
+    assert our_candidate("bicubic", 2, options).precision == "fp32"
+    assert our_candidate("fast", 2, options).precision == "bf16"
 
 
 def test_means_of_scores_leave_out_what_nobody_measured():
@@ -338,6 +345,7 @@ def test_pictures_of_a_set_are_streams_of_their_own_for_networks_with_a_memory(t
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        ([], "nothing to score"),
         (["nowhere"], "does not exist"),
         (["."], "holds no picture"),
         ([".", "--scale", "1"], "name the blurred version"),

@@ -82,7 +82,10 @@ def test_the_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFix
     assert "the article: FSRCNN" in text
 
 
-def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("VSR_TEST_DATA", raising=False)
+    assert run(["eval", "--table"]) == 2
+    assert "by --data" in capsys.readouterr().err
     assert run(["eval", "--table", "--data", str(tmp_path), "--model", "turbo"]) == 2
     assert "no such rung; there are" in capsys.readouterr().err
     assert run(["eval", "--table", "--data", str(tmp_path)]) == 1

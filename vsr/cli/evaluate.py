@@ -61,7 +61,7 @@ class EvalOptions:
     table: bool = False
     """Print the README's tables: all networks on Set5 and BSD100, with time and cost. `--model` chooses some."""
     data: str = ""
-    """Folder of the test sets for the tables; empty for $VSR_TEST_DATA, else ../shared/data."""
+    """Folder for the tables, with testsets/Set5/HR and testsets/BSD100; empty for $VSR_TEST_DATA."""
     debug: bool = False
     """Show a traceback with an error."""
 
@@ -108,7 +108,8 @@ def evaluate(
     if options.table:
         return _ladder(options, engine)
     if high is None or not high.exists():
-        raise ConfigError(f"{high or 'nothing'} does not exist; a folder of pictures or a clip is expected")
+        missing = "nothing to score" if high is None else f"{high} does not exist"
+        raise ConfigError(f"{missing}; a folder of pictures or a clip is expected")
     if options.scale == 1 and low is None and not options.compress:
         raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too")
     scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
@@ -119,8 +120,10 @@ def evaluate(
 
 
 def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
-    data = Path(options.data or os.environ.get("VSR_TEST_DATA") or "../shared/data")
-    rungs = measure_ladder(data, engine, only=options.model, say=say)
+    data = options.data or os.environ.get("VSR_TEST_DATA")
+    if not data:
+        raise ConfigError("table: name the folder that holds testsets/Set5/HR and testsets/BSD100 by --data")
+    rungs = measure_ladder(Path(data), engine, only=options.model, say=say)
     print(markdown(rungs))
     if options.json:
         write_json(options.json, {"rungs": [asdict(rung) for rung in rungs]})
@@ -145,7 +148,7 @@ def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOpti
     clip, judge = open_clip(high, low, options.scale, num_frames=options.frames), _judge(options)
     vmaf = Vmaf(threads=engine.threads or CPU_THREADS) if options.vmaf else None
     num_frames = min(options.frames or math.inf, clip.original.info.num_frames or 1)
-    gallery = Gallery({str(int(num_frames * part / 4)) for part in (1, 2, 3)})
+    gallery = Gallery({f"frame {int(num_frames * part / 4)}" for part in (1, 2, 3)})
     scored: list[Scored] = []
     for text in options.compress or ("",):
         source = f"{_source(low)}, {text}" if text else _source(low)

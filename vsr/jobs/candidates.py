@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from vsr.config import EngineOptions
 from vsr.engine.device import place
 from vsr.engine.engine import Engine
 from vsr.frames import Frame
-from vsr.models.catalogue import choose_chain, load, names
+from vsr.models.catalogue import BASELINES, choose_chain, load, names
 from vsr.models.spec import Model
 
 
@@ -35,6 +35,8 @@ def our_candidate(name: str, scale: int, options: EngineOptions = EngineOptions(
     Raises:
         ModelError: it is not known, does not load, or has nothing to enlarge.
     """
+    if name in BASELINES:
+        options = replace(options, precision="fp32")  # what others are held against stays exact
     chain = _chain(name, scale)
     engines: dict[tuple[int, int], Engine] = {}
 

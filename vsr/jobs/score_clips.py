@@ -5,7 +5,7 @@ codec (`jobs.spoil`). All frames count. Memory holds the frames under way and th
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -107,31 +107,21 @@ def score_clip(
         clip: original and reduced version.
         judge: scores of single frames.
         vmaf: where it is to be measured, too.
-        show: is shown every result, named by its number from 0.
+        show: is shown every result, named `frame 0`, `frame 1`, ...
 
     Raises:
         SourceError: original and reduced version have different numbers of frames.
         ModelError: the results have another size than the original.
     """
     steadiness, scores = Steadiness(), list[Score]()
-    with ExitStack() as stack:
-        if vmaf is not None:
-            stack.enter_context(vmaf)
-        highs = stack.enter_context(closing(clip.high()))
-        results = stack.enter_context(closing(candidate.run(clip.low())))
-        for original, frame in zip_longest(highs, results):
-            if original is None or frame is None:
-                which = "the original" if original is None else "the reduced version"
-                raise SourceError(f"{which} of {clip.name} ends after {len(scores)} frames, before the other")
-            result = to_rgb(frame)
-            if result.shape != original.shape:
-                raise ModelError(f"{candidate.name} made {result.shape[:2]}, {original.shape[:2]} expected")
+    with vmaf or nullcontext(), closing(_side_by_side(candidate, clip)) as pairs:
+        for number, (result, original, cut) in enumerate(pairs):
             scores.append(judge.score(result, original))
             lumas = luma_of(result), luma_of(original)
-            steadiness.add(*lumas, cut=frame.reset)
+            steadiness.add(*lumas, cut=cut)
             if vmaf is not None:
                 vmaf.add(*lumas)
-            show(str(len(scores) - 1), result, original, scores[-1])
+            show(f"frame {number}", result, original, scores[-1])
         value = None if vmaf is None else vmaf.value()
     return ClipResult(
         mean_score(scores),
@@ -143,6 +133,21 @@ def score_clip(
         time_per_frame(candidate, _first(clip), rounds=2),
         value,
     )
+
+
+def _side_by_side(candidate: Candidate, clip: Clip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:
+    """Yield each result, its original, and whether a scene begins with it."""
+    number = 0
+    with closing(clip.high()) as highs, closing(candidate.run(clip.low())) as results:
+        for original, frame in zip_longest(highs, results):
+            if original is None or frame is None:
+                which = "the original" if original is None else "the reduced version"
+                raise SourceError(f"{which} of {clip.name} ends after {number} frames, before the other")
+            result = to_rgb(frame)
+            if result.shape != original.shape:
+                raise ModelError(f"{candidate.name} made {result.shape[:2]}, {original.shape[:2]} expected")
+            yield result, original, frame.reset
+            number += 1
 
 
 def _first(clip: Clip) -> list[Frame]:
