@@ -15,7 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import plane_view, read_number
+from conftest import plane_view, read_number, run_ffmpeg
 
 from vsr.cli.enhance import RunOptions
 from vsr.cli.main import run
@@ -303,6 +303,17 @@ def test_every_wish_is_said_before_and_done(shelf, make_clip, tmp_path, capsys, 
     _, frames = read_video(out)
     assert (frames[0].height, frames[0].width) == size
     assert len(frames) == 3
+
+
+@pytest.mark.parametrize(("crf", "chosen"), [("18", "tiny-x2"), ("36", "tiny-real-x2")])
+def test_a_clip_that_is_compressed_hard_gets_the_network_for_it(shelf, test_data, tmp_path, capsys, crf, chosen):
+    clip, source = tmp_path / "clip.mkv", test_data / "clips" / "sam2_bedroom.mp4"
+    run_ffmpeg("-i", source, "-frames:v", "40", "-an", "-vf", "scale=320:-2", "-c:v", "libx264", "-crf", crf, clip)
+    assert run(["enhance", str(clip), "-o", str(tmp_path / "o.mkv"), "--frames", "3", "--preset", "ultrafast"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    other = "real" if crf == "18" else "clean"
+    assert f"640x360, {chosen} on cpu" in said
+    assert f"bits per pixel: {chosen} (say --source {other} to decide otherwise)" in said
 
 
 @pytest.mark.parametrize(

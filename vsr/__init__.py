@@ -1,6 +1,6 @@
 """Video super-resolution and deblurring as a stream."""
 
-from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, ReadOptions
+from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
 from vsr.frames import Frame, PictureFormat, StreamInfo
@@ -32,6 +32,7 @@ __all__ = [
     "ModelOptions",
     "ModelSpec",
     "PictureFormat",
+    "PictureOptions",
     "PipelineOptions",
     "ReadOptions",
     "Report",
