@@ -183,7 +183,7 @@ class LossOptions:
     vgg: str = ""
     """File with VGG19's weights in torchvision's layout (vgg19-*.pth)."""
     adversarial: float = 0.0
-    """How real a critic that learns beside the network finds the pictures: texture for fidelity; about 0.005."""
+    """How real a critic that learns beside the network finds the pictures: texture for fidelity; 0.001 to 0.005."""
     feature_matching: float = 0.0
     """L1 of the critic's own features, which does for want of vgg; needs adversarial."""
     temporal: float = 0.0
