@@ -9,6 +9,7 @@ import torch
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from vsr.errors import ConfigError
 from vsr.resample import enlarge
 from vsr.training.logbook import Logbook, sample
 
@@ -107,3 +108,9 @@ def test_a_large_sample_shows_the_same_middle_of_all_three():
     assert drawn.shape == (256, 3 * 256 + 8, 3)
     assert np.array_equal(drawn[:, :256], drawn[:, 520:])
     assert drawn[0, 128, 0] == pytest.approx(128, abs=1)
+
+
+def test_a_file_in_the_place_of_the_book_is_named(tmp_path):
+    (tmp_path / "x.log").write_text("somebody's own")
+    with pytest.raises(ConfigError, match=r"x\.log is a file"):
+        Logbook(tmp_path / "x.log", first=0)

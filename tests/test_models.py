@@ -576,7 +576,7 @@ def test_a_recurrent_network_remembers_until_it_is_reset():
     net, frames = recurrent(), noise(1, 3, 1, 12, 16)
     empty = net.init_state(1, 12, 16)
     no, yes = torch.tensor([False]), torch.tensor([True])
-    first, memory = net.step(frames, empty, no)
+    first, memory = net.step(frames, empty, yes)
     second, _ = net.step(frames, memory, no)
     again, _ = net.step(frames, memory, yes)
     assert not torch.allclose(first, second)
@@ -588,11 +588,11 @@ def test_a_streamed_clip_equals_the_whole_clip_bit_for_bit(tmp_path):
     net = recurrent()
     save_network(tmp_path / "mine.safetensors", net)
     model = catalogue.load(str(tmp_path / "mine.safetensors"))
-    frames = [gray(noise(1, 20, 28, seed=n)) for n in range(6)]
+    frames = [gray(noise(1, 50, 58, seed=n)) for n in range(6)]
     streamed = Engine([model], EngineOptions(device="cpu", precision="fp32", threads=1)).run(frames)
     clip = [from_planes(frame, [torch.from_numpy(frame.planes[0])]).luma[0] for frame in frames]
     net.to(memory_format=torch.channels_last)  # as the engine has it; another order sums in another order
-    state, whole = net.init_state(1, 20, 28), []
+    state, whole = net.init_state(1, 50, 58), []
     for t in range(6):
         window = torch.stack([clip[max(t - 1, 0)], clip[t], clip[min(t + 1, 5)]])[None]
         residual, state = net.step(window, state, torch.tensor([t == 0]))
@@ -627,7 +627,7 @@ def test_a_recurrent_network_begins_as_the_plain_one_on_its_middle_frame(tmp_pat
     frames = noise(1, 3, 1, 16, 20)
     out, memory = net.step(frames, net.init_state(1, 16, 20), torch.tensor([False]))
     torch.testing.assert_close(out[:, 0], small(frames[:, 1]))
-    assert memory[:, 4:].abs().max() > 0  # it begins to remember at once
+    assert memory[1].abs().max() > 0  # it begins to remember at once
 
 
 def test_a_network_of_another_depth_has_nothing_to_grow_from(tmp_path):

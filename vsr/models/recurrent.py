@@ -1,9 +1,11 @@
 """The recurrent network of our own ladder (`video`): three frames in, one out, and a memory of all before.
 
-The memory is what the tail gave for the frame before: its residual, still unshuffled, and as many hidden channels as
-the layers have (as RLSP does: Fuoli, Gu, Timofte, "Efficient Video Super-Resolution through Recurrent Latent Space
-Propagation", 2019). There is no alignment: the layers' reach of ten pixels covers
-what moves in ordinary video.
+The memory is the picture that was given for the frame before, moved to where things are now, and as many hidden
+channels as the layers have. The moved picture, less the plain enlargement of this frame, is a residual that detail of
+earlier frames suggests (as FRVSR does: Sajjadi, Vemulapalli, Brown, "Frame-Recurrent Video Super-Resolution", 2018; the
+hidden channels after RLSP: Fuoli, Gu, Timofte, 2019). The neighbours are seen as what differs once they are aligned,
+which tells where to trust the memory. Without alignment the same network learnt nothing from its neighbours in 5,000
+steps: 0.01 dB on panned pictures.
 """
 
 import math
@@ -13,8 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.flow import anchors, motion, moved
 from vsr.models.spec import Context, State
-from vsr.resample import pixel_shuffle
+from vsr.resample import enlarge, pixel_shuffle
+
+Memory = tuple[Tensor, Tensor]
+"""The picture given last, (B, C, scale*H, scale*W) float32, and the hidden channels, (B, channels, H, W)."""
 
 NEIGHBOURS = Context(before=1, after=1, stateful=True)
 """The frame after costs one frame of latency and gives as much as several before."""
@@ -25,7 +31,7 @@ class RecurrentNet(nn.Module):
 
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int = 1):
         super().__init__()
-        self.scale = scale
+        self.scale, self.colors = scale, colors
         self.num_memory = colors * scale * scale + channels
         widths = [NUM_FRAMES * colors + self.num_memory] + [channels] * (depth + 1)
         self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
@@ -38,21 +44,36 @@ class RecurrentNet(nn.Module):
         nn.init.zeros_(self.tail.bias) if self.tail.bias is not None else None
         self._channels = channels
 
-    def init_state(self, batch: int, height: int, width: int) -> Tensor:
-        """An empty memory, (B, colors*scale² + channels, H, W)."""
+    def init_state(self, batch: int, height: int, width: int) -> Memory:
+        """An empty memory; the first step of a scene says `reset` and does not look at it."""
         like = self.tail.weight
-        return like.new_zeros(batch, self.num_memory, height, width)
+        picture = like.new_zeros(batch, self.colors, self.scale * height, self.scale * width, dtype=torch.float32)
+        return picture, like.new_zeros(batch, self._channels, height, width)
 
-    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, Memory]:
         """Enhance the middle one of three frames, (B, 3, C, H, W), and remember."""
-        assert isinstance(state, Tensor)
-        kept = torch.where(reset[:, None, None, None], torch.zeros_like(state), state)
-        x = torch.cat([frames.flatten(1, 2), kept.to(frames.dtype)], 1).contiguous(memory_format=torch.channels_last)
+        assert state is not None
+        before, now, after = frames.float().unbind(1)
+        picture, hidden = state
+        anchored = anchors(_luma(now))
+        back = motion(anchored, _luma(before))
+        forth = motion(anchored, _luma(after), start=-back)
+        base = enlarge(now, self.scale)
+        fresh = reset[:, None, None, None]
+        suggested = (moved(picture, back) - base).masked_fill(fresh, 0)
+        changes = [moved(before, back) - now, moved(after, forth) - now]
+        seen = [now, *changes, F.pixel_unshuffle(suggested, self.scale), hidden.masked_fill(fresh, 0)]
+        x = torch.cat([part.to(frames.dtype) for part in seen], 1).contiguous(memory_format=torch.channels_last)
         for layer in self.body:
             x = F.relu_(layer(x))
-        residual, hidden = self.tail(x).split([self.num_memory - self._channels, self._channels], 1)
-        memory = torch.cat([residual, F.relu(hidden)], 1)
-        return pixel_shuffle(residual, self.scale)[:, None], memory
+        small, hidden = self.tail(x).split([self.num_memory - self._channels, self._channels], 1)
+        residual = pixel_shuffle(small, self.scale)
+        return residual[:, None], (base + residual.float(), F.relu(hidden))
+
+
+def _luma(frame: Tensor) -> Tensor:
+    """(B, 1, H, W); of RGB the mean, which is near enough to follow things."""
+    return frame if frame.shape[1] == 1 else frame.mean(1, keepdim=True)
 
 
 NUM_FRAMES = NEIGHBOURS.before + NEIGHBOURS.emit + NEIGHBOURS.after

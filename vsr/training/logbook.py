@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from vsr.errors import ConfigError
 from vsr.resample import enlarge
 from vsr.training.events import EventFile
 
@@ -29,6 +30,8 @@ class Logbook:
 
     def __init__(self, folder: Path, *, first: int):
         """Open the book of a run that goes on with step `first`."""
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file, and the book of the run is a folder of that name; move it away")
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         path = folder / "log.jsonl"

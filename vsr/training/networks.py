@@ -31,14 +31,14 @@ class Unrolled(nn.Module):
     def forward(self, low: Tensor) -> Tensor:
         """(B, T, C, h, w) → the residual (B, T, C, scale*h, scale*w), of the middle frame alone without a memory."""
         b, num_frames, _, height, width = low.shape
-        reset = torch.zeros(b, dtype=torch.bool, device=low.device)
+        fresh = torch.ones(b, dtype=torch.bool, device=low.device)
         state = self.net.init_state(b, height, width)
         if state is None:
-            return self.net.step(low, None, reset)[0]
+            return self.net.step(low, None, fresh)[0]
         outputs: list[Tensor] = []
         for t in range(num_frames):
             window = low[:, [max(t - 1, 0), t, min(t + 1, num_frames - 1)]]
-            output, state = self.net.step(window, state, reset)
+            output, state = self.net.step(window, state, fresh if t == 0 else ~fresh)
             outputs.append(output)
         return torch.cat(outputs, 1)
 

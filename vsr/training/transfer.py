@@ -70,11 +70,11 @@ def _share(weight: Tensor, origin: Tensor, generator: torch.Generator) -> Tensor
 
 
 def _head(weight: Tensor, ours: Tensor) -> Tensor:
-    """One luma plane in: as the luma of RGB, or as the middle one of three frames with the others unseen."""
+    """One luma plane in: as the luma of RGB, or as the frame itself among all else that is seen."""
     head = torch.zeros_like(ours)
     if ours.shape[1] == 3:
         return weight * _LUMA.view(1, 3, 1, 1)
-    head[:, [1 if ours.shape[1] > 1 else 0]] = weight
+    head[:, :1] = weight
     return head
 
 
