@@ -14,7 +14,7 @@ from vsr.config import TrainOptions
 from vsr.errors import ConfigError, SourceError
 from vsr.media.roundtrip import through_codec
 from vsr.quality.metrics import psnr
-from vsr.training.blur import filmed
+from vsr.training.blur import filmed, write_blurred
 from vsr.training.data import batches, find_data
 from vsr.training.degrade import cleanly, really
 from vsr.training.footage import find_clips, read_clip, read_picture
@@ -251,3 +251,19 @@ def test_a_twin_of_another_size_is_refused(options, tmp_path):
 def test_options_that_do_not_go_together_are_refused(options, change, message):
     with pytest.raises(ConfigError, match=message):
         replace(options, **change)
+
+
+@pytest.mark.parametrize("kind", ["motion", "focus"])
+def test_a_test_set_of_blur_is_the_same_each_time(tmp_path, kind):
+    for name in ("one", "two"):
+        write(tmp_path / "sharp" / f"{name}.png", picture(64, 80, seed=len(name) + ord(name[0]))[0])
+    sets = []
+    for run in ("a", "b"):
+        high, low = tmp_path / run / "high", tmp_path / run / "low"
+        high.mkdir(parents=True)
+        low.mkdir()
+        write_blurred(tmp_path / "sharp", kind, high=high, low=low)
+        sets.append([read_picture(folder / f"{name}.png") for folder in (high, low) for name in ("one", "two")])
+    assert all((a == b).all() for a, b in zip(*sets, strict=True))
+    for sharp, blurred in zip(sets[0][:2], sets[0][2:], strict=True):
+        assert cv2.Laplacian(blurred[0], cv2.CV_64F).var() < 0.8 * cv2.Laplacian(sharp[0], cv2.CV_64F).var()

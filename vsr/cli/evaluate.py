@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
@@ -27,6 +28,7 @@ from vsr.quality.lpips import Lpips
 from vsr.quality.niqe import Niqe
 from vsr.quality.picture_set import PictureSet
 from vsr.quality.score import Judge
+from vsr.training.blur import Kind, write_blurred
 
 Flat = Parameter(name="*")
 
@@ -44,6 +46,8 @@ class EvalOptions:
     """Enlargement; 1 for deblurring."""
     frames: int = 0
     """Score the first frames of a clip only; 0 for all."""
+    blur: Literal["", "motion", "focus"] = ""
+    """Blur a folder of sharp pictures first, as `vsr train` does, and score what takes that off; scale 1."""
     compress: tuple[str, ...] = ()
     """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER; each is scored on its own."""
     vmaf: bool = False
@@ -66,6 +70,8 @@ class EvalOptions:
     """Show a traceback with an error."""
 
     def __post_init__(self) -> None:
+        if self.blur and self.scale != 1:
+            raise ConfigError(f"blur is scored at scale 1, not {self.scale}")
         for text in self.compress:
             parse_compression(text)
         if bool(self.lpips_backbone) != bool(self.lpips_heads):
@@ -110,9 +116,12 @@ def evaluate(
     if high is None or not high.exists():
         missing = "nothing to score" if high is None else f"{high} does not exist"
         raise ConfigError(f"{missing}; a folder of pictures or a clip is expected")
-    if options.scale == 1 and low is None and not options.compress:
-        raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too")
-    scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
+    if options.scale == 1 and low is None and not (options.compress or options.blur):
+        raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too, or blur by --blur")
+    if options.blur:
+        scored = _blurred(high, low, options, engine)
+    else:
+        scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
     print_scores(scored)
     if options.json:
         write_json(options.json, {"original": str(high), "scale": options.scale, "results": flattened(scored)})
@@ -128,6 +137,17 @@ def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
     if options.json:
         write_json(options.json, {"rungs": [asdict(rung) for rung in rungs]})
     return 0
+
+
+def _blurred(sharp: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
+    if low is not None or not sharp.is_dir():
+        raise ConfigError("blur takes one folder of sharp pictures")
+    with TemporaryDirectory(prefix="vsr-eval-") as folder:
+        twin, blurred = Path(folder) / "sharp", Path(folder) / f"blurred by {options.blur}"
+        for made in (twin, blurred):
+            made.mkdir()
+        write_blurred(sharp, cast(Kind, options.blur), high=twin, low=blurred)
+        return _pictures(twin, blurred, options, engine)
 
 
 def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:

@@ -5,13 +5,16 @@ path going on, as they do in a real clip, so a network that sees them can tell t
 """
 
 import math
+from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vsr.errors import SinkError
 from vsr.training.degrade import gaussian
-from vsr.training.footage import Footage
+from vsr.training.footage import Footage, find_pictures, read_picture
 
 _SHARP = 0.1
 """Share of examples without blur: what is sharp must stay as it is."""
@@ -33,6 +36,8 @@ _POINTS = 48
 
 Kernel = npt.NDArray[np.float32]
 
+Kind = Literal["motion", "focus"]
+
 
 def filmed(still: Footage, frames: int, rng: np.random.Generator) -> tuple[Footage, Footage]:
     """Film a picture with an unsteady or badly focused camera.
@@ -49,7 +54,7 @@ def filmed(still: Footage, frames: int, rng: np.random.Generator) -> tuple[Foota
     if rng.random() < _SHARP:
         both = np.repeat(_finished(picture.astype(np.float32), rng)[None], frames, 0)
         return both, np.repeat(picture[None], frames, 0)
-    kernels = _kernels(frames, rng)
+    kernels = _kernels(frames, "motion" if rng.random() < _MOTION else "focus", rng)
     recorded, sharp = zip(*(_filmed_through(picture, *kernel, rng) for kernel in kernels), strict=True)
     if rng.random() < _ALONE:
         middle = frames // 2
@@ -57,9 +62,33 @@ def filmed(still: Footage, frames: int, rng: np.random.Generator) -> tuple[Foota
     return np.stack(recorded), np.stack(sharp)
 
 
-def _kernels(frames: int, rng: np.random.Generator) -> list[tuple[Kernel, tuple[int, int]]]:
+def write_blurred(folder: Path, kind: Kind, *, high: Path, low: Path) -> None:
+    """Make a test set of blur: each picture of a folder as one frame of an unsteady or badly focused camera.
+
+    The same pictures give the same set: the generator of picture n is seeded by n.
+
+    Args:
+        folder: sharp pictures.
+        kind: what blurs them.
+        high: empty folder for the sharp twins, as PNG.
+        low: empty folder for what the camera recorded, as PNG of the same names.
+
+    Raises:
+        SourceError: the folder holds no pictures.
+        SinkError: a picture cannot be written.
+    """
+    for index, path in enumerate(find_pictures((str(folder),))):
+        rng = np.random.default_rng(index)
+        ((kernel, shift),) = _kernels(1, kind, rng)
+        recorded, sharp = _filmed_through(read_picture(path)[0], kernel, shift, rng)
+        for target, picture in ((high, sharp), (low, recorded)):
+            if not cv2.imwrite(str(target / f"{path.stem}.png"), picture[..., ::-1]):
+                raise SinkError(f"{target / path.stem}.png cannot be written")
+
+
+def _kernels(frames: int, kind: Kind, rng: np.random.Generator) -> list[tuple[Kernel, tuple[int, int]]]:
     """For each frame its kernel, and by how many whole pixels (y, x) it is shifted against the picture."""
-    if rng.random() < _MOTION:
+    if kind == "motion":
         shutter = rng.uniform(0.4, 1.0)
         path = _path(frames, MOST_PIXELS * rng.random() ** 1.5 / shutter, rng)
         soft = gaussian(0.6, 0.6, 0)

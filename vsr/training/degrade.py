@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.media.roundtrip import Codec, through_codec
+from vsr.resample import reduce
 from vsr.training.footage import Footage
 
 Pictures = npt.NDArray[np.float32]
@@ -34,23 +34,11 @@ _CODECS: tuple[tuple[Codec, float, tuple[int, int]], ...] = (
 """Codec, share, range of quality."""
 
 
-def reduce(pictures: Tensor, scale: int) -> Tensor:
-    """Reduce by antialiased bicubic interpolation (a = -0.5), rounded to 8 bits as a file would be.
-
-    (B, C, H, W) float32 in 0–1, sizes multiples of `scale`.
-    """
-    size = (pictures.shape[2] // scale, pictures.shape[3] // scale)
-    if 0 in size:
-        return pictures.new_zeros((*pictures.shape[:2], *size))  # an icon among the pictures; no patch will fit it
-    low = F.interpolate(pictures, size=size, mode="bicubic", antialias=True, align_corners=False)
-    return (low.clamp(0, 1) * 255).round() / 255
-
-
 def cleanly(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
     """Reduce and nothing else, as the test sets of the field are made."""
-    tensor = torch.from_numpy(high).permute(0, 3, 1, 2).float() / 255
-    low = (reduce(tensor, scale) * 255).round().to(torch.uint8)
-    return low.permute(0, 2, 3, 1).contiguous().numpy()
+    if min(high.shape[1:3]) < scale:  # an icon among the pictures; no patch will fit it
+        return np.zeros((len(high), high.shape[1] // scale, high.shape[2] // scale, 3), np.uint8)
+    return reduce(torch.from_numpy(high).permute(0, 3, 1, 2), scale).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def really(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
