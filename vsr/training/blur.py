@@ -25,10 +25,11 @@ _ALONE = 0.4
 _MOTION = 0.6
 """Share of blur that is of motion; the rest is of focus."""
 
-MOST_PIXELS = 24.0
-"""Longest path of the camera while the shutter is open."""
+MOST_PIXELS = 16.0
+"""Longest path of the camera while the shutter is open. Pictures to learn from are about 480 pixels wide: that is a
+thirtieth of the width, and of more than that little can be brought back."""
 
-WIDEST_DISC = 5.0
+WIDEST_DISC = 3.5
 """Largest radius of a point out of focus, in pixels."""
 
 _POINTS = 48
@@ -96,7 +97,7 @@ def _kernels(frames: int, kind: Kind, rng: np.random.Generator) -> list[tuple[Ke
         return [
             (np.asarray(cv2.filter2D(_trace(points), -1, soft), np.float32), _middle(points)) for points in exposures
         ]
-    sigma = rng.uniform(0.6, 2.8)
+    sigma = rng.uniform(0.6, 2.2)
     lens = _disc(rng.uniform(0.8, WIDEST_DISC)) if rng.random() < 0.6 else gaussian(sigma, sigma, 0)
     drift = rng.normal(0, 3, 2)
     return [(lens, (round(drift[0] * t), round(drift[1] * t))) for t in range(frames)]
