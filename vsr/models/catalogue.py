@@ -44,8 +44,10 @@ BUILT_IN = (
     BuiltIn("fast", 2, "92ae98186833718a1cfac3c6ab18ac69697bdd8ff5859cfd1566d7b6263cae5d"),
     BuiltIn("fast", 3, "c6abb71cbc7067a225de5c49bb9682a0b16247cffe228318870faabaf593cbe4"),
     BuiltIn("fast", 4, "6b3e21616172647a470457ed0d1d5567c649557369bb7da9cd5e3249d1df7446"),
-    BuiltIn("base", 2, "8b3c4885d3ea1a6e0188589cfa397f2b4debb8b895f091a1b11f879281bf6946"),
+    BuiltIn("base", 2, "592586d4882a4c2ac7f8007e6498a61d541284adaaa08737c4e052b3d4754bd8"),
     BuiltIn("base", 4, "b922803c4d8211ecd7d809f13e73da14b350df352658ec92b99d6cf9ce498ee1"),
+    BuiltIn("fast-real", 2, "aa73eb2d1cb57e3ced949ddb79e7399e8167a6a9c5b6475cc107f9d66a814de4", trained_on=_CLIPS),
+    BuiltIn("base-real", 2, "bdb70e03a5eb690582325264caa663a06b1c04ce62f7bbf5cab9ca4a092114a0", trained_on=_CLIPS),
 )
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
