@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsr.config import LossOptions
 from vsr.errors import ConfigError, ModelError
 from vsr.training.critic import Critic, critic_loss, relativistic
 from vsr.training.losses import charbonnier, fourier, temporal, weigh
+from vsr.training.options import LossOptions
 from vsr.training.vgg import load_vgg
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from vsr.config import EngineOptions, TrainOptions
+from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
@@ -22,6 +22,7 @@ from vsr.training.degrade import cleanly
 from vsr.training.footage import read_picture
 from vsr.training.loop import Progress, learning_rate, train
 from vsr.training.losses import charbonnier
+from vsr.training.options import TrainOptions
 
 
 def draw(folder: Path, name: str, height: int, width: int) -> None:

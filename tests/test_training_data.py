@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from vsr.config import TrainOptions
 from vsr.errors import ConfigError, SourceError
 from vsr.media.roundtrip import through_codec
 from vsr.quality.metrics import psnr
@@ -19,6 +18,7 @@ from vsr.training.data import batches, find_data
 from vsr.training.degrade import cleanly, really
 from vsr.training.footage import find_clips, read_clip, read_picture
 from vsr.training.motion import MOST_SPEED, move
+from vsr.training.options import TrainOptions
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

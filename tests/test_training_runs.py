@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import load_file
 
 import vsr
-from vsr.config import LossOptions, TrainOptions
 from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.quality.metrics import luma_psnr
@@ -25,6 +24,7 @@ from vsr.training.data import batches, find_data
 from vsr.training.footage import read_picture
 from vsr.training.loop import Progress, train
 from vsr.training.networks import Unrolled, build, predict
+from vsr.training.options import LossOptions, TrainOptions
 from vsr.training.processes import Crew, crew
 from vsr.training.state import begin
 from vsr.training.validation import measure, trials

@@ -6,9 +6,9 @@ from typing import Annotated
 from cyclopts import Parameter, default_name_transform
 
 from vsr.cli.console import duration, say
-from vsr.config import TrainOptions
 from vsr.training.loop import Progress
 from vsr.training.loop import train as run_training
+from vsr.training.options import TrainOptions
 from vsr.training.processes import rank
 
 

@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vsr.config import TrainOptions
 from vsr.errors import SourceError
 from vsr.prefetch import prefetch
 from vsr.training.blur import filmed
 from vsr.training.degrade import Degradation, cleanly, really
 from vsr.training.footage import Footage, find_clips, find_pictures, read_clip, read_picture
 from vsr.training.motion import move
+from vsr.training.options import TrainOptions
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Y' of BT.601 from R, G, B. The networks see black to white as 0 to 1."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vsr.config import TrainOptions
 from vsr.engine.device import has_fast_bf16, pick_device
 from vsr.models.checkpoint import save_network
 from vsr.training.critic import critic_loss
@@ -18,6 +17,7 @@ from vsr.training.data import batches, find_data
 from vsr.training.logbook import Logbook
 from vsr.training.losses import weigh
 from vsr.training.networks import predict
+from vsr.training.options import TrainOptions
 from vsr.training.processes import crew
 from vsr.training.state import Rival, Run, begin
 from vsr.training.validation import Trial, measure, trials

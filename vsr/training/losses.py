@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vsr.config import LossOptions
 from vsr.training.critic import Critic, relativistic
+from vsr.training.options import LossOptions
 from vsr.training.vgg import VggFeatures
 
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from vsr.config import TrainOptions
 from vsr.models.plain import PlainNet
 from vsr.models.recurrent import RecurrentNet
 from vsr.models.unet import UNet
 from vsr.resample import enlarge
+from vsr.training.options import TrainOptions
 
 Trained = PlainNet | RecurrentNet | UNet
 """The networks that can be trained."""

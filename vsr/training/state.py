@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
 
-from vsr.config import TrainOptions
 from vsr.errors import ConfigError
 from vsr.training.critic import Critic
 from vsr.training.networks import Trained, Unrolled, build
+from vsr.training.options import TrainOptions
 from vsr.training.processes import Crew
 from vsr.training.transfer import take_over
 from vsr.training.vgg import VggFeatures, load_vgg

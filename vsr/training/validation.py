@@ -8,7 +8,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vsr.config import TrainOptions
 from vsr.errors import SourceError
 from vsr.models.unet import SIZE_MULTIPLE
 from vsr.quality.metrics import luma_of, psnr
@@ -16,6 +15,7 @@ from vsr.training.data import as_tensor, example
 from vsr.training.footage import find_pictures, read_picture
 from vsr.training.logbook import sample
 from vsr.training.networks import Trained, Unrolled, predict
+from vsr.training.options import TrainOptions
 
 _NUM_SAMPLES = 4
 
