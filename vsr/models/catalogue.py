@@ -18,8 +18,8 @@ DEFAULT_TIER = {"cpu": "fast", "cuda": "base"}
 """The best tier that a device runs at about the speed of video."""
 
 
-_PICTURES = "BSDS500 train and test, 54 DIV2K test pictures reduced by 4"
-_CLIPS = f"{_PICTURES}, 19 DAVIS sequences, 8 clips of the SAM 2 demo, Intel's samples and others reduced by 2"
+_PICTURES = "BSDS500 train+test, 54 of DIV2K test"
+_CLIPS = f"{_PICTURES}, 19 DAVIS sequences, 8 clips"
 
 
 @dataclass(frozen=True, slots=True)
