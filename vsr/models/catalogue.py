@@ -47,6 +47,7 @@ BUILT_IN = (
     BuiltIn("base", 2, "592586d4882a4c2ac7f8007e6498a61d541284adaaa08737c4e052b3d4754bd8"),
     BuiltIn("base", 3, "469735305c50c714981f8551f0b679a28e272ede8b31c2de26f5be5c42346aa7"),
     BuiltIn("base", 4, "b922803c4d8211ecd7d809f13e73da14b350df352658ec92b99d6cf9ce498ee1"),
+    BuiltIn("large", 4, "660886abc03ecb3612e2163674ef0e57f199f869c159f10821e034ccb174ae25"),
     BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
     BuiltIn("fast-real", 2, "aa73eb2d1cb57e3ced949ddb79e7399e8167a6a9c5b6475cc107f9d66a814de4", trained_on=_CLIPS),
     BuiltIn("fast-real", 4, "ca27a2d5c5b82b1590cff84f203c6e5c8d49069e90f29e735d2dc79df1721975", trained_on=_CLIPS),
