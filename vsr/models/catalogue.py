@@ -49,6 +49,7 @@ BUILT_IN = (
     BuiltIn("base", 4, "b922803c4d8211ecd7d809f13e73da14b350df352658ec92b99d6cf9ce498ee1"),
     BuiltIn("large", 4, "660886abc03ecb3612e2163674ef0e57f199f869c159f10821e034ccb174ae25"),
     BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
+    BuiltIn("deblur", 1, "5d31d6fe7b604f565f99e50f8f4ceb6be54681834be0f2f71d6eac127be9d0bf"),
     BuiltIn("fast-real", 2, "aa73eb2d1cb57e3ced949ddb79e7399e8167a6a9c5b6475cc107f9d66a814de4", trained_on=_CLIPS),
     BuiltIn("fast-real", 4, "ca27a2d5c5b82b1590cff84f203c6e5c8d49069e90f29e735d2dc79df1721975", trained_on=_CLIPS),
     BuiltIn("base-real", 2, "bdb70e03a5eb690582325264caa663a06b1c04ce62f7bbf5cab9ca4a092114a0", trained_on=_CLIPS),
