@@ -47,6 +47,7 @@ BUILT_IN = (
     BuiltIn("base", 2, "592586d4882a4c2ac7f8007e6498a61d541284adaaa08737c4e052b3d4754bd8"),
     BuiltIn("base", 3, "469735305c50c714981f8551f0b679a28e272ede8b31c2de26f5be5c42346aa7"),
     BuiltIn("base", 4, "b922803c4d8211ecd7d809f13e73da14b350df352658ec92b99d6cf9ce498ee1"),
+    BuiltIn("large", 2, "9aedf96dbe095103afd87d24c028adba310ab8e35de5f613080be0800ff7c6e2"),
     BuiltIn("large", 4, "660886abc03ecb3612e2163674ef0e57f199f869c159f10821e034ccb174ae25"),
     BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
     BuiltIn("deblur", 1, "5d31d6fe7b604f565f99e50f8f4ceb6be54681834be0f2f71d6eac127be9d0bf"),
