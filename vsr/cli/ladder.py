@@ -25,7 +25,7 @@ def markdown(rungs: Sequence[Rung]) -> str:
     if real:
         parts += ["Trained for compressed and noisy sources, which these clean sets are not:", _scores(real)]
     if same_size:
-        parts += ["At ×1 (sharpness is measured by `vsr eval SHARP BLURRED --scale 1`):", _at_scale_one(same_size)]
+        parts += ["At ×1 (sharpness is measured by `vsr eval SHARP --scale 1 --blur focus`):", _at_scale_one(same_size)]
     if third:
         parts += ["×3 from 320×240, beside what an article prints for OpenCV:", _beside_the_article(third)]
     return "\n\n".join([*parts, _legend(rungs)])
