@@ -54,6 +54,7 @@ BUILT_IN = (
     BuiltIn("fast-real", 2, "aa73eb2d1cb57e3ced949ddb79e7399e8167a6a9c5b6475cc107f9d66a814de4", trained_on=_CLIPS),
     BuiltIn("fast-real", 4, "ca27a2d5c5b82b1590cff84f203c6e5c8d49069e90f29e735d2dc79df1721975", trained_on=_CLIPS),
     BuiltIn("base-real", 2, "bdb70e03a5eb690582325264caa663a06b1c04ce62f7bbf5cab9ca4a092114a0", trained_on=_CLIPS),
+    BuiltIn("video-real", 4, "e5660b56976d38e154888507633afe4ba9d643b7410dacd850cfec4712d2a7df", trained_on=_CLIPS),
 )
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
