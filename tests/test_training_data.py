@@ -14,7 +14,7 @@ from vsr.errors import ConfigError, SourceError
 from vsr.media.roundtrip import through_codec
 from vsr.quality.metrics import psnr
 from vsr.training.blur import filmed, write_blurred
-from vsr.training.data import batches, find_data
+from vsr.training.data import batches, example, find_data
 from vsr.training.degrade import cleanly, really
 from vsr.training.footage import find_clips, read_clip, read_picture
 from vsr.training.motion import MOST_SPEED, move
@@ -187,6 +187,12 @@ def test_a_recurrent_batch_is_a_clip_and_its_twin(options):
     assert high.shape == (3, 4, 1, 16, 16)
     reduced = torch.nn.functional.interpolate(high.flatten(0, 1), scale_factor=0.5, mode="bicubic", antialias=True)
     assert (reduced - low.flatten(0, 1))[..., 2:-2, 2:-2].abs().max() < 0.05
+
+
+def test_a_clip_that_is_too_short_goes_forth_and_back(options):
+    clip = np.stack([np.full((48, 64, 3), 40 * n, np.uint8) for n in range(3)])
+    pair = example(clip, [], replace(options, network="recurrent", frames=7), rng())
+    assert [int(frame[0, 0, 0]) for frame in pair.high] == [0, 40, 80, 40, 0, 40, 80]
 
 
 def test_a_batch_for_deblurring_has_three_frames(options):

@@ -132,6 +132,8 @@ def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np
     if options.degradation == "blur":
         still = item[[int(rng.integers(len(item)))]]
         return Pair(*filmed(still, num_frames, rng))
+    if 1 < len(item) < num_frames:  # forth and back: Vimeo-90K's clips have 7 frames, and their motion counts
+        item = np.pad(item, ((0, num_frames - len(item)), (0, 0), (0, 0), (0, 0)), mode="reflect")
     if len(item) >= num_frames:
         start = int(rng.integers(len(item) - num_frames + 1))
         clip = item[start : start + num_frames]
