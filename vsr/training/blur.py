@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsr.errors import SinkError
-from vsr.training.degrade import gaussian
+from vsr.training.degrade import gaussian, through_jpeg
 from vsr.training.footage import Footage, find_pictures, read_picture
 
 _SHARP = 0.1
@@ -21,6 +21,11 @@ _SHARP = 0.1
 
 _ALONE = 0.4
 """Share of examples that repeat one frame: photos, and `--window 1`."""
+
+_COMPRESSED = 0.35
+"""Share of examples that are stored as JPEG: the seams between its blocks are not edges to be sharpened."""
+
+_QUALITIES = (50, 97)
 
 _MOTION = 0.6
 """Share of blur that is of motion; the rest is of focus."""
@@ -51,7 +56,13 @@ def filmed(still: Footage, frames: int, rng: np.random.Generator) -> tuple[Foota
     Returns:
         What the camera recorded and the sharp twin, each (T, H, W, 3).
     """
-    picture = still[0]
+    recorded, sharp = _recorded(still[0], frames, rng)
+    if rng.random() < _COMPRESSED:
+        recorded = through_jpeg(recorded.astype(np.float32), _QUALITIES, rng).astype(np.uint8)
+    return recorded, sharp
+
+
+def _recorded(picture: npt.NDArray[np.uint8], frames: int, rng: np.random.Generator) -> tuple[Footage, Footage]:
     if rng.random() < _SHARP:
         both = np.repeat(_finished(picture.astype(np.float32), rng)[None], frames, 0)
         return both, np.repeat(picture[None], frames, 0)

@@ -50,7 +50,7 @@ def really(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
     pictures = _blur(pictures, 0.6 * scale * rng.random(), rng)
     pictures = _resize(pictures, size, rng)
     pictures = _add_noise(pictures, 10 * rng.random() ** 2, rng)
-    pictures = _maybe(0.3, rng, _jpeg, pictures, (40, 95))
+    pictures = _maybe(0.3, rng, through_jpeg, pictures, (40, 95))
     pictures = _maybe(0.8, rng, _codec, pictures, 0)
     if rng.random() < 0.4:
         pictures = _blur(pictures, 0.5 * rng.random(), rng)
@@ -113,7 +113,8 @@ def _add_noise(pictures: Pictures, sigma: float, rng: np.random.Generator) -> Pi
     return np.asarray(pictures + np.float32(sigma) * noise * light, np.float32)
 
 
-def _jpeg(pictures: Pictures, qualities: tuple[int, int], rng: np.random.Generator) -> Pictures:
+def through_jpeg(pictures: Pictures, qualities: tuple[int, int], rng: np.random.Generator) -> Pictures:
+    """Each of (T, H, W, 3), 0–255, as a JPEG file of one quality between the two, both included."""
     quality = int(rng.integers(qualities[0], qualities[1] + 1))
     files = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for p in _to_bytes(pictures)]
     return _stack([cv2.imdecode(file, cv2.IMREAD_COLOR) for file in files])
