@@ -117,6 +117,8 @@ class ClipOptions:
     rate: Fraction = Fraction(25)
     pts: Sequence[int] | None = None
     """One per frame, in `time_base`; default 0, 1, 2, ... frames of `rate`."""
+    numbers: Sequence[int] = ()
+    """What the frames show; default 0, 1, 2, ..."""
     time_base: Fraction | None = None
     """Default 1 / rate."""
     start_pts: int = 0
@@ -210,7 +212,9 @@ def write_clip(path: Path, clip: ClipOptions) -> Path:
                 ]
             )  # fmt: skip
         for n, time in enumerate(pts):
-            frame = numbered_frame(n, clip.size, clip.pixel_format, full=clip.range == "full")
+            frame = numbered_frame(
+                clip.numbers[n] if clip.numbers else n, clip.size, clip.pixel_format, full=clip.range == "full"
+            )
             frame.pts, frame.time_base = time + clip.start_pts, base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -24,6 +24,8 @@ class Picture:
     """(1, 3, H, W)."""
     alpha: Tensor | None = None
     """(1, 1, H, W), 0–1."""
+    content: int = 0
+    """Pictures of one stream that have the same number are equal in all but their frames' times."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -32,8 +34,12 @@ class Picture:
         assert first is not None
         return first.shape[2], first.shape[3]
 
+    def again(self, frame: Frame) -> "Picture":
+        """The same picture as that of a later frame, of the same format."""
+        return replace(self, frame=replace(frame, planes=()))
 
-def from_planes(frame: Frame, planes: list[Tensor]) -> Picture:
+
+def from_planes(frame: Frame, planes: list[Tensor], content: int = 0) -> Picture:
     """Make a picture from a frame's planes on the device, each (H, W) with code values."""
     format = frame.format
     alpha = None
@@ -43,12 +49,12 @@ def from_planes(frame: Frame, planes: list[Tensor]) -> Picture:
     luma_scale = color.luma_scale(format)
     bare = replace(frame, planes=())
     if format.layout == "rgb":
-        return Picture(bare, rgb=color.to_nominal(torch.stack(planes), luma_scale)[None], alpha=alpha)
+        return Picture(bare, rgb=color.to_nominal(torch.stack(planes), luma_scale)[None], alpha=alpha, content=content)
     luma = color.to_nominal(planes[0], luma_scale)[None, None]
     if format.layout == "gray":
-        return Picture(bare, luma=luma, alpha=alpha)
+        return Picture(bare, luma=luma, alpha=alpha, content=content)
     chroma = color.to_nominal(torch.stack(planes[1:]), color.chroma_scale(format))[None]
-    return Picture(bare, luma=luma, chroma=chroma, alpha=alpha)
+    return Picture(bare, luma=luma, chroma=chroma, alpha=alpha, content=content)
 
 
 def to_planes(picture: Picture, format: PictureFormat) -> list[Tensor]:

@@ -72,6 +72,8 @@ class Report:
     engine_s: float
     encode_s: float
     slowest: str
+    num_reused: int = 0
+    """Frames that left as the frame before them, because nothing the networks look at had changed."""
     notes: tuple[str, ...] = ()
     """Lines from the engine that the user should read."""
 
@@ -113,6 +115,7 @@ def enhance(
         engine_s=clock.engine_s,
         encode_s=clock.encode_s,
         slowest=clock.slowest,
+        num_reused=engine.num_reused,
         notes=tuple(engine.notes),
     )
 

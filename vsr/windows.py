@@ -1,7 +1,7 @@
 """Window arithmetic: which neighbours belong to which frames. Pure; knows no tensors, devices or files."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +17,8 @@ class Window(Generic[T]):
     """The items whose enhanced version this step gives: the middle, without repetitions."""
     reset: bool
     """The first window of a scene: a state must be cleared before it."""
+    repeats: bool = False
+    """The window before it shows the same: without a state, its result is this one's too."""
 
 
 class _Ring(Generic[T]):
@@ -72,3 +74,17 @@ def cut_windows(
             yield from ring.flush()
         yield from ring.push(item)
     yield from ring.flush()
+
+
+def mark_repeats(windows: Iterable[Window[T]], *, content: Callable[[T], int]) -> Iterator[Window[T]]:
+    """Mark the windows whose items have, place by place, the contents of the window before.
+
+    A scene may begin in between: what is repeated at its borders is part of the items, and a network without a state
+    knows of nothing else. A window that emits more than the one before is never a repeat: there is no result to take.
+    """
+    before: tuple[int, ...] = ()
+    num_before = 0
+    for window in windows:
+        contents = tuple(content(item) for item in window.items)
+        yield replace(window, repeats=True) if contents == before and len(window.emitted) <= num_before else window
+        before, num_before = contents, len(window.emitted)

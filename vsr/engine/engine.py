@@ -9,6 +9,7 @@ import torch
 
 from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS, pick_device
+from vsr.engine.repeats import number_contents
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.errors import ModelError
@@ -44,6 +45,8 @@ class Engine:
         self._threads = options.threads or CPU_THREADS
         self._size = size
         self._sample_aspect = sample_aspect
+        self.num_reused = 0
+        """Frames of the last run that left as the frame before them, because nothing had changed."""
 
     @property
     def notes(self) -> list[str]:
@@ -73,17 +76,19 @@ class Engine:
         torch.set_num_threads(self._threads)
         transfer = transfer_for(self._device)
 
-        def uploaded() -> Iterator[Picture]:
-            for frame in frames:
-                yield from_planes(frame, transfer.upload(frame.planes))
-
-        pictures: Iterable[Picture] = uploaded()
+        pictures: Iterable[Picture] = _uploaded(frames, transfer)
         for stage in self.stages:
             pictures = stage.run(pictures)
         waiting: deque[tuple[Frame, Pending]] = deque()
+        left: tuple[int, Pending] | None = None
+        self.num_reused = 0
         try:
             for picture in pictures:
-                waiting.append(self._leave(picture, transfer))
+                if left is not None and left[0] == picture.content:
+                    self.num_reused += 1
+                else:
+                    left = picture.content, self._leave(picture, transfer)
+                waiting.append((self._outgoing(picture), left[1]))
                 if len(waiting) > transfer.depth:
                     yield _arrived(*waiting.popleft())
             while waiting:
@@ -97,10 +102,21 @@ class Engine:
             if close is not None:
                 close()
 
-    def _leave(self, picture: Picture, transfer: Transfer) -> tuple[Frame, Pending]:
+    def _leave(self, picture: Picture, transfer: Transfer) -> Pending:
         format = self.output_format(picture.frame.format)
         sized = resize_picture(picture, (format.height, format.width))
-        return replace(picture.frame, format=format), transfer.download(to_planes(sized, format))
+        return transfer.download(to_planes(sized, format))
+
+    def _outgoing(self, picture: Picture) -> Frame:
+        return replace(picture.frame, format=self.output_format(picture.frame.format))
+
+
+def _uploaded(frames: Iterable[Frame], transfer: Transfer) -> Iterator[Picture]:
+    picture: Picture | None = None
+    for frame, content in number_contents(frames):
+        if picture is None or content != picture.content:
+            picture = from_planes(frame, transfer.upload(frame.planes), content)
+        yield picture.again(frame)
 
 
 def _arrived(frame: Frame, pending: Pending) -> Frame:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Literal
 
 import torch
@@ -20,7 +21,7 @@ from vsr.models.spec import Model
 from vsr.pictures import Picture, enlarge_chroma, in_rgb, in_ycc
 from vsr.prefetch import parallel_map
 from vsr.resample import enlarge
-from vsr.windows import Window, cut_windows
+from vsr.windows import Window, cut_windows, mark_repeats
 
 MOST_WORKERS = 8
 """Batches under way at once on a CPU."""
@@ -71,25 +72,27 @@ class Stage:
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance a stream: as many pictures come out as went in, in order."""
+        with closing(self._results(pictures)) as results:
+            yield from _in_turn(results)
+
+    def _results(self, pictures: Iterable[Picture]) -> "Generator[Result, None, None]":
         self._state, self._state_size = None, ()
         batches = self._batches(pictures)
         first = next(batches, None)
         if first is None:
             return
         workers = self._plan_memory(first[0].items[0].tensor)
-        yield from self._enhance(first)  # alone, on all threads: a photo has no other batch
+        yield self._result(first)  # alone, on all threads: a photo has no other batch
         if workers == 1:
-            for batch in batches:
-                yield from self._enhance(batch)
+            yield from map(self._result, batches)
             return
         threads_before = torch.get_num_threads()
         few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
         few_threads()
-        enhanced = parallel_map(self._enhance, batches, workers=workers, initializer=few_threads, name="vsr-network")
+        results = parallel_map(self._result, batches, workers=workers, initializer=few_threads, name="vsr-network")
         try:
-            with closing(enhanced):
-                for pictures_out in enhanced:
-                    yield from pictures_out
+            with closing(results):
+                yield from results
         finally:
             torch.set_num_threads(threads_before)
 
@@ -119,6 +122,8 @@ class Stage:
             after=context.after,
             starts_scene=lambda item: item.starts_scene,
         )
+        if not context.stateful:
+            windows = mark_repeats(windows, content=lambda item: item.picture.content)
         batch: list[Window[Input]] = []
         for window in windows:
             if batch and window.items[0].tensor.shape != batch[0].items[0].tensor.shape:
@@ -132,16 +137,23 @@ class Stage:
             yield batch
 
     def _inputs(self, pictures: Iterable[Picture]) -> Iterator[Input]:
-        size = None
+        before: Picture | None = None
         for picture in pictures:
-            starts_scene = picture.frame.reset or picture.size != size
-            size = picture.size
-            picture = in_ycc(picture) if self.spec.in_channels == 1 else in_rgb(picture)
+            starts_scene = picture.frame.reset or before is None or picture.size != before.size
+            if before is not None and picture.content == before.content:
+                picture = before.again(picture.frame)
+            else:
+                picture = in_ycc(picture) if self.spec.in_channels == 1 else in_rgb(picture)
+            before = picture
             tensor = picture.luma if self.spec.in_channels == 1 else picture.rgb
             assert tensor is not None
             yield Input(picture, tensor[0], starts_scene)
 
-    def _enhance(self, windows: list[Window[Input]]) -> list[Picture]:
+    def _result(self, windows: list[Window[Input]]) -> "Result":
+        new = [window for window in windows if not window.repeats]
+        return windows, self._enhance(new) if new else []
+
+    def _enhance(self, windows: list[Window[Input]]) -> list[list[Picture]]:
         """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller tiles.
 
         Raises:
@@ -156,7 +168,7 @@ class Stage:
             while True:
                 try:
                     parts = [windows[i : i + self._batch] for i in range(0, len(windows), self._batch)]
-                    return [picture for part in parts for picture in self._forward(part)]
+                    return [result for part in parts for result in self._forward(part)]
                 except RuntimeError as error:
                     if not is_out_of_memory(error):
                         raise
@@ -181,13 +193,13 @@ class Stage:
         self._tile = smaller
         self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller} pixels from here on")
 
-    def _forward(self, windows: list[Window[Input]]) -> list[Picture]:
+    def _forward(self, windows: list[Window[Input]]) -> list[list[Picture]]:
         frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
         outputs = self._step(frames, [window.reset for window in windows])
         return [
-            self._merge(item, enhanced[None])
+            # A short last window emits fewer.
+            [self._merge(item, enhanced[None]) for item, enhanced in zip(window.emitted, output, strict=False)]
             for window, output in zip(windows, outputs, strict=True)
-            for item, enhanced in zip(window.emitted, output, strict=False)  # a short last window emits fewer
         ]
 
     def _merge(self, item: Input, enhanced: Tensor) -> Picture:
@@ -224,6 +236,28 @@ class Stage:
             return out if peak == 1 else out / peak
 
         return call
+
+
+Result = tuple[list[Window[Input]], list[list[Picture]]]
+"""A batch, and the pictures of each of its windows that is not a repeat."""
+
+
+def _in_turn(results: Iterable[Result]) -> Iterator[Picture]:
+    """Put the batches' pictures in a row, repeats filled in, with content numbers of their own.
+
+    In the order of the stream, and so not where the batches are computed: the window that is repeated may then still
+    be under way in another thread.
+    """
+    numbers = count()
+    last: list[Picture] = []
+    for windows, new in results:
+        enhanced = iter(new)
+        for window in windows:
+            if window.repeats:
+                last = [picture.again(item.picture.frame) for picture, item in zip(last, window.emitted, strict=False)]
+            else:
+                last = [replace(picture, content=next(numbers)) for picture in next(enhanced)]
+            yield from last
 
 
 def _flags(resets: list[bool], device: torch.device) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from vsr.frames import Plane
 
 Pending = Callable[[], tuple[Plane, ...]]
-"""A download under way; calling it waits for the end and gives the planes."""
+"""A download under way; calling it waits for the end and gives the planes, each time the same ones."""
 
 
 class Transfer(Protocol):
