@@ -78,7 +78,8 @@ def book_of(options: TrainOptions) -> list[dict[str, float]]:
 
 def difference(a: dict[str, Any], b: dict[str, Any], part: str) -> float:
     """Of two states the largest difference of a weight, relative to the largest of its tensor."""
-    return max(float((a[part][key] - b[part][key]).abs().max() / a[part][key].abs().max()) for key in a[part])
+    weights = [(value, b[part][key]) for key, value in a[part].items() if key != "ranges"]
+    return max(float((one - two).abs().max() / one.abs().max()) for one, two in weights)
 
 
 class KilledError(Exception):

@@ -2,20 +2,22 @@
 
 import copy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
 
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError
-
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
+from vsr.models.int8 import has_int8, in_int8
 
 CPU_THREADS = torch.get_num_threads()
 """Cores that PyTorch found when it was loaded; later it answers for the thread that asks."""
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
+"""What a network is given; in int8 it takes and gives fp32 and counts in integers between."""
 
 
 def has_fast_bf16() -> bool:
@@ -29,7 +31,7 @@ class Placement:
 
     device: torch.device
     precision: str
-    """`fp32`, `bf16` or `fp16`."""
+    """`fp32`, `bf16`, `fp16` or `int8`."""
     why: str
     """One line for the user."""
 
@@ -45,7 +47,8 @@ def move(network: NetworkT, placement: Placement) -> NetworkT:
     """
     moved = copy.deepcopy(network).to(device=placement.device, dtype=placement.dtype)
     moved.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] — missing in torch's stubs
-    return moved.eval()
+    moved.eval()
+    return cast(NetworkT, in_int8(moved)) if placement.precision == "int8" else moved
 
 
 def pick_device(name: str) -> torch.device:
@@ -72,8 +75,13 @@ def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:
     """
     device = pick_device(options.device)
     if options.precision != "auto":
+        if options.precision == "int8" and "int8" not in supported:
+            raise ConfigError("precision int8 is for calibrated plain networks (vsr calibrate); fp32 suits every model")
         if options.precision not in supported:
             raise ConfigError(f"precision {options.precision} does not suit this model; {', '.join(supported)} do")
+        if options.precision == "int8" and not (device.type == "cpu" and has_int8()):
+            others = ", ".join(name for name in supported if name != "int8")
+            raise ConfigError(f"precision int8 needs an x86 processor with VNNI and device cpu; {others} go here")
         return Placement(device, options.precision, "as asked")
     if device.type == "cuda" and "fp16" in supported:
         return Placement(device, "fp16", "fastest on this GPU")

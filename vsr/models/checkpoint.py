@@ -39,8 +39,7 @@ class Architecture:
     """The arguments of `build` as told by the tensors; None where the layout is another."""
     residual: Literal["none", "nearest", "bicubic"]
     facts: Callable[[nn.Module], dict[str, Any]]
-    """What else the spec says of such a network: reach, cost, neighbours."""
-    dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
+    """What else the spec says of such a network: reach, cost, neighbours, precisions."""
 
 
 def _stack_facts(network: nn.Module) -> dict[str, Any]:
@@ -52,13 +51,19 @@ def _stack_facts(network: nn.Module) -> dict[str, Any]:
     }
 
 
+def _plain_facts(network: nn.Module) -> dict[str, Any]:
+    assert isinstance(network, PlainNet)
+    calibrated: dict[str, Any] = {"dtypes": ("fp32", "bf16", "fp16", "int8")} if network.ranges.all() else {}
+    return _stack_facts(network) | calibrated
+
+
 def _recurrent_facts(network: nn.Module) -> dict[str, Any]:
     return _stack_facts(network) | {"context": NEIGHBOURS}
 
 
 ARCHITECTURES = (
     Architecture("compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts),
-    Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _stack_facts),
+    Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _plain_facts),
     Architecture("recurrent (vsr's own)", RecurrentNet, recurrent_parameters, "bicubic", _recurrent_facts),
     Architecture("U-Net (vsr's own)", UNet, unet_parameters, "bicubic", unet_facts),
 )
@@ -152,7 +157,8 @@ def _build(
 ) -> Model:
     network = architecture.build(**found)
     try:
-        network.load_state_dict(tensors)
+        # What checkpoints of an older version lack keeps its first value.
+        network.load_state_dict(dict(network.named_buffers()) | tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path.name} looks like {architecture.name} but does not fit it: {reason}") from None
@@ -161,7 +167,6 @@ def _build(
         scale=found.get("scale", 1),
         in_channels=1 if found["colors"] == 1 else 3,
         residual=architecture.residual,
-        dtypes=architecture.dtypes,
         sha256=sha256_of(path),
         **architecture.facts(network),
     )

@@ -7,6 +7,7 @@ what CPUs run fastest in bf16: PReLU costs up to twice as much.
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,12 +18,16 @@ from vsr.resample import pixel_shuffle
 class PlainNet(nn.Module):
     """Head, `depth` hidden layers, tail; emits the residual to the bicubic enlargement."""
 
+    ranges: Tensor
+    """Largest activation that int8 tells apart, for each layer before the tail; 0 before calibration."""
+
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int = 1):
         super().__init__()
         self.scale = scale
         widths = [colors] + [channels] * (depth + 1)
         self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.tail = nn.Conv2d(channels, colors * scale * scale, 3, padding=1)
+        self.register_buffer("ranges", torch.zeros(depth + 1))
         for layer in self.body:
             assert isinstance(layer, nn.Conv2d)
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

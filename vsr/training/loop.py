@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from vsr.engine.device import has_fast_bf16, pick_device
 from vsr.models.checkpoint import save_network
+from vsr.models.int8 import calibrate
+from vsr.models.plain import PlainNet
 from vsr.training.critic import critic_loss
 from vsr.training.data import batches, find_data
 from vsr.training.logbook import Logbook
@@ -88,12 +90,13 @@ def _learn(
     """Take step after step; only the process that keeps the book writes and reports."""
     out, tests = Path(options.out), trials(options) if book else []
     totals: dict[str, Tensor] = {}
+    seen: Tensor | None = None
     num_steps, since, saved, psnr = 0, time.monotonic(), time.monotonic(), None
     for step, (low, high) in examples:
         losses = _step(run, low.to(run.device), high.to(run.device), step, options)
         if book is None:
             continue
-        done, num_steps, now = step + 1, num_steps + 1, time.monotonic()
+        seen, done, num_steps, now = low, step + 1, num_steps + 1, time.monotonic()
         totals = {name: totals.get(name, 0) + loss for name, loss in losses.items()}
         if done % options.validate_every == 0 or done == options.steps:
             psnr = _look(run, tests, (low, high), book, done)
@@ -105,11 +108,18 @@ def _learn(
             totals, num_steps, since = {}, 0, now
         if now - saved > options.checkpoint_every_s:
             run.save(out.with_suffix(".state.pt"), done)
-            save_network(out, run.mean)
+            _save(out, run.mean, seen)
             saved = now
     if book is not None:
-        save_network(out, run.mean)
+        _save(out, run.mean, seen)
         run.save(out.with_suffix(".state.pt"), options.steps)
+
+
+def _save(out: Path, mean: nn.Module, seen: Tensor | None) -> None:
+    """Write the running mean, a plain network with the activations it has on the last batch, for int8."""
+    if isinstance(mean, PlainNet) and seen is not None:
+        calibrate(mean, [seen[:, 0].to(mean.ranges.device)])
+    save_network(out, mean)
 
 
 def _step(run: Run, low: Tensor, high: Tensor, step: int, options: TrainOptions) -> dict[str, Tensor]:
