@@ -130,6 +130,9 @@ class EngineOptions:
     """Edge of the square tiles a picture is cut into, in input pixels; `auto` cuts only where memory demands it."""
     batch: Literal["auto"] | int = "auto"
     """Windows enhanced together."""
+    executor: Literal["auto", "eager", "compile", "graphs", "tensorrt"] = "auto"
+    """How a network is run: as it stands, compiled by PyTorch, as recorded CUDA graphs, or by TensorRT; `auto` records
+    graphs on a GPU."""
     threads: int = 0
     """CPU threads of the network; 0 for all cores."""
 

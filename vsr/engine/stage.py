@@ -9,12 +9,13 @@ from itertools import count
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.config import EngineOptions
-from vsr.engine.device import CPU_THREADS, Placement, move, place
+from vsr.engine.device import CPU_THREADS, Placement, place
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
+from vsr.engine.prepare import prepare, release
 from vsr.engine.tiles import is_out_of_memory, padded, tiled
 from vsr.errors import ModelError
 from vsr.models.spec import Model
@@ -49,8 +50,8 @@ class Stage:
         self.placement: Placement = place(options, model.spec.dtypes)
         self.notes: list[str] = []
         """What the user should know of, such as a batch that had to shrink."""
-        network = model.network
-        self._network = move(network, self.placement) if isinstance(network, nn.Module) else network
+        self._model = model
+        self._network = prepare(model, self.placement, options, note=self.notes.append)
         self._batch = self._first_batch(options)
         self._threads = options.threads or CPU_THREADS
         self._tile = options.tile if isinstance(options.tile, int) else None
@@ -105,7 +106,7 @@ class Stage:
         if self.placement.device.type != "cpu":
             return 1
         height, width = tensor.shape[-2:]
-        need = step_bytes(self.spec, self._network, self.placement.dtype, height, width) * self._batch
+        need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width) * self._batch
         if self._tile is None and self._may_tile:
             self._tile = tile_that_fits(need, height, width, SMALLEST_TILE)
             if self._tile is not None:
@@ -166,6 +167,7 @@ class Stage:
                 raise
         with self._crowded:
             while True:
+                release(self._network)
                 try:
                     parts = [windows[i : i + self._batch] for i in range(0, len(windows), self._batch)]
                     return [result for part in parts for result in self._forward(part)]

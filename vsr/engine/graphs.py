@@ -1,0 +1,152 @@
+"""Recording a network's step once per shape and replaying it: the bookkeeping, and CUDA graphs as one kind of record.
+
+A small picture costs a GPU less time than Python needs to start its kernels; a graph starts them all at once.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from vsr.models.spec import Network, State
+
+Step = Callable[[list[Tensor]], list[Tensor]]
+"""A step on bare tensors: frames, whatever the state holds, and the flags; what comes out, then the next state."""
+
+Recorder = Callable[[Step, list[Tensor]], Step]
+"""Makes of a step, and tensors like those it will see, a faster one for these shapes alone. May run it some times.
+
+What the faster step gives back belongs to the caller: no later call writes to it.
+"""
+
+MOST_SHAPES = 16
+"""Shapes kept; the nine sorts of tile that a picture has fit, and a stream of changing sizes does not grow memory."""
+
+
+class Recorded:
+    """A network whose step is recorded for each shape that comes twice; the least recently used shape goes first.
+
+    Once may be all there is of a shape: a photo, or the short batch at the end of a clip. What cannot be recorded runs
+    as it stands from then on, and the user is told.
+    """
+
+    def __init__(
+        self, network: Network, record: Recorder, *, note: Callable[[str], None], most_shapes: int = MOST_SHAPES
+    ):
+        """Wrap a network.
+
+        Args:
+            network: on its device already.
+            record: called in the thread that runs the step, never twice at once.
+            note: told once, with the reason, if recording fails.
+            most_shapes: how many shapes are remembered.
+        """
+        self._network, self._record, self._note = network, record, note
+        self._most = most_shapes
+        self._shapes: OrderedDict[Any, Step | None] = OrderedDict()  # None: seen once
+        self._works = True
+        self._lock = threading.Lock()
+
+    def init_state(self, batch: int, height: int, width: int) -> State | None:
+        """The network's own."""
+        return self._network.init_state(batch, height, width)
+
+    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, State | None]:
+        """Replay the step of these shapes, or run it as it stands."""
+        tensors = [frames, reset, *_leaves(state)]
+        try:
+            replay = self._find(tensors, state) if self._works else None
+        except Exception as error:
+            self.forget()  # if memory was short, what follows has all of it, or fails and is made smaller
+            self._works, replay = False, None
+            self._note(" ".join(str(error).split()) or type(error).__name__)
+        if replay is None:
+            return self._network.step(frames, state, reset)
+        out, *after = replay(tensors)
+        return out, _like(state, after)
+
+    def forget(self) -> None:
+        """Give back all that was recorded, and its memory."""
+        with self._lock:
+            self._shapes.clear()
+
+    def _find(self, tensors: list[Tensor], state: State | None) -> Step | None:
+        # A compiler makes other code for other numbers of threads.
+        key = (*((tensor.shape, tensor.dtype) for tensor in tensors), torch.get_num_threads())
+        with self._lock:
+            if key not in self._shapes:
+                self._shapes[key] = None
+                if len(self._shapes) > self._most:
+                    self._shapes.popitem(last=False)
+                return None
+            self._shapes.move_to_end(key)
+            step = self._shapes[key]
+            if step is None:
+                step = self._shapes[key] = self._record(_bare(self._network, state), tensors)
+            return step
+
+
+def _bare(network: Network, like: State | None) -> Step:
+    """The network's step as a function of tensors alone, for states in the form of one."""
+    form = None if like is None else pytree.tree_structure(like)
+
+    def step(tensors: list[Tensor]) -> list[Tensor]:
+        frames, reset, *leaves = tensors
+        out, after = network.step(frames, None if form is None else pytree.tree_unflatten(leaves, form), reset)
+        return [out, *_leaves(after)]
+
+    return step
+
+
+def _leaves(state: State | None) -> list[Tensor]:
+    return [] if state is None else pytree.tree_leaves(state)
+
+
+def _like(state: State | None, tensors: list[Tensor]) -> State | None:
+    """Tensors in the form of a state."""
+    return None if state is None else pytree.tree_unflatten(tensors, pytree.tree_structure(state))
+
+
+class CudaGraphs:
+    """Records steps as CUDA graphs.
+
+    All graphs share one pool of memory. That is safe because they run one after the other on one stream and what they
+    give is copied out at once: a graph's own output has a fixed place, which the next replay, of any shape, writes to
+    while the download of this result may still be reading. The copy costs a read and a write of the output, a few
+    hundredths of what the network itself moves; a ring of outputs would take as many recordings as it is long.
+    """
+
+    WARM_UP = 3
+    """Runs before recording: cuDNN chooses its kernels and caches fill, which a recording must not contain."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # always the same one, or graphs would not share their memory
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, step: Step, tensors: list[Tensor]) -> Step:
+        """Record a step for tensors of these shapes."""
+        inputs = [torch.empty_like(tensor).copy_(tensor) for tensor in tensors]
+        graph = torch.cuda.CUDAGraph()
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)
+        with torch.cuda.device(self._device):
+            with torch.cuda.stream(self._stream):
+                for _ in range(self.WARM_UP):
+                    step(inputs)
+            # Other threads may allocate pinned memory or run networks of their own meanwhile.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                outputs = step(inputs)
+        current.wait_stream(self._stream)
+
+        def replay(tensors: list[Tensor]) -> list[Tensor]:
+            for fixed, tensor in zip(inputs, tensors, strict=True):
+                fixed.copy_(tensor)
+            graph.replay()
+            return [output.clone() for output in outputs]
+
+        return replay
