@@ -106,21 +106,26 @@ def _enlarge_on_cpu(
         )
 
 
+_RUNS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
+"""Numbers of so many bytes; only moved."""
+
+
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
     """Rearrange (B, scale²*C, H, W) to (B, C, scale*H, scale*W), as PyTorch's function of that name (Shi et al., 2016).
 
-    For one channel at scale 2 in channels_last order, which is what luma networks give, two neighbours are moved at
-    a time: 0.1 ms instead of 6.5 ms for 1280x720 in bf16 on two cores.
+    For one channel in channels_last order, which is what luma networks give, the neighbours that stay together are
+    moved as one number where there is one of their size: 640x360 in bf16 takes 0.15 ms of a core at scale 2 and 0.45 at
+    scale 4, where PyTorch takes 3.0 and 6.9.
     """
-    pair = {2: torch.int32, 4: torch.int64}.get(x.element_size())
     by_pixel = x.permute(0, 2, 3, 1)
-    if scale != 2 or x.shape[1] != 4 or pair is None or x.requires_grad or not by_pixel.is_contiguous():
+    if x.shape[1] != scale * scale or x.requires_grad or not by_pixel.is_contiguous():
         return F.pixel_shuffle(x, scale)
     b, _, h, w = x.shape
+    run = _RUNS.get(scale * x.element_size(), x.dtype)
     # Flat before each change of type, since a side of length 1 may have any stride.
-    # The last axis: left and right neighbour of the upper row, then of the lower one.
-    pairs = by_pixel.reshape(-1).view(pair).view(b, h, w, 2)
-    return pairs.permute(0, 1, 3, 2).reshape(-1).view(x.dtype).view(b, 1, 2 * h, 2 * w)
+    # The last two axes: the rows of an output block, and the runs of each.
+    runs = by_pixel.reshape(-1).view(run).view(b, h, w, scale, -1)
+    return runs.permute(0, 1, 3, 2, 4).reshape(-1).view(x.dtype).view(b, 1, scale * h, scale * w)
 
 
 @lru_cache(maxsize=64)

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from vsr.models.convolution import conv_relu
 from vsr.models.spec import State
 from vsr.resample import pixel_shuffle
 
@@ -38,7 +38,8 @@ class PlainNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, scale*H, scale*W), the residual."""
         for layer in self.body:
-            x = F.relu_(layer(x))
+            assert isinstance(layer, nn.Conv2d)
+            x = conv_relu(layer, x)
         return pixel_shuffle(self.tail(x), self.scale)
 
     def init_state(self, batch: int, height: int, width: int) -> None:

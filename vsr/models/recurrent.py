@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.convolution import conv_relu
 from vsr.models.flow import anchors, motion, moved
 from vsr.models.spec import Context, State
 from vsr.resample import enlarge, pixel_shuffle
@@ -65,7 +66,8 @@ class RecurrentNet(nn.Module):
         seen = [now, *changes, F.pixel_unshuffle(suggested, self.scale), hidden.masked_fill(fresh, 0)]
         x = torch.cat([part.to(frames.dtype) for part in seen], 1).contiguous(memory_format=torch.channels_last)
         for layer in self.body:
-            x = F.relu_(layer(x))
+            assert isinstance(layer, nn.Conv2d)
+            x = conv_relu(layer, x)
         small, hidden = self.tail(x).split([self.num_memory - self._channels, self._channels], 1)
         residual = pixel_shuffle(small, self.scale)
         return residual[:, None], (base + residual.float(), F.relu(hidden))

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.convolution import conv_relu
 from vsr.models.spec import Context, State
 
 SIZE_MULTIPLE = 8
@@ -33,7 +34,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        return x + self.second(F.relu_(self.first(x)))
+        return x + self.second(conv_relu(self.first, x))
 
 
 def _blocks(channels: int, num: int) -> nn.Sequential:
