@@ -291,3 +291,13 @@ def shelf(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(catalogue, "BUILT_IN", tuple(entries))
     monkeypatch.setattr(catalogue, "DEFAULT_TIER", {"cpu": "tiny", "cuda": "tiny"})
     return tmp_path
+
+
+@pytest.fixture
+def cuda() -> str:
+    """A GPU to run on; skips, or with VSR_REQUIRE_GPU=1 fails, where there is none."""
+    if not torch.cuda.is_available():
+        if os.environ.get("VSR_REQUIRE_GPU") == "1":
+            pytest.fail("VSR_REQUIRE_GPU=1 and there is no CUDA device")
+        pytest.skip("no CUDA device")
+    return "cuda"

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -54,7 +53,7 @@ class Weighted:
         self.batches.append(frames.shape[0])
         span = self.context.before + 1 + self.context.after
         assert frames.shape[1] == span + self.context.emit - 1
-        weights = torch.tensor([float(1 << i) for i in range(span)]) / ((1 << span) - 1)
+        weights = torch.tensor([float(1 << i) for i in range(span)], device=frames.device) / ((1 << span) - 1)
         each = [(frames[:, i : i + span] * weights.view(1, -1, 1, 1, 1)).sum(1) for i in range(self.context.emit)]
         return torch.stack(each, 1), None
 
@@ -432,15 +431,6 @@ def test_the_input_is_closed_when_the_consumer_stops():
 
 
 # On a GPU
-
-
-@pytest.fixture
-def cuda() -> str:
-    if not torch.cuda.is_available():
-        if os.environ.get("VSR_REQUIRE_GPU") == "1":
-            pytest.fail("VSR_REQUIRE_GPU=1 and there is no CUDA device")
-        pytest.skip("no CUDA device")
-    return "cuda"
 
 
 @pytest.mark.gpu

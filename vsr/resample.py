@@ -5,7 +5,7 @@ in input samples, which is how chroma siting is honoured.
 """
 
 import itertools
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import cv2
@@ -45,7 +45,7 @@ def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
     return taps[:, low:high].float(), -int(offsets[low])
 
 
-@lru_cache(maxsize=64)
+@cache  # few and small, and a recorded CUDA graph reads them where they lie
 @torch.inference_mode(False)  # kept for all callers, and training cannot use what was made in inference mode
 def _filters(
     scale: tuple[int, int], shift: tuple[float, float], kernel: Kernel, device: torch.device

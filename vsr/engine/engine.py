@@ -42,6 +42,8 @@ class Engine:
         """
         self.stages = [Stage(model, options) for model in models]
         self._device = pick_device(options.device)
+        at_once = max((stage.at_once for stage in self.stages), default=1)
+        self._transfer: Transfer = transfer_for(self._device, at_once=at_once)
         self._threads = options.threads or CPU_THREADS
         self._size = size
         self._sample_aspect = sample_aspect
@@ -74,22 +76,16 @@ class Engine:
         """
         threads_before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
-        transfer = transfer_for(self._device)
-
-        pictures: Iterable[Picture] = _uploaded(frames, transfer)
-        for stage in self.stages:
-            pictures = stage.run(pictures)
+        leaving = self._leaving(frames)
         waiting: deque[tuple[Frame, Pending]] = deque()
-        left: tuple[int, Pending] | None = None
-        self.num_reused = 0
         try:
-            for picture in pictures:
-                if left is not None and left[0] == picture.content:
-                    self.num_reused += 1
-                else:
-                    left = picture.content, self._leave(picture, transfer)
-                waiting.append((self._outgoing(picture), left[1]))
-                if len(waiting) > transfer.depth:
+            while True:
+                with self._transfer.working():
+                    item = next(leaving, None)
+                if item is None:
+                    break
+                waiting.append(item)
+                if len(waiting) > self._transfer.depth:
                     yield _arrived(*waiting.popleft())
             while waiting:
                 yield _arrived(*waiting.popleft())
@@ -102,10 +98,24 @@ class Engine:
             if close is not None:
                 close()
 
-    def _leave(self, picture: Picture, transfer: Transfer) -> Pending:
+    def _leaving(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, Pending], None, None]:
+        """Yield each frame with its planes on their way back."""
+        pictures: Iterable[Picture] = _uploaded(frames, self._transfer)
+        for stage in self.stages:
+            pictures = stage.run(pictures)
+        left: tuple[int, Pending] | None = None
+        self.num_reused = 0
+        for picture in pictures:
+            if left is not None and left[0] == picture.content:
+                self.num_reused += 1
+            else:
+                left = picture.content, self._leave(picture)
+            yield self._outgoing(picture), left[1]
+
+    def _leave(self, picture: Picture) -> Pending:
         format = self.output_format(picture.frame.format)
         sized = resize_picture(picture, (format.height, format.width))
-        return transfer.download(to_planes(sized, format))
+        return self._transfer.download(to_planes(sized, format))
 
     def _outgoing(self, picture: Picture) -> Frame:
         return replace(picture.frame, format=self.output_format(picture.frame.format))

@@ -71,6 +71,11 @@ class Stage:
             return options.batch
         return 4 if self.placement.device.type == "cuda" else 1
 
+    @property
+    def at_once(self) -> int:
+        """Most pictures that come out of one step."""
+        return self._batch * self.spec.context.emit
+
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance a stream: as many pictures come out as went in, in order."""
         with closing(self._results(pictures)) as results:

@@ -80,7 +80,8 @@ def moved(picture: Tensor, flow: Tensor) -> Tensor:
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)
     grid = flow + torch.stack([x.expand(height, width), y[:, None].expand(height, width)])
-    sides = torch.tensor([width, height], device=flow.device, dtype=flow.dtype).view(1, 2, 1, 1)
+    # Filled on the device: a tensor made of a list would be copied there, and the copy waited for.
+    sides = torch.cat([flow.new_full((1, 1, 1, 1), side) for side in (width, height)], 1)
     grid = (2 * grid + 1) / sides - 1
     if picture.shape[-2:] != flow.shape[-2:]:
         grid = _sized(grid, picture.shape[-2:])
