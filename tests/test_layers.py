@@ -15,7 +15,7 @@ ROWS = {
     3: "media engine quality",
     2: "models pictures borders balance",
     1: "windows scenes prefetch color config",
-    0: "frames errors resample",
+    0: "frames errors resample trace",
 }
 """Imports point downward only; places of one row do not import each other."""
 

@@ -6,7 +6,7 @@ a process of its own. Queues between them are bounded in items and in bytes, so 
 
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from vsr.media.sink import Sink
 from vsr.media.source import Source
 from vsr.prefetch import prefetch
 from vsr.scenes import mark_scene_cuts
+from vsr.trace import span
 
 T = TypeVar("T")
 
@@ -98,13 +99,14 @@ def enhance(
         frames = mark_scene_cuts(frames)  # sets Frame.reset
     if options.color_correct:
         frames = correct_colors(frames)
-    frames = _ahead(_busy(frames, clock, "decode_s"), options.read_ahead, options, "vsr-decode")
+    frames = _ahead(_busy(frames, clock, "decode_s", traced="decode"), options.read_ahead, options, "vsr-decode")
     frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
     enhanced = _ahead(_busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine")
     with sink, closing(enhanced):
         for frame in enhanced:
             began = time.monotonic()
-            sink.write(frame)
+            with span("encode"):
+                sink.write(frame)
             clock.encode_s += time.monotonic() - began
             clock.frames += 1
         clock.finishing = True
@@ -128,15 +130,16 @@ def _size(frame: Frame) -> int:
     return sum(plane.nbytes for plane in frame.planes)
 
 
-def _busy(items: Iterable[T], clock: Clock, name: str, *, sign: int = 1) -> Generator[T, None, None]:
-    """Pass items on and add the time spent in making each to a field of the clock."""
+def _busy(items: Iterable[T], clock: Clock, name: str, *, sign: int = 1, traced: str = "") -> Generator[T, None, None]:
+    """Pass items on, and add the time spent in making each to a field of the clock (and, named, to a trace)."""
     iterator = iter(items)
     end: Callable[[], None] | None = getattr(items, "close", None)
     try:
         while True:
             began = time.monotonic()
             try:
-                item = next(iterator)
+                with span(traced) if traced else nullcontext():
+                    item = next(iterator)
             except StopIteration:
                 return
             finally:

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Toml
 
 import vsr
+from vsr.cli.bench import bench
 from vsr.cli.calibrate import calibrate
 from vsr.cli.compare import compare
 from vsr.cli.console import fail
@@ -34,7 +35,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
-for command in (enhance, probe, doctor, compare, models, train, calibrate):
+for command in (enhance, probe, doctor, compare, models, bench, train, calibrate):
     app.command(command)
 app.command(evaluate, name="eval")
 

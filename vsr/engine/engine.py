@@ -16,6 +16,7 @@ from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Model
 from vsr.pictures import Picture, from_planes, resize_picture, to_planes
+from vsr.trace import span
 
 
 class Engine:
@@ -114,8 +115,9 @@ class Engine:
 
     def _leave(self, picture: Picture) -> Pending:
         format = self.output_format(picture.frame.format)
-        sized = resize_picture(picture, (format.height, format.width))
-        return self._transfer.download(to_planes(sized, format))
+        with span("convert out"):
+            sized = resize_picture(picture, (format.height, format.width))
+            return self._transfer.download(to_planes(sized, format))
 
     def _outgoing(self, picture: Picture) -> Frame:
         return replace(picture.frame, format=self.output_format(picture.frame.format))
@@ -125,7 +127,8 @@ def _uploaded(frames: Iterable[Frame], transfer: Transfer) -> Iterator[Picture]:
     picture: Picture | None = None
     for frame, content in number_contents(frames):
         if picture is None or content != picture.content:
-            picture = from_planes(frame, transfer.upload(frame.planes), content)
+            with span("convert in"):
+                picture = from_planes(frame, transfer.upload(frame.planes), content)
         yield picture.again(frame)
 
 

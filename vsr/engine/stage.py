@@ -22,6 +22,7 @@ from vsr.models.spec import Model
 from vsr.pictures import Picture, enlarge_chroma, in_rgb, in_ycc
 from vsr.prefetch import parallel_map
 from vsr.resample import enlarge
+from vsr.trace import span
 from vsr.windows import Window, cut_windows, mark_repeats
 
 MOST_WORKERS = 8
@@ -149,7 +150,8 @@ class Stage:
             if before is not None and picture.content == before.content:
                 picture = before.again(picture.frame)
             else:
-                picture = in_ycc(picture) if self.spec.in_channels == 1 else in_rgb(picture)
+                with span("convert in"):
+                    picture = in_ycc(picture) if self.spec.in_channels == 1 else in_rgb(picture)
             before = picture
             tensor = picture.luma if self.spec.in_channels == 1 else picture.rgb
             assert tensor is not None
@@ -202,12 +204,14 @@ class Stage:
 
     def _forward(self, windows: list[Window[Input]]) -> list[list[Picture]]:
         frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
-        outputs = self._step(frames, [window.reset for window in windows])
-        return [
-            # A short last window emits fewer.
-            [self._merge(item, enhanced[None]) for item, enhanced in zip(window.emitted, output, strict=False)]
-            for window, output in zip(windows, outputs, strict=True)
-        ]
+        with span("model"):
+            outputs = self._step(frames, [window.reset for window in windows])
+        with span("convert out"):
+            return [
+                # A short last window emits fewer.
+                [self._merge(item, enhanced[None]) for item, enhanced in zip(window.emitted, output, strict=False)]
+                for window, output in zip(windows, outputs, strict=True)
+            ]
 
     def _merge(self, item: Input, enhanced: Tensor) -> Picture:
         """Put what the network gave, (1, C, sH, sW), into the picture it belongs to."""

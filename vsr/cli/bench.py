@@ -1,0 +1,202 @@
+"""`vsr bench`: what each stage costs, how fast all are together, and what could be at best."""
+
+import json
+import os
+import platform
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+import vsr
+from vsr.cli.console import say, size_of
+from vsr.cli.scores import write_json
+from vsr.cli.timeline import draw_timeline, json_of
+from vsr.config import EngineOptions
+from vsr.errors import ConfigError, SinkError
+from vsr.jobs.bench import ON_COMPUTE_STREAM, BenchOptions, Row
+from vsr.jobs.bench import bench as measure
+from vsr.jobs.cost import Cost
+from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
+from vsr.quality.grid import encode_png
+
+Flat = Parameter(name="*")
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """Where the figures go."""
+
+    json: Annotated[str, Parameter(allow_leading_hyphen=True)] = ""
+    """Write everything to this file; - for standard output, instead of the tables."""
+    trace: str = ""
+    """Draw a second of the pipeline as a timeline (.png), or write all of it for Perfetto (.json)."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+    def __post_init__(self) -> None:
+        if self.trace and Path(self.trace).suffix.lower() not in (".png", ".json"):
+            raise ConfigError(f"trace {self.trace}: .png and .json are written")
+        for name in (self.json, self.trace):
+            if name not in ("", "-") and not Path(name).resolve().parent.is_dir():
+                raise ConfigError(f"{name} cannot be written; name a file in a folder that exists")
+
+
+def bench(
+    clip: Annotated[Path | None, Parameter(show_default=False)] = None,
+    /,
+    *,
+    options: Annotated[BenchOptions, Flat] = BenchOptions(),
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    results: Annotated[ResultOptions, Flat] = ResultOptions(),
+) -> int:
+    """Measure the pipeline: each stage alone, all together, and the device's peak. Leave the machine to it.
+
+    Parameters
+    ----------
+    clip
+        Video to run on. Default: a clip that is made.
+    """
+    rows = measure(clip, options, engine, traced=bool(results.trace), say=say)
+    report = {"machine": _machine(rows[0]), "clip": str(clip or "made"), "rows": [_as_json(row) for row in rows]}
+    if results.json == "-":
+        json.dump(report, sys.stdout, indent=2)
+        print()
+    else:
+        for row in rows:
+            _print(row, options)
+    if results.json not in ("", "-"):
+        write_json(results.json, report)
+    if results.trace:
+        _write_trace(Path(results.trace), rows[0])
+    return 0
+
+
+def _write_trace(path: Path, row: Row) -> None:
+    assert row.trace is not None
+    is_json = path.suffix.lower() == ".json"
+    content = json_of(row.trace) if is_json else encode_png(draw_timeline(row.trace, _title(row)))
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _title(row: Row) -> str:
+    before, after = (f"{width}x{height}" for height, width in (row.input_size, row.output_size))
+    return f"{row.model} in {row.precision} on {row.device}, {before} → {after}, {row.encoder}"
+
+
+def _print(row: Row, options: BenchOptions) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage", no_wrap=True)
+    for heading in ("ms /frame", "core-ms /frame", "fps"):
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+    for name, cost in row.stages.items():
+        table.add_row(name, *_figures(cost))
+    table.add_row("all cores" if row.device.type == "cpu" else "slowest", *_bound(row))
+    table.add_row("end to end", *_figures(row.end_to_end))
+    if row.peer is not None:
+        table.add_row("against", *_figures(row.peer))
+    print(f"\n{_title(row)}")
+    Console(width=None if Console().is_terminal else 160).print(table)
+    for line in _conclusion(row, options):
+        print(line)
+
+
+def _figures(cost: Cost) -> tuple[str, str, str]:
+    return f"{cost.wall_s * 1000:.2f}", f"{cost.core_s * 1000:.2f}", f"{cost.fps:.1f}"
+
+
+def _bound(row: Row) -> tuple[str, str, str]:
+    return f"{1000 / row.bound_fps:.2f}", f"{row.core_s * 1000:.2f}", f"{row.bound_fps:.1f}"
+
+
+def _conclusion(row: Row, options: BenchOptions) -> list[str]:
+    """What the figures say, in a few lines."""
+    if row.device.type == "cpu":
+        limit, most = "cores ÷ core-time of all stages", max(row.stages, key=lambda name: row.stages[name].core_s)
+        threads = f"{row.cores} cores; networks: {row.workers} at once, {row.threads_each} thread(s) each"
+    else:
+        limit, most = "the slowest stage alone", _slowest(row)
+        threads = f"{row.cores} cores beside the GPU"
+    peak, speed = row.peak, row.model_gflop_per_s
+    lines = [
+        f"overlap: {row.overlap_efficiency:.0%} of {row.bound_fps:.1f} fps, {limit}; most goes into {most}",
+        f"model:   {row.gflop_per_frame:.3g} GFLOP a frame, {speed:.0f} GFLOP/s; "
+        f"{speed / peak.matmul_gflop_per_s:.0%} of a matrix product's {peak.matmul_gflop_per_s:.0f}"
+        + _beside_conv(row),
+        f"memory:  {_bytes(row.peak_memory_bytes)} at most"
+        + (f", {_bytes(row.peak_gpu_bytes)} on the GPU" if row.peak_gpu_bytes is not None else ""),
+        f"         {threads}; {row.num_frames} frames, medians of {options.repeat}",
+    ]
+    if row.peer is not None:
+        lines.append(f"against: {row.end_to_end.fps / row.peer.fps:.2f} times the fps of `{options.against}`")
+    return [*lines, *(f"note: {note}" for note in row.notes)]
+
+
+def _beside_conv(row: Row) -> str:
+    conv = row.peak.conv_gflop_per_s
+    if conv is None:
+        return ""
+    return (
+        f", {row.model_gflop_per_s / conv:.0%} of a 3×3 convolution's {conv:.0f} at {row.peak.conv_channels} channels"
+    )
+
+
+def _slowest(row: Row) -> str:
+    seconds = {name: cost.wall_s for name, cost in row.stages.items() if name not in ON_COMPUTE_STREAM}
+    seconds["convert and model"] = sum(row.stages[name].wall_s for name in ON_COMPUTE_STREAM)
+    return max(seconds, key=lambda name: seconds[name])
+
+
+def _bytes(count: int | None) -> str:
+    return "unknown" if count is None else size_of(count)
+
+
+def _machine(row: Row) -> dict[str, Any]:
+    gpu = torch.cuda.get_device_name(row.device) if row.device.type == "cuda" else None
+    return {
+        "processor": _processor(), "cores": row.cores, "gpu": gpu, "vsr": vsr.__version__,
+        "torch": torch.__version__, "ffmpeg": ffmpeg_version(find_ffmpeg()), "python": platform.python_version(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+    }  # fmt: skip
+
+
+def _processor() -> str:
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    """Everything, with units in the names; what could not be measured is null."""
+    peak, speed = row.peak, row.model_gflop_per_s
+    report: dict[str, Any] = {
+        "model": row.model, "device": str(row.device), "precision": row.precision, "encoder": row.encoder,
+        "input_width": row.input_size[1], "input_height": row.input_size[0],
+        "output_width": row.output_size[1], "output_height": row.output_size[0],
+        "num_frames": row.num_frames, "workers": row.workers, "threads_each": row.threads_each, "cores": row.cores,
+        "stages": {name: _cost(cost) for name, cost in row.stages.items()},
+        "core_ms_per_frame": row.core_s * 1000, "slowest_stage_ms": row.slowest_s * 1000,
+        "bound_fps": row.bound_fps, "end_to_end": _cost(row.end_to_end), "overlap_efficiency": row.overlap_efficiency,
+        "gflop_per_frame": row.gflop_per_frame, "model_gflop_per_s": speed,
+        "matmul_gflop_per_s": peak.matmul_gflop_per_s, "share_of_matmul": speed / peak.matmul_gflop_per_s,
+        "conv_channels": peak.conv_channels, "conv_gflop_per_s": peak.conv_gflop_per_s,
+        "share_of_conv": speed / peak.conv_gflop_per_s if peak.conv_gflop_per_s else None,
+        "peak_memory_bytes": row.peak_memory_bytes, "peak_gpu_bytes": row.peak_gpu_bytes, "notes": row.notes,
+    }  # fmt: skip
+    if row.peer is not None:
+        report["against"] = _cost(row.peer) | {"ratio": row.end_to_end.fps / row.peer.fps}
+    return report
+
+
+def _cost(cost: Cost) -> dict[str, float]:
+    return {"ms_per_frame": cost.wall_s * 1000, "core_ms_per_frame": cost.core_s * 1000, "fps": cost.fps}
