@@ -79,6 +79,8 @@ class Frame:
     """The frame does not continue the one before it (scene cut, seek, gap): no window or state may cross."""
     stream: int = 0
     """0 for a file, the camera's number when live."""
+    arrived_s: float = 0.0
+    """When a live frame had been decoded, by `time.monotonic()`; 0 for a file."""
 
 
 @dataclass(frozen=True, slots=True)
