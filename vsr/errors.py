@@ -15,7 +15,7 @@ import re
 
 def redact(text: str) -> str:
     """Replace the user and password of every URL in `text` by `***`."""
-    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
+    return re.sub(r"(?<=://)[^/\s]+@", "***@", text)  # up to the last @: passwords hold some
 
 
 class VsrError(Exception):

@@ -1,0 +1,1 @@
+"""Live streams: cameras in, enhanced streams out, for months."""

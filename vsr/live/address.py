@@ -1,0 +1,130 @@
+"""Where a camera or an output is, with its secrets and without.
+
+User and password come from the URL itself, an environment variable or a file. Owns telling secrets from the rest of a
+URL; everything that is shown, logged or raised goes through `shown` or `redact`.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from vsr.errors import ConfigError
+
+_PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^/?#]*)@)?(?P<host>[^/?#@]*)(?P<rest>.*)", re.S)
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@\s]*)(:\d{1,5})?")
+_PUBLIC_KEYS = frozenset(
+    {"channel", "subtype", "stream", "profile", "unicast", "proto", "mode", "latency", "pkt_size", "localaddr"}
+    | {"localport", "fifo_size", "overrun_nonfatal", "buffer_size", "reuse", "ttl", "timeout", "resolution", "fps"}
+)
+"""Keys of a URL's query whose values may be shown; cameras put passwords, keys and tokens under any other name."""
+_SHORTEST_SECRET = 4
+"""Shorter secrets are not looked for in other texts: too many words would match."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address as FFmpeg wants it and as anybody may see it. Made by `resolve`."""
+
+    url: str = field(repr=False)
+    """The whole URL, user and password in it, or a path. Never to be printed, logged or put on a command line."""
+    shown: str
+    """The same with `***` for every secret."""
+    scheme: str
+    """Lower case: `rtsp`, `rtmp`, `http`, `udp`, ...; `file` for a path, `device` for one below /dev."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without what is secret in this address."""
+        text = text.replace(self.url, self.shown)
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "***") if len(secret) >= _SHORTEST_SECRET else text
+        return text
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Where user and password come from if they are not in the URL."""
+
+    env: str = ""
+    """Name of an environment variable that holds USER:PASSWORD."""
+    file: str = ""
+    """File whose first line is USER:PASSWORD."""
+
+    def read(self) -> tuple[str, str] | None:
+        """Return user and password, or None where none are configured.
+
+        Raises:
+            ConfigError: the variable is not set, the file cannot be read, or USER:PASSWORD is not what is there.
+        """
+        if not self.env and not self.file:
+            return None
+        if self.env and self.file:
+            raise ConfigError("credentials_env and credentials_file exclude each other; give one of them")
+        if self.env:
+            what, text = f"environment variable {self.env}", os.environ.get(self.env, "")
+        else:
+            what = f"credentials file {self.file!r}"
+            try:
+                text = Path(self.file).read_text(encoding="utf-8").split("\n", 1)[0].strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not text"
+                raise ConfigError(f"{what} cannot be read: {reason}") from None
+        user, colon, password = text.partition(":")
+        if not colon or not user:
+            raise ConfigError(f"{what} must hold USER:PASSWORD in one line; {'it does not' if text else 'it is empty'}")
+        return user, password
+
+
+def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
+    """Put an address together. Variables and files are read now, so that a changed password is taken up.
+
+    Raises:
+        ConfigError: the URL cannot be told apart into its parts, or the credentials cannot be read.
+    """
+    if "://" not in url:
+        path = url.removeprefix("file:")
+        return Address(path, path, "device" if path.startswith("/dev/") else "file")
+    found = _PARTS.fullmatch(url)
+    if found is None or not _HOST.fullmatch(found["host"]) or "@" in found["rest"].partition("?")[0]:
+        raise ConfigError(
+            "a URL cannot be read (it is not shown here, for it may hold a password); write SCHEME://HOST[:PORT]/PATH,"
+            " and @, : and / in a user or password as %40, %3A and %2F"
+        )
+    scheme, who, secrets = found["scheme"].lower(), found["who"] or "", list[str]()
+    given = credentials.read()
+    if given is not None:
+        if who:
+            raise ConfigError("user and password are in the URL and in credentials; give them once")
+        who = ":".join(quote(part, safe="") for part in given)
+    for part in who.split(":", 1):
+        secrets += [part, unquote(part)]
+    rest, hidden = _hide(scheme, found["rest"])
+    at = f"{who}@" if who else ""
+    return Address(
+        f"{scheme}://{at}{found['host']}{found['rest']}",
+        f"{scheme}://{'***@' if who else ''}{found['host']}{rest}",
+        scheme,
+        tuple(dict.fromkeys(secret for secret in [*secrets, *hidden] if secret)),
+    )
+
+
+def _hide(scheme: str, rest: str) -> tuple[str, list[str]]:
+    """Return path and query as they may be shown, and what was taken out: values, the key of a RTMP stream."""
+    path, mark, query = rest.partition("?")
+    hidden: list[str] = []
+    if scheme in ("rtmp", "rtmps") and path.count("/") > 1:
+        path, _, key = path.rpartition("/")
+        path, hidden = f"{path}/***", [key, unquote(key)]
+    shown: list[str] = []
+    for pair in query.split("&") if query else []:
+        key, equals, value = pair.partition("=")
+        if value and key.lower() not in _PUBLIC_KEYS:
+            hidden += [value, unquote(value)]
+            value = "***"
+        elif not equals and pair:  # a bare word may be a token
+            hidden += [pair]
+            key = "***"
+        shown.append(f"{key}{equals}{value}")
+    return path + mark + "&".join(shown), hidden

@@ -1,0 +1,246 @@
+"""Options of `vsr live`: frozen dataclasses whose fields are the keys of `configs/cameras.toml`.
+
+A field's docstring is its help text. Checks that need only the values are made when the value is made; `read_options`
+checks everything that can be known before start.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import av
+from av.error import FFmpegError, ProtocolNotFoundError
+
+from vsr.config import EngineOptions, at_least
+from vsr.errors import ConfigError
+from vsr.live.address import Address, Credentials, resolve
+from vsr.live.tables import make, read_tables
+
+CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
+
+OutputKind = Literal["rtsp", "hls", "srt", "rtmp", "udp", "record", "snapshot"]
+
+_OUTPUT_SCHEMES: dict[OutputKind, tuple[str, ...]] = {
+    "rtsp": ("rtsp", "rtsps"),
+    "rtmp": ("rtmp", "rtmps"),
+    "srt": ("srt",),
+    "udp": ("udp",),
+    "hls": ("file",),
+    "record": ("file",),
+    "snapshot": ("file",),
+}
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """One output of a camera."""
+
+    kind: OutputKind
+    """What is made: a push to a server (rtsp, srt, rtmp), MPEG-TS by UDP, files in a folder (hls, record), or one JPEG
+    file that is always the latest picture (snapshot)."""
+    target: str = field(repr=False)
+    """URL, folder (hls, record) or JPEG file (snapshot); {name} stands for the camera's name."""
+    credentials_env: str = ""
+    """Environment variable that holds USER:PASSWORD of the target."""
+    credentials_file: str = ""
+    """File whose first line is USER:PASSWORD of the target."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP sends."""
+    segment_s: float = 0.0
+    """Seconds of a segment; 0 for the usual 60 of recordings and 0.5 of HLS."""
+    every_s: float = 1.0
+    """Seconds between snapshots."""
+    keep_hours: float = 0.0
+    """Recordings older than this are deleted; 0 keeps them."""
+    keep_gb: float = 0.0
+    """The oldest recordings are deleted until all of this folder take no more than this; 0 for no limit."""
+    min_free_gb: float = 1.0
+    """Recording pauses, after deleting what may be deleted, while the disk has less free than this."""
+
+    def __post_init__(self) -> None:
+        _above(0, every_s=self.every_s)
+        _above(-1e-9, segment_s=self.segment_s, keep_hours=self.keep_hours, keep_gb=self.keep_gb)
+        _above(-1e-9, min_free_gb=self.min_free_gb)
+        address = resolve(self.target)
+        accepted = _OUTPUT_SCHEMES[self.kind]
+        if address.scheme not in accepted:
+            wanted = "a path" if accepted == ("file",) else f"{accepted[0]}://HOST..."
+            raise ConfigError(f"target {address.shown!r} does not suit kind {self.kind!r}; {wanted} is accepted")
+        if self.kind == "snapshot" and not self.target.lower().endswith((".jpg", ".jpeg")):
+            raise ConfigError(f"target {self.target!r} of a snapshot must end in .jpg")
+
+    @property
+    def address(self) -> Address:
+        """The target with its user and password, read now.
+
+        Raises:
+            ConfigError: credentials cannot be read.
+        """
+        return resolve(self.target, Credentials(self.credentials_env, self.credentials_file))
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """One camera and what becomes of it."""
+
+    name: str
+    """Letters, digits, - and _; goes into file names, labels and metrics."""
+    url: str = field(repr=False)
+    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// (MPEG-TS), /dev/video0, or a file, played over and over."""
+    credentials_env: str = ""
+    """Environment variable that holds USER:PASSWORD."""
+    credentials_file: str = ""
+    """File whose first line is USER:PASSWORD."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP sends."""
+    stall_s: float = 5.0
+    """Seconds without a decoded frame after which the camera is opened anew."""
+    label: bool = False
+    """Burn camera, time and "enhanced" into the picture."""
+    record_original: bool = False
+    """Record what the camera sent, untouched, beside the enhanced recording."""
+    encoder: Literal["auto", "nvenc", "x264"] = "auto"
+    """`auto` takes NVENC where it works."""
+    quality: int = 60
+    """0 to 100, the scale of `vsr enhance`."""
+    outputs: tuple[OutputOptions, ...] = ()
+    """Where the enhanced stream goes, all from one encode."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            raise ConfigError(f"name {self.name!r} cannot be used; letters, digits, - and _ are accepted")
+        _above(0, stall_s=self.stall_s)
+        if not 0 <= self.quality <= 100:
+            raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
+        if not self.url:
+            raise ConfigError("url is empty; rtsp://HOST/PATH, another stream, a device or a file is accepted")
+        scheme = resolve(self.url).scheme
+        if scheme not in CAMERA_SCHEMES:
+            raise ConfigError(f"{scheme}:// is no camera; {', '.join(CAMERA_SCHEMES[:8])}, /dev/video0 or a file is")
+
+    @property
+    def address(self) -> Address:
+        """The URL with its user and password, read now.
+
+        Raises:
+            ConfigError: credentials cannot be read, or this FFmpeg does not speak the protocol.
+        """
+        address = resolve(self.url, Credentials(self.credentials_env, self.credentials_file))
+        if address.scheme == "srt" and not _speaks_srt():
+            raise ConfigError(
+                f"{address.shown} cannot be read: the FFmpeg inside PyAV has no SRT; relay it with FFmpeg's program"
+                " (ffmpeg -i srt://... -c copy -f mpegts udp://127.0.0.1:PORT) and give the udp:// address"
+            )
+        return address
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Everything `vsr live` can be told."""
+
+    cameras: tuple[CameraOptions, ...]
+    latency_ms: int = 300
+    """Target for the time from a frame's arrival to the encoder's input; what is too slow gets a smaller model."""
+    models: tuple[str, ...] = ()
+    """Models to choose from, the best first; bicubic and fewer frames follow by themselves. Empty: those that suit."""
+    scale: Literal[1, 2, 3, 4] = 2
+    """Enlargement of height and width."""
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    """Device, precision and threads of the networks."""
+    metrics_port: int = 0
+    """Loopback port of /metrics and /healthz; 0 for none."""
+    log: Literal["text", "json"] = "text"
+    """Kind of log lines."""
+
+    def __post_init__(self) -> None:
+        at_least(1, latency_ms=self.latency_ms)
+        if not 0 <= self.metrics_port < 1 << 16:
+            raise ConfigError(f"metrics_port {self.metrics_port} is no port; 0 to 65535 is accepted")
+        if not self.cameras:
+            raise ConfigError("there is no camera; add a [[cameras]] table with name and url")
+        names = [camera.name for camera in self.cameras]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"two cameras are named {name!r}; every camera needs a name of its own")
+        owners: dict[str, str] = {}
+        for camera in self.cameras:
+            for output in camera.outputs:
+                if output.target in owners:
+                    both = f"camera {camera.name!r} and camera {owners[output.target]!r}"
+                    raise ConfigError(f"{both} have the same target; put {{name}} into it")
+                owners[output.target] = camera.name
+
+
+def read_options(path: str | Path) -> LiveOptions:
+    """Read a file of cameras as `configs/cameras.toml`. A `[defaults]` table holds what all cameras share.
+
+    Raises:
+        ConfigError: a key is unknown or missing, a value cannot be used, credentials cannot be read.
+    """
+    tables = read_tables(path)
+    defaults = tables.pop("defaults", {})
+    try:
+        if not isinstance(defaults, dict):
+            raise ConfigError("defaults must be a table")
+        for key in ("name", "url"):
+            if key in defaults:
+                raise ConfigError(f"defaults.{key} makes no sense; every camera needs its own")
+        # Checked by itself too, or a mistake in it would be told of a camera.
+        make(CameraOptions, {"name": "defaults", "url": "rtsp://host", **cast(Any, defaults)}, "defaults")
+        cameras = tables.get("cameras", [])
+        if isinstance(cameras, list):
+            tables["cameras"] = [_merged(cast(Any, defaults), camera) for camera in cast("list[object]", cameras)]
+        options = make(LiveOptions, tables)
+        for camera in options.cameras:
+            _check(camera)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return options
+
+
+def _merged(defaults: dict[str, object], camera: object) -> object:
+    """Lay a camera's table over the defaults and put its name into the targets."""
+    if not isinstance(camera, dict):
+        return camera
+    merged = {**defaults, **cast("dict[str, object]", camera)}
+    name, outputs = merged.get("name"), merged.get("outputs")
+    if isinstance(name, str) and isinstance(outputs, list):
+        merged["outputs"] = [_named(output, name) for output in cast("list[object]", outputs)]
+    return merged
+
+
+def _named(output: object, name: str) -> object:
+    table = cast("dict[str, object]", output) if isinstance(output, dict) else {}
+    target = table.get("target")
+    return {**table, "target": target.replace("{name}", name)} if isinstance(target, str) else output
+
+
+def _check(camera: CameraOptions) -> None:
+    """Read the credentials of a camera and of its outputs once; see whether its options go together."""
+    try:
+        _ = camera.address, [output.address for output in camera.outputs]
+        if camera.record_original and not any(output.kind == "record" for output in camera.outputs):
+            raise ConfigError("record_original needs an output of kind 'record', beside which the original goes")
+    except ConfigError as error:
+        raise ConfigError(f"cameras.{camera.name}: {error}") from None
+
+
+def _above(bound: float, **values: float) -> None:
+    for name, value in values.items():
+        if not bound < value < float("inf"):
+            accepted = "0 or more" if bound < 0 else "more than 0"
+            raise ConfigError(f"{name} {value:g} is out of range; {accepted} is accepted")
+
+
+@cache
+def _speaks_srt() -> bool:
+    """Say whether PyAV's FFmpeg has SRT; an address without a host fails at once either way."""
+    try:
+        av.open("srt://").close()
+    except ProtocolNotFoundError:
+        return False
+    except FFmpegError:
+        pass
+    return True
