@@ -1,5 +1,6 @@
 """A frame as nominal float32 tensors, and back to its own planes. Colour facts come from the frame's format alone."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,6 +9,9 @@ from torch import Tensor
 from vsr import color
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
 from vsr.resample import enlarge, resize
+
+Rounding = Callable[[Tensor, tuple[float, float], int], Tensor]
+"""`color.to_codes`, or what gives the same faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +61,19 @@ def from_planes(frame: Frame, planes: list[Tensor], content: int = 0) -> Picture
     return Picture(bare, luma=luma, chroma=chroma, alpha=alpha, content=content)
 
 
-def to_planes(picture: Picture, format: PictureFormat) -> list[Tensor]:
+def to_planes(picture: Picture, format: PictureFormat, to_codes: Rounding = color.to_codes) -> list[Tensor]:
     """Round a picture to the planes of `format`, each (H, W) with code values, on the device."""
     luma_scale, depth = color.luma_scale(format), format.bit_depth
     if format.layout == "rgb":
-        planes = list(color.to_codes(as_rgb(picture), luma_scale, depth)[0])
+        planes = list(to_codes(as_rgb(picture), luma_scale, depth)[0])
     else:
         luma, chroma = as_ycc(picture)
-        planes = [color.to_codes(luma, luma_scale, depth)[0, 0]]
+        planes = [to_codes(luma, luma_scale, depth)[0, 0]]
         if chroma is not None:
             height, width = format.plane_size(1)
-            planes += list(color.to_codes(chroma, color.chroma_scale(format), depth)[0, :, :height, :width])
+            planes += list(to_codes(chroma, color.chroma_scale(format), depth)[0, :, :height, :width])
     if picture.alpha is not None:
-        planes.append(color.to_codes(picture.alpha, (0.0, float((1 << depth) - 1)), depth)[0, 0])
+        planes.append(to_codes(picture.alpha, (0.0, float((1 << depth) - 1)), depth)[0, 0])
     return planes
 
 

@@ -9,6 +9,7 @@ import torch
 
 from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS, pick_device
+from vsr.engine.prepare import rounding_on
 from vsr.engine.repeats import number_contents
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
@@ -46,6 +47,8 @@ class Engine:
         at_once = max((stage.at_once for stage in self.stages), default=1)
         self._transfer: Transfer = transfer_for(self._device, at_once=at_once)
         self._threads = options.threads or CPU_THREADS
+        self._notes: list[str] = []
+        self._to_codes = rounding_on(self._device, note=self._notes.append)
         self._size = size
         self._sample_aspect = sample_aspect
         self.num_reused = 0
@@ -54,7 +57,7 @@ class Engine:
     @property
     def notes(self) -> list[str]:
         """What the user should know of, in order."""
-        return [note for stage in self.stages for note in stage.notes]
+        return [*self._notes, *(note for stage in self.stages for note in stage.notes)]
 
     @property
     def looks_around(self) -> bool:
@@ -117,7 +120,7 @@ class Engine:
         format = self.output_format(picture.frame.format)
         with span("convert out"):
             sized = resize_picture(picture, (format.height, format.width))
-            return self._transfer.download(to_planes(sized, format))
+            return self._transfer.download(to_planes(sized, format, self._to_codes))
 
     def _outgoing(self, picture: Picture) -> Frame:
         return replace(picture.frame, format=self.output_format(picture.frame.format))

@@ -1,4 +1,7 @@
-"""How a network's step is executed on its device: as it stands, compiled, recorded as CUDA graphs, or by TensorRT."""
+"""How a network's step is executed on its device: as it stands, compiled, recorded as CUDA graphs, or by TensorRT.
+
+And how its results are rounded: by a fused kernel, or by its plain twin.
+"""
 
 import importlib.util
 import os
@@ -11,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vsr import color
 from vsr.config import EngineOptions
 from vsr.engine.device import Placement, move
 from vsr.engine.graphs import CudaGraphs, Recorded, Recorder, Step
 from vsr.errors import ConfigError
 from vsr.models.spec import Model, Network
+from vsr.pictures import Rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ def prepare(model: Model, placement: Placement, options: EngineOptions, *, note:
         return network
 
     def tell(reason: str) -> None:
-        note(f"{model.spec.name}: runs without {name}, which failed ({reason[:200]})")
+        note(f"{model.spec.name}: runs without {name}, which failed ({_one_line(reason)})")
 
     return Recorded(network, WAYS[name].recorder(placement.device), note=tell)
 
@@ -73,6 +78,24 @@ def choose_way(model: Model, placement: Placement, options: EngineOptions) -> st
         rest = " and ".join(["auto, eager", *(name for name, way in WAYS.items() if not way.missing(device))])
         raise ConfigError(f"executor {options.executor} {missing}; {rest} are accepted here")
     return options.executor
+
+
+def rounding_on(device: torch.device, *, note: Callable[[str], None]) -> Rounding:
+    """The fastest way to round to code values: one kernel where Triton works, tried out, else its plain twin."""
+    if device.type != "cuda" or not importlib.util.find_spec("triton"):
+        return color.to_codes
+    try:
+        fused = importlib.import_module("vsr.engine.fused")
+        with torch.cuda.device(device):
+            fused.to_codes(torch.zeros(1, device=device), (0.0, 1.0), 8)  # Triton wants a C compiler, too
+    except Exception as error:
+        note(f"code values are rounded without Triton, which failed ({_one_line(error)})")
+        return color.to_codes
+    return fused.to_codes
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _compiler(backend: str, options: dict[str, Any]) -> Recorder:
