@@ -52,6 +52,7 @@ BUILT_IN = (
     BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
     BuiltIn("deblur", 1, "5d31d6fe7b604f565f99e50f8f4ceb6be54681834be0f2f71d6eac127be9d0bf"),
     BuiltIn("fast-real", 2, "4a58dc30ef7329e327438a1377e4ed1321a421ebab0789ca5efa560d6df6ebf8", trained_on=_CLIPS),
+    BuiltIn("fast-real", 3, "cdf0ba33d502fe20eca7ff4136794974204ede8afc0864f3693ce8db11709308", trained_on=_CLIPS),
     BuiltIn("fast-real", 4, "2637c7a368b9e52969e43ba8a8ca966a75146ee9d1225fd3a3e38ee3dacc9a4c", trained_on=_CLIPS),
     BuiltIn("base-real", 2, "97a3449969bee4e255707961d9d3ff0978e950234f7b99f262db0bea485ba2cc", trained_on=_CLIPS),
     BuiltIn("video-real", 4, "e5660b56976d38e154888507633afe4ba9d643b7410dacd850cfec4712d2a7df", trained_on=_CLIPS),
