@@ -244,5 +244,5 @@ def test_the_command_says_how_many_frames_were_reused(on_twos_and_threes, tmp_pa
     report = tmp_path / "report.json"
     arguments = ["enhance", str(on_twos_and_threes), "-o", str(tmp_path / "out.mkv"), "--report", str(report)]
     assert run([*arguments, "--preset", "ultrafast", "--model", "tiny"]) == 0
-    assert "12 frames (7 reused)" in capsys.readouterr().err
+    assert "12 frames (7 reused, 58% of the area skipped)" in capsys.readouterr().err
     assert json.loads(report.read_text())[0]["pipeline"]["num_reused"] == 7

@@ -133,6 +133,8 @@ class EngineOptions:
     executor: Literal["auto", "eager", "compile", "graphs", "tensorrt"] = "auto"
     """How a network is run: as it stands, compiled by PyTorch, as recorded CUDA graphs, or by TensorRT; `auto` records
     graphs on a GPU."""
+    skip_static: Literal["auto", "on", "off"] = "auto"
+    """Run networks only where the picture has changed since the frame before, exactly; `auto` is off for files."""
     threads: int = 0
     """CPU threads of the network; 0 for all cores."""
 

@@ -75,6 +75,8 @@ class Report:
     slowest: str
     num_reused: int = 0
     """Frames that left as the frame before them, because nothing the networks look at had changed."""
+    share_skipped: float = 0.0
+    """Part of the pictures' area that no network had to run on, from 0 to 1; reused frames are part of it."""
     notes: tuple[str, ...] = ()
     """Lines from the engine that the user should read."""
 
@@ -118,6 +120,7 @@ def enhance(
         encode_s=clock.encode_s,
         slowest=clock.slowest,
         num_reused=engine.num_reused,
+        share_skipped=engine.share_skipped,
         notes=tuple(engine.notes),
     )
 

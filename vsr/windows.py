@@ -17,6 +17,8 @@ class Window(Generic[T]):
     """The items whose enhanced version this step gives: the middle, without repetitions."""
     reset: bool
     """The first window of a scene: a state must be cleared before it."""
+    before: tuple[T, ...] = ()
+    """The items of the window before it, of whatever scene; empty where nobody compares."""
     repeats: bool = False
     """The window before it shows the same: without a state, its result is this one's too."""
 
@@ -76,15 +78,15 @@ def cut_windows(
     yield from ring.flush()
 
 
-def mark_repeats(windows: Iterable[Window[T]], *, content: Callable[[T], int]) -> Iterator[Window[T]]:
-    """Mark the windows whose items have, place by place, the contents of the window before.
+def compare_windows(windows: Iterable[Window[T]], *, content: Callable[[T], int]) -> Iterator[Window[T]]:
+    """Give each window the items of the one before, and mark it where they have the same contents, place by place.
 
     A scene may begin in between: what is repeated at its borders is part of the items, and a network without a state
     knows of nothing else. A window that emits more than the one before is never a repeat: there is no result to take.
     """
-    before: tuple[int, ...] = ()
-    num_before = 0
+    items: tuple[T, ...] = ()
+    num_emitted = 0
     for window in windows:
-        contents = tuple(content(item) for item in window.items)
-        yield replace(window, repeats=True) if contents == before and len(window.emitted) <= num_before else window
-        before, num_before = contents, len(window.emitted)
+        same = list(map(content, window.items)) == list(map(content, items))
+        yield replace(window, before=items, repeats=same and len(window.emitted) <= num_emitted)
+        items, num_emitted = window.items, len(window.emitted)

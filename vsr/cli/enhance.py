@@ -133,8 +133,10 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
     said = set(plan.notes)
     lines = [f"note: {note}" for note in outcome.notes if note not in said]
     speed = report.num_frames / max(report.seconds, 1e-9)
-    reused = f" ({report.num_reused} reused)" if report.num_reused else ""
-    what = f"{report.num_frames} frames{reused}, {speed:.1f} fps, slowest: {report.slowest}, "
+    saved = [f"{report.num_reused} reused"] if report.num_reused else []
+    saved += [f"{report.share_skipped:.0%} of the area skipped"] if report.share_skipped >= 0.005 else []
+    frames = f"{report.num_frames} frames" + (f" ({', '.join(saved)})" if saved else "")
+    what = f"{frames}, {speed:.1f} fps, slowest: {report.slowest}, "
     what = "" if plan.job.is_image else what
     return [*lines, f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}"]
 

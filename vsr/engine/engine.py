@@ -60,6 +60,12 @@ class Engine:
         return [*self._notes, *(note for stage in self.stages for note in stage.notes)]
 
     @property
+    def share_skipped(self) -> float:
+        """Part of the last run's pictures, by area and over all models, that no network had to run on."""
+        shown = sum(stage.area.shown for stage in self.stages)
+        return 1 - sum(stage.area.run for stage in self.stages) / shown if shown else 0.0
+
+    @property
     def looks_around(self) -> bool:
         """Whether any model sees more than the frame it enhances, so that scene cuts matter."""
         contexts = [stage.spec.context for stage in self.stages]

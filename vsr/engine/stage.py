@@ -3,44 +3,31 @@
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
-from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vsr.config import EngineOptions
+from vsr.engine.changes import Patchwork
 from vsr.engine.device import CPU_THREADS, Placement, place
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
+from vsr.engine.merge import merge, surroundings
 from vsr.engine.prepare import prepare, release
 from vsr.engine.tiles import is_out_of_memory, padded, tiled
+from vsr.engine.turns import Area, Enhanced, Input, Result, in_turn
 from vsr.errors import ModelError
 from vsr.models.spec import Model
-from vsr.pictures import Picture, enlarge_chroma, in_rgb, in_ycc
+from vsr.pictures import Picture, in_rgb, in_ycc
 from vsr.prefetch import parallel_map
-from vsr.resample import enlarge
 from vsr.trace import span
-from vsr.windows import Window, cut_windows, mark_repeats
+from vsr.windows import Window, compare_windows, cut_windows
 
 MOST_WORKERS = 8
 """Batches under way at once on a CPU."""
 
 SMALLEST_TILE = 64
 """Input pixels; below this halos dominate and memory is not what is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A picture in the colours its network wants, made once however many windows it is part of."""
-
-    picture: Picture
-    tensor: Tensor
-    """(C, H, W) float32, nominal: what the network sees of the picture."""
-    starts_scene: bool
-    """A reset, or a picture of another size than the one before it."""
 
 
 class Stage:
@@ -53,6 +40,7 @@ class Stage:
         """What the user should know of, such as a batch that had to shrink."""
         self._model = model
         self._network = prepare(model, self.placement, options, note=self.notes.append)
+        self._skips = options.skip_static == "on" and self._can_skip()
         self._batch = self._first_batch(options)
         self._threads = options.threads or CPU_THREADS
         self._tile = options.tile if isinstance(options.tile, int) else None
@@ -63,10 +51,24 @@ class Stage:
         self._state: object = None
         self._state_size: tuple[int, ...] = ()
         """Batch, height, width that the state was made for; empty before the first step of a stream."""
+        self._patchwork: Patchwork | None = None
+        self.area = Area()
+        """Of the last run."""
+
+    def _can_skip(self) -> bool:
+        spec = self.spec
+        if spec.halo is not None and not spec.context.stateful:
+            return True
+        why = "carries a state from frame to frame" if spec.context.stateful else "looks at the whole picture"
+        self.notes.append(f"{spec.name} {why}: parts that did not change cannot be skipped")
+        return False
 
     def _first_batch(self, options: EngineOptions) -> int:
-        """Batches pay on a GPU alone (measured: nothing per frame on a CPU); a state allows one window at a time."""
-        if self.spec.context.stateful:
+        """Batches pay on a GPU alone (measured: nothing per frame on a CPU).
+
+        A state allows one window at a time; so do changes, which are in another place in each.
+        """
+        if self.spec.context.stateful or self._skips:
             return 1
         if isinstance(options.batch, int):
             return options.batch
@@ -79,11 +81,15 @@ class Stage:
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance a stream: as many pictures come out as went in, in order."""
+        self.area = Area()
         with closing(self._results(pictures)) as results:
-            yield from _in_turn(results)
+            yield from in_turn(results, self.area)
 
-    def _results(self, pictures: Iterable[Picture]) -> "Generator[Result, None, None]":
+    def _results(self, pictures: Iterable[Picture]) -> Generator[Result, None, None]:
         self._state, self._state_size = None, ()
+        if self._skips:
+            step = partial(self._step, resets=[False])  # a network without a state has nothing to clear
+            self._patchwork = Patchwork(self.spec, step, note=self.notes.append)
         batches = self._batches(pictures)
         first = next(batches, None)
         if first is None:
@@ -130,7 +136,7 @@ class Stage:
             starts_scene=lambda item: item.starts_scene,
         )
         if not context.stateful:
-            windows = mark_repeats(windows, content=lambda item: item.picture.content)
+            windows = compare_windows(windows, content=lambda item: item.picture.content)
         batch: list[Window[Input]] = []
         for window in windows:
             if batch and window.items[0].tensor.shape != batch[0].items[0].tensor.shape:
@@ -157,11 +163,11 @@ class Stage:
             assert tensor is not None
             yield Input(picture, tensor[0], starts_scene)
 
-    def _result(self, windows: list[Window[Input]]) -> "Result":
+    def _result(self, windows: list[Window[Input]]) -> Result:
         new = [window for window in windows if not window.repeats]
         return windows, self._enhance(new) if new else []
 
-    def _enhance(self, windows: list[Window[Input]]) -> list[list[Picture]]:
+    def _enhance(self, windows: list[Window[Input]]) -> list[Enhanced]:
         """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller tiles.
 
         Raises:
@@ -202,26 +208,42 @@ class Stage:
         self._tile = smaller
         self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller} pixels from here on")
 
-    def _forward(self, windows: list[Window[Input]]) -> list[list[Picture]]:
+    def _forward(self, windows: list[Window[Input]]) -> list[Enhanced]:
         frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
+        if self._patchwork is not None:
+            return [self._renew(self._patchwork, frames, windows[0])]
         with span("model"):
             outputs = self._step(frames, [window.reset for window in windows])
         with span("convert out"):
-            return [
-                # A short last window emits fewer.
-                [self._merge(item, enhanced[None]) for item, enhanced in zip(window.emitted, output, strict=False)]
+            made = [
+                [
+                    self._merge(item, enhanced[None])
+                    for item, enhanced in zip(window.emitted, output, strict=False)  # a short last window emits fewer
+                ]
                 for window, output in zip(windows, outputs, strict=True)
             ]
+        return [Enhanced(partial(list, pictures)) for pictures in made]
 
     def _merge(self, item: Input, enhanced: Tensor) -> Picture:
         """Put what the network gave, (1, C, sH, sW), into the picture it belongs to."""
-        scale, picture = self.spec.scale, item.picture
-        if self.spec.residual != "none":
-            enhanced = _base(item.tensor[None], scale, self.spec.residual).add_(enhanced)
-        alpha = None if picture.alpha is None else enlarge(picture.alpha, scale)
-        if self.spec.in_channels == 3:
-            return replace(picture, rgb=enhanced.float(), alpha=alpha)
-        return replace(picture, luma=enhanced.float(), chroma=enlarge_chroma(picture, scale), alpha=alpha)
+        return merge(self.spec, surroundings(self.spec, item.picture, item.tensor[None]), enhanced)
+
+    def _renew(self, patchwork: Patchwork, frames: Tensor, window: Window[Input]) -> Enhanced:
+        """Run the network on what changed since the window before; `finish` puts it into the output of that."""
+        before = [item.tensor for item in window.before]
+        with span("model"):
+            parts = patchwork.changed_parts([item.tensor for item in window.items], before)
+            renewed = self._step(frames, [window.reset])[0] if parts is None else patchwork.run(frames, parts)
+        with span("convert out"):
+            around = [surroundings(self.spec, item.picture, item.tensor[None]) for item in window.emitted]
+
+        def finish() -> list[Picture]:
+            output = patchwork.join(renewed)
+            if self.spec.residual == "none":
+                output = output.clone()  # the picture would be the output itself, which is written to
+            return [merge(self.spec, each, part[None]) for each, part in zip(around, output, strict=False)]
+
+        return Enhanced(finish, 1.0 if parts is None else patchwork.share(frames, parts))
 
     @torch.inference_mode()
     def _step(self, frames: Tensor, resets: list[bool]) -> Tensor:
@@ -249,28 +271,6 @@ class Stage:
         return call
 
 
-Result = tuple[list[Window[Input]], list[list[Picture]]]
-"""A batch, and the pictures of each of its windows that is not a repeat."""
-
-
-def _in_turn(results: Iterable[Result]) -> Iterator[Picture]:
-    """Put the batches' pictures in a row, repeats filled in, with content numbers of their own.
-
-    In the order of the stream, and so not where the batches are computed: the window that is repeated may then still
-    be under way in another thread.
-    """
-    numbers = count()
-    last: list[Picture] = []
-    for windows, new in results:
-        enhanced = iter(new)
-        for window in windows:
-            if window.repeats:
-                last = [picture.again(item.picture.frame) for picture, item in zip(last, window.emitted, strict=False)]
-            else:
-                last = [replace(picture, content=next(numbers)) for picture in next(enhanced)]
-            yield from last
-
-
 def _flags(resets: list[bool], device: torch.device) -> Tensor:
     """The flags on the device, without a copy that would wait for all work before it."""
     flags = torch.zeros(len(resets), dtype=torch.bool, device=device)
@@ -283,10 +283,3 @@ def _flags(resets: list[bool], device: torch.device) -> Tensor:
 def _stack(tensors: list[Tensor]) -> Tensor:
     """Stack; a single tensor is only viewed."""
     return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
-
-
-def _base(x: Tensor, scale: int, kind: Literal["nearest", "bicubic"]) -> Tensor:
-    """A fresh tensor, to be added to."""
-    if scale == 1:
-        return x.clone()
-    return F.interpolate(x, scale_factor=scale, mode="nearest") if kind == "nearest" else enlarge(x, scale)

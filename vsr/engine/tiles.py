@@ -26,8 +26,8 @@ def tiled(
         multiple: tiles begin and end on multiples of this.
     """
     height, width = frames.shape[-2:]
-    reach = _up(HALO_OF_GLOBAL if halo is None else halo, multiple)
-    tile = _up(tile, multiple)
+    reach = round_up(HALO_OF_GLOBAL if halo is None else halo, multiple)
+    tile = round_up(tile, multiple)
     out: Tensor | None = None
     for top in range(0, height, tile):
         for left in range(0, width, tile):
@@ -46,15 +46,21 @@ def tiled(
 def padded(step: Callable[[Tensor], Tensor], frames: Tensor, *, scale: int, multiple: int) -> Tensor:
     """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge; crop the result."""
     height, width = frames.shape[-2:]
-    grow = (_up(height, multiple) - height, _up(width, multiple) - width)
+    return step(grown(frames, multiple))[..., : height * scale, : width * scale]
+
+
+def grown(frames: Tensor, multiple: int) -> Tensor:
+    """Repeat the edge of (B, T, C, H, W) at the right and bottom up to a multiple; a view where nothing is missing."""
+    height, width = frames.shape[-2:]
+    grow = (round_up(height, multiple) - height, round_up(width, multiple) - width)
     if grow == (0, 0):
-        return step(frames)
+        return frames
     flat = F.pad(frames.flatten(0, 1), (0, grow[1], 0, grow[0]), mode="replicate")
-    out = step(flat.unflatten(0, frames.shape[:2]))
-    return out[..., : height * scale, : width * scale]
+    return flat.unflatten(0, frames.shape[:2])
 
 
-def _up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple of `multiple`, or `value` itself."""
     return -(-value // multiple) * multiple
 
 
