@@ -28,6 +28,7 @@ from vsr.media.probe import probe
 from vsr.media.source import VideoSource
 from vsr.models.catalogue import load
 from vsr.models.compact import CompactNet
+from vsr.models.int8 import has_int8
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--model", "nano-x2", "--size", "48x32", "--frames", "12", "--repeat", "1", "--device", "cpu"]
@@ -56,6 +57,9 @@ def test_the_figures_of_a_row_agree_with_each_other(report: dict):
     total = sum(cost["core_ms_per_frame"] for cost in row["stages"].values())
     assert row["core_ms_per_frame"] == pytest.approx(total)
     assert row["bound_fps"] == pytest.approx(row["cores"] / total * 1000)
+    assert row["cores_bound_fps"] == row["bound_fps"]
+    busy = sum(stage["busy"] for stage in row["stages"].values())
+    assert busy == pytest.approx(row["overlap_efficiency"])  # all the work there is, over all the cores could do
     assert row["overlap_efficiency"] == pytest.approx(row["end_to_end"]["fps"] / row["bound_fps"])
     assert row["gflop_per_frame"] == pytest.approx(load("nano-x2").spec.kflop_per_pixel * 48 * 32 / 1e6)
     assert row["model_gflop_per_s"] == pytest.approx(row["gflop_per_frame"] * row["stages"]["model"]["fps"])
@@ -84,6 +88,26 @@ def test_json_goes_to_standard_output_where_asked(capfd: pytest.CaptureFixture[s
     assert row["num_frames"] == 8  # five, repeated
     assert row["output_width"] == 48
     assert row["conv_gflop_per_s"] is None
+
+
+def test_frames_that_repeat_are_told(capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    still = tmp_path / "still.mkv"
+    picture = ["-f", "lavfi", "-i", "color=gray:s=48x32:r=25", "-frames:v", "12", "-c:v", "ffv1", str(still)]
+    subprocess.run([find_ffmpeg(), "-hide_banner", "-loglevel", "error", *picture], check=True)
+    assert run(["bench", str(still), "--model", "nano-x2", "--frames", "12", "--repeat", "1", "--encoder", "null"]) == 0
+    assert "note: 11 of 12 frames repeat" in capfd.readouterr().out
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+def test_on_a_gpu_the_way_there_and_back_is_measured_too(tmp_path: Path):
+    path = tmp_path / "bench.json"
+    words = ["bench", "--device", "cuda", "--model", "fast-x2", "--model", "video-x4", "--size", "128x96"]
+    assert run([*words, "--frames", "40", "--repeat", "1", "--json", str(path)]) == 0
+    for row in json.loads(path.read_text())["rows"]:
+        assert list(row["stages"]) == ["decode", "upload", "convert in", "model", "convert out", "download", "encode"]
+        assert row["bound_fps"] == pytest.approx(1000 / row["slowest_stage_ms"])
+        assert row["peak_gpu_bytes"] > 0
 
 
 @pytest.mark.parametrize("ending", ["png", "json"])
@@ -213,8 +237,11 @@ def test_the_yardstick_is_as_wide_as_the_network():
     assert hidden_width(load("bicubic-x2").network) is None
 
 
-def test_the_peak_is_measured_in_the_networks_precision():
-    place = Placement(torch.device("cpu"), "fp32", "")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_peak_is_measured_in_the_networks_precision(precision: str):
+    if precision == "int8" and not has_int8():
+        pytest.skip("no VNNI here")
+    place = Placement(torch.device("cpu"), precision, "")
     peak = measure_peak(load("nano-x2").network, place, (32, 48), workers=2)
     assert peak.conv_channels == 8
     assert peak.conv_gflop_per_s is not None

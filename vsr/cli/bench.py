@@ -20,8 +20,9 @@ from vsr.cli.scores import write_json
 from vsr.cli.timeline import draw_timeline, json_of
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.bench import ON_COMPUTE_STREAM, BenchOptions, Row
+from vsr.jobs.bench import BenchOptions
 from vsr.jobs.bench import bench as measure
+from vsr.jobs.bench_row import ON_COMPUTE_STREAM, Row
 from vsr.jobs.cost import Cost
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from vsr.quality.grid import encode_png
@@ -96,10 +97,10 @@ def _title(row: Row) -> str:
 def _print(row: Row, options: BenchOptions) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("stage", no_wrap=True)
-    for heading in ("ms /frame", "core-ms /frame", "fps"):
+    for heading in ("ms /frame", "core-ms /frame", "fps", "busy"):
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     for name, cost in row.stages.items():
-        table.add_row(name, *_figures(cost))
+        table.add_row(name, *_figures(cost), f"{row.share(name):.0%}")
     table.add_row("all cores" if row.device.type == "cpu" else "slowest", *_bound(row))
     table.add_row("end to end", *_figures(row.end_to_end))
     if row.peer is not None:
@@ -122,7 +123,8 @@ def _conclusion(row: Row, options: BenchOptions) -> list[str]:
     """What the figures say, in a few lines."""
     if row.device.type == "cpu":
         limit, most = "cores ÷ core-time of all stages", max(row.stages, key=lambda name: row.stages[name].core_s)
-        threads = f"{row.cores} cores; networks: {row.workers} at once, {row.threads_each} thread(s) each"
+        each = "1 thread" if row.threads_each == 1 else f"{row.threads_each} threads"
+        threads = f"{row.cores} cores, {row.workers} network{'s' * (row.workers > 1)} at once on {each} each"
     else:
         limit, most = "the slowest stage alone", _slowest(row)
         threads = f"{row.cores} cores beside the GPU"
@@ -184,9 +186,10 @@ def _as_json(row: Row) -> dict[str, Any]:
         "input_width": row.input_size[1], "input_height": row.input_size[0],
         "output_width": row.output_size[1], "output_height": row.output_size[0],
         "num_frames": row.num_frames, "workers": row.workers, "threads_each": row.threads_each, "cores": row.cores,
-        "stages": {name: _cost(cost) for name, cost in row.stages.items()},
+        "stages": {name: _cost(cost) | {"busy": row.share(name)} for name, cost in row.stages.items()},
         "core_ms_per_frame": row.core_s * 1000, "slowest_stage_ms": row.slowest_s * 1000,
-        "bound_fps": row.bound_fps, "end_to_end": _cost(row.end_to_end), "overlap_efficiency": row.overlap_efficiency,
+        "bound_fps": row.bound_fps, "cores_bound_fps": row.cores_bound_fps,
+        "end_to_end": _cost(row.end_to_end), "overlap_efficiency": row.overlap_efficiency,
         "gflop_per_frame": row.gflop_per_frame, "model_gflop_per_s": speed,
         "matmul_gflop_per_s": peak.matmul_gflop_per_s, "share_of_matmul": speed / peak.matmul_gflop_per_s,
         "conv_channels": peak.conv_channels, "conv_gflop_per_s": peak.conv_gflop_per_s,

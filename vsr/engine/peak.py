@@ -7,11 +7,14 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from vsr.engine.device import Placement
+from vsr.engine.device import Placement, move
+from vsr.models.convolution import conv_relu
+from vsr.models.int8 import in_bytes
 from vsr.models.spec import Network
 from vsr.prefetch import parallel_map
+
+Operation = Callable[[], torch.Tensor]
 
 _EDGE = {"cpu": 1536, "cuda": 8192}
 """Of the square matrices: large enough that a larger one is no faster per operation."""
@@ -27,7 +30,7 @@ class Peak:
     matmul_gflop_per_s: float
     """A large matrix product."""
     conv_gflop_per_s: float | None
-    """A 3×3 convolution from the hidden width to itself; None for a model without one."""
+    """A 3×3 convolution, and ReLU, from the hidden width to itself; None for a model without one."""
     conv_channels: int | None
     """The hidden width."""
 
@@ -56,23 +59,38 @@ def measure_peak(
         workers: CPU threads that calculate at once, as the engine has them.
         threads_each: threads of each of them.
     """
-    device, dtype = placement.device, placement.dtype
     run = partial(_best_rate, placement=placement, workers=workers, threads_each=threads_each)
-    edge = _EDGE[device.type]
-    a, b = (torch.randn(edge, edge, device=device, dtype=dtype) for _ in range(2))
-    matmul = run(lambda: a @ b, gflop=2 * edge**3 / 1e9)
+    edge = _EDGE[placement.device.type]
+    matmul = run(_matrix_product(placement, edge), gflop=2 * edge**3 / 1e9)
     width = hidden_width(network)
     if width is None:
         return Peak(matmul, None, None)
-    picture = torch.randn(1, width, *size, device=device, dtype=dtype).to(memory_format=torch.channels_last)
-    weight = torch.randn(width, width, 3, 3, device=device, dtype=dtype).to(memory_format=torch.channels_last)
     gflop = 2 * 9 * width**2 * size[0] * size[1] / 1e9
-    return Peak(matmul, run(lambda: F.conv2d(picture, weight, padding=1), gflop=gflop), width)
+    return Peak(matmul, run(_convolution(placement, width, size), gflop=gflop), width)
 
 
-def _best_rate(
-    operation: Callable[[], torch.Tensor], *, gflop: float, placement: Placement, workers: int, threads_each: int
-) -> float:
+def _matrix_product(placement: Placement, edge: int) -> Operation:
+    if placement.precision == "int8":
+        a, b = (torch.randint(-128, 128, (edge, edge), dtype=torch.int8) for _ in range(2))
+        return lambda: torch._int_mm(a, b)  # pyright: ignore[reportPrivateImportUsage] — all there is
+    a, b = (torch.randn(edge, edge, device=placement.device, dtype=placement.dtype) for _ in range(2))
+    return lambda: a @ b
+
+
+def _convolution(placement: Placement, width: int, size: tuple[int, int]) -> Operation:
+    """With its ReLU, as the networks have it."""
+    layer = nn.Conv2d(width, width, 3, padding=1)
+    if placement.precision == "int8":
+        pixels = torch.randint(0, 256, (1, width, *size), dtype=torch.uint8)
+        integers, convolve = pixels.contiguous(memory_format=torch.channels_last), in_bytes(layer)
+        return lambda: convolve(integers)
+    moved = move(layer, placement)
+    picture = torch.randn(1, width, *size, device=placement.device, dtype=placement.dtype)
+    picture = picture.contiguous(memory_format=torch.channels_last)
+    return lambda: conv_relu(moved, picture)
+
+
+def _best_rate(operation: Operation, *, gflop: float, placement: Placement, workers: int, threads_each: int) -> float:
     """GFLOP/s of the fastest round: a round is as long as it must be for the clock, and there are at least three."""
     rounds, rates = 0, list[float]()
     repeats = 1
@@ -87,9 +105,7 @@ def _best_rate(
     return max(rates)
 
 
-def _seconds(
-    operation: Callable[[], torch.Tensor], repeats: int, placement: Placement, workers: int, threads_each: int
-) -> float:
+def _seconds(operation: Operation, repeats: int, placement: Placement, workers: int, threads_each: int) -> float:
     if placement.device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()

@@ -15,11 +15,12 @@ from vsr.config import EncodeOptions, EngineOptions, at_least, parse_size
 from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.engine.parts import Parts, to_and_fro
-from vsr.engine.peak import Peak, measure_peak
+from vsr.engine.peak import measure_peak
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
 from vsr.jobs.against import Peer
 from vsr.jobs.bench_clip import Clip, check_size, make_clip, ready_frames
+from vsr.jobs.bench_row import Row
 from vsr.jobs.cost import (
     Cost,
     Work,
@@ -47,9 +48,6 @@ FEW = 24
 _READY = 16
 """Frames that lie ready for the stages behind the decoder; they are played to and fro."""
 _READY_BYTES = 128 << 20
-
-ON_COMPUTE_STREAM = ("convert in", "model", "convert out")
-"""Stages that follow one another on a GPU's one compute stream, and count as one where the slowest is looked for."""
 
 
 @dataclass(frozen=True)
@@ -90,65 +88,6 @@ class BenchOptions:
     @property
     def few(self) -> int:
         return min(FEW, max(1, self.frames // 5))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model at one size."""
-
-    model: str
-    device: torch.device
-    precision: str
-    input_size: tuple[int, int]
-    """Height, width."""
-    output_size: tuple[int, int]
-    """Height, width."""
-    num_frames: int
-    encoder: str
-    """FFmpeg's name and preset."""
-    workers: int
-    """Batches that the engine has under way at once on a CPU."""
-    threads_each: int
-    """CPU threads of each of them."""
-    cores: int
-    stages: dict[str, Cost]
-    """Each stage alone."""
-    end_to_end: Cost
-    gflop_per_frame: float
-    peak: Peak
-    peak_memory_bytes: int | None
-    """Of this process, during the end-to-end runs; FFmpeg's is not in it."""
-    peak_gpu_bytes: int | None
-    peer: Cost | None
-    notes: tuple[str, ...]
-    trace: Trace | None
-    """Of one more end-to-end run."""
-
-    @property
-    def core_s(self) -> float:
-        """Core-seconds of all stages together, per frame."""
-        return sum(cost.core_s for cost in self.stages.values())
-
-    @property
-    def slowest_s(self) -> float:
-        """Seconds per frame of the slowest stage alone; what shares a GPU's compute stream is one stage."""
-        together = sum(self.stages[name].wall_s for name in ON_COMPUTE_STREAM)
-        others = (cost.wall_s for name, cost in self.stages.items() if name not in ON_COMPUTE_STREAM)
-        return max(together, *others)
-
-    @property
-    def bound_fps(self) -> float:
-        """The most that overlap can give: on a CPU the stages share the cores, on a GPU they have hardware each."""
-        return self.cores / self.core_s if self.device.type == "cpu" else 1 / self.slowest_s
-
-    @property
-    def overlap_efficiency(self) -> float:
-        """End-to-end frames per second over the bound."""
-        return self.end_to_end.fps / self.bound_fps
-
-    @property
-    def model_gflop_per_s(self) -> float:
-        return self.gflop_per_frame / self.stages["model"].wall_s
 
 
 def bench(
@@ -242,18 +181,17 @@ class _Pipeline:
 
     def row(self, *, traced: bool, say: Callable[[str], None]) -> Row:
         """Measure everything."""
-        spec, clip, gpu = self._model.spec, self._clip, None
+        spec, clip, device = self._model.spec, self._clip, pick_device(self._engine_options.device)
         size = (self._info.format.height, self._info.format.width)
-        on_gpu = pick_device(self._engine_options.device)
-        is_gpu = on_gpu.type == "cuda"
         say(f"{spec.name} at {size[1]}x{size[0]}: end to end ...")
         forget_peak_memory()
-        if is_gpu:
-            torch.cuda.reset_peak_memory_stats(on_gpu)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
         end_to_end, peer = self._in_turn(say)
-        memory = peak_memory_bytes()
-        if is_gpu:
-            gpu = torch.cuda.max_memory_allocated(on_gpu)
+        memory, notes = peak_memory_bytes(), [*self._engine.notes]
+        gpu_memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        if self._engine.num_reused:
+            notes.append(f"{self._engine.num_reused} of {clip.many} frames repeat the one before and took its result")
         parts, stages = self._stages(say)
         say("the device's peak ...")
         peak = measure_peak(
@@ -264,8 +202,8 @@ class _Pipeline:
             input_size=size, output_size=(self._format.height, self._format.width), num_frames=clip.many,
             encoder=self._encoder(), workers=parts.workers, threads_each=parts.threads_each, cores=num_cores(),
             stages=stages, end_to_end=end_to_end, gflop_per_frame=spec.kflop_per_pixel * size[0] * size[1] / 1e6,
-            peak=peak, peak_memory_bytes=memory, peak_gpu_bytes=gpu, peer=peer,
-            notes=tuple(self._engine.notes), trace=self._trace() if traced else None,
+            peak=peak, peak_memory_bytes=memory, peak_gpu_bytes=gpu_memory, peer=peer,
+            notes=tuple(notes), trace=self._trace() if traced else None,
         )  # fmt: skip
 
     def _in_turn(self, say: Callable[[str], None]) -> tuple[Cost, Cost | None]:

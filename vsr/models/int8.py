@@ -6,7 +6,7 @@ convolution as PyTorch carries it does the work, so neither a compiler nor anoth
 core for `fast-x2` at 640x360 where bf16 takes 29.8 (torchao and OpenVINO were said to give as much).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -102,6 +102,12 @@ def in_int8(network: nn.Module) -> nn.Module:
     for name, child in network.named_children():
         setattr(network, name, in_int8(child))
     return network
+
+
+def in_bytes(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
+    """One convolution and its ReLU as such networks compute it, uint8 to uint8 in steps of 1/255, channels_last."""
+    layer = _pack(convolution, (1 / _LEVELS, 0), 1 / _LEVELS)
+    return lambda x: _convolve(x, layer)
 
 
 def _pack(convolution: nn.Module, seen: tuple[float, int], step: float) -> _Layer:
