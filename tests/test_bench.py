@@ -98,6 +98,11 @@ def test_frames_that_repeat_are_told(capfd: pytest.CaptureFixture[str], tmp_path
     assert "note: 11 of 12 frames repeat" in capfd.readouterr().out
 
 
+def test_stages_alone_enhance_whole_pictures_whatever_is_skipped(capfd: pytest.CaptureFixture[str]):
+    assert run(["bench", *TINY, "--encoder", "null", "--skip-static", "on"]) == 0
+    assert "note: skip-static" in capfd.readouterr().out
+
+
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
 def test_on_a_gpu_the_way_there_and_back_is_measured_too(tmp_path: Path):

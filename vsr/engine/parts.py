@@ -49,14 +49,14 @@ class Parts:
 
         Args:
             model: the network.
-            options: as for the engine.
+            options: as for the engine; parts that did not change are never skipped here.
             frames: two or more frames of one format, played to and fro by every part.
 
         Raises:
             ConfigError: the device or precision is not to be had.
             ModelError: a frame does not fit into the device's memory.
         """
-        self._stage = _Bare(model, options)
+        self._stage = _Bare(model, replace(options, skip_static="off"))
         self.placement = self._stage.placement
         self._transfer = transfer_for(self.placement.device, at_once=self._stage.at_once)
         self._frames = list(frames)

@@ -188,10 +188,8 @@ class _Pipeline:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         end_to_end, peer = self._in_turn(say)
-        memory, notes = peak_memory_bytes(), [*self._engine.notes]
+        memory, notes = peak_memory_bytes(), self._notes()
         gpu_memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-        if self._engine.num_reused:
-            notes.append(f"{self._engine.num_reused} of {clip.many} frames repeat the one before and took its result")
         parts, stages = self._stages(say)
         say("the device's peak ...")
         peak = measure_peak(
@@ -203,8 +201,17 @@ class _Pipeline:
             encoder=self._encoder(), workers=parts.workers, threads_each=parts.threads_each, cores=num_cores(),
             stages=stages, end_to_end=end_to_end, gflop_per_frame=spec.kflop_per_pixel * size[0] * size[1] / 1e6,
             peak=peak, peak_memory_bytes=memory, peak_gpu_bytes=gpu_memory, peer=peer,
-            notes=tuple(notes), trace=self._trace() if traced else None,
+            notes=notes, trace=self._trace() if traced else None,
         )  # fmt: skip
+
+    def _notes(self) -> tuple[str, ...]:
+        """What the engine says of its last run, and what makes its figures another matter than the stages' alone."""
+        notes, engine = [*self._engine.notes], self._engine
+        if engine.num_reused:
+            notes.append(f"{engine.num_reused} of {self._clip.many} frames repeat the one before and took its result")
+        if self._engine_options.skip_static == "on":
+            notes.append("skip-static: what did not change is left out end to end, and enhanced in the stages alone")
+        return tuple(notes)
 
     def _in_turn(self, say: Callable[[str], None]) -> tuple[Cost, Cost | None]:
         """Ours end to end and, where there is one, the peer: one after the other, as often as asked."""
