@@ -106,6 +106,87 @@ def _fill(line: _Line[T], items: Iterable[T], num_bytes: Callable[[T], int]) -> 
     line.put(_End(error))
 
 
+class Newest(Generic[T]):
+    """Runs a live stream in a thread of its own and keeps its newest items, as `prefetch` but nobody ever waits.
+
+    The iterable is started, advanced and closed in that one thread. When the queue is full the oldest item is dropped
+    and counted, so what `take` gives is never older than the queue is deep. A context: leaving it closes.
+
+    Args:
+        items: the stream. An endless one must end by itself soon after it has been told to, before `close`.
+        depth: how many items may wait.
+        name: the thread's name.
+        ring: called in the thread after each item and at the end; one `Event.set` may serve many streams.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        *,
+        depth: int = 1,
+        name: str = "newest",
+        ring: Callable[[], None] = lambda: None,
+    ):
+        self.dropped = 0
+        """Items that nobody took in time."""
+        self._waiting: deque[T] = deque()
+        self._depth, self._ring = max(1, depth), ring
+        self._error: BaseException | None = None
+        self._closed = self._over = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, args=(items,), name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """The stream is over, and all that was left of it has been taken."""
+        return self._over and not self._waiting
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        return len(self._waiting)
+
+    def take(self) -> T | None:
+        """Return the oldest item that waits, None where there is none; raise what ended the stream, after its items."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return None
+
+    def close(self) -> None:
+        """Wait until the stream has been closed in its thread; it is advanced no more than once before."""
+        self._closed = True
+        self._thread.join()
+
+    def __enter__(self) -> "Newest[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _keep(self, items: Iterable[T]) -> None:
+        """Work of the thread."""
+        try:
+            with closing(_as_generator(items)) as source:
+                for item in source:
+                    if self._closed:
+                        break
+                    with self._lock:
+                        self._waiting.append(item)
+                        if len(self._waiting) > self._depth:
+                            self._waiting.popleft()
+                            self.dropped += 1
+                    del item
+                    self._ring()
+        except BaseException as caught:  # whatever it is, the consumer must hear of it
+            self._error = caught
+        self._over = True
+        self._ring()
+
+
 def parallel_map(
     function: Callable[[T], R],
     items: Iterable[T],

@@ -116,7 +116,7 @@ def probe(path: str | Path) -> StreamInfo:
     with open_container(path) as container:
         stream = best_stream(container, path)
         picture = _first_picture(container, stream, path)
-        format, notes = _picture_format(picture, stream)
+        format, notes = picture_format(picture, stream)
         duration = _duration_s(container, stream)
         rate = stream.average_rate or stream.guessed_rate or None
         rotation, mirrored = _rotation(picture)
@@ -171,7 +171,8 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
     )
 
 
-def _picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
+def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
+    """Return the planar format that holds a decoded picture without loss, and lines about what was assumed."""
     how = reading(picture.format.name)
     notes = [f"{picture.format.name}: {note}" for note in how.notes]
     rgb = how.layout == "rgb"

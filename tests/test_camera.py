@@ -1,0 +1,194 @@
+"""Cameras against a real RTSP server that is killed, frozen, restarted and that says no.
+
+The server is `rtsp_server.py`, run by the system's Python with Debian's GStreamer; its frames carry their number.
+"""
+
+import itertools
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ClipOptions, read_number, write_clip
+
+from vsr.frames import Frame
+from vsr.live.backoff import Retry
+from vsr.live.camera import Camera
+from vsr.live.options import CameraOptions
+from vsr.prefetch import Newest
+
+SERVER = Path(__file__).with_name("rtsp_server.py")
+PYTHON = "/usr/bin/python3"
+NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4)
+NUM_FRAMES = 150
+STEP = 3600
+"""Ticks between frames at 25 a second."""
+
+rtsp = pytest.mark.rtsp
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class Server:
+    """The server process; it keeps its port when it is started again."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.port = "0"
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, *arguments: str) -> "Server":
+        command = [PYTHON, str(SERVER), "--port", self.port, *arguments]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        words = self._process.stdout.readline().split()
+        assert words[:1] == ["ready"], words
+        self.port = words[1]
+        return self
+
+    def url(self, path: str = "/a", who: str = "") -> str:
+        return f"rtsp://{who}127.0.0.1:{self.port}{path}"
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+
+class Player(Newest[Frame]):
+    """A camera that plays in its own thread; `seen` holds all frames so far."""
+
+    def __init__(self, url: str, *, retry: Retry = QUICK, camera: Camera | None = None, **options: object):
+        self.camera = camera or Camera(CameraOptions("door", url, **options), 1, retry=retry)  # type: ignore[arg-type]
+        self.stop = threading.Event()
+        self.frames: list[Frame] = []
+        super().__init__(self.camera.frames(self.stop), depth=10_000, name="camera-test")
+
+    @property
+    def seen(self) -> list[Frame]:
+        while (frame := self.take()) is not None:
+            self.frames.append(frame)
+        return self.frames
+
+    @property
+    def numbers(self) -> list[int]:
+        return [read_number(frame.planes[0]) for frame in self.seen]
+
+    def wait(self, num_frames: int, timeout_s: float = 10.0) -> None:
+        wanted = len(self.seen) + num_frames
+        wait_for(lambda: len(self.seen) >= wanted, timeout_s)
+
+    def wait_state(self, state: str, timeout_s: float = 10.0) -> None:
+        wait_for(lambda: self.camera.status.state == state, timeout_s)
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        began = time.monotonic()
+        self.close()
+        assert time.monotonic() - began < 1.0
+        assert self.camera.status.state == "stopped"
+        assert not [thread for thread in threading.enumerate() if thread.name == "camera-test"]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    """A folder with clips for the server: a.h264 of 96 by 128, b.h264 of 120 by 160."""
+    folder = tmp_path_factory.mktemp("rtsp")
+    extra = {"bf": "0", "tune": "zerolatency", "x264-params": "aud=1:repeat-headers=1"}
+    for name, size in (("a", (96, 128)), ("b", (120, 160))):
+        clip = ClipOptions(num_frames=NUM_FRAMES, size=size, gop=25, codec_options=extra)
+        write_clip(folder / f"{name}.h264", clip)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gstreamer() -> None:
+    if subprocess.run([PYTHON, "-c", NEEDS], capture_output=True, check=False).returncode:
+        pytest.skip("no RTSP server: gir1.2-gst-rtsp-server-1.0 and python3-gi are not installed")
+
+
+@pytest.fixture
+def server(gstreamer, clips) -> Iterator[Server]:
+    made = Server(clips)
+    yield made
+    made.kill()
+
+
+def assert_goes_forward(frames: list[Frame]) -> None:
+    assert all(b.pts > a.pts for a, b in itertools.pairwise(frames))
+    assert all(b.arrived_s >= a.arrived_s > 0 for a, b in itertools.pairwise(frames))
+
+
+@rtsp
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_camera_plays_every_frame_at_its_own_time(server, clips, transport):
+    server.start(f"/a={clips}/a.h264")
+    with Player(server.url(), transport=transport) as player:
+        player.wait(40)
+        numbers, frames = player.numbers, player.seen
+        status = player.camera.status
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert [frame.pts for frame in frames] == [STEP * n for n in range(len(frames))]
+    assert [frame.reset for frame in frames] == [True] + [False] * (len(frames) - 1)
+    assert {frame.stream for frame in frames} == {1}
+    assert (status.state, status.height, status.width, status.rate) == ("playing", 96, 128, 25.0)
+    assert (status.reconnects, status.corrupt, status.last_error) == (0, 0, "")
+
+
+@rtsp
+def test_killed_server_is_played_again_and_time_goes_on_by_the_wall(server, clips):
+    server.start(f"/a={clips}/a.h264")
+    with Player(server.url()) as player:
+        player.wait(10)
+        server.kill()
+        player.wait_state("away")
+        assert "connection refused" in player.camera.status.last_error or "ended" in player.camera.status.last_error
+        before = len(player.seen)
+        time.sleep(0.5)
+        server.start(f"/a={clips}/a.h264")
+        player.wait(10)
+        frames, numbers = player.seen, player.numbers
+        assert player.camera.status.reconnects == 1
+    assert_goes_forward(frames)
+    again = frames[before]
+    assert again.reset
+    assert not any(frame.reset for frame in frames[before + 1 :])
+    assert numbers[before] < 5
+    elapsed = again.arrived_s - frames[before - 1].arrived_s
+    assert (again.pts - frames[before - 1].pts) / 90_000 == pytest.approx(elapsed, abs=0.05)
+
+
+@rtsp
+def test_another_resolution_after_a_restart_is_taken_up(server, clips):
+    server.start(f"/a={clips}/a.h264")
+    with Player(server.url()) as player:
+        player.wait(5)
+        server.kill()
+        before = len(player.seen)
+        server.start(f"/a={clips}/b.h264")
+        wait_for(lambda: len(player.seen) > max(before, 5) + 5)
+        frames = player.seen
+        status = player.camera.status
+    first = next(i for i, frame in enumerate(frames) if frame.format.height == 120)
+    assert frames[first].reset
+    assert frames[first].planes[0].shape == (120, 160)
+    assert {frame.format.height for frame in frames[first:]} == {120}
+    assert (status.height, status.width) == (120, 160)
+    assert_goes_forward(frames)

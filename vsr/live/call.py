@@ -1,0 +1,68 @@
+"""Asking a server whether it is there, in a way that can be left at any time: opening by FFmpeg cannot."""
+
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from vsr.live.address import Address
+
+_LOOK_MS = 200
+"""Time between looks at the stop flag."""
+
+
+def call(address: Address, port: int, stop: threading.Event, *, until: float) -> None:
+    """Return when the address's server takes a connection and, where it speaks RTSP, answers.
+
+    An RTSP server is asked for its methods (RFC 2326, 10.1): the kernel takes connections for a frozen one too.
+    Looking up a host's name cannot be left early.
+
+    Args:
+        address: whom to call, by TCP.
+        port: where the URL names none.
+        stop: when it is set, the call ends.
+        until: time of `time.monotonic()` up to which to wait.
+
+    Raises:
+        OSError: the name is not known, nobody answers, or `stop` was set; `strerror` says which.
+    """
+    parts = urlsplit(address.url)
+    try:
+        found = socket.getaddrinfo(parts.hostname or "", parts.port or port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise OSError(0, "no such host") from None
+    last = OSError(0, "no such host")
+    for family, kind, protocol, _, place in found:
+        with contextlib.closing(socket.socket(family, kind, protocol)) as caller:
+            caller.setblocking(False)
+            try:
+                return _talk(caller, place, address, stop, until)
+            except OSError as error:
+                last = error
+    raise last
+
+
+def _talk(caller: socket.socket, place: Any, address: Address, stop: threading.Event, until: float) -> None:
+    caller.connect_ex(place)
+    _await(caller, select.POLLOUT, stop, until)
+    failed = caller.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failed:
+        raise OSError(failed, os.strerror(failed))
+    if address.scheme == "rtsp":
+        caller.send(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        _await(caller, select.POLLIN, stop, until)
+        if not caller.recv(1):
+            raise OSError(0, "the server hung up")
+
+
+def _await(caller: socket.socket, event: int, stop: threading.Event, until: float) -> None:
+    poll = select.poll()
+    poll.register(caller, event)
+    while not stop.is_set() and time.monotonic() < until:
+        if poll.poll(_LOOK_MS):
+            return
+    raise OSError(0, "stopped" if stop.is_set() else "no answer")

@@ -1,0 +1,41 @@
+"""What a camera is doing, written by its thread and read by any other."""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+State = Literal["connecting", "playing", "stalled", "away", "refused", "stopped"]
+
+
+@dataclass(frozen=True)
+class CameraStatus:
+    """A camera at one moment."""
+
+    state: State = "connecting"
+    since: float = field(default_factory=time.monotonic)
+    """When the state began, by `time.monotonic()`."""
+    reconnects: int = 0
+    """Sessions that played, after the first."""
+    decoded: int = 0
+    """Pictures delivered, for the camera's whole life."""
+    corrupt: int = 0
+    """Packets and pictures that were damaged."""
+    last_error: str = ""
+    """Why the last session or attempt ended; without secrets."""
+    height: int = 0
+    width: int = 0
+    rate: float = 0.0
+    """Frames a second by the camera's own times; 0 while unknown."""
+
+
+class Board:
+    """Holds the status; each change puts a new value in its place."""
+
+    def __init__(self) -> None:
+        self.status = CameraStatus()
+
+    def change(self, **changes: Any) -> None:
+        """Change fields of the status; a new state also begins now."""
+        if changes.get("state", self.status.state) != self.status.state:
+            changes["since"] = time.monotonic()
+        self.status = replace(self.status, **changes)
