@@ -59,7 +59,7 @@ def test_the_kernel_keeps_shapes_and_takes_views(interpreted):
 
 
 def test_a_cpu_rounds_with_the_plain_twin():
-    assert Engine([], EngineOptions(device="cpu"))._to_codes is color.to_codes
+    assert Engine([], EngineOptions(device="cpu")).to_codes is color.to_codes
 
 
 @pytest.mark.gpu
@@ -67,5 +67,5 @@ def test_a_cpu_rounds_with_the_plain_twin():
 def test_the_kernel_gives_the_codes_of_its_plain_twin_on_a_gpu():
     engine = Engine([], EngineOptions(device="cuda"))
     assert engine.notes == []
-    assert engine._to_codes is not color.to_codes
-    assert_twins(engine._to_codes, "cuda")
+    assert engine.to_codes is not color.to_codes
+    assert_twins(engine.to_codes, "cuda")

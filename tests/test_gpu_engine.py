@@ -77,7 +77,7 @@ def test_one_stream_gives_what_three_give(chain):
     frames = numbered(40)
     three = engine(*chain)
     one = engine(*chain)
-    transfer = one._transfer
+    transfer = one.transfer
     assert isinstance(transfer, CudaTransfer)
     transfer._up = transfer._down = transfer._compute
     assert_same(list(three.run(frames)), list(one.run(frames)))

@@ -80,7 +80,7 @@ def test_a_batch_is_handed_to_the_device_before_the_one_before_it_is_waited_for(
     options = EngineOptions(device="cpu", precision="fp32", threads=1, batch=batch)
     engine = Engine([model], options)
     assert engine.stages[0].at_once == batch
-    slow = engine._transfer = Slow(depth=batch + 1)
+    slow = engine.transfer = Slow(depth=batch + 1)
     out = list(engine.run(frames_of(12)))
     assert [int(frame.planes[0][0, 0]) for frame in out] == list(range(12))
     assert [frame.pts for frame in out] == list(range(12))
@@ -96,7 +96,7 @@ def test_a_cpu_waits_for_nothing():
 
 def test_a_repeated_frame_shares_the_download_of_the_first():
     engine = Engine([], EngineOptions(device="cpu", threads=1))
-    slow = engine._transfer = Slow(depth=2)
+    slow = engine.transfer = Slow(depth=2)
     frames = frames_of(2)
     out = list(engine.run([frames[0], frames[0], frames[0], frames[1]]))
     assert [int(frame.planes[0][0, 0]) for frame in out] == [0, 0, 0, 1]

@@ -1,6 +1,15 @@
+from collections.abc import Iterator
+
 import pytest
 
-from vsr.windows import Window, cut_windows
+from vsr.windows import Ring, Window
+
+
+def cut_windows(items, *, starts_scene, **context) -> Iterator[Window[int]]:
+    ring: Ring[int] = Ring(**context)
+    for item in items:
+        yield from ring.push(item, starts_scene=starts_scene(item))
+    yield from ring.flush()
 
 
 def cut(n: int, *, before: int = 0, emit: int = 1, after: int = 0, scenes: tuple[int, ...] = ()) -> list[Window[int]]:

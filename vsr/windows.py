@@ -1,6 +1,6 @@
 """Window arithmetic: which neighbours belong to which frames. Pure; knows no tensors, devices or files."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -23,16 +23,24 @@ class Window(Generic[T]):
     """The window before it shows the same: without a state, its result is this one's too."""
 
 
-class _Ring(Generic[T]):
-    """The items of one scene that are still needed."""
+class Ring(Generic[T]):
+    """Cuts a stream into windows that never cross the beginning of a scene; holds the items still needed for that.
+
+    Each item is emitted exactly once, in order. A window leaves as soon as its last neighbour has arrived,
+    so at most `before + emit + after` items are held; the latency is `after + emit - 1` items.
+    """
 
     def __init__(self, *, before: int, emit: int, after: int):
+        """Begin a stream whose windows have so many earlier neighbours, items enhanced together, later neighbours."""
         self._before, self._emit, self._after = before, emit, after
         self._items: list[T] = []  # the neighbours before, then what is not yet emitted
         self._past = 0  # how many of the items have been emitted already
         self._fresh = True
 
-    def push(self, item: T) -> Iterator[Window[T]]:
+    def push(self, item: T, *, starts_scene: bool) -> Iterator[Window[T]]:
+        """Take the next item; yield what is left of the scene before it, if it begins one, and what is complete now."""
+        if starts_scene:
+            yield from self.flush()
         self._items.append(item)
         if len(self._items) - self._past == self._emit + self._after:
             yield self._leave(self._emit)
@@ -55,38 +63,21 @@ class _Ring(Generic[T]):
         return window
 
 
-def cut_windows(
-    items: Iterable[T], *, before: int, emit: int, after: int, starts_scene: Callable[[T], bool]
-) -> Iterator[Window[T]]:
-    """Cut a stream into windows that never cross the beginning of a scene.
-
-    Each item is emitted exactly once, in order. A window leaves as soon as its last neighbour has arrived,
-    so at most `before + emit + after` items are held; the latency is `after + emit - 1` items.
-
-    Args:
-        items: the stream.
-        before: earlier neighbours.
-        emit: items enhanced together.
-        after: later neighbours.
-        starts_scene: whether an item does not continue the one before it.
-    """
-    ring: _Ring[T] = _Ring(before=before, emit=emit, after=after)
-    for item in items:
-        if starts_scene(item):
-            yield from ring.flush()
-        yield from ring.push(item)
-    yield from ring.flush()
-
-
-def compare_windows(windows: Iterable[Window[T]], *, content: Callable[[T], int]) -> Iterator[Window[T]]:
-    """Give each window the items of the one before, and mark it where they have the same contents, place by place.
+class Comparison(Generic[T]):
+    """Gives each window the items of the one before, and marks it where they have the same contents, place by place.
 
     A scene may begin in between: what is repeated at its borders is part of the items, and a network without a state
     knows of nothing else. A window that emits more than the one before is never a repeat: there is no result to take.
     """
-    items: tuple[T, ...] = ()
-    num_emitted = 0
-    for window in windows:
-        same = list(map(content, window.items)) == list(map(content, items))
-        yield replace(window, before=items, repeats=same and len(window.emitted) <= num_emitted)
-        items, num_emitted = window.items, len(window.emitted)
+
+    def __init__(self, content: Callable[[T], int]):
+        self._content = content
+        self._items: tuple[T, ...] = ()
+        self._num_emitted = 0
+
+    def compare(self, window: Window[T]) -> Window[T]:
+        """The next window of the stream, beside the one before it."""
+        before, num_emitted = self._items, self._num_emitted
+        same = list(map(self._content, window.items)) == list(map(self._content, before))
+        self._items, self._num_emitted = window.items, len(window.emitted)
+        return replace(window, before=before, repeats=same and len(window.emitted) <= num_emitted)

@@ -72,7 +72,7 @@ class Patchwork:
             note: told where the whole picture has to be computed after all.
         """
         assert spec.halo is not None
-        self._spec, self._step, self._note = spec, step, note
+        self._spec, self.step, self._note = spec, step, note
         self._cell = round_up(CELL, spec.size_multiple)
         self._reach = round_up(spec.halo, spec.size_multiple)
         self._edge = round_up(max(EDGE, 4 * self._reach + 2 * self._cell), spec.size_multiple)
@@ -146,14 +146,14 @@ class Patchwork:
         frames = noise.to(items[0])[None]
         rows, columns = ((0, side // 2 // self._cell, (side - 1) // self._cell) for side in size)
         try:
-            first, whole = (self._step(frames) for _ in range(2))  # a recorded network runs as it stands at first
+            first, whole = (self.step(frames) for _ in range(2))  # a recorded network runs as it stands at first
             tried = whole.clone()
             for part in (
                 Part(self._span(y, size[0], shape[0])[0], self._span(x, size[1], shape[1])[0])
                 for y in rows
                 for x in columns
             ):
-                part.paste(self._step(part.of(frames)), tried, self._spec.scale)
+                part.paste(self.step(part.of(frames)), tried, self._spec.scale)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -163,7 +163,7 @@ class Patchwork:
     def run(self, frames: Tensor, parts: Sequence[Part]) -> list[tuple[Part, Tensor]]:
         """Compute the parts of a window, (1, T, C, H, W)."""
         frames = grown(frames, self._spec.size_multiple) if parts else frames
-        return [(part, self._step(part.of(frames))[0]) for part in parts]
+        return [(part, self.step(part.of(frames))[0]) for part in parts]
 
     def share(self, frames: Tensor, parts: Sequence[Part]) -> float:
         """How much of the picture the parts are, halos included."""

@@ -1,7 +1,7 @@
 """The engine: frames in, enhanced frames out, through a chain of models on one device."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,7 +10,7 @@ import torch
 from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS, pick_device
 from vsr.engine.prepare import rounding_on
-from vsr.engine.repeats import number_contents
+from vsr.engine.repeats import Contents
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.errors import ModelError
@@ -43,16 +43,20 @@ class Engine:
             ConfigError: the device or precision is not to be had.
         """
         self.stages = [Stage(model, options) for model in models]
-        self._device = pick_device(options.device)
+        self.device = pick_device(options.device)
         at_once = max((stage.at_once for stage in self.stages), default=1)
-        self._transfer: Transfer = transfer_for(self._device, at_once=at_once)
-        self._threads = options.threads or CPU_THREADS
+        self.transfer: Transfer = transfer_for(self.device, at_once=at_once)
+        self.threads = options.threads or CPU_THREADS
         self._notes: list[str] = []
-        self._to_codes = rounding_on(self._device, note=self._notes.append)
+        self.to_codes = rounding_on(self.device, note=self._notes.append)
         self._size = size
         self._sample_aspect = sample_aspect
-        self.num_reused = 0
+        self._ends = Ends(self)
+
+    @property
+    def num_reused(self) -> int:
         """Frames of the last run that left as the frame before them, because nothing had changed."""
+        return self._ends.num_reused
 
     @property
     def notes(self) -> list[str]:
@@ -85,22 +89,22 @@ class Engine:
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
         """
         threads_before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self.threads)
         leaving = self._leaving(frames)
         waiting: deque[tuple[Frame, Pending]] = deque()
         try:
             while True:
-                with self._transfer.working():
+                with self.transfer.working():
                     item = next(leaving, None)
                 if item is None:
                     break
                 waiting.append(item)
-                if len(waiting) > self._transfer.depth:
-                    yield _arrived(*waiting.popleft())
+                if len(waiting) > self.transfer.depth:
+                    yield arrived(*waiting.popleft())
             while waiting:
-                yield _arrived(*waiting.popleft())
+                yield arrived(*waiting.popleft())
         except torch.OutOfMemoryError as error:
-            raise ModelError(f"no memory left on {self._device} for what follows the model ({error})") from error
+            raise ModelError(f"no memory left on {self.device} for what follows the model ({error})") from error
         finally:
             torch.set_num_threads(threads_before)
             # When a network fails, its traceback keeps the generators above alive: they would not close the source.
@@ -110,36 +114,44 @@ class Engine:
 
     def _leaving(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, Pending], None, None]:
         """Yield each frame with its planes on their way back."""
-        pictures: Iterable[Picture] = _uploaded(frames, self._transfer)
+        self._ends = ends = Ends(self)
+        pictures: Iterable[Picture] = map(ends.enter, frames)
         for stage in self.stages:
             pictures = stage.run(pictures)
-        left: tuple[int, Pending] | None = None
+        yield from map(ends.leave, pictures)
+
+
+class Ends:
+    """Where one stream enters an engine and leaves it: what repeats the frame before is moved and converted once."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._contents = Contents()
+        self._before: Picture | None = None
+        self._left: tuple[int, Pending] | None = None
         self.num_reused = 0
-        for picture in pictures:
-            if left is not None and left[0] == picture.content:
-                self.num_reused += 1
-            else:
-                left = picture.content, self._leave(picture)
-            yield self._outgoing(picture), left[1]
 
-    def _leave(self, picture: Picture) -> Pending:
-        format = self.output_format(picture.frame.format)
-        with span("convert out"):
-            sized = resize_picture(picture, (format.height, format.width))
-            return self._transfer.download(to_planes(sized, format, self._to_codes))
-
-    def _outgoing(self, picture: Picture) -> Frame:
-        return replace(picture.frame, format=self.output_format(picture.frame.format))
-
-
-def _uploaded(frames: Iterable[Frame], transfer: Transfer) -> Iterator[Picture]:
-    picture: Picture | None = None
-    for frame, content in number_contents(frames):
-        if picture is None or content != picture.content:
+    def enter(self, frame: Frame) -> Picture:
+        """Bring the stream's next frame to the device."""
+        content = self._contents.number(frame)
+        if self._before is None or content != self._before.content:
             with span("convert in"):
-                picture = from_planes(frame, transfer.upload(frame.planes), content)
-        yield picture.again(frame)
+                self._before = from_planes(frame, self._engine.transfer.upload(frame.planes), content)
+        return self._before.again(frame)
+
+    def leave(self, picture: Picture) -> tuple[Frame, Pending]:
+        """The frame that a picture becomes, without planes, and its planes on their way back."""
+        format = self._engine.output_format(picture.frame.format)
+        if self._left is not None and self._left[0] == picture.content:
+            self.num_reused += 1
+        else:
+            with span("convert out"):
+                sized = resize_picture(picture, (format.height, format.width))
+                planes = to_planes(sized, format, self._engine.to_codes)
+                self._left = picture.content, self._engine.transfer.download(planes)
+        return replace(picture.frame, format=format), self._left[1]
 
 
-def _arrived(frame: Frame, pending: Pending) -> Frame:
+def arrived(frame: Frame, pending: Pending) -> Frame:
+    """The frame with its planes, once they have arrived."""
     return replace(frame, planes=pending())

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS
-from vsr.engine.stage import Input, Stage
+from vsr.engine.lane import Input, Lane
+from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, transfer_for
 from vsr.frames import Frame
 from vsr.models.spec import Model
@@ -62,8 +63,9 @@ class Parts:
         self._frames = list(frames)
         with self._working(options.threads or CPU_THREADS):
             self._planes = [self._transfer.upload(frame.planes) for frame in self._frames]
-            self._inputs = list(self._stage._inputs(self._pictures(len(self._frames))))
-            self.workers = self._stage._plan_memory(self._inputs[0].tensor)
+            self._inputs = list(self._seen(len(self._frames)))
+            fit = self._stage.plan_memory(*self._inputs[0].tensor.shape[-2:])
+            self.workers = 1 if model.spec.context.stateful else fit
             """Batches that the engine runs at once."""
             self._raw = list(self._stage.run(item.picture for item in self._inputs))
         self.threads_each = max(1, (options.threads or CPU_THREADS) // self.workers)
@@ -87,7 +89,7 @@ class Parts:
     def convert_in(self, count: int) -> None:
         """Planes on the device → what the network sees."""
         with self._working(self.threads_each):
-            for _ in self._stage._inputs(self._pictures(count)):
+            for _ in self._seen(count):
                 pass
 
     def model(self, count: int) -> None:
@@ -118,6 +120,9 @@ class Parts:
         ready = list(zip(self._frames, self._planes, strict=True))
         for number, (frame, planes) in enumerate(to_and_fro(ready, count)):  # a number each: none is a repeat
             yield from_planes(replace(frame, reset=False), list(planes), number)
+
+    def _seen(self, count: int) -> Iterator[Input]:
+        yield from map(Lane(self._stage.spec).input, self._pictures(count))
 
     def _finished(self, item: Input, raw: Picture) -> list[Tensor]:
         assert raw.rgb is not None

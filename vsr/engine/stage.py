@@ -1,9 +1,10 @@
-"""One model on one device: a ring of recent pictures, windows, batches, and the step itself."""
+"""One model on one device: batches of windows, of one stream or of many, memory, and the step itself."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -11,17 +12,17 @@ from torch import Tensor
 from vsr.config import EngineOptions
 from vsr.engine.changes import Patchwork
 from vsr.engine.device import CPU_THREADS, Placement, place
+from vsr.engine.lane import Area, Enhanced, Input, Lane, Piece, join_states, part_state, states_stack
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
 from vsr.engine.merge import merge, surroundings
 from vsr.engine.prepare import prepare, release
 from vsr.engine.tiles import is_out_of_memory, padded, tiled
-from vsr.engine.turns import Area, Enhanced, Input, Result, in_turn
 from vsr.errors import ModelError
-from vsr.models.spec import Model
-from vsr.pictures import Picture, in_rgb, in_ycc
+from vsr.models.spec import Model, State
+from vsr.pictures import Picture
 from vsr.prefetch import parallel_map
 from vsr.trace import span
-from vsr.windows import Window, compare_windows, cut_windows
+from vsr.windows import Window
 
 MOST_WORKERS = 8
 """Batches under way at once on a CPU."""
@@ -31,7 +32,7 @@ SMALLEST_TILE = 64
 
 
 class Stage:
-    """Enhances a stream of pictures with one model. `run` may be used by one thread at a time."""
+    """Enhances pictures with one model. What belongs to a stream is kept in its `Lane`."""
 
     def __init__(self, model: Model, options: EngineOptions):
         self.spec = model.spec
@@ -48,10 +49,6 @@ class Stage:
         if self._tile and not self._may_tile:
             self.notes.append(f"{self.spec.name} carries a state from frame to frame and is not cut into tiles")
         self._crowded = threading.Lock()
-        self._state: object = None
-        self._state_size: tuple[int, ...] = ()
-        """Batch, height, width that the state was made for; empty before the first step of a stream."""
-        self._patchwork: Patchwork | None = None
         self.area = Area()
         """Of the last run."""
 
@@ -64,11 +61,8 @@ class Stage:
         return False
 
     def _first_batch(self, options: EngineOptions) -> int:
-        """Batches pay on a GPU alone (measured: nothing per frame on a CPU).
-
-        A state allows one window at a time; so do changes, which are in another place in each.
-        """
-        if self.spec.context.stateful or self._skips:
+        """Batches pay on a GPU alone (measured: nothing per frame on a CPU); changes are in another place in each."""
+        if self._skips:
             return 1
         if isinstance(options.batch, int):
             return options.batch
@@ -76,25 +70,42 @@ class Stage:
 
     @property
     def at_once(self) -> int:
-        """Most pictures that come out of one step."""
-        return self._batch * self.spec.context.emit
+        """Most pictures of one stream that come out of one step; a state allows one window of a stream at a time."""
+        return (1 if self.spec.context.stateful else self._batch) * self.spec.context.emit
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether windows of several streams go through the network together."""
+        return self._batch > 1
+
+    def lane(self) -> Lane:
+        """Begin a stream."""
+        if not self._skips:
+            return Lane(self.spec)
+        step = partial(self._step, lanes=[], resets=[False])  # a network without a state has nothing to clear
+        return Lane(self.spec, Patchwork(self.spec, step, note=self.notes.append))
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
-        """Enhance a stream: as many pictures come out as went in, in order."""
-        self.area = Area()
-        with closing(self._results(pictures)) as results:
-            yield from in_turn(results, self.area)
+        """Enhance one stream: as many pictures come out as went in, in order."""
+        lane = self.lane()
+        self.area = lane.area
+        with closing(self._results(lane, pictures)) as results:
+            yield from _in_turn(results)
 
-    def _results(self, pictures: Iterable[Picture]) -> Generator[Result, None, None]:
-        self._state, self._state_size = None, ()
-        if self._skips:
-            step = partial(self._step, resets=[False])  # a network without a state has nothing to clear
-            self._patchwork = Patchwork(self.spec, step, note=self.notes.append)
-        batches = self._batches(pictures)
+    def together(self, pieces: Iterable[Piece]) -> list[Picture]:
+        """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its order.
+
+        May be used by several threads at once, each with lanes of its own.
+        """
+        return list(_in_turn(map(self._result, self._batches_across(pieces))))
+
+    def _results(self, lane: Lane, pictures: Iterable[Picture]) -> "Generator[Result, None, None]":
+        batches = self._batches(lane, pictures)
         first = next(batches, None)
         if first is None:
             return
-        workers = self._plan_memory(first[0].items[0].tensor)
+        fit = self.plan_memory(*_shape(first[0])[-2:])
+        workers = 1 if self.spec.context.stateful else fit
         yield self._result(first)  # alone, on all threads: a photo has no other batch
         if workers == 1:
             yield from map(self._result, batches)
@@ -109,87 +120,83 @@ class Stage:
         finally:
             torch.set_num_threads(threads_before)
 
-    def _plan_memory(self, tensor: Tensor) -> int:
-        """Cut pictures into tiles that fit, if need be; returns how many batches to run at once.
+    def plan_memory(self, height: int, width: int) -> int:
+        """Cut pictures of this size into tiles that fit, if need be; returns how many steps to run at once.
 
         One thread a frame, not all threads on one frame: OpenMP's threads wait for each other after every layer, and
         where decoder and encoder want the same cores that costs more than half the speed (measured: 20 → 33 fps).
         """
         if self.placement.device.type != "cpu":
             return 1
-        height, width = tensor.shape[-2:]
         need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width) * self._batch
         if self._tile is None and self._may_tile:
             self._tile = tile_that_fits(need, height, width, SMALLEST_TILE)
             if self._tile is not None:
                 self.notes.append(f"{self.spec.name}: tiles of {self._tile} pixels, to fit into memory")
                 return 1
-        return 1 if self.spec.context.stateful else workers_that_fit(need, min(self._threads, MOST_WORKERS))
+        return workers_that_fit(need, min(self._threads, MOST_WORKERS))
 
-    def _batches(self, pictures: Iterable[Picture]) -> Iterator[list[Window[Input]]]:
-        context = self.spec.context
-        windows = cut_windows(
-            self._inputs(pictures),
-            before=context.before,
-            emit=context.emit,
-            after=context.after,
-            starts_scene=lambda item: item.starts_scene,
-        )
-        if not context.stateful:
-            windows = compare_windows(windows, content=lambda item: item.picture.content)
-        batch: list[Window[Input]] = []
-        for window in windows:
-            if batch and window.items[0].tensor.shape != batch[0].items[0].tensor.shape:
+    def _batches(self, lane: Lane, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
+        """Consecutive windows of one stream."""
+        most = 1 if self.spec.context.stateful else self._batch
+        batch: list[Piece] = []
+        for piece in lane.run(pictures):
+            if batch and _shape(piece) != _shape(batch[0]):
                 yield batch
                 batch = []
-            batch.append(window)
-            if len(batch) >= self._batch:
+            batch.append(piece)
+            if len(batch) >= most:
                 yield batch
                 batch = []
         if batch:
             yield batch
 
-    def _inputs(self, pictures: Iterable[Picture]) -> Iterator[Input]:
-        before: Picture | None = None
-        for picture in pictures:
-            starts_scene = picture.frame.reset or before is None or picture.size != before.size
-            if before is not None and picture.content == before.content:
-                picture = before.again(picture.frame)
-            else:
-                with span("convert in"):
-                    picture = in_ycc(picture) if self.spec.in_channels == 1 else in_rgb(picture)
-            before = picture
-            tensor = picture.luma if self.spec.in_channels == 1 else picture.rgb
-            assert tensor is not None
-            yield Input(picture, tensor[0], starts_scene)
+    def _batches_across(self, pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+        """The first window of every stream, then every stream's second, and so on: no batch holds two of one."""
+        turns: Counter[Lane] = Counter()
+        groups: dict[tuple[int, torch.Size], list[Piece]] = {}
+        for piece in pieces:
+            groups.setdefault((turns[piece[0]], _shape(piece)), []).append(piece)
+            turns[piece[0]] += 1
+        most = self._batch if self._states_stack else 1
+        for _, group in sorted(groups.items(), key=lambda item: item[0][0]):
+            yield from (group[i : i + most] for i in range(0, len(group), most))
 
-    def _result(self, windows: list[Window[Input]]) -> Result:
-        new = [window for window in windows if not window.repeats]
-        return windows, self._enhance(new) if new else []
+    @cached_property
+    def _states_stack(self) -> bool:
+        return not self.spec.context.stateful or states_stack(self._network, 16 * self.spec.size_multiple)
 
-    def _enhance(self, windows: list[Window[Input]]) -> list[Enhanced]:
+    def _result(self, pieces: list[Piece]) -> "Result":
+        new = [piece for piece in pieces if not piece[1].repeats]
+        return pieces, self._enhance(new) if new else []
+
+    def _enhance(self, pieces: list[Piece]) -> list[Enhanced]:
         """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller tiles.
 
         Raises:
             ModelError: not even the smallest tile fits.
         """
         try:
-            return self._forward(windows)
+            return self._forward(pieces)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
         with self._crowded:
-            while True:
-                release(self._network)
+            release(self._network)
+            done: list[Enhanced] = []
+            while len(done) < len(pieces):  # what is done stays done: a state must not step twice
+                part = pieces[len(done) : len(done) + self._batch]
                 try:
-                    parts = [windows[i : i + self._batch] for i in range(0, len(windows), self._batch)]
-                    return [result for part in parts for result in self._forward(part)]
+                    done += self._forward(part)
+                    continue
                 except RuntimeError as error:
                     if not is_out_of_memory(error):
                         raise
                 if self.placement.device.type == "cuda":
                     torch.cuda.empty_cache()
-                self._shrink(min(self._batch, len(windows)), windows[0].items[0].tensor)
+                self._shrink(len(part), part[0][1].items[0].tensor)
+                release(self._network)
+            return done
 
     def _shrink(self, batch: int, tensor: Tensor) -> None:
         height, width = tensor.shape[-2:]
@@ -208,12 +215,13 @@ class Stage:
         self._tile = smaller
         self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller} pixels from here on")
 
-    def _forward(self, windows: list[Window[Input]]) -> list[Enhanced]:
+    def _forward(self, pieces: list[Piece]) -> list[Enhanced]:
+        lanes, windows = [lane for lane, _ in pieces], [window for _, window in pieces]
         frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
-        if self._patchwork is not None:
-            return [self._renew(self._patchwork, frames, windows[0])]
+        if lanes[0].patchwork is not None:
+            return [self._renew(lanes[0].patchwork, frames, windows[0])]
         with span("model"):
-            outputs = self._step(frames, [window.reset for window in windows])
+            outputs = self._step(frames, lanes=lanes, resets=[window.reset for window in windows])
         with span("convert out"):
             made = [
                 [
@@ -233,7 +241,7 @@ class Stage:
         before = [item.tensor for item in window.before]
         with span("model"):
             parts = patchwork.changed_parts([item.tensor for item in window.items], before)
-            renewed = self._step(frames, [window.reset])[0] if parts is None else patchwork.run(frames, parts)
+            renewed = patchwork.step(frames)[0] if parts is None else patchwork.run(frames, parts)
         with span("convert out"):
             around = [surroundings(self.spec, item.picture, item.tensor[None]) for item in window.emitted]
 
@@ -246,29 +254,48 @@ class Stage:
         return Enhanced(finish, 1.0 if parts is None else patchwork.share(frames, parts))
 
     @torch.inference_mode()
-    def _step(self, frames: Tensor, resets: list[bool]) -> Tensor:
+    def _step(self, frames: Tensor, *, lanes: list[Lane], resets: list[bool]) -> Tensor:
         spec = self.spec
-        step = partial(padded, self._call(resets), scale=spec.scale, multiple=spec.size_multiple)
+        step = partial(padded, self._call(lanes, resets), scale=spec.scale, multiple=spec.size_multiple)
         if self._tile is None or max(frames.shape[-2:]) <= self._tile or not self._may_tile:
             return step(frames)
         return tiled(step, frames, tile=self._tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
 
-    def _call(self, resets: list[bool]) -> Callable[[Tensor], Tensor]:
-        peak = self.spec.value_range
+    def _call(self, lanes: list[Lane], resets: list[bool]) -> Callable[[Tensor], Tensor]:
+        peak, stateful = self.spec.value_range, self.spec.context.stateful
 
         def call(frames: Tensor) -> Tensor:
-            b, _, _, height, width = frames.shape
-            if self.spec.context.stateful and self._state_size != (b, height, width):
-                self._state = self._network.init_state(b, height, width)
-                self._state_size = (b, height, width)
+            state = self._joined_state(lanes, frames.shape[-2:]) if stateful else None
             reset = _flags(resets, frames.device)
             scaled = frames if peak == 1 else frames * peak
-            out, state = self._network.step(scaled.to(self.placement.dtype), self._state, reset)
-            if self.spec.context.stateful:
-                self._state = state
+            out, state = self._network.step(scaled.to(self.placement.dtype), state, reset)
+            if stateful:
+                part_state(lanes, state)
             return out if peak == 1 else out / peak
 
         return call
+
+    def _joined_state(self, lanes: list[Lane], size: tuple[int, ...]) -> State:
+        for lane in lanes:
+            if lane.state_size != size:
+                lane.state, lane.state_size = self._network.init_state(1, *size), size
+        return join_states(lanes)
+
+
+Result = tuple[list[Piece], list[Enhanced]]
+"""A batch, and what each of its windows gives that is not a repeat."""
+
+
+def _in_turn(results: Iterable[Result]) -> Iterator[Picture]:
+    """Put the batches' pictures in a row, repeats filled in."""
+    for pieces, new in results:
+        enhanced = iter(new)
+        for lane, window in pieces:
+            yield from lane.leave(window, None if window.repeats else next(enhanced))
+
+
+def _shape(piece: Piece) -> torch.Size:
+    return piece[1].items[0].tensor.shape
 
 
 def _flags(resets: list[bool], device: torch.device) -> Tensor:
