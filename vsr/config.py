@@ -55,6 +55,8 @@ class ReadOptions:
     """Stop after this many frames; 0 for all."""
     deinterlace: Literal["auto", "on", "off"] = "auto"
     """`auto` deinterlaces the frames that the source marks as interlaced."""
+    decoder: Literal["auto", "software", "nvdec"] = "auto"
+    """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one that can."""
 
     def __post_init__(self) -> None:
         at_least(0, frames=self.frames)

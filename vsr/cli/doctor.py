@@ -12,11 +12,13 @@ import vsr
 from vsr.config import EncodeOptions, EngineOptions
 from vsr.engine.device import has_fast_bf16
 from vsr.engine.engine import Engine
+from vsr.engine.prepare import WAYS
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.media.encoder_table import ENCODERS
 from vsr.media.encoders import choose_encoder, try_encoder
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
+from vsr.media.nvdec import why_no_nvdec
 from vsr.models.catalogue import load
 
 _CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv"}
@@ -50,6 +52,7 @@ def _software() -> Iterator[str]:
 def _devices() -> Iterator[str]:
     yield f"cpu: {torch.get_num_threads()} threads, {_bf16()}"
     yield f"     auto runs {_speed('cpu')}"
+    yield f"     executors: {_executors(torch.device('cpu'))}"
     if not torch.cuda.is_available():
         built = torch.version.cuda is not None  # pyright: ignore[reportAttributeAccessIssue]
         yield "cuda: none — " + (
@@ -62,6 +65,15 @@ def _devices() -> Iterator[str]:
         properties = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}: {properties.name}, {properties.total_memory >> 30} GiB"
         yield f"     auto runs {_speed(f'cuda:{index}')}"
+        yield f"     executors: {_executors(torch.device('cuda', index))}"
+    reason = why_no_nvdec()
+    yield f"nvdec: {f'no ({reason}) — clips are decoded in software' if reason else 'opens'}"
+
+
+def _executors(device: torch.device) -> str:
+    """What `--executor` takes on a device, and what the others want."""
+    missing = {name: way.missing(device) for name, way in WAYS.items()}
+    return "; ".join(["eager", *(f"{name} {reason}" if reason else name for name, reason in missing.items())])
 
 
 def _bf16() -> str:

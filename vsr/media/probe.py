@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
@@ -40,7 +41,7 @@ def _open_options() -> dict[str, str]:
     return {"protocol_whitelist": "file,crypto,data", "format_whitelist": ",".join(allowed)}
 
 
-def open_container(path: str | Path) -> InputContainer:
+def open_container(path: str | Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a local media file for reading. The caller closes it, in the thread that read from it.
 
     Raises:
@@ -53,7 +54,7 @@ def open_container(path: str | Path) -> InputContainer:
     if beginning.startswith((b"#EXTM3U", b"ffconcat", b"v=0")):
         raise SourceError(f"cannot read {str(path)!r}: it is a playlist; give the media file it names")
     try:
-        return av.open(f"file:{file}", options=dict(_open_options()), metadata_errors="replace")
+        return av.open(f"file:{file}", options=dict(_open_options()), metadata_errors="replace", hwaccel=hwaccel)
     except (FFmpegError, ValueError) as error:
         raise SourceError(
             f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({_reason(error)})"

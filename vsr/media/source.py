@@ -21,6 +21,7 @@ from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.decode import ReadCounts, Timestamps, decode_after, decode_packet, origin_of, read_packets, seek_before
 from vsr.media.deinterlace import Deinterlacer
+from vsr.media.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe import best_stream, open_container, probe
 
@@ -77,6 +78,7 @@ class VideoSource:
 
     Raises:
         SourceError: the file cannot be probed.
+        ConfigError: NVDEC is asked for and cannot be had.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class VideoSource:
         self._options = options
         self._threads = threads
         self._jumps: set[int] = set()
+        self._on_gpu = is_wanted(options.decoder, self.info)
+        self._names = {self.info.pixel_format, *([SEMIPLANAR[self.info.format.bit_depth]] if self._on_gpu else ())}
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in presentation order; planes are views of the decoder's own memory.
@@ -135,11 +139,21 @@ class VideoSource:
         return container, origin
 
     def _open(self) -> InputContainer:
-        container = open_container(self._path)
+        container = (self._open_on_gpu() if self._on_gpu else None) or open_container(self._path)
         stream = self._stream(container)
         stream.thread_type = "AUTO"
-        stream.thread_count = self._threads
+        stream.thread_count = 1 if self._on_gpu else self._threads  # each thread would hold surfaces of the GPU
         return container
+
+    def _open_on_gpu(self) -> InputContainer | None:
+        try:
+            return open_on_gpu(self._path)
+        except SourceError as error:
+            if self._options.decoder == "nvdec":
+                raise
+            self._on_gpu = False
+            self.counts.notes.append(f"decoded in software: {error}")
+            return None
 
     def _stream(self, container: InputContainer) -> VideoStream:
         for stream in container.streams.video:
@@ -183,10 +197,14 @@ class VideoSource:
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
                     num_pictures += 1
+                    if num_pictures == 1 and self._options.decoder == "nvdec" and not came_from_gpu(picture, stream):
+                        raise SourceError(
+                            f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto"
+                        )
                     last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
                     counts.concealed += picture.is_corrupt
                     same = (picture.height, picture.width) == (format.height, format.width)
-                    counts.resampled += not same or picture.format.name != self.info.pixel_format
+                    counts.resampled += not same or picture.format.name not in self._names
                     yield picture
         if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
             with closing(open_container(self._path)) as again:
