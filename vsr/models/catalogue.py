@@ -49,6 +49,7 @@ BUILT_IN = (
     BuiltIn("base", 4, "ce0fa5a1fc5a8b6ea8d953508ecf91ad196585fdfe4d8f4525fbdf75a145e49a"),
     BuiltIn("large", 2, "9bb960d595516b85da4f38cb43838595829ab0fff5b3ad4667b1003c247cdabf"),
     BuiltIn("large", 4, "3425910313a2cc72281886d91082d2bc286544febadde2b5481237e8271e7f6d"),
+    BuiltIn("video", 2, "a08d166f4c246564623471a16febd63d2b0f94b2c97b02bb50271252e9fc4379", trained_on=_CLIPS),
     BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
     BuiltIn("deblur", 1, "5d31d6fe7b604f565f99e50f8f4ceb6be54681834be0f2f71d6eac127be9d0bf"),
     BuiltIn("fast-real", 2, "4a58dc30ef7329e327438a1377e4ed1321a421ebab0789ca5efa560d6df6ebf8", trained_on=_CLIPS),
