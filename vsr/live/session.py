@@ -183,6 +183,7 @@ class Session:
             state="playing",
             decoded=status.decoded + 1,
             reconnects=status.reconnects + (self._num_pictures == 0 and status.decoded > 0),
+            lost=self._timeline.lost,
             height=picture.height,
             width=picture.width,
             rate=TICKS / step if step else 0.0,

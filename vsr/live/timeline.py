@@ -3,7 +3,9 @@
 Knows numbers only. Every result is in ticks of 1/90000 s since the camera's first frame.
 """
 
+from collections import deque
 from fractions import Fraction
+from statistics import median
 
 TICKS = 90_000
 """Ticks a second."""
@@ -15,6 +17,8 @@ _BACK_S = 1.0
 _GAP_S = 0.5
 """A longer step, and one of more than `_GAP_STEPS` usual ones, is a gap: the frame does not continue the one before."""
 _GAP_STEPS = 4
+_STEPS = 15
+"""Steps whose median is the usual one; losses are counted once there are so many."""
 _COUNTERS = (32, 33)
 """Bits of the counters that wrap around: RTP (RFC 3550, 5.1) and MPEG-TS (ISO/IEC 13818-1, 2.4.3.7)."""
 
@@ -28,12 +32,18 @@ class Timeline:
     def __init__(self) -> None:
         self.shift: int | None = None
         """What must be added to the camera's own times, in ticks; None before the first frame of a session."""
-        self.step = 0
-        """The usual step between frames, in ticks; 0 while unknown."""
+        self.lost = 0
+        """Frames that never came: the camera's own times skip them."""
+        self._steps: deque[int] = deque(maxlen=_STEPS)
         self._base = Fraction(1, TICKS)
         self._last: int | None = None
         self._last_source: int | None = None
         self._last_arrived_s = 0.0
+
+    @property
+    def step(self) -> int:
+        """The usual step between frames, in ticks; 0 while unknown."""
+        return round(median(self._steps)) if self._steps else 0
 
     def connect(self, time_base: Fraction, step: int = 0) -> None:
         """Begin a session: the camera's times have nothing to do with those before.
@@ -42,7 +52,9 @@ class Timeline:
             time_base: seconds per tick of the camera's times.
             step: usual step between frames as the stream tells it, in our ticks; 0 where it does not.
         """
-        self._base, self.step = time_base, step
+        self._base = time_base
+        self._steps.clear()
+        self._steps.extend([step] if step else [])
         self._last_source = self.shift = None
 
     def place(self, pts: int | None, arrived_s: float) -> tuple[int, bool]:
@@ -60,8 +72,8 @@ class Timeline:
         else:
             step, sane = self._step_to(source, waited)
             time, reset = self._last + max(1, step), not sane or self._is_gap(step)
-            if sane and not reset and step > 0:
-                self.step = round(0.9 * self.step + 0.1 * step) if self.step else step
+            if sane and step > 0:
+                self._learn(step)
         self._last, self._last_arrived_s = time, arrived_s
         if source is not None:
             self._last_source = source
@@ -87,6 +99,11 @@ class Timeline:
         if step < -_BACK_S * TICKS or step > waited + _JUMP_S * TICKS:
             return waited, False
         return step, True
+
+    def _learn(self, step: int) -> None:
+        usual = self.step
+        self.lost += max(0, round(step / usual) - 1) if usual and len(self._steps) == _STEPS else 0
+        self._steps.append(step)
 
     def _is_gap(self, step: int) -> bool:
         return step > max(_GAP_S * TICKS, _GAP_STEPS * self.step)
