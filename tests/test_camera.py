@@ -8,34 +8,25 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ClipOptions, read_number, write_clip
+from conftest import ClipOptions, write_clip
+from live_player import QUICK, Player, assert_goes_forward, wait_for
 
-from vsr.frames import Frame
 from vsr.live.backoff import Retry
 from vsr.live.camera import Camera
 from vsr.live.options import CameraOptions
-from vsr.prefetch import Newest
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 PYTHON = "/usr/bin/python3"
 NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4)
 NUM_FRAMES = 150
 STEP = 3600
 """Ticks between frames at 25 a second."""
 
 rtsp = pytest.mark.rtsp
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
 
 
 class Server:
@@ -73,41 +64,6 @@ class Server:
             self._process = None
 
 
-class Player(Newest[Frame]):
-    """A camera that plays in its own thread; `seen` holds all frames so far."""
-
-    def __init__(self, url: str, *, retry: Retry = QUICK, camera: Camera | None = None, **options: object):
-        self.camera = camera or Camera(CameraOptions("door", url, **options), 1, retry=retry)  # type: ignore[arg-type]
-        self.stop = threading.Event()
-        self.frames: list[Frame] = []
-        super().__init__(self.camera.frames(self.stop), depth=10_000, name="camera-test")
-
-    @property
-    def seen(self) -> list[Frame]:
-        while (frame := self.take()) is not None:
-            self.frames.append(frame)
-        return self.frames
-
-    @property
-    def numbers(self) -> list[int]:
-        return [read_number(frame.planes[0]) for frame in self.seen]
-
-    def wait(self, num_frames: int, timeout_s: float = 10.0) -> None:
-        wanted = len(self.seen) + num_frames
-        wait_for(lambda: len(self.seen) >= wanted, timeout_s)
-
-    def wait_state(self, state: str, timeout_s: float = 10.0) -> None:
-        wait_for(lambda: self.camera.status.state == state, timeout_s)
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        began = time.monotonic()
-        self.close()
-        assert time.monotonic() - began < 1.0
-        assert self.camera.status.state == "stopped"
-        assert not [thread for thread in threading.enumerate() if thread.name == "camera-test"]
-
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> Path:
     """A folder with clips for the server: a.h264 of 96 by 128, b.h264 of 120 by 160."""
@@ -130,11 +86,6 @@ def server(gstreamer, clips) -> Iterator[Server]:
     made = Server(clips)
     yield made
     made.kill()
-
-
-def assert_goes_forward(frames: list[Frame]) -> None:
-    assert all(b.pts > a.pts for a, b in itertools.pairwise(frames))
-    assert all(b.arrived_s >= a.arrived_s > 0 for a, b in itertools.pairwise(frames))
 
 
 @rtsp

@@ -81,17 +81,11 @@ class Camera:
             address = self.options.address  # read anew: the password may have been put right
         except VsrError as error:
             raise RefusedError(str(error)) from None
-        container, resumes = connect(address, self.options.transport, stop)
+        patience_s = self.options.stall_s
+        connection = connect(address, self.options.transport, stop, patience_s=patience_s, quiet=self._quiet)
         try:
             session = Session(
-                container,
-                address.shown,
-                board=self._board,
-                timeline=self._timeline,
-                stall_s=self.options.stall_s,
-                resumes=resumes,
-                loops=address.scheme == "file",
-                tap=self.tap,
+                connection, address.shown, board=self._board, timeline=self._timeline, stall_s=patience_s, tap=self.tap
             )
             for frame in session.frames(stop):
                 yield replace(frame, stream=self._number)
@@ -101,4 +95,9 @@ class Camera:
             reason = getattr(error, "strerror", None) or str(error)
             raise GoneError(f"{address.shown}: {address.redact(reason).lower()}") from None
         finally:
-            container.close()
+            connection.close()
+
+    def _quiet(self) -> None:
+        """Take note that nothing comes while a read goes on."""
+        if self.status.state == "playing":
+            self._board.change(state="stalled")

@@ -5,7 +5,10 @@ A container is opened, read and closed by one thread; closing one from another t
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import av
 from av import error
@@ -14,6 +17,7 @@ from av.container import InputContainer
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
 from vsr.live.call import call
+from vsr.live.datagrams import Datagrams
 from vsr.media.probe import open_container
 
 OPEN_S = 5.0
@@ -30,46 +34,45 @@ class RefusedError(SourceError):
 
 @dataclass(frozen=True)
 class _Protocol:
-    """How FFmpeg reads from addresses of one scheme."""
+    """How FFmpeg reads from addresses of one kind."""
 
     reaches: str
     """Protocols that may be used on the way: a playlist must not lead to files."""
+    formats: str
+    """Demuxers that may be used."""
     format: str | None = None
-    """The demuxer; None where FFmpeg finds out."""
-    formats: str = ""
-    """Demuxers it may choose from."""
+    """The demuxer, where it is known."""
     port: int = 0
     """TCP port of a server that is asked first whether it is there; 0 for none."""
     read_s: float = 0.5
-    """Longest time that one read takes."""
-    resumes: bool = True
-    """After a read that took too long, the same container can be read on. Not so where FFmpeg buffers (avio)."""
-    analyze_us: int = 100_000
+    """Longest time that one read takes, and so the longest time to a stop."""
+    resumes: bool = False
+    """After a read that took too long the container can be read on. Where FFmpeg buffers by avio, the error stays."""
+    analyze_us: int = 1_000_000
     """How far ahead FFmpeg reads to find out about the streams."""
 
 
-_RTSP = _Protocol("rtsp,rtsps,rtp,srtp,udp,tcp,tls,crypto", "rtsp", port=554)
-_WEB = _Protocol(
-    "http,https,httpproxy,tcp,tls,crypto,data",
-    formats="hls,mpegts,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpjpeg,mjpeg,h264,hevc,aac,webvtt",
-    port=80,
-    read_s=10.0,
-    resumes=False,
-    analyze_us=1_000_000,
+_STREAMED = "mpegts,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpjpeg,mjpeg,h264,hevc,aac"
+_RTSP = _Protocol(
+    "rtsp,rtsps,rtp,srtp,udp,tcp,tls,crypto", "rtsp,sdp,rtp,mpegts", "rtsp", port=554, resumes=True, analyze_us=100_000
 )
-_RTMP = _Protocol("rtmp,rtmps,tcp,tls,crypto", "flv", port=1935, read_s=2.0, resumes=False, analyze_us=1_000_000)
+_RTMP = _Protocol("rtmp,rtmps,tcp,tls,crypto", "flv,live_flv", "flv", read_s=2.0)
+"""Not asked first: servers that take one connection only, as FFmpeg's, would be lost by it."""
+_WEB = _Protocol("http,https,httpproxy,tcp,tls,crypto", _STREAMED, port=80, read_s=2.0)
+_HLS = _Protocol("http,https,httpproxy,tcp,tls,crypto,data", f"hls,webvtt,{_STREAMED}", "hls", port=80, read_s=10.0)
+"""A read waits for the next segment."""
 _PROTOCOLS = {
     "rtsp": _RTSP,
     "rtsps": _RTSP,
-    "http": _WEB,
-    "https": _WEB,
     "rtmp": _RTMP,
     "rtmps": _RTMP,
-    "srt": _Protocol("srt", "mpegts", analyze_us=1_000_000, read_s=2.0, resumes=False),
-    "udp": _Protocol("udp", "mpegts", analyze_us=1_000_000, read_s=2.0, resumes=False),
-    "device": _Protocol("file", "video4linux2,v4l2"),
+    "http": _WEB,
+    "https": _WEB,
+    "srt": _Protocol("srt", "mpegts", "mpegts", read_s=2.0),
+    "udp": _Protocol("", "mpegts", "mpegts", read_s=60.0),  # `Datagrams` ends earlier
+    "device": _Protocol("file", "video4linux2,v4l2", "video4linux2"),
 }
-_TLS_PORTS = {"rtsps": 322, "https": 443, "rtmps": 443}
+_TLS_PORTS = {"rtsps": 322, "https": 443}
 _REFUSALS = (
     error.HTTPClientError,
     error.ProtocolNotFoundError,
@@ -80,11 +83,36 @@ _REFUSALS = (
 )
 
 
-def connect(address: Address, transport: str, stop: threading.Event) -> tuple[InputContainer, bool]:
-    """Open a camera. The caller closes it, in this same thread.
+@dataclass(frozen=True)
+class Connection:
+    """An open camera. The caller closes it, in the thread that opened it."""
 
-    Returns:
-        The container, and whether it can be read on after a read that took too long (`ExitError`).
+    container: InputContainer
+    resumes: bool = False
+    """The container can be read on after a read that took too long (`ExitError`)."""
+    paced: bool = False
+    """Pictures come faster than they are to be shown: a file, the segments of HLS."""
+    loops: bool = False
+    """To be played over and over: a file."""
+    datagrams: Datagrams | None = None
+
+    def close(self) -> None:
+        self.container.close()
+        if self.datagrams is not None:
+            self.datagrams.close()
+
+
+def connect(
+    address: Address, transport: str, stop: threading.Event, *, patience_s: float, quiet: Callable[[], None]
+) -> Connection:
+    """Open a camera.
+
+    Args:
+        address: where it is.
+        transport: `tcp` or `udp`, for RTSP.
+        stop: ends waiting for an answer.
+        patience_s: silence after which a connectionless stream ends.
+        quiet: called now and then while such a stream is silent.
 
     Raises:
         GoneError: nobody is there, or `stop` was set.
@@ -92,33 +120,53 @@ def connect(address: Address, transport: str, stop: threading.Event) -> tuple[In
     """
     if address.scheme == "file":
         try:
-            return open_container(address.url), True
+            return Connection(open_container(address.url), resumes=True, paced=True, loops=True)
         except VsrError as caught:
-            raise RefusedError(address.redact(str(caught))) from None
-    protocol = _PROTOCOLS[address.scheme]
-    if protocol.port:
-        try:
-            call(address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S)
-        except OSError as caught:
-            raise GoneError(f"{address.shown}: {_reason(caught)}") from None
-    options = {
-        "protocol_whitelist": protocol.reaches,
-        "fpsprobesize": "0",  # or a second of frames is read to guess their rate
-        "analyzeduration": str(protocol.analyze_us),
-        **({"rtsp_transport": transport} if protocol is _RTSP else {}),
-        **({"timeout": str(round(OPEN_S * 1e6))} if protocol.format == "rtsp" or protocol is _WEB else {}),
-        **({"format_whitelist": protocol.formats} if protocol.formats else {}),
-    }
+            raise RefusedError(str(caught)) from None
+    protocol, datagrams = _PROTOCOLS[address.scheme], None
+    if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
+        protocol = _HLS
     try:
-        container = av.open(
-            address.url, format=protocol.format, options=options, timeout=(OPEN_S, protocol.read_s),
-            metadata_errors="replace",
-        )  # fmt: skip
+        if protocol.port:
+            call(address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S)
+        if address.scheme == "udp":
+            datagrams = Datagrams(address, stop, patience_s=patience_s, quiet=quiet)
+        container = _open(datagrams or address.url, protocol, transport)
     except _REFUSALS as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
         raise GoneError(f"{address.shown}: {_reason(caught)}") from None
-    return container, protocol.resumes
+    else:
+        made = Connection(container, protocol.resumes, paced=protocol is _HLS, datagrams=datagrams)
+        datagrams = None
+        return made
+    finally:
+        if datagrams is not None:
+            datagrams.close()
+
+
+def _open(where: str | Datagrams, protocol: _Protocol, transport: str) -> InputContainer:
+    options = {
+        "format_whitelist": protocol.formats,
+        "fpsprobesize": "0",  # or a second of frames is read to guess their rate
+        "analyzeduration": str(protocol.analyze_us),
+    }
+    if protocol.reaches:
+        options["protocol_whitelist"] = protocol.reaches
+    if protocol is _RTSP:
+        options["rtsp_transport"] = transport
+    if protocol in (_RTSP, _WEB, _HLS):
+        options["timeout"] = str(round(OPEN_S * 1e6))
+    return cast(
+        InputContainer,
+        av.open(
+            cast(Any, where),
+            format=protocol.format,
+            options=options,
+            timeout=(OPEN_S, protocol.read_s),
+            metadata_errors="replace",
+        ),
+    )
 
 
 def _reason(caught: BaseException) -> str:

@@ -12,13 +12,12 @@ from fractions import Fraction
 from typing import Any, TypeAlias, cast
 
 import av
-from av.container import InputContainer
 from av.error import ExitError
 from av.packet import Packet
 
 from vsr.errors import SourceError
 from vsr.frames import Frame
-from vsr.live.connection import GoneError, RefusedError
+from vsr.live.connection import Connection, GoneError, RefusedError
 from vsr.live.status import Board
 from vsr.live.timeline import TICKS, Timeline
 from vsr.media.decode import ReadCounts, decode_packet
@@ -37,6 +36,8 @@ _FIRST_S = 30.0
 """How long packets may come without a first picture: some cameras send a key frame every 20 s only."""
 _CONCEAL_S = 1.0
 """Damaged pictures are left out this long; after that one of them says more than none."""
+_LATE_S = 2.0
+"""Pictures that are to be shown in turn may be this late before they are given new turns."""
 _MAX_HELD = 500
 """Packets kept back for the tap until the first picture says what their times mean."""
 
@@ -45,32 +46,29 @@ class Session:
     """One connection of a camera.
 
     Args:
-        container: open, and this thread's own.
+        connection: open, and this thread's own.
         shown: the address, for errors.
         board: where the camera's status is kept.
         timeline: the camera's, for its whole life.
         stall_s: time without a picture after which the session ends.
-        resumes: whether the container can be read on after a read that took too long.
-        loops: play the container over and over in real time, as a file.
         tap: gets every audio and video packet.
     """
 
     def __init__(
         self,
-        container: InputContainer,
+        connection: Connection,
         shown: str,
         *,
         board: Board,
         timeline: Timeline,
         stall_s: float,
-        resumes: bool = True,
-        loops: bool = False,
         tap: Tap | None = None,
     ):
-        self._container, self._shown, self._board, self._timeline = container, shown, board, timeline
-        self._stall_s, self._resumes, self._loops, self._tap = stall_s, resumes, loops, tap
+        self._connection, self._container = connection, connection.container
+        self._shown, self._board, self._timeline = shown, board, timeline
+        self._stall_s, self._tap = stall_s, tap
         try:
-            self._stream = best_stream(container, shown)
+            self._stream = best_stream(self._container, shown)
         except SourceError as error:
             raise RefusedError(str(error)) from None
         self._stream.thread_type = "SLICE"  # frame threads hold back a frame each: 121 ms to 41 ms at 25 fps
@@ -97,7 +95,7 @@ class Session:
                 if packet is not None:
                     self._pass_on(packet)
                     for picture in self._pictures(packet):
-                        if self._loops:
+                        if self._connection.paced:
                             self._pace(picture, stop)
                         yield self._frame(picture)
                         self._release()
@@ -119,9 +117,10 @@ class Session:
                     yield packet
                     if stop.is_set():
                         return
-                self._rewind()
+                if not stop.is_set():
+                    self._rewind()
             except ExitError:  # the read took too long; nothing is lost
-                if not self._resumes:
+                if not self._connection.resumes:
                     raise GoneError(f"{self._shown}: nothing comes any more") from None
                 yield None
             except IndexError:
@@ -129,7 +128,7 @@ class Session:
 
     def _rewind(self) -> None:
         """Begin again at the end of a file; anything else has gone."""
-        if not self._loops or not self._num_pictures:
+        if not self._connection.loops or not self._num_pictures:
             raise GoneError(f"{self._shown}: the stream ended")
         self._container.seek(0)
         self._connect_times()
@@ -149,15 +148,17 @@ class Session:
             self._board.change(corrupt=self._corrupt_before + counts.corrupt_packets + counts.concealed)
 
     def _pace(self, picture: av.VideoFrame, stop: threading.Event) -> None:
-        """Wait until it is a file's picture's turn."""
+        """Wait until it is a picture's turn, where they come faster than they are to be shown."""
         if picture.pts is None:
             return
-        time_s = float(picture.pts * Fraction(self._stream.time_base or 0))
-        if self._due is None:
-            # After a rewind the first picture is due one step after the last one.
-            step_s = self._timeline.step / TICKS if self._num_pictures else 0.0
-            self._due = (max(self._last_picture + step_s, time.monotonic() - 1), time_s)
-        stop.wait(max(0.0, self._due[0] + time_s - self._due[1] - time.monotonic()))
+        time_s, now = float(picture.pts * Fraction(self._stream.time_base or 0)), time.monotonic()
+        due = now if self._due is None else self._due[0] + time_s - self._due[1]
+        if self._due is None and self._num_pictures:
+            due = self._last_picture + self._timeline.step / TICKS  # a file begins again
+        if not now - _LATE_S < due < now + _LATE_S + self._stall_s:
+            self._due, due = None, now
+        self._due = self._due or (due, time_s)
+        stop.wait(max(0.0, due - time.monotonic()))
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         """Make a frame of a picture, with its place on the timeline, in its own size and colours."""
