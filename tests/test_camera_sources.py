@@ -85,7 +85,7 @@ def test_file_plays_over_and_over_in_real_time(make_clip):
     assert_goes_forward(frames)
     assert frames[14].pts == 14 * STEP
     assert frames[39].pts == pytest.approx(39 * STEP, abs=STEP)
-    assert frames[39].arrived_s - frames[0].arrived_s == pytest.approx(39 * 0.04, abs=0.2)
+    assert frames[39].arrived_s - frames[0].arrived_s == pytest.approx(39 * 0.04, abs=0.5)
 
 
 def test_damaged_file_is_counted_and_goes_on(make_clip):
