@@ -2,9 +2,10 @@
 
     python samples/plain_loop.py INPUT OUTPUT WEIGHTS.pth
 
-FFmpeg decodes into a pipe of packed 8-bit RGB; one frame at a time is read, enlarged by the network in fp32 with
-PyTorch's own number of threads, rounded, and written into the pipe of a second FFmpeg, which encodes. A yardstick for
-`vsr bench --against`, not a tool: sound, timing, colour tags and depth are lost.
+FFmpeg decodes into a pipe of packed 8-bit RGB; one frame at a time is read, put into the order of its planes and
+enlarged by the network in fp32 with PyTorch's own number of threads; NumPy scales and rounds it, and it is written into
+the pipe of a second FFmpeg, which encodes. A yardstick for `vsr bench --against`, not a tool: sound, timing, colour
+tags and depth are lost.
 """
 
 import subprocess
@@ -34,12 +35,13 @@ def writer(path: str, width: int, height: int, rate: str) -> subprocess.Popen:
 @torch.inference_mode()
 def enlarge(model: vsr.Model, picture: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 → (scale*H, scale*W, 3) uint8."""
-    x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+    planes = np.ascontiguousarray(np.transpose(picture.astype(np.float32) / 255, (2, 0, 1)))
+    x = torch.from_numpy(planes)[None]  # NCHW
     peak, reset = model.spec.value_range, torch.zeros(1, dtype=torch.bool)
     residual, _ = model.network.step(x[:, None] * peak, None, reset)
     base = F.interpolate(x, scale_factor=model.spec.scale, mode="nearest") if model.spec.residual == "nearest" else 0
-    out = residual[:, 0] / peak + base
-    return (out.clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).contiguous().numpy()
+    out = (residual[:, 0] / peak + base)[0].clamp(0, 1).numpy()
+    return (np.transpose(out, (1, 2, 0)) * 255.0).round().astype(np.uint8)
 
 
 def main(source: str, target: str, weights: str) -> None:
