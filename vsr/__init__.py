@@ -12,7 +12,7 @@ from vsr.models.catalogue import choose_chain, load
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.pipeline import PipelineOptions, Report, enhance
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "ConfigError",
