@@ -146,6 +146,12 @@ class Newest(Generic[T]):
         """How many items wait."""
         return len(self._waiting)
 
+    @property
+    def head(self) -> T | None:
+        """The item that `take` would give now; a newer one may be in its place by then."""
+        with self._lock:
+            return self._waiting[0] if self._waiting else None
+
     def take(self) -> T | None:
         """Return the oldest item that waits, None where there is none; raise what ended the stream, after its items."""
         with self._lock:

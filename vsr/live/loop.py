@@ -1,0 +1,247 @@
+"""The story of live: cameras → rounds → engine → sinks, on a ladder of models that holds the latency.
+
+Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the caller's, takes
+rounds of them through the engine and hands the results to the sinks, which never block. Dropping happens in one place,
+before the engine, and is counted.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from vsr.engine.streams import Streams
+from vsr.frames import Frame
+from vsr.live.channel import Roster
+from vsr.live.gauge import Recent
+from vsr.live.ladder import Change, Ladder, Load, Patience
+from vsr.live.levels import Level, first_level
+from vsr.live.overview import Overview, OverviewBoard
+from vsr.live.post import Post
+from vsr.live.rounds import Rounds
+from vsr.prefetch import parallel_map
+
+log = logging.getLogger("vsr.live")
+log.addHandler(logging.NullHandler())
+
+_LATELY_S = 3.0
+"""What the controller judges by."""
+_JUDGE_S = 0.5
+_LOOK_S = 0.1
+"""Nothing goes unseen for longer: `stop`, a new roster, a camera that has gone away."""
+_DEADLINE_S = {"cpu": 0.0, "cuda": 0.005}
+"""How long a round waits for frames that are about to come; on a CPU batches gain nothing."""
+_MOST_BATCH = 16
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What the loop can be told."""
+
+    latency_ms: int = 300
+    """Target for the time from a frame's arrival to the encoder's input, p95."""
+    patience: Patience = field(default_factory=Patience)
+    """Of the controller."""
+
+
+def watch(
+    roster: Roster,
+    levels: Sequence[Level],
+    options: WatchOptions = WatchOptions(),
+    *,
+    stop: threading.Event,
+    board: OverviewBoard | None = None,
+) -> None:
+    """Enhance what the cameras see until `stop` is set; ends within a second, and what the sinks take to close.
+
+    Args:
+        roster: the channels; put others into it at any time.
+        levels: ways to enhance, the best first, all of one scale.
+        options: the latency target.
+        stop: set from any thread or a signal handler.
+        board: shows what happens, twice a second.
+    """
+    with closing(Watch(levels, options, board or OverviewBoard())) as room:
+        while not stop.is_set():
+            room.follow(roster)
+            if not room.enhance_next():
+                room.wait()
+            room.stand_in()
+            room.judge()
+
+
+class Watch:
+    """The parts of `watch`: all state of the loop. Used by one thread."""
+
+    def __init__(self, levels: Sequence[Level], options: WatchOptions, board: OverviewBoard):
+        engine = levels[0].engine
+        device = engine.device.type
+        self._levels, self._board = list(levels), board
+        start = first_level(levels, device=device)
+        rungs = [level.rung for level in levels]
+        self._ladder = Ladder(rungs, target_s=options.latency_ms / 1000, start=start, patience=options.patience)
+        # On a CPU more frames than threads would only make all of them late.
+        least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
+        self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
+        self._streams = Streams(levels[start].engine)
+        self._posts: dict[int, Post] = {}
+        self._channels: tuple[object, ...] = ()
+        self._bell = threading.Event()
+        self._wait_s: float | None = None
+        self._num_changes = 0
+        self._notes: set[str] = set()
+        self._judge_s = self._stand_in_s = 0.0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin to measure anew: what was measured on another rung says nothing."""
+        now = time.monotonic()
+        self._latencies, self._busy, self._batches = (Recent(_LATELY_S, now) for _ in range(3))
+        self._arrivals, self._drops, self._queues = (Recent(_LATELY_S, now) for _ in range(3))
+        self._totals = self._count()
+
+    def _count(self) -> tuple[int, int]:
+        posts = self._posts.values()
+        return sum(post.arrived for post in posts), sum(post.dropped for post in posts)
+
+    def follow(self, roster: Roster) -> None:
+        """Begin the channels that are new in the roster and end those that are gone."""
+        channels = roster.channels
+        if channels is self._channels:
+            return
+        self._channels = channels
+        wanted = {channel.number: channel for channel in channels}
+        gone = [post for number, post in self._posts.items() if wanted.get(number) is not post.channel]
+        for post in gone:
+            number = post.channel.number
+            del self._posts[number]
+            self._rounds.drop(number)
+            self._streams.drop(number)
+        _close(gone)
+        for channel in channels:
+            if channel.number not in self._posts:
+                self._posts[channel.number] = Post(channel, ring=self._bell.set, now=time.monotonic())
+        self._totals = self._count()
+
+    def enhance_next(self) -> bool:
+        """Take the next round through the engine to the sinks; False where it is better to wait."""
+        self._bell.clear()
+        now = time.monotonic()
+        every = self._level.rung.every
+        ready = [one for post in self._posts.values() if (one := post.look(now, every=every)) is not None]
+        plan = self._rounds.choose(ready, now)
+        self._wait_s = plan.wait_s
+        taken = [self._posts[camera].take() for camera in plan.cameras]
+        frames = [frame for frame in taken if frame is not None]
+        if frames:
+            self._deliver(self._enhance(frames))
+        return bool(frames)
+
+    def _enhance(self, frames: Sequence[Frame]) -> list[Frame]:
+        began = time.monotonic()
+        try:
+            return self._streams.push(frames)
+        except Exception as error:  # an engine that fails must not end the cameras
+            for frame in frames:
+                self._posts[frame.stream].lose()
+            self._streams = Streams(self._level.engine)
+            log.error("%s: %s", self._level.rung.name, error, extra={"event": "engine", "rung": self._level.rung.name})
+            self._step(self._ladder.fail(" ".join(str(error).split()), time.monotonic()))
+            return []
+        finally:
+            now = time.monotonic()
+            self._busy.add(now - began, now)
+            self._batches.add(len(frames), now)
+
+    def _deliver(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            now = time.monotonic()
+            if frame.stream in self._posts:
+                self._latencies.add(self._posts[frame.stream].deliver(frame, now), now)
+        now = time.monotonic()
+        self._queues.add(sum(post.waiting for post in self._posts.values()) / max(1, len(self._posts)), now)
+
+    @property
+    def _level(self) -> Level:
+        return self._levels[self._ladder.rung]
+
+    def wait(self) -> None:
+        """Wait until a frame comes, a round's deadline passes or a camera that is away is due."""
+        until_due_s = self._stand_in_s - time.monotonic()
+        self._bell.wait(max(0.001, min(_LOOK_S, until_due_s, self._wait_s or _LOOK_S)))
+
+    def stand_in(self) -> None:
+        """Keep the outputs of absent cameras going."""
+        now = time.monotonic()
+        self._stand_in_s = min([now + _LOOK_S, *(post.stand_in(now) for post in self._posts.values())])
+
+    def judge(self) -> None:
+        """Twice a second: see how it goes, change the rung where that is needed, and show it all."""
+        now = time.monotonic()
+        if now < self._judge_s:
+            return
+        self._judge_s = now + _JUDGE_S
+        totals = self._count()
+        self._arrivals.add(max(0, totals[0] - self._totals[0]), now)
+        self._drops.add(max(0, totals[1] - self._totals[1]), now)
+        self._totals = totals
+        if self._latencies.values(now):
+            self._step(self._ladder.judge(self._load(now), now))
+        self._show(now)
+
+    def _load(self, now: float) -> Load:
+        arrived, enhanced = sum(self._arrivals.values(now)), sum(self._batches.values(now))
+        return Load(
+            latency_p95_s=self._latencies.quantile(0.95, now),
+            cost_s=sum(self._busy.values(now)) / max(1, enhanced),
+            frames_per_s=self._arrivals.rate(now),
+            dropped=sum(self._drops.values(now)) / max(1, arrived),
+            queue=self._queues.mean(now),
+            batch=self._batches.mean(now),
+            interval_s=min((post.interval_s for post in self._posts.values()), default=0.04),
+        )
+
+    def _step(self, change: Change | None) -> None:
+        """Go to another rung: what still waits for neighbours leaves on the old one."""
+        if change is None:
+            return
+        for number in self._posts:
+            try:
+                self._deliver(self._streams.flush(number))
+            except Exception as error:  # it may be why the rung changes
+                log.error("%s", error, extra={"event": "engine"})
+        name = self._level.rung.name
+        log.warning("%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason})
+        self._streams = Streams(self._level.engine)
+        self._num_changes += 1
+        self._forget()
+
+    def _show(self, now: float) -> None:
+        for note in self._level.engine.notes:
+            if note not in self._notes:
+                self._notes.add(note)
+                log.warning("%s", note, extra={"event": "note"})
+        self._board.overview = Overview(
+            rung=self._level.rung.name,
+            reason=self._ladder.reason,
+            num_changes=self._num_changes,
+            busy=min(1.0, self._busy.rate(now)),
+            batch=self._batches.mean(now),
+            channels=tuple(post.overview(now) for post in self._posts.values()),
+        )
+
+    def close(self) -> None:
+        """End all cameras and close all sinks, together."""
+        _close(list(self._posts.values()))
+        self._show(time.monotonic())
+
+
+def _close(posts: Sequence[Post]) -> None:
+    """Within the time that the slowest of them takes."""
+    for post in posts:
+        post.end()
+    if posts:
+        for _ in parallel_map(Post.close, posts, workers=len(posts), name="vsr-close"):
+            pass
