@@ -13,7 +13,7 @@ from vsr.live.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.prefetch import Newest
 
-QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4)
+QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4, refused_longest_s=0.4)
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:

@@ -4,6 +4,8 @@ The server is `rtsp_server.py`, run by the system's Python with Debian's GStream
 """
 
 import itertools
+import os
+import random
 import signal
 import subprocess
 import threading
@@ -274,7 +276,7 @@ def test_stop_is_obeyed_within_a_second_in_every_state(server, clips, state):
         server.kill()
     if state == "connecting":
         server.signal(signal.SIGSTOP)
-    with Player(url, retry=Retry(30, 30, 30)) as player:  # leaving it asserts that a second is enough
+    with Player(url, retry=Retry(30, 30, 30, 30)) as player:  # leaving it asserts that a second is enough
         if state == "connecting":
             time.sleep(0.3)
         elif state == "frozen":
@@ -285,3 +287,45 @@ def test_stop_is_obeyed_within_a_second_in_every_state(server, clips, state):
             player.wait_state(state)
         else:
             time.sleep(0.3)
+
+
+FAULTS = ("kill", "swap", "freeze", "freeze longer", "wrong path", "wrong password", "port closed")
+
+
+def strike(server: Server, clips: Path, fault: str, chance: random.Random) -> None:
+    """Do one thing to the server, and undo it."""
+    clip = f"/a={clips}/{chance.choice('ab') if fault == 'swap' else 'a'}.h264"
+    if fault.startswith("freeze"):
+        server.signal(signal.SIGSTOP)
+        time.sleep(chance.uniform(0.1, 0.3) if fault == "freeze" else 1.3)
+        server.signal(signal.SIGCONT)
+        return
+    server.kill()
+    if fault == "port closed":
+        time.sleep(chance.uniform(0.2, 0.8))
+    elif fault.startswith("wrong"):
+        wrong = ("--user", "bob", "--password", "x") if fault == "wrong password" else ()
+        server.start(clip if wrong else clip.replace("/a=", "/b="), *wrong)
+        time.sleep(chance.uniform(0.2, 0.8))
+        server.kill()
+    server.start(clip)
+
+
+@rtsp
+@pytest.mark.slow
+def test_a_hundred_random_faults_in_a_row_leave_nothing_behind(server, clips):
+    chance = random.Random(5)
+    server.start(f"/a={clips}/a.h264")
+    with Player(server.url(), stall_s=0.8) as player:
+        player.wait(5)
+        descriptors = len(os.listdir("/proc/self/fd"))
+        for number in range(100):
+            strike(server, clips, chance.choice(FAULTS), chance)
+            before = player.camera.status.decoded
+            wait_for(lambda: player.camera.status.decoded > before + 5, 15.0)  # noqa: B023
+            if number % 10 == 9:
+                assert_goes_forward(player.seen)
+                player.frames.clear()
+        assert player.camera.status.reconnects > 50
+        assert abs(len(os.listdir("/proc/self/fd")) - descriptors) <= 2
+        assert sum(thread.name == "camera-test" for thread in threading.enumerate()) == 1

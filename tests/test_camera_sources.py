@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from live_player import Player, assert_goes_forward, wait_for
 
+from vsr.live.backoff import Backoff, Retry
 from vsr.live.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.media.ffmpeg import find_ffmpeg
+from vsr.media.nvdec import why_no_nvdec
 
 STEP = 3600
 
@@ -173,7 +176,6 @@ def test_what_cannot_be_a_camera_is_refused_and_says_why(tmp_path, web):
     (folder / "text.txt").write_text("no video")
     for where, reason in (
         (str(tmp_path / "nothing.mp4"), "no such file"),
-        (f"{url}/text.txt", "invalid data"),
         (f"{url}/nothing", "404"),
         ("srt://127.0.0.1:9", "has no SRT"),
         ("/dev/video-none", "no such file"),
@@ -181,6 +183,19 @@ def test_what_cannot_be_a_camera_is_refused_and_says_why(tmp_path, web):
         with Player(where) as player:
             player.wait_state("refused")
             assert reason in player.camera.status.last_error
+    with Player(f"{url}/text.txt") as player:
+        player.wait_state("away")
+        assert "invalid data" in player.camera.status.last_error
+
+
+def test_waits_double_up_to_a_bound_and_begin_again():
+    backoff = Backoff(Retry(first_s=1, longest_s=8, refused_s=5, refused_longest_s=60))
+    waits = [backoff.next_s() for _ in range(6)]
+    assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 8, 8), strict=True))
+    assert 30 <= backoff.next_s(refused=True) <= 60
+    backoff.worked()
+    assert backoff.next_s() <= 1
+    assert 5 <= backoff.next_s(refused=True) <= 10
 
 
 def test_host_that_does_not_exist_is_away():
@@ -188,3 +203,26 @@ def test_host_that_does_not_exist_is_away():
     with Player("", camera=camera, leave_s=20.0) as player:
         player.wait_state("away", 20.0)
         assert "rtsp://does-not-exist.invalid" in player.camera.status.last_error
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_nvdec_that_cannot_be_had_is_refused_and_auto_does_without(clip):
+    with Player(str(clip), decoder="nvdec") as player:
+        player.wait_state("refused")
+        assert "auto and software are accepted" in player.camera.status.last_error
+    with Player(str(clip), decoder="auto") as player:
+        player.wait(3)
+
+
+@pytest.mark.gpu
+def test_pictures_decoded_on_the_gpu_are_those_of_software(cuda, clip):
+    if reason := why_no_nvdec():
+        pytest.skip(f"no NVDEC: {reason}")
+    seen = {}
+    for decoder in ("nvdec", "software"):
+        with Player(str(clip), decoder=decoder) as player:
+            player.wait(20)
+            seen[decoder] = player.seen[:20]
+    for one, other in zip(*seen.values(), strict=True):
+        assert one.format == other.format
+        assert all((a == b).all() for a, b in zip(one.planes, other.planes, strict=True))

@@ -12,8 +12,10 @@ class Retry:
     """The longest first wait."""
     longest_s: float = 30.0
     """What waits grow to."""
-    refused_s: float = 60.0
-    """Wait after a refusal (password, path, protocol), which time alone does not mend."""
+    refused_s: float = 5.0
+    """The longest first wait after a refusal (password, path, protocol), which time alone seldom mends."""
+    refused_longest_s: float = 60.0
+    """What those grow to."""
 
 
 class Backoff:
@@ -28,6 +30,9 @@ class Backoff:
 
     def next_s(self, *, refused: bool = False) -> float:
         """Return the seconds to wait now: half to all of the longest wait at this stage."""
-        longest = min(self._retry.longest_s, self._retry.first_s * 2 ** min(self._failures, 30))
+        first, longest = self._retry.first_s, self._retry.longest_s
+        if refused:
+            first, longest = self._retry.refused_s, self._retry.refused_longest_s
+        wait_s = min(longest, first * 2 ** min(self._failures, 30))
         self._failures += 1
-        return (self._retry.refused_s if refused else longest) * random.uniform(0.5, 1.0)
+        return wait_s * random.uniform(0.5, 1.0)

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from vsr.live.address import Address
 
@@ -53,7 +53,9 @@ def _talk(caller: socket.socket, place: Any, address: Address, stop: threading.E
     if failed:
         raise OSError(failed, os.strerror(failed))
     if address.scheme == "rtsp":
-        caller.send(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        parts = urlsplit(address.url)
+        asked = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        caller.send(f"OPTIONS {asked} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         _await(caller, select.POLLIN, stop, until)
         if not caller.recv(1):
             raise OSError(0, "the server hung up")

@@ -64,6 +64,8 @@ class Camera:
         try:
             yield from self._session(stop)
         except VsrError as error:
+            if stop.is_set():
+                return
             state = "refused" if isinstance(error, RefusedError) else "away"
             self._board.change(state=state, last_error=str(error))
         if self.status.decoded > decoded and time.monotonic() - began > _SETTLED_S:
@@ -81,17 +83,21 @@ class Camera:
             address = self.options.address  # read anew: the password may have been put right
         except VsrError as error:
             raise RefusedError(str(error)) from None
-        patience_s = self.options.stall_s
-        connection = connect(address, self.options.transport, stop, patience_s=patience_s, quiet=self._quiet)
+        connection = connect(self.options, address, stop, quiet=self._quiet)
         try:
             session = Session(
-                connection, address.shown, board=self._board, timeline=self._timeline, stall_s=patience_s, tap=self.tap
+                connection,
+                address.shown,
+                board=self._board,
+                timeline=self._timeline,
+                stall_s=self.options.stall_s,
+                tap=self.tap,
             )
             for frame in session.frames(stop):
                 yield replace(frame, stream=self._number)
         except (GoneError, RefusedError):
             raise
-        except (FFmpegError, SourceError, ValueError) as error:
+        except (FFmpegError, SourceError, ValueError, OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise GoneError(f"{address.shown}: {address.redact(reason).lower()}") from None
         finally:

@@ -7,17 +7,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import av
 from av import error
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
 from vsr.live.call import call
 from vsr.live.datagrams import Datagrams
+from vsr.live.options import CameraOptions
+from vsr.media.nvdec import why_no_nvdec
 from vsr.media.probe import open_container
 
 OPEN_S = 5.0
@@ -79,7 +82,6 @@ _REFUSALS = (
     error.DemuxerNotFoundError,
     error.PermissionError,
     error.FileNotFoundError,
-    error.InvalidDataError,
 )
 
 
@@ -103,24 +105,24 @@ class Connection:
 
 
 def connect(
-    address: Address, transport: str, stop: threading.Event, *, patience_s: float, quiet: Callable[[], None]
+    options: CameraOptions, address: Address, stop: threading.Event, *, quiet: Callable[[], None]
 ) -> Connection:
     """Open a camera.
 
     Args:
-        address: where it is.
-        transport: `tcp` or `udp`, for RTSP.
+        options: how.
+        address: where it is, with its secrets.
         stop: ends waiting for an answer.
-        patience_s: silence after which a connectionless stream ends.
-        quiet: called now and then while such a stream is silent.
+        quiet: called now and then while a stream without a connection is silent.
 
     Raises:
         GoneError: nobody is there, or `stop` was set.
         RefusedError: somebody says no.
     """
+    gpu = _gpu(options.decoder)
     if address.scheme == "file":
         try:
-            return Connection(open_container(address.url), resumes=True, paced=True, loops=True)
+            return Connection(open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True)
         except VsrError as caught:
             raise RefusedError(str(caught)) from None
     protocol, datagrams = _PROTOCOLS[address.scheme], None
@@ -130,8 +132,8 @@ def connect(
         if protocol.port:
             call(address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S)
         if address.scheme == "udp":
-            datagrams = Datagrams(address, stop, patience_s=patience_s, quiet=quiet)
-        container = _open(datagrams or address.url, protocol, transport)
+            datagrams = Datagrams(address, stop, patience_s=options.stall_s, quiet=quiet)
+        container = _open(datagrams or address.url, protocol, options.transport, gpu)
     except _REFUSALS as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
@@ -145,7 +147,7 @@ def connect(
             datagrams.close()
 
 
-def _open(where: str | Datagrams, protocol: _Protocol, transport: str) -> InputContainer:
+def _open(where: str | Datagrams, protocol: _Protocol, transport: str, gpu: HWAccel | None) -> InputContainer:
     options = {
         "format_whitelist": protocol.formats,
         "fpsprobesize": "0",  # or a second of frames is read to guess their rate
@@ -165,8 +167,17 @@ def _open(where: str | Datagrams, protocol: _Protocol, transport: str) -> InputC
             options=options,
             timeout=(OPEN_S, protocol.read_s),
             metadata_errors="replace",
+            hwaccel=gpu,
         ),
     )
+
+
+def _gpu(decoder: Literal["auto", "software", "nvdec"]) -> HWAccel | None:
+    """What lets FFmpeg decode on a GPU, None for software. Asked anew each time: drivers come and go."""
+    reason = "" if decoder == "software" else why_no_nvdec()
+    if reason and decoder == "nvdec":
+        raise RefusedError(f"decoder nvdec cannot be had ({reason}); auto and software are accepted here")
+    return None if reason or decoder == "software" else HWAccel("cuda", allow_software_fallback=True)
 
 
 def _reason(caught: BaseException) -> str:

@@ -95,6 +95,8 @@ class CameraOptions:
     """File whose first line is USER:PASSWORD."""
     transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP sends."""
+    decoder: Literal["auto", "software", "nvdec"] = "auto"
+    """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one."""
     stall_s: float = 5.0
     """Seconds without a decoded frame after which the camera is opened anew."""
     label: bool = False

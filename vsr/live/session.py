@@ -72,6 +72,8 @@ class Session:
         except SourceError as error:
             raise RefusedError(str(error)) from None
         self._stream.thread_type = "SLICE"  # frame threads hold back a frame each: 121 ms to 41 ms at 25 fps
+        if self._stream.codec_context.is_hwaccel:
+            self._stream.thread_count = 1  # each thread would hold surfaces of the GPU
         self._counts = ReadCounts()
         self._corrupt_before = board.status.corrupt
         self._began = self._last_picture = self._last_packet = time.monotonic()
