@@ -148,10 +148,14 @@ def test_on_a_cpu_the_streams_of_a_round_are_spread_over_threads_that_end_with_i
     assert torch.get_num_threads() == before
 
 
-def test_a_single_stream_runs_where_it_was_pushed():
-    model = around()
-    Streams(Engine([model], cpu())).push(camera(0, 3))
-    assert steps(model).threads == {threading.current_thread().name}
+def test_several_frames_of_a_single_stream_are_spread_and_one_runs_where_it_was_pushed():
+    many, one = around(1, 1), around(1, 1)
+    streams = Streams(Engine([one], cpu()))
+    out = [out for frame in camera(0, 6) for out in streams.push([frame])] + streams.flush(0)
+    assert steps(one).threads == {threading.current_thread().name}
+    streams = Streams(Engine([many], cpu()))
+    assert_same(streams.push(camera(0, 6)) + streams.flush(0), out)
+    assert any(name.startswith("vsr-network") for name in steps(many).threads)
 
 
 def test_a_frame_waits_for_its_neighbours_alone():

@@ -92,12 +92,23 @@ class Stage:
         with closing(self._results(lane, pictures)) as results:
             yield from _in_turn(results)
 
-    def together(self, pieces: Iterable[Piece]) -> list[Picture]:
+    def together(self, pieces: Iterable[Piece], *, workers: int = 1) -> list[Picture]:
         """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its order.
 
         May be used by several threads at once, each with lanes of its own.
+
+        Args:
+            pieces: each lane's in order.
+            workers: CPU threads, of their share of the cores each, that may step at once; a state allows one.
         """
-        return list(_in_turn(map(self._result, self._batches_across(pieces))))
+        batches = list(self._batches_across(pieces))
+        workers = 1 if self.spec.context.stateful else min(workers, len(batches))
+        if workers <= 1:
+            return list(_in_turn(map(self._result, batches)))
+        few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
+        results = parallel_map(self._result, batches, workers=workers, initializer=few_threads, name="vsr-network")
+        with closing(results):
+            return list(_in_turn(results))
 
     def _results(self, lane: Lane, pictures: Iterable[Picture]) -> "Generator[Result, None, None]":
         batches = self._batches(lane, pictures)

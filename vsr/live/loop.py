@@ -84,6 +84,7 @@ class Watch:
         self._ladder = Ladder(rungs, target_s=options.latency_ms / 1000, start=start, patience=options.patience)
         # On a CPU more frames than threads would only make all of them late.
         least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
+        self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
         self._streams = Streams(levels[start].engine)
         self._posts: dict[int, Post] = {}
@@ -135,9 +136,20 @@ class Watch:
         self._wait_s = plan.wait_s
         taken = [self._posts[camera].take() for camera in plan.cameras]
         frames = [frame for frame in taken if frame is not None]
+        if self._spreads and len(plan.cameras) == len(ready):
+            frames += self._second_frames(plan.cameras, now)
         if frames:
             self._deliver(self._enhance(frames))
         return bool(frames)
+
+    def _second_frames(self, cameras: Sequence[int], now: float) -> list[Frame]:
+        """Where nobody else waits: frames that keep the other cores busy."""
+        frames: list[Frame] = []
+        for post in (self._posts[camera] for camera in cameras):
+            spare = len(cameras) + len(frames) < self._rounds.batch
+            if spare and post.look(now, every=self._level.rung.every) and (frame := post.take()) is not None:
+                frames.append(frame)
+        return frames
 
     def _enhance(self, frames: Sequence[Frame]) -> list[Frame]:
         began = time.monotonic()
