@@ -1,18 +1,38 @@
 """Video super-resolution and deblurring as a stream."""
 
-from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
-from vsr.engine.engine import Engine
-from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
-from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media.images import ImageSink, ImageSource, probe_image
-from vsr.media.probe import probe
-from vsr.media.sink import FileSink, MemorySink, Sink
-from vsr.media.source import ListSource, Source, VideoSource
-from vsr.models.catalogue import choose_chain, load
-from vsr.models.spec import Context, Model, ModelSpec
-from vsr.pipeline import PipelineOptions, Report, enhance
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
+    from vsr.engine.engine import Engine
+    from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
+    from vsr.frames import Frame, PictureFormat, StreamInfo
+    from vsr.media.images import ImageSink, ImageSource, probe_image
+    from vsr.media.probe import probe
+    from vsr.media.sink import FileSink, MemorySink, Sink
+    from vsr.media.source import ListSource, Source, VideoSource
+    from vsr.models.catalogue import choose_chain, load
+    from vsr.models.spec import Context, Model, ModelSpec
+    from vsr.pipeline import PipelineOptions, Report, enhance
 
 __version__ = "0.3.0"
+
+_PLACES = {
+    "config": "EncodeOptions EngineOptions EnhanceOptions ModelOptions PictureOptions ReadOptions",
+    "engine.engine": "Engine",
+    "errors": "ConfigError ModelError SinkError SourceError VerifyError VsrError",
+    "frames": "Frame PictureFormat StreamInfo",
+    "media.images": "ImageSink ImageSource probe_image",
+    "media.probe": "probe",
+    "media.sink": "FileSink MemorySink Sink",
+    "media.source": "ListSource Source VideoSource",
+    "models.catalogue": "choose_chain load",
+    "models.spec": "Context Model ModelSpec",
+    "pipeline": "PipelineOptions Report enhance",
+}
+"""Where the names come from. Imported when first asked for: a process that only muxes must not load torch, which takes
+two seconds and 200 MB."""
 
 __all__ = [
     "ConfigError",
@@ -50,3 +70,11 @@ __all__ = [
     "probe",
     "probe_image",
 ]
+
+
+def __getattr__(name: str) -> object:
+    place = next((place for place, names in _PLACES.items() if name in names.split()), None)
+    if place is None:
+        raise AttributeError(f"module 'vsr' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"vsr.{place}"), name)
+    return value
