@@ -226,6 +226,73 @@ def parallel_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def in_background(work: Callable[[], R], *, name: str) -> Future[R]:
+    """Run `work` once in a thread of its own. Whoever calls this sees to it that it ends, and waits for it."""
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+class Courier(Generic[T]):
+    """Brings items to a function that runs in a thread of its own. Whoever hands them over never waits: the newest win.
+
+    An exception in the function ends the thread; the next `put` raises it, and so does `close`.
+
+    Args:
+        function: takes one item; may block.
+        depth: how many items may wait; when one more comes, the oldest is dropped and counted.
+        name: the thread's name.
+    """
+
+    def __init__(self, function: Callable[[T], None], *, depth: int = 1, name: str = "courier"):
+        self.dropped = 0
+        """Items that were never brought."""
+        self._function, self._depth = function, depth
+        self._waiting: deque[T] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+        self._done = in_background(self._carry, name=name)
+
+    def put(self, item: T) -> None:
+        """Hand over an item, which is dropped after `close`; from any thread."""
+        if self._done.done():
+            self._done.result()
+        with self._changed:
+            self._waiting.append(item)
+            if len(self._waiting) > self._depth or self._closed:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._changed.notify()
+
+    def _carry(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                item = self._waiting.popleft()
+            self._function(item)
+            del item
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Let what waits be brought, and wait for the thread's end.
+
+        Raises:
+            TimeoutError: the function has not returned in time; its thread is left behind.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._done.result(timeout_s)
+
+
 def _as_generator(items: Iterable[T]) -> Generator[T, None, None]:
     """Give any iterable a `close()` that reaches it, whether or not it has been started."""
     try:

@@ -53,6 +53,63 @@ def constant_rate(parts: Sequence[Encoded]) -> Fraction:
     return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
 
 
+class RawPipe:
+    """Raw pictures as a NUT stream into a pipe, each with its own time. Takes `write_end` over.
+
+    Raises:
+        SourceError: FFmpeg has no pixel format for `format`.
+    """
+
+    def __init__(self, write_end: int, *, format: PictureFormat, time_base: Fraction):
+        self._write_end, self._layout, self._closed = write_end, format.layout, False
+        sizes = [format.plane_size(i) for i in range(format.num_planes)]
+        self._sample = np.dtype(np.uint8 if format.bit_depth == 8 else np.uint16)
+        self._num_bytes = sum(height * width for height, width in sizes) * self._sample.itemsize
+        try:
+            _enlarge_pipe(write_end)
+            # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the slower one.
+            self._muxer = av.open(f"pipe:{write_end}", "w", format="nut")
+            self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
+            self._stream.width, self._stream.height = format.width, format.height
+            self._stream.pix_fmt = pixel_format(format)
+        except BaseException:
+            os.close(write_end)
+            raise
+        self._time_base = time_base
+
+    def write(self, planes: tuple[Plane, ...], pts: int) -> None:
+        """Hand over one picture; blocks while the pipe is full. NUT has no negative times.
+
+        Raises:
+            OSError, FFmpegError: nobody reads any more.
+        """
+        packet = av.Packet(self._num_bytes)
+        self._pack(planes, np.frombuffer(cast(Any, packet), np.uint8))
+        packet.stream, packet.time_base = self._stream, self._time_base
+        packet.pts = packet.dts = pts
+        packet.is_keyframe = True
+        self._muxer.mux(packet)
+
+    def _pack(self, planes: tuple[Plane, ...], buffer: Plane) -> None:
+        if self._layout == "rgb":
+            planes = (*(planes[i] for i in _RGB_TO_GBR), *planes[3:])
+        offset = 0
+        for plane in planes:
+            end = offset + plane.size * self._sample.itemsize
+            buffer[offset:end].view(self._sample).reshape(plane.shape)[...] = plane
+            offset = end
+
+    def close(self) -> None:
+        """Close the pipe. Harmless twice."""
+        if self._closed:
+            return
+        self._closed = True
+        # Before the descriptor: PyAV's destructor would write to whatever has taken its number.
+        with contextlib.suppress(OSError, FFmpegError):
+            self._muxer.close()
+        os.close(self._write_end)
+
+
 class VideoEncoder:
     """Feeds frames to an FFmpeg child that encodes them into `path`.
 
@@ -62,28 +119,18 @@ class VideoEncoder:
     def __init__(self, path: Path, *, choice: EncoderChoice, format: PictureFormat, time_base: Fraction):
         self._path, self._choice, self._format, self._time_base = path, choice, format, time_base
         self._pts, self._durations = array("q"), array("q")
-        self._closed = False
-        sizes = [format.plane_size(i) for i in range(format.num_planes)]
-        self._sample = np.dtype(np.uint8 if format.bit_depth == 8 else np.uint16)
-        self._num_bytes = sum(height * width for height, width in sizes) * self._sample.itemsize
-        read_end, self._write_end = os.pipe()
+        read_end, write_end = os.pipe()
         try:
-            _enlarge_pipe(self._write_end)
             self._child = Child(_command(path, choice, time_base), stdin=read_end)
         except BaseException:
-            os.close(self._write_end)
+            os.close(write_end)
             raise
         finally:
             os.close(read_end)
         try:
-            # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the slower one.
-            self._muxer = av.open(f"pipe:{self._write_end}", "w", format="nut")
-            self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
-            self._stream.width, self._stream.height = format.width, format.height
-            self._stream.pix_fmt = pixel_format(format)
+            self._pipe = RawPipe(write_end, format=format, time_base=time_base)
         except BaseException:
             self._child.kill()
-            os.close(self._write_end)
             raise
 
     @property
@@ -103,14 +150,8 @@ class VideoEncoder:
         """
         self._check(frame)
         pts = int(frame.pts * frame.time_base / self._time_base)
-        packet = av.Packet(self._num_bytes)
-        self._pack(frame.planes, np.frombuffer(cast(Any, packet), np.uint8))
-        first = self._pts[0] if self._pts else pts
-        packet.stream, packet.time_base = self._stream, self._time_base
-        packet.pts = packet.dts = pts - first
-        packet.is_keyframe = True
         try:
-            self._muxer.mux(packet)
+            self._pipe.write(frame.planes, pts - (self._pts[0] if self._pts else pts))
         except (OSError, FFmpegError) as error:
             raise self._death() from error
         self._pts.append(pts)
@@ -131,15 +172,6 @@ class VideoEncoder:
         if self._pts and ticks <= self._pts[-1]:
             raise SinkError(f"frame at pts {ticks} does not come after the one before it at {self._pts[-1]}")
 
-    def _pack(self, planes: tuple[Plane, ...], buffer: Plane) -> None:
-        if self._format.layout == "rgb":
-            planes = (*(planes[i] for i in _RGB_TO_GBR), *planes[3:])
-        offset = 0
-        for plane in planes:
-            end = offset + plane.size * self._sample.itemsize
-            buffer[offset:end].view(self._sample).reshape(plane.shape)[...] = plane
-            offset = end
-
     def finish(self) -> Encoded:
         """Flush FFmpeg, wait for its end and check its exit code.
 
@@ -149,7 +181,7 @@ class VideoEncoder:
         if not self._pts:
             self.abort()
             raise SinkError("no frame was written, so there is nothing to encode")
-        self._close_pipe()
+        self._pipe.close()
         try:
             code = self._child.wait()
         except BaseException:
@@ -165,16 +197,7 @@ class VideoEncoder:
         """End the child at once. Its intermediate is left to whoever named it."""
         # The child goes first: a full pipe would block the muxer's trailer.
         self._child.kill()
-        self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        # Before the descriptor: PyAV's destructor would write to whatever has taken its number.
-        with contextlib.suppress(OSError, FFmpegError):
-            self._muxer.close()
-        os.close(self._write_end)
+        self._pipe.close()
 
     def _death(self) -> SinkError:
         """Explain why the pipe broke, once the child's exit code and last words are known."""
@@ -182,7 +205,7 @@ class VideoEncoder:
             code = self._child.wait(_DEATH_S)
         except subprocess.TimeoutExpired:
             code = self._child.kill()
-        self._close_pipe()
+        self._pipe.close()
         return self._error(code)
 
     def _error(self, code: int) -> SinkError:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -73,12 +74,15 @@ class Child:
     `wait` or `kill` must be called once; both leave neither process nor thread behind. Not shared between threads.
     """
 
-    def __init__(self, arguments: list[str], *, stdin: int = subprocess.DEVNULL):
+    def __init__(
+        self, arguments: list[str], *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL,
+        environment: Mapping[str, str] | None = None,
+    ):  # fmt: skip
         self.arguments = arguments
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         try:
             self._process = subprocess.Popen(
-                arguments, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+                arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True, env=environment
             )
         except OSError as error:
             raise SinkError(f"FFmpeg at {arguments[0]!r} cannot be started: {error.strerror}") from error
@@ -110,10 +114,14 @@ class Child:
 
     def kill(self) -> int:
         """End the child at once, with whatever it started. Harmless when it has ended already."""
+        self.signal_kill()
+        return self.wait()
+
+    def signal_kill(self) -> None:
+        """Begin to end the child and return; from any thread. `wait` or `kill` must still be called."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        return self.wait()
 
 
 def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple[int, str]:
