@@ -1,0 +1,66 @@
+"""Starting a child process that is fed through a pipe and answers through another."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import vsr
+from vsr.media.ffmpeg import Child
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT")
+"""Variables that children get. No others: a password in one of ours would show in /proc/PID/environ of them all."""
+
+
+def plain_environment() -> Mapping[str, str]:
+    """Return the environment for children: nothing of a camera's or an output's credentials."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    paths = [str(Path(vsr.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass
+class Piped:
+    """A running child and our ends of its two pipes."""
+
+    child: Child
+    write_end: int
+    """Its standard input."""
+    read_end: int
+    """Its standard output."""
+
+    def close_input(self) -> None:
+        """Tell the child that nothing more comes."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def close(self) -> None:
+        """Kill the child if it runs, and close both pipes. Harmless twice."""
+        self.child.kill()
+        self.close_input()
+        if self.read_end >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self.read_end)
+            self.read_end = -1
+
+
+def start(arguments: list[str]) -> Piped:
+    """Start a program with both pipes.
+
+    Raises:
+        SinkError: it cannot be started.
+    """
+    stdin, write_end = os.pipe()
+    read_end, stdout = os.pipe()
+    try:
+        child = Child(arguments, stdin=stdin, stdout=stdout, environment=plain_environment())
+    except BaseException:
+        os.close(write_end)
+        os.close(read_end)
+        raise
+    finally:
+        os.close(stdin)
+        os.close(stdout)
+    return Piped(child, write_end, read_end)
