@@ -1,9 +1,11 @@
 """A real RTSP server for tests: plays a raw H.264 clip over and over in real time. Run by the system's Python.
 
-    /usr/bin/python3 tests/rtsp_server.py --port 8554 /a=clip.h264 [--user al --password pw] [--audio] [--loss 0.05]
+    /usr/bin/python3 tests/rtsp_server.py --port 8554 /a=clip.h264 '/in>pushed.h264' [--user al --password pw]
+        [--audio] [--loss 0.05]
 
 `clip.h264` has no B-frames, begins every access unit with a delimiter and repeats its headers (x264: aud=1,
-repeat-headers=1, bf=0). Each frame is sent at its time; with --times FILE, a line `PATH NUMBER SECONDS` says when by
+repeat-headers=1, bf=0). What is pushed to /in is appended to pushed.h264, and with --audio its A-law to
+pushed.h264.alaw. Each frame is sent at its time; with --times FILE, a line `PATH NUMBER SECONDS` says when by
 CLOCK_MONOTONIC, which a test reads on its own side. Prints `ready PORT`. Killed and stopped like any process.
 """
 
@@ -68,6 +70,16 @@ def factory(path, clip, options, log):
     return made
 
 
+def recorder(path, options):
+    """Accept ANNOUNCE and RECORD, and append what comes to a file, access unit by access unit."""
+    made = GstRtspServer.RTSPMediaFactory()
+    made.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+    sink = "filesink append=true buffer-mode=2 sync=false async=false location"
+    sound = f"rtppcmadepay name=depay1 ! {sink}={path}.alaw" if options.audio else ""
+    made.set_launch(f"( rtph264depay name=depay0 ! video/x-h264,stream-format=byte-stream ! {sink}={path} {sound} )")
+    return made
+
+
 def protect(server, factories, user, password):
     """Let nobody in but `user`, by digest or basic authentication."""
     auth = GstRtspServer.RTSPAuth()
@@ -85,7 +97,7 @@ def protect(server, factories, user, password):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("mounts", nargs="+", metavar="/PATH=CLIP")
+    parser.add_argument("mounts", nargs="+", metavar="/PATH=CLIP or /PATH>FILE")
     parser.add_argument("--port", default="0")
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--user")
@@ -106,8 +118,12 @@ def main():
     server.set_service(options.port)
     factories = []
     for mount in options.mounts:
-        path, _, clip = mount.partition("=")
-        factories.append(factory(path, clip, options, log))
+        if ">" in mount:
+            path, _, target = mount.partition(">")
+            factories.append(recorder(target, options))
+        else:
+            path, _, clip = mount.partition("=")
+            factories.append(factory(path, clip, options, log))
         server.get_mount_points().add_factory(path, factories[-1])
     if options.user:
         protect(server, factories, options.user, options.password)
