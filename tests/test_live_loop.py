@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
+from vsr.live.camera import Camera
 from vsr.live.channel import Channel, ListCamera, MemoryLiveSink, Roster
 from vsr.live.ladder import Patience, Rung
 from vsr.live.levels import Level, first_level, make_levels
 from vsr.live.loop import WatchOptions, watch
+from vsr.live.options import CameraOptions
 from vsr.live.overview import OverviewBoard
+from vsr.live.sink import LiveSink
 from vsr.models.catalogue import load
 from vsr.models.spec import Context, Model, ModelSpec
 
@@ -282,6 +286,43 @@ def test_channels_come_and_go_while_the_others_run():
         assert not first_sink.closed
     numbers = [read_number(frame.planes[0]) for frame in first_sink.frames]
     assert numbers == sorted(set(numbers))
+
+
+class Unhurried(MemoryLiveSink):
+    """Takes its time to finish its files."""
+
+    def close(self) -> None:
+        time.sleep(0.8)
+        super().close()
+
+
+def test_a_channel_that_leaves_slowly_holds_up_nobody():
+    staying, sink = channel(0, numbered(200))
+    slow_sink = Unhurried()
+    roster = Roster([staying, Channel(1, "leaving", ListCamera(numbered(200), 1), slow_sink)])
+    with Run(roster, nano()) as run:
+        run.until(lambda: len(sink.frames) > 5 and len(slow_sink.frames) > 5)
+        before = len(sink.frames)
+        roster.channels = (staying,)
+        run.until(lambda: len(sink.frames) > before + 5)
+        assert not slow_sink.closed
+    assert slow_sink.closed
+
+
+def test_a_real_camera_and_a_real_sink_join(make_clip):
+    clip = make_clip("numbered.mp4", num_frames=50, size=SIZE)
+    frames: list[Frame] = []
+    camera = Camera(CameraOptions("gate", str(clip)), 3)
+    sink = LiveSink("gate", [], callback=frames.append)
+    with Run(Roster([Channel(3, "gate", camera, sink)]), nano()) as run:
+        run.until(lambda: len(frames) > 20)
+    assert run.took_s < 6
+    numbers = [read_number(frame.planes[0]) for frame in frames]
+    assert {frame.planes[0].shape for frame in frames} == {(128, 192)}
+    assert {frame.stream for frame in frames} == {3}
+    assert sum(b < a for a, b in pairwise(numbers)) <= 1  # the file begins again at most once
+    assert [frame.pts for frame in frames] == sorted(frame.pts for frame in frames)
+    assert run.board.overview.channels[0].camera.decoded > 20
 
 
 def test_cameras_that_send_nothing_end_at_once_too():

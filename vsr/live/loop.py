@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from vsr.live.levels import Level, first_level
 from vsr.live.overview import Overview, OverviewBoard
 from vsr.live.post import Post
 from vsr.live.rounds import Rounds
-from vsr.prefetch import parallel_map
+from vsr.prefetch import in_background, parallel_map
 
 log = logging.getLogger("vsr.live")
 log.addHandler(logging.NullHandler())
@@ -88,6 +89,7 @@ class Watch:
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
         self._streams = Streams(levels[start].engine)
         self._posts: dict[int, Post] = {}
+        self._leaving: list[Future[None]] = []
         self._channels: tuple[object, ...] = ()
         self._bell = threading.Event()
         self._wait_s: float | None = None
@@ -120,7 +122,9 @@ class Watch:
             del self._posts[number]
             self._rounds.drop(number)
             self._streams.drop(number)
-        _close(gone)
+        if gone:  # a sink may take seconds to finish its files
+            self._leaving = [future for future in self._leaving if not future.done()]
+            self._leaving.append(in_background(lambda: _close(gone), name="vsr-leave"))
         for channel in channels:
             if channel.number not in self._posts:
                 self._posts[channel.number] = Post(channel, ring=self._bell.set, now=time.monotonic())
@@ -247,6 +251,8 @@ class Watch:
     def close(self) -> None:
         """End all cameras and close all sinks, together."""
         _close(list(self._posts.values()))
+        for future in self._leaving:
+            future.result()
         self._show(time.monotonic())
 
 
