@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 import threading
 import time
 from fractions import Fraction
@@ -19,6 +21,7 @@ from vsr.live import feed, sink
 from vsr.live.encoder import LiveEncode
 from vsr.live.options import OutputOptions
 from vsr.live.sink import LiveSink, SinkOptions
+from vsr.media.ffmpeg import find_ffmpeg
 
 FORMAT = PictureFormat(96, 128)
 STEP = 3600
@@ -64,7 +67,7 @@ class Rig:
         for _ in range(count):
             self.sink.write(frame(self.number, format, noise=self.noise))
             self.number += 1
-            end = time.monotonic() + 0.1
+            end = time.monotonic() + 0.04
             time.sleep(0.01)
             while self.taken < self.number and time.monotonic() < end:
                 time.sleep(0.002)
@@ -344,3 +347,41 @@ def test_close_is_harmless_twice_and_with_a_frozen_output(rig, tmp_path):
     assert time.monotonic() - began < 6
     live.sink.close()
     assert live.sink.status.outputs[0].state == "closed"
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "listen"),
+    [
+        ("rtmp", "rtmp://127.0.0.1:{}/app/key", ["-listen", "1"]),
+        ("srt", "srt://127.0.0.1:{}", ["-mode", "listener"]),
+        ("udp", "udp://127.0.0.1:{}", ["-timeout", "1000000"]),
+    ],
+)
+def test_receivers_of_every_protocol_see_the_frames(rig, tmp_path, kind, url, listen):
+    program = find_ffmpeg()
+    protocols = subprocess.run([program, "-hide_banner", "-protocols"], capture_output=True, text=True, check=True)
+    if kind not in protocols.stdout.split():
+        pytest.skip(f"this FFmpeg has no {kind}")
+    url, target = url.format(free_port()), tmp_path / "got.mkv"
+    live = rig(OutputOptions(kind, url))
+    command = [program, "-v", "error", "-nostdin", *listen, "-i", url, "-c", "copy", "-flush_packets", "1", target]
+    receiver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        live.feed_until(lambda: target.exists() and target.stat().st_size > 20_000)
+        live.sink.close()
+        time.sleep(0.3)
+        receiver.send_signal(signal.SIGINT)  # it then finishes its file
+        receiver.wait(5)
+    finally:
+        receiver.kill()
+        receiver.wait()
+    shown = numbers(target)
+    assert len(shown) > 20
+    assert shown[-20:] == list(range(shown[-20], shown[-20] + 20))
+    assert all(one.restarts < 20 for one in live.sink.status.outputs)

@@ -121,7 +121,7 @@ class Srt:
                    job.target]  # fmt: skip
         self._sender = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         assert self._sender.stdin is not None
-        options = {"flush_packets": "1", "syncpoints": "none"}
+        options = {"flush_packets": "1"}
         pipe = f"pipe:{self._sender.stdin.fileno()}"
         self._muxer = Muxer(pipe, format="nut", streams=streams, options=options, audio=_AUDIO["srt"])
         self.notes = self._muxer.notes
