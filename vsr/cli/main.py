@@ -23,6 +23,7 @@ from vsr.cli.console import fail
 from vsr.cli.doctor import doctor
 from vsr.cli.enhance import enhance
 from vsr.cli.evaluate import evaluate
+from vsr.cli.live import live
 from vsr.cli.models import models
 from vsr.cli.probe import probe
 from vsr.cli.train import train
@@ -35,7 +36,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
-for command in (enhance, probe, doctor, compare, models, bench, train, calibrate):
+for command in (enhance, live, probe, doctor, compare, models, bench, train, calibrate):
     app.command(command)
 app.command(evaluate, name="eval")
 

@@ -196,7 +196,7 @@ def read_options(path: str | Path) -> LiveOptions:
             tables["cameras"] = [_merged(cast(Any, defaults), camera) for camera in cast("list[object]", cameras)]
         options = make(LiveOptions, tables)
         for camera in options.cameras:
-            _check(camera)
+            check_camera(camera)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return options
@@ -219,8 +219,12 @@ def _named(output: object, name: str) -> object:
     return {**table, "target": target.replace("{name}", name)} if isinstance(target, str) else output
 
 
-def _check(camera: CameraOptions) -> None:
-    """Read the credentials of a camera and of its outputs once; see whether its options go together."""
+def check_camera(camera: CameraOptions) -> None:
+    """Read the credentials of a camera and of its outputs once; see whether its options go together.
+
+    Raises:
+        ConfigError: they do not, or credentials cannot be read.
+    """
     try:
         _ = camera.address, [output.address for output in camera.outputs]
         if camera.record_original and not any(output.kind == "record" for output in camera.outputs):

@@ -1,6 +1,7 @@
 """What all cameras and the engine are doing, made by the loop and read by any thread."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from vsr.live.status import CameraStatus
 
@@ -49,6 +50,8 @@ class Overview:
     batch: float = 0.0
     """Frames in a round, lately."""
     channels: tuple[ChannelOverview, ...] = ()
+    made_s: float = field(default_factory=time.monotonic)
+    """When, by `time.monotonic()`."""
 
 
 class OverviewBoard:

@@ -1,0 +1,247 @@
+"""`vsr live` as users run it: a process of its own, real cameras, real signals, files read back."""
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import av
+import pytest
+from conftest import ClipOptions, read_number, write_clip
+from live_player import wait_for
+from test_camera import NUM_FRAMES, clips, gstreamer, server  # noqa: F401
+
+from vsr.cli.main import run
+
+SECRETS = ("alice", "ge-h3im")
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
+class Live:
+    """The command as a child process, its log as JSON, its metrics on a port. Leaving it kills what is left."""
+
+    def __init__(self, folder: Path, *arguments: str | Path):
+        self.port = free_port()
+        self.log = folder / "live.log"
+        words = ["live", *map(str, arguments), "--metrics", str(self.port), "--log", "json", "--device", "cpu"]
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "vsr", *words], stdout=log, stderr=log, cwd=folder, start_new_session=True
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def events(self, name: str, camera: str = "") -> list[dict]:
+        lines = self.log.read_text().splitlines(keepends=True)
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in found if event["event"] == name and event.get("camera", "") == camera]
+
+    def wait(self, condition, timeout_s: float = 30.0) -> None:
+        def looked() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return condition()
+
+        wait_for(looked, timeout_s)
+
+    def wait_recording(self, folder: Path, size: int = 4000) -> None:
+        self.wait(lambda: sum(path.stat().st_size for path in folder.glob("*.part")) > size)
+
+    def end(self, number: int) -> tuple[int, float]:
+        """Send a signal; return the exit code and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        return code, time.monotonic() - began
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def children(pid: int) -> list[int]:
+    found = [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    return found + [other for child in found for other in children(child)]
+
+
+def recorded(folder: Path) -> list[int]:
+    """Numbers in the pictures of all finished segments."""
+    assert not list(folder.glob("*.part"))
+    numbers = []
+    for path in sorted(folder.glob("*.mkv")):
+        with av.open(str(path)) as container:
+            numbers += [read_number(frame.to_ndarray()[: frame.height]) for frame in container.decode(video=0)]
+    return numbers
+
+
+def assert_played(numbers: list[int], at_least: int) -> None:
+    """They go forward, a loop's end aside, and most follow each other."""
+    assert len(numbers) >= at_least
+    steps = [(b - a) % NUM_FRAMES for a, b in itertools.pairwise(numbers)]
+    assert all(0 < step < NUM_FRAMES // 2 for step in steps)
+    assert steps.count(1) > len(steps) // 2
+
+
+@pytest.mark.rtsp
+def test_camera_is_recorded_enhanced_and_no_password_shows(tmp_path, server, clips):  # noqa: F811
+    server.start(f"/a={clips}/a.h264", "--user", SECRETS[0], "--password", SECRETS[1])
+    url, folder = server.url("/a", f"{SECRETS[0]}:{SECRETS[1]}@"), tmp_path / "recordings"
+    arguments = [url, "--record", folder, "--record-original", "--model", "nano", "--duration", "4"]
+    with Live(tmp_path, *arguments) as live:
+        live.wait_recording(folder)
+        live.wait(lambda: live.get("/healthz")[0] == 200)
+        metrics, health = live.get("/metrics")[1], live.get("/healthz")[1]
+        seen = metrics + health
+        pids = children(live.process.pid)
+        assert len(pids) >= 2
+        for pid in pids:
+            seen += Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
+        assert live.process.wait(20) == 0
+    assert 'vsr_camera_up{camera="camera"} 1.0' in metrics
+    assert json.loads(health)["cameras"]["camera"]["state"] == "playing"
+    seen += live.log.read_text()
+    assert not [secret for secret in SECRETS if secret in seen]
+    enhanced = [path for path in folder.glob("*.mkv") if "original" not in path.name]
+    with av.open(str(enhanced[0])) as container:
+        assert (container.streams.video[0].height, container.streams.video[0].width) == (192, 256)
+    originals = tmp_path / "originals"
+    originals.mkdir()
+    for path in folder.glob("*original*"):
+        path.rename(originals / path.name)
+    assert_played(recorded(folder), 25)
+    assert_played(recorded(originals), 25)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("live") / "clip.mp4", ClipOptions(num_frames=NUM_FRAMES, size=(96, 128)))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signals_end_it_within_five_seconds_with_files_finished(tmp_path, clip, number, code):
+    folder = tmp_path / "recordings"
+    outputs = ["--record", folder, "--hls", tmp_path / "hls", "--snapshot", tmp_path / "now.jpg"]
+    with Live(tmp_path, clip, *outputs, "--model", "nano") as live:
+        live.wait_recording(folder)
+        pids = children(live.process.pid)
+        ended, took_s = live.end(number)
+    assert (ended, took_s < 5) == (code, True), live.log.read_text()
+    assert_played(recorded(folder), 10)
+    assert "#EXT-X-ENDLIST" in next((tmp_path / "hls").glob("*.m3u8")).read_text()
+    assert (tmp_path / "now.jpg").stat().st_size > 500
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+CONFIGURATION = """
+models = ["nano"]
+[defaults]
+outputs = [{{ kind = "record", target = "{folder}/{{name}}" }}]
+"""
+
+
+def camera(name: str, url: object, more: str = "") -> str:
+    return f'[[cameras]]\nname = "{name}"\nurl = "{url}"\n{more}\n'
+
+
+def test_hangup_changes_what_changed_and_a_bad_file_changes_nothing(tmp_path, clip):
+    path, head = tmp_path / "cameras.toml", CONFIGURATION.format(folder=tmp_path)
+    path.write_text(head + camera("door", clip) + camera("yard", clip) + camera("hall", clip))
+    with Live(tmp_path, path) as live:
+        for name in ("door", "yard", "hall"):
+            live.wait_recording(tmp_path / name)
+        path.write_text(head + camera("door", clip) + camera("yard", clip, "label = true") + camera("gate", clip))
+        live.process.send_signal(signal.SIGHUP)
+        live.wait_recording(tmp_path / "gate")
+        changes = live.events("configuration")[0]
+        assert (changes["begun"], changes["ended"], changes["restarted"]) == (["gate"], ["hall"], ["yard"])
+        assert recorded(tmp_path / "hall")
+        live.wait(lambda: set(json.loads(live.get("/healthz")[1])["cameras"]) == {"door", "yard", "gate"})
+        path.write_text(head + "wrong = 1\n" + camera("door", clip))
+        live.process.send_signal(signal.SIGHUP)
+        live.wait(lambda: live.events("refused"))
+        assert "wrong is not known" in live.events("refused")[0]["message"]
+        time.sleep(0.5)
+        assert live.get("/healthz")[0] == 200
+        code, took_s = live.end(signal.SIGTERM)
+    assert (code, took_s < 5) == (0, True), live.log.read_text()
+    states = [event["state"] for event in live.events("state", "door")]
+    assert [state for state in states if state != "connecting"] == ["playing", "stopped"]
+    assert len(list((tmp_path / "door").glob("*.mkv"))) <= 2  # a minute's end may have passed
+    assert_played(recorded(tmp_path / "door"), 20)
+
+
+def test_health_is_bad_while_no_camera_plays(tmp_path):
+    with Live(tmp_path, f"rtsp://127.0.0.1:{free_port()}/a", "--model", "nano") as live:
+        live.wait(lambda: live.get("/healthz")[0] == 503)
+        live.wait(lambda: live.events("state", "camera") and live.events("state", "camera")[-1]["state"] == "away")
+        status, body = live.get("/healthz")
+        assert (status, json.loads(body)["status"]) == (503, "nothing plays")
+        assert live.get("/else")[0] == 404
+        assert live.end(signal.SIGTERM)[0] == 0
+    assert "connection refused" in live.events("state", "camera")[-2]["reason"]
+
+
+def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, clip, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bad = tmp_path / "cameras.toml"
+    bad.write_text('[[cameras]]\nname = "door"\nurl = "rtsp://al:geheim@host/a"\ncolour = 1\n')
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    with taken:
+        port = str(taken.getsockname()[1])
+        for words, says in (
+            ([str(bad)], "cameras.door.colour is not known"),
+            (["none.toml"], "cannot be read"),
+            (["none.mp4"], "does not exist"),
+            (["gopher://al:geheim@host/a"], "is no camera"),
+            ([str(clip), "--output", "folder"], "--hls and --record"),
+            ([str(clip), "--record-original"], "record_original needs an output"),
+            ([str(bad), "--record", "x"], "put that into the file"),
+            ([str(clip), "--latency", "0"], "latency_ms 0 is too small"),
+            ([str(clip), "--metrics", port], f"metrics port {port} cannot be opened"),
+            (["rtsp://127.0.0.1/a", "--credentials-env", "VSR_NOT_SET"], "VSR_NOT_SET must hold"),
+        ):
+            assert run(["live", *words]) == 2, words
+            shown = capfd.readouterr()
+            assert says in shown.err
+            assert shown.err.count("\n") == 1
+            assert not shown.out
+            assert "geheim" not in shown.err
+
+
+def test_metrics_without_the_package_is_one_clear_line(clip, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert run(["live", str(clip), "--metrics", str(free_port())]) == 2
+    assert "pip install 'vsr[live]'" in capfd.readouterr().err
+
+
+def test_signal_handlers_are_as_before_afterwards(clip, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    assert run(["live", str(clip), "--model", "nano", "--duration", "0.2"]) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+    assert not [pid for pid in children(os.getpid()) if "push" in Path(f"/proc/{pid}/cmdline").read_text()]

@@ -1,0 +1,279 @@
+"""`vsr live`: cameras in, enhanced streams out, until it is told to end."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, table, terminal_is_gone
+from vsr.config import EngineOptions
+from vsr.errors import ConfigError, VsrError
+from vsr.live.journal import Event, Journal, JsonLines, Secrets, TextLines
+from vsr.live.metrics import Metrics
+from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
+from vsr.live.station import Station, View
+
+Flat = Parameter(name="*")
+
+_LOOK_S = 0.25
+_LINES_EVERY_S = 10.0
+"""Seconds between figures of each camera where there is no table."""
+
+
+@dataclass(frozen=True)
+class CameraFlags:
+    """The one camera of `vsr live URL`; a file of cameras says all this itself."""
+
+    name: str = "camera"
+    """Goes into labels, file names and metrics."""
+    output: Annotated[tuple[str, ...], Parameter(show_default=False)] = field(default=(), repr=False)
+    """Push to rtsp://, rtmp://, srt:// or udp://; may be given several times."""
+    hls: str = ""
+    """Folder for HLS."""
+    record: str = ""
+    """Folder for recordings in segments of a minute."""
+    snapshot: str = ""
+    """JPEG file that is always the latest picture."""
+    record_original: bool = False
+    """Record what the camera sent, untouched, beside the recording."""
+    label: bool = False
+    """Burn camera, time and "enhanced" into the picture."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP is received."""
+    credentials_env: str = ""
+    """Environment variable that holds USER:PASSWORD of the camera."""
+    credentials_file: str = ""
+    """File whose first line is USER:PASSWORD of the camera."""
+    encoder: Literal["auto", "nvenc", "x264"] = "auto"
+    """`auto` takes NVENC where it works."""
+    quality: int = 60
+    """0 to 100, the scale of `vsr enhance`."""
+
+
+@dataclass(frozen=True)
+class LiveFlags:
+    """What all cameras share; wins over the file."""
+
+    latency: int | None = None
+    """Target in milliseconds from a frame's arrival to the encoder's input; what is slower gets a smaller model.
+    Default: 300."""
+    model: Annotated[tuple[str, ...], Parameter(show_default=False)] = ()
+    """Models to choose from, the best first; bicubic and fewer frames follow. Default: those that suit the device."""
+    scale: Literal[1, 2, 3, 4] | None = None
+    """Enlargement of height and width. Default: 2."""
+    metrics: int | None = None
+    """Port on 127.0.0.1 for /metrics and /healthz."""
+    log: Literal["text", "json"] | None = None
+    """Lines for people, or one JSON object a line and no table. Default: text."""
+    duration: float = 0.0
+    """End after so many seconds; 0 for never."""
+    debug: bool = False
+    """Show a traceback with an error."""
+
+
+def live(
+    cameras: str,
+    /,
+    *,
+    camera: Annotated[CameraFlags, Flat] = CameraFlags(),
+    run: Annotated[LiveFlags, Flat] = LiveFlags(),
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+) -> int:
+    """Enhance cameras while they run.
+
+    Ends with SIGTERM or Ctrl-C, files finished. SIGHUP reads a file of cameras again and changes what changed.
+
+    Parameters
+    ----------
+    cameras
+        URL of a camera (rtsp://..., or another stream, a device, a video file), or a TOML file of cameras.
+    """
+    from_file = cameras.endswith(".toml")
+
+    def read() -> LiveOptions:
+        options = _from_file(cameras, camera) if from_file else _from_flags(cameras, camera)
+        return _overridden(options, run, engine)
+
+    with _Signals(reloads=from_file) as signals, ExitStack() as open_things:
+        service = _Service(read(), signals, open_things)
+        service.run(run.duration, read)
+    return signals.code
+
+
+class _Signals:
+    """SIGTERM ends a service, with 0; Ctrl-C an attempt, with 130. The second one does not wait."""
+
+    def __init__(self, *, reloads: bool):
+        self.stop, self.reload, self.code = threading.Event(), threading.Event(), 0
+        self._reloads = reloads
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _take(self, number: int, _frame: object) -> None:
+        if number == signal.SIGHUP and self._reloads and not terminal_is_gone():
+            self.reload.set()
+            return
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        self.code = 0 if number == signal.SIGTERM else 130
+        self.stop.set()
+
+
+class _Service:
+    """A station, and what shows how it does."""
+
+    def __init__(self, options: LiveOptions, signals: _Signals, open_things: ExitStack):
+        self._signals = signals
+        self._secrets = Secrets()
+        self._secrets.add(options)
+        self._handler = LogHandler()
+        self._format(options)
+        open_things.enter_context(_logging(self._handler))
+        self._metrics: Metrics | None = None
+        self._look: Callable[[], View] = View
+        open_things.callback(self._close_metrics)
+        if options.metrics_port:  # before the cameras: a port that is taken is known at once
+            self._metrics = Metrics(options.metrics_port, lambda: self._look())
+        self.station = open_things.enter_context(Station(options))
+        self._look = self.station.view
+
+    def run(self, duration_s: float, read: Callable[[], LiveOptions]) -> None:
+        """Show and look after the station until it is time to end."""
+        station, journal = self.station, Journal()
+        for event in announcement(station):
+            event.tell()
+        end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
+        lines_s = time.monotonic() + _LINES_EVERY_S
+        with table(station, self._secrets, shown=self._table):
+            while not self._signals.stop.wait(min(_LOOK_S, max(0.0, end_s - time.monotonic()))):
+                station.check()
+                now = time.monotonic()
+                if now >= end_s:
+                    break
+                if self._signals.reload.is_set():
+                    self._signals.reload.clear()
+                    self._reload(read)
+                events = journal.news(station.view(), now)
+                if now >= lines_s and not self._table:
+                    lines_s = now + _LINES_EVERY_S
+                    events += plain_lines(station.view())
+                for event in events:
+                    event.tell()
+        station.close()
+        for event in [*journal.news(station.view(), time.monotonic()), *conclusion(station.view())]:
+            event.tell()
+
+    @property
+    def _table(self) -> bool:
+        return is_terminal() and self.station.options.log == "text"
+
+    def _reload(self, read: Callable[[], LiveOptions]) -> None:
+        """Take up the file as it is now, or say why not and go on."""
+        opened: Metrics | None = None
+        before = self.station.options
+        try:
+            options = read()
+            if options.metrics_port not in (0, before.metrics_port):
+                opened = Metrics(options.metrics_port, self.station.view)
+            self._secrets.add(options)
+            changes = self.station.adopt(options)
+        except VsrError as error:
+            if opened is not None:
+                opened.close()
+            Event("refused", f"configuration refused, the old one goes on: {error}", bad=True).tell()
+            return
+        if options.metrics_port != before.metrics_port:
+            self._close_metrics()
+            self._metrics = opened
+        self._format(options)
+        fields = {"begun": changes.begun, "ended": changes.ended, "restarted": changes.restarted}
+        Event("configuration", f"configuration read again; {changes}", fields=fields).tell()
+
+    def _format(self, options: LiveOptions) -> None:
+        self._handler.setFormatter(JsonLines(self._secrets) if options.log == "json" else TextLines(self._secrets))
+
+    def _close_metrics(self) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
+
+@contextmanager
+def _logging(handler: logging.Handler) -> Generator[None, None, None]:
+    """Log lines of live go to `handler` while the block runs."""
+    log = logging.getLogger("vsr.live")
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.level, log.propagate = before
+
+
+def _from_file(path: str, flags: CameraFlags) -> LiveOptions:
+    if flags != CameraFlags():
+        raise ConfigError(f"{path} says itself where its cameras are and where they go; put that into the file")
+    return read_options(path)
+
+
+def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
+    outputs = [OutputOptions(_kind_of(target), target) for target in flags.output]
+    paths: tuple[tuple[OutputKind, str], ...] = (
+        ("hls", flags.hls), ("record", flags.record), ("snapshot", flags.snapshot),
+    )  # fmt: skip
+    outputs += [OutputOptions(kind, path.replace("{name}", flags.name)) for kind, path in paths if path]
+    camera = CameraOptions(
+        flags.name, url, flags.credentials_env, flags.credentials_file, flags.transport,
+        label=flags.label, record_original=flags.record_original, encoder=flags.encoder, quality=flags.quality,
+        outputs=tuple(outputs),
+    )  # fmt: skip
+    address = camera.address
+    if address.scheme == "file" and not Path(address.url).is_file():
+        raise ConfigError(f"{address.url!r} does not exist; a URL, a device, a video file or a .toml file is accepted")
+    check_camera(camera)
+    return LiveOptions((camera,))
+
+
+def _kind_of(target: str) -> OutputKind:
+    """What a URL of --output pushes to."""
+    scheme = target.partition("://")[0].lower()
+    kinds: dict[str, OutputKind] = {
+        "rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "rtmp", "rtmps": "rtmp", "srt": "srt", "udp": "udp",
+    }  # fmt: skip
+    if "://" not in target or scheme not in kinds:
+        raise ConfigError(
+            "an output is none of rtsp://, rtmp://, srt:// and udp://; folders go to --hls and --record, a JPEG to"
+            " --snapshot"
+        )
+    return kinds[scheme]
+
+
+def _overridden(options: LiveOptions, run: LiveFlags, engine: EngineOptions) -> LiveOptions:
+    """Flags win over the file."""
+    return replace(
+        options,
+        latency_ms=options.latency_ms if run.latency is None else run.latency,
+        models=run.model or options.models,
+        scale=options.scale if run.scale is None else run.scale,
+        metrics_port=options.metrics_port if run.metrics is None else run.metrics,
+        log=options.log if run.log is None else run.log,
+        engine=options.engine if engine == EngineOptions() else engine,
+    )

@@ -1,0 +1,158 @@
+"""How `vsr live` shows what happens: a table on a terminal, else lines of the log."""
+
+import logging
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from vsr.cli.console import console, duration
+from vsr.live.journal import Event, JsonLines, Secrets
+from vsr.live.station import CameraView, Station, View
+
+_COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
+
+
+def is_terminal() -> bool:
+    """Say whether somebody looks at a table."""
+    return console.is_terminal
+
+
+def terminal_is_gone() -> bool:
+    """Say whether SIGHUP came because our terminal was closed."""
+    if not sys.stderr.isatty():
+        return False
+    try:
+        os.tcgetpgrp(sys.stderr.fileno())
+    except OSError:
+        return True
+    return False
+
+
+class LogHandler(logging.Handler):
+    """Brings log lines to standard error, above the table where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line. An end of standard error that nobody reads any more ends no camera."""
+        try:
+            line = self.format(record)
+            if console.is_terminal and not isinstance(self.formatter, JsonLines):
+                console.print(f"[yellow]{escape(line)}[/]" if record.levelno >= logging.WARNING else escape(line))
+            else:
+                print(line, file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            return
+
+
+def announcement(station: Station) -> list[Event]:
+    """Each camera and where it goes, with the latency that its models bring along; the rungs."""
+    options, levels = station.options, station.levels
+    engine = levels[0].engine
+    events: list[Event] = []
+    latencies = sorted({level.rung.latency for level in levels})
+    frames = " to ".join(str(count) for count in dict.fromkeys((latencies[0], latencies[-1])))
+    for camera in options.cameras:
+        targets = [f"{output.kind} {output.address.shown}" for output in camera.outputs]
+        text = f"{camera.address.shown} → {', '.join(targets) or 'no output'}; ×{options.scale}"
+        text += f", {frames} frames of algorithmic latency"
+        fields = {"url": camera.address.shown, "scale": options.scale, "latency_frames": latencies[-1]}
+        events.append(Event("camera", text, camera.name, fields))
+    names = [level.rung.name + (f" (+{level.rung.latency} frames)" if level.rung.latency else "") for level in levels]
+    text = f"rungs on {engine.device}: {' > '.join(names)}; {options.latency_ms} ms are held"
+    events.append(Event("rungs", text, fields={"rungs": [level.rung.name for level in levels]}))
+    return events
+
+
+def plain_lines(view: View) -> list[Event]:
+    """One line of figures for each camera."""
+    return [
+        Event("status", _figures(camera, view), camera.facts.name, _fields(camera, view)) for camera in view.cameras
+    ]
+
+
+def conclusion(view: View) -> list[Event]:
+    """One line for each camera when all is over."""
+    events: list[Event] = []
+    for camera in view.cameras:
+        facts = camera.facts
+        text = f"{facts.arrived} frames in, {facts.delivered} enhanced, {facts.camera.reconnects} reconnects, dropped"
+        text += f" {facts.dropped} before the engine and {camera.sink.dropped} before the encoder"
+        events.append(Event("end", text, facts.name, _fields(camera, view)))
+    return events
+
+
+def _figures(camera: CameraView, view: View) -> str:
+    facts = camera.facts
+    return (
+        f"{facts.camera.state}, {facts.fps_in:.1f} → {facts.fps_out:.1f} fps,"
+        f" latency {facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f} ms, {camera.dropped} dropped,"
+        f" {facts.camera.reconnects} reconnects, {view.overview.rung}, {camera.bitrate_kbps:.0f} kbit/s"
+    )
+
+
+def _fields(camera: CameraView, view: View) -> dict[str, object]:
+    facts = camera.facts
+    return {
+        "state": facts.camera.state,
+        "fps_in": round(facts.fps_in, 2),
+        "fps_out": round(facts.fps_out, 2),
+        "latency_p50_ms": round(facts.latency_p50_s * 1000, 1),
+        "latency_p95_ms": round(facts.latency_p95_s * 1000, 1),
+        "arrived": facts.arrived,
+        "delivered": facts.delivered,
+        "dropped": facts.dropped,
+        "dropped_by_encoder": camera.sink.dropped,
+        "thinned": facts.thinned,
+        "failed": facts.failed,
+        "reconnects": facts.camera.reconnects,
+        "rung": view.overview.rung,
+        "bitrate_kbps": round(camera.bitrate_kbps),
+    }
+
+
+class _Table:
+    """The table, made anew each time it is drawn."""
+
+    def __init__(self, station: Station, secrets: Secrets):
+        self._station, self._secrets = station, secrets
+
+    def __rich__(self) -> Table:
+        view = self._station.view()
+        overview = view.overview
+        title = f"{overview.rung}, engine {overview.busy:.0%} busy, {overview.batch:.1f} frames a round"
+        drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        drawn.add_column("camera")
+        drawn.add_column("state")
+        for head in ("fps in", "fps out", "p50 ms", "p95 ms", "drops", "reconnects", "kbit/s"):
+            drawn.add_column(head, justify="right")
+        drawn.add_column("rung")
+        drawn.add_column("outputs")
+        for camera in view.cameras:
+            drawn.add_row(*self._row(camera, overview.rung))
+        return drawn
+
+    def _row(self, camera: CameraView, rung: str) -> list[str]:
+        facts = camera.facts
+        state = f"[{_COLORS.get(facts.camera.state, 'dim')}]{facts.camera.state}[/]"
+        state += f" {duration(facts.away_s)}" if facts.away_s else ""
+        outputs = ", ".join(f"{output.kind} {output.state}" for output in camera.sink.outputs)
+        figures = [
+            f"{facts.fps_in:.1f}", f"{facts.fps_out:.1f}", f"{facts.latency_p50_s * 1000:.0f}",
+            f"{facts.latency_p95_s * 1000:.0f}", str(camera.dropped), str(facts.camera.reconnects),
+            f"{camera.bitrate_kbps:.0f}",
+        ]  # fmt: skip
+        return [escape(facts.name), state, *figures, rung, escape(self._secrets.hide(outputs))]
+
+
+@contextmanager
+def table(station: Station, secrets: Secrets, *, shown: bool) -> Generator[None, None, None]:
+    """Show the table while the block runs, if `shown`."""
+    if not shown:
+        yield
+        return
+    with Live(_Table(station, secrets), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
+        yield
