@@ -117,6 +117,23 @@ Piece = tuple[Lane, Window[Input]]
 """A window, and the lane that it came from and its result goes back to."""
 
 
+Result = tuple[list[Piece], list[Enhanced]]
+"""A batch, and what each of its windows gives that is not a repeat."""
+
+
+def in_turn(results: Iterable[Result]) -> Iterator[Picture]:
+    """Put the batches' pictures in a row, repeats filled in."""
+    for pieces, new in results:
+        enhanced = iter(new)
+        for lane, window in pieces:
+            yield from lane.leave(window, None if window.repeats else next(enhanced))
+
+
+def shape(piece: Piece) -> torch.Size:
+    """Colours, height, width of a window's pictures."""
+    return piece[1].items[0].tensor.shape
+
+
 def states_stack(network: Network, side: int) -> bool:
     """Whether several streams' states make one of a batch: every part is a tensor with the batch along its first axis.
 

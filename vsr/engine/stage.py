@@ -12,7 +12,19 @@ from torch import Tensor
 from vsr.config import EngineOptions
 from vsr.engine.changes import Patchwork
 from vsr.engine.device import CPU_THREADS, Placement, place
-from vsr.engine.lane import Area, Enhanced, Input, Lane, Piece, join_states, part_state, states_stack
+from vsr.engine.lane import (
+    Area,
+    Enhanced,
+    Input,
+    Lane,
+    Piece,
+    Result,
+    in_turn,
+    join_states,
+    part_state,
+    shape,
+    states_stack,
+)
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
 from vsr.engine.merge import merge, surroundings
 from vsr.engine.prepare import prepare, release
@@ -90,7 +102,7 @@ class Stage:
         lane = self.lane()
         self.area = lane.area
         with closing(self._results(lane, pictures)) as results:
-            yield from _in_turn(results)
+            yield from in_turn(results)
 
     def together(self, pieces: Iterable[Piece], *, workers: int = 1) -> list[Picture]:
         """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its order.
@@ -104,18 +116,18 @@ class Stage:
         batches = list(self._batches_across(pieces))
         workers = 1 if self.spec.context.stateful else min(workers, len(batches))
         if workers <= 1:
-            return list(_in_turn(map(self._result, batches)))
+            return list(in_turn(map(self._result, batches)))
         few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
         results = parallel_map(self._result, batches, workers=workers, initializer=few_threads, name="vsr-network")
         with closing(results):
-            return list(_in_turn(results))
+            return list(in_turn(results))
 
-    def _results(self, lane: Lane, pictures: Iterable[Picture]) -> "Generator[Result, None, None]":
+    def _results(self, lane: Lane, pictures: Iterable[Picture]) -> Generator[Result, None, None]:
         batches = self._batches(lane, pictures)
         first = next(batches, None)
         if first is None:
             return
-        fit = self.plan_memory(*_shape(first[0])[-2:])
+        fit = self.plan_memory(*shape(first[0])[-2:])
         workers = 1 if self.spec.context.stateful else fit
         yield self._result(first)  # alone, on all threads: a photo has no other batch
         if workers == 1:
@@ -152,7 +164,7 @@ class Stage:
         most = 1 if self.spec.context.stateful else self._batch
         batch: list[Piece] = []
         for piece in lane.run(pictures):
-            if batch and _shape(piece) != _shape(batch[0]):
+            if batch and shape(piece) != shape(batch[0]):
                 yield batch
                 batch = []
             batch.append(piece)
@@ -167,7 +179,7 @@ class Stage:
         turns: Counter[Lane] = Counter()
         groups: dict[tuple[int, torch.Size], list[Piece]] = {}
         for piece in pieces:
-            groups.setdefault((turns[piece[0]], _shape(piece)), []).append(piece)
+            groups.setdefault((turns[piece[0]], shape(piece)), []).append(piece)
             turns[piece[0]] += 1
         most = self._batch if self._states_stack else 1
         for _, group in sorted(groups.items(), key=lambda item: item[0][0]):
@@ -177,7 +189,7 @@ class Stage:
     def _states_stack(self) -> bool:
         return not self.spec.context.stateful or states_stack(self._network, 16 * self.spec.size_multiple)
 
-    def _result(self, pieces: list[Piece]) -> "Result":
+    def _result(self, pieces: list[Piece]) -> Result:
         new = [piece for piece in pieces if not piece[1].repeats]
         return pieces, self._enhance(new) if new else []
 
@@ -291,22 +303,6 @@ class Stage:
             if lane.state_size != size:
                 lane.state, lane.state_size = self._network.init_state(1, *size), size
         return join_states(lanes)
-
-
-Result = tuple[list[Piece], list[Enhanced]]
-"""A batch, and what each of its windows gives that is not a repeat."""
-
-
-def _in_turn(results: Iterable[Result]) -> Iterator[Picture]:
-    """Put the batches' pictures in a row, repeats filled in."""
-    for pieces, new in results:
-        enhanced = iter(new)
-        for lane, window in pieces:
-            yield from lane.leave(window, None if window.repeats else next(enhanced))
-
-
-def _shape(piece: Piece) -> torch.Size:
-    return piece[1].items[0].tensor.shape
 
 
 def _flags(resets: list[bool], device: torch.device) -> Tensor:
