@@ -192,6 +192,8 @@ def test_hangup_changes_what_changed_and_a_bad_file_changes_nothing(tmp_path, cl
     assert [state for state in states if state != "connecting"] == ["playing", "stopped"]
     assert len(list((tmp_path / "door").glob("*.mkv"))) <= 2  # a minute's end may have passed
     assert_played(recorded(tmp_path / "door"), 20)
+    assert len(list((tmp_path / "yard").glob("*.mkv"))) >= 2
+    assert recorded(tmp_path / "yard")
 
 
 def test_health_is_bad_while_no_camera_plays(tmp_path):

@@ -22,6 +22,8 @@ from vsr.live.station import Station, View
 
 Flat = Parameter(name="*")
 
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+"""Windows has no SIGHUP."""
 _LOOK_S = 0.25
 _LINES_EVERY_S = 10.0
 """Seconds between figures of each camera where there is no table."""
@@ -116,7 +118,7 @@ class _Signals:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "_Signals":
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._take)
         return self
 
@@ -125,7 +127,7 @@ class _Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _take(self, number: int, _frame: object) -> None:
-        if number == signal.SIGHUP and self._reloads and not terminal_is_gone():
+        if number not in (signal.SIGTERM, signal.SIGINT) and self._reloads and not terminal_is_gone():
             self.reload.set()
             return
         if self.stop.is_set():

@@ -76,6 +76,9 @@ class Station:
         self.levels = _levels(options)
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)
+        self._waiting: set[str] = set()
+        """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
+        self._leaving: list[LiveSink] = []
         self._start()
 
     def _start(self) -> None:
@@ -89,7 +92,8 @@ class Station:
         )
 
     def _in_order(self) -> list[Channel]:
-        return [self._channels[camera.name][0] for camera in self.options.cameras]
+        names = [camera.name for camera in self.options.cameras]
+        return [self._channels[name][0] for name in names if name not in self._waiting]
 
     def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, tuple[Channel, LiveSink]]:
         """Make channels; if one cannot be made, none is left open."""
@@ -113,20 +117,35 @@ class Station:
         levels = _levels(options) if changes.engine else self.levels
         anew = {*changes.begun, *changes.restarted}
         opened = self._open(camera for camera in options.cameras if camera.name in anew)
-        # Of the old channels the loop closes those that the new roster lacks, before it begins the new ones.
+        self._leave({*changes.ended, *changes.restarted})
         self._channels = {name: self._channels[name] for name in changes.kept} | opened
+        self._waiting = (self._waiting & {*changes.kept}) | {*opened}
         self.options = options
         if changes.engine:
             self._stop.set()
             self._loop.result()
-            self.levels = levels
+            self._leaving, self._waiting, self.levels = [], set(), levels
             self._start()
         else:
             self._roster.channels = tuple(self._in_order())
+            self.check()
         return changes
 
+    def _leave(self, names: Iterable[str]) -> None:
+        """Take note of channels whose place in the roster will be gone."""
+        for name in names:
+            sink = self._channels[name][1]
+            if name in self._waiting:
+                sink.close()  # the loop has never seen it
+            else:
+                self._leaving.append(sink)
+
     def check(self) -> None:
-        """Raise what has ended the loop, if anything has."""
+        """Begin what waits for others to end; raise what has ended the loop, if anything has. To be called often."""
+        self._leaving = [sink for sink in self._leaving if not _closed(sink)]
+        if self._waiting and not self._leaving:
+            self._waiting = set()
+            self._roster.channels = tuple(self._in_order())
         if self._loop.done():
             self._loop.result()
 
@@ -156,6 +175,10 @@ class Station:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _closed(sink: LiveSink) -> bool:
+    return all(output.state in ("closed", "failed") for output in sink.status.outputs)
 
 
 def _levels(options: LiveOptions) -> list[Level]:
