@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -63,8 +64,12 @@ class Live:
 
         wait_for(looked, timeout_s)
 
-    def wait_recording(self, folder: Path, size: int = 4000) -> None:
-        self.wait(lambda: sum(path.stat().st_size for path in folder.glob("*.part")) > size)
+    def encoded(self, camera: str) -> float:
+        found = re.search(rf'vsr_camera_frames_encoded_total{{camera="{camera}"}} (\S+)', self.get("/metrics")[1])
+        return float(found[1]) if found else 0.0
+
+    def wait_recording(self, folder: Path, camera: str = "camera", num_frames: int = 30) -> None:
+        self.wait(lambda: self.encoded(camera) >= num_frames and list(folder.glob("*.part")))
 
     def end(self, number: int) -> tuple[int, float]:
         """Send a signal; return the exit code and how long it took."""
@@ -172,10 +177,10 @@ def test_hangup_changes_what_changed_and_a_bad_file_changes_nothing(tmp_path, cl
     path.write_text(head + camera("door", clip) + camera("yard", clip) + camera("hall", clip))
     with Live(tmp_path, path) as live:
         for name in ("door", "yard", "hall"):
-            live.wait_recording(tmp_path / name)
+            live.wait_recording(tmp_path / name, name)
         path.write_text(head + camera("door", clip) + camera("yard", clip, "label = true") + camera("gate", clip))
         live.process.send_signal(signal.SIGHUP)
-        live.wait_recording(tmp_path / "gate")
+        live.wait_recording(tmp_path / "gate", "gate")
         changes = live.events("configuration")[0]
         assert (changes["begun"], changes["ended"], changes["restarted"]) == (["gate"], ["hall"], ["yard"])
         assert recorded(tmp_path / "hall")
