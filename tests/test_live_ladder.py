@@ -64,7 +64,7 @@ def holds(rung: int, fps: float, slowness: float = 1.0) -> bool:
 def test_what_is_too_slow_goes_down_at_once_as_far_as_the_times_say():
     controller = ladder()
     ((when, change),) = Machine(lambda _: 25).run(controller, 15)
-    assert when <= 1.5
+    assert when <= 5  # the first seconds, in which everything starts up, do not count
     assert RUNGS[change.rung].name == "fast-x2"
     assert change.reason == "latency 805 ms is above 300 ms on large-x2"
     assert controller.reason == change.reason
@@ -111,9 +111,9 @@ def test_there_is_one_change_in_five_seconds_at_most_and_no_oscillation(fps, noi
     times = [when for when, _ in changes]
     assert all(b - a >= 5 for a, b in pairwise(times))
     # Each failed trial doubles the wait, so half an hour sees but a few beyond the way to the place.
-    assert len(changes) <= 2 * 8 + len(RUNGS)
+    assert len(changes) <= 2 * 10 + len(RUNGS)
     late = [when for when in times if when > 900]
-    assert len(late) <= 6
+    assert len(late) <= 8
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.25])
@@ -122,6 +122,17 @@ def test_the_place_it_comes_to_keeps_up(fps, noise):
     controller = ladder()
     Machine(lambda _: fps, noise=noise).run(controller, 300)
     assert holds(controller.rung, fps)
+
+
+def test_a_slow_start_changes_nothing():
+    assert Machine(lambda _: 25, slowness=lambda now: 8.0 if now < 3.5 else 1.0).run(ladder(2), 120) == []
+
+
+def test_what_was_learnt_of_a_rung_in_a_bad_moment_is_forgotten():
+    controller = ladder(2)
+    changes = Machine(lambda _: 25, slowness=lambda now: 4.0 if now < 12 else 1.0).run(controller, 600)
+    assert changes
+    assert controller.rung == 2
 
 
 def test_a_machine_that_becomes_slower_and_recovers_is_told_from_a_rung_that_is_slow():

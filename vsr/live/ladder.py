@@ -56,6 +56,8 @@ class Patience:
     """Share of dropped frames from which the target counts as missed, however quick the others are."""
     margin: float = 0.8
     """Part of the time and of the target that a larger rung may take by the estimate."""
+    forget_s: float = 180.0
+    """Half-life of what is known against a rung that is not in use: its cost may have been that of a bad moment."""
     learn_s: float = 3.0
     """On a rung for the first time: how long its cost is learnt rather than taken for a change of load."""
     ban_s: float = 10.0
@@ -82,16 +84,20 @@ class _Costs:
     """What each rung costs: a figure of its own, times how slow the machine is now.
 
     Other programs, decoders and encoders slow every rung down alike. So a rung that is not in use is judged by its own
-    figure, from when it was, and by how the one in use does now against then.
+    figure, from when it was, and by how the one in use does now against then. The longer it was not in use the better
+    it is thought of, so that it is tried again some day; a ban that doubles keeps that from going on for ever.
     """
 
-    def __init__(self, rungs: Sequence[Rung], learn_s: float):
-        self._rungs, self._learn_s = rungs, learn_s
+    def __init__(self, rungs: Sequence[Rung], patience: Patience):
+        self._rungs, self._learn_s, self._forget_s = rungs, patience.learn_s, patience.forget_s
         self._own: dict[int, float] = {}
+        self._seen_s: dict[int, float] = {}
+        self._now = 0.0
         self._learning_until: dict[int, float] = {}
         self._slowness = 1.0
 
     def measure(self, rung: int, cost_s: float, now: float) -> None:
+        self._now = self._seen_s[rung] = now
         if now < self._learning_until.setdefault(rung, now + self._learn_s) or rung not in self._own:
             own = cost_s / self._slowness
             self._own[rung] = own + (1 - _WEIGHT) * (self._own.get(rung, own) - own)
@@ -103,7 +109,8 @@ class _Costs:
         own = self._own.get(rung)
         if own is None:
             own = self._own[in_use] * self._rungs[rung].work / self._rungs[in_use].work
-        return own * self._slowness
+        away_s = self._now - self._seen_s.get(rung, self._now)
+        return own * self._slowness * 0.5 ** (away_s / self._forget_s)
 
 
 class Ladder:
@@ -120,8 +127,8 @@ class Ladder:
         self.reason = "the start"
         """Why this rung, in words."""
         self._rungs, self._target_s, self._patience = list(rungs), target_s, patience
-        self._costs = _Costs(self._rungs, patience.learn_s)
-        self._changed_s = float("-inf")
+        self._costs = _Costs(self._rungs, patience)
+        self._changed_s: float | None = None
         self._missed_since: float | None = None
         self._held_since: float | None = None
         self._bans: dict[int, float] = {}
@@ -129,6 +136,8 @@ class Ladder:
 
     def judge(self, load: Load, now: float) -> Change | None:
         """Look at the last seconds; to be called about twice a second while frames come."""
+        if self._changed_s is None:  # what happens while everything starts up says nothing about later
+            self._changed_s = now
         self._costs.measure(self.rung, load.cost_s, now)
         why = self._missed(load)
         if why:
@@ -168,7 +177,7 @@ class Ladder:
     def _down(self, why: str, rung: int, now: float) -> Change | None:
         if self.rung == len(self._rungs) - 1:
             return None
-        settled = now - self._changed_s > self._patience.settled_s
+        settled = self._changed_s is not None and now - self._changed_s > self._patience.settled_s
         ban_s = self._patience.ban_s if settled else 2 * self._bans.get(self.rung, self._patience.ban_s / 2)
         self._bans[self.rung] = min(ban_s, self._patience.most_ban_s)
         self._banned_until[self.rung] = now + self._bans[self.rung]
