@@ -1,20 +1,18 @@
 """One contract suite over every model in the catalogue; checkpoints, published networks, the quality of our own."""
 
 import contextlib
-import json
 import pickle
 import struct
 import tempfile
 import warnings
-import zlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from published import reference_error, set5_psnr
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -370,64 +368,10 @@ def test_damaged_checkpoints_never_end_in_anything_but_a_model_error(tmp_path):
 # Published networks
 
 
-def filled(recipe: dict) -> dict[str, Tensor]:
-    """Weights that anyone can make: normal numbers seeded by the key's name."""
-    state = {}
-    for key, entry in recipe["keys"].items():
-        shape = entry["shape"]
-        n = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
-        if len(shape) >= 2:
-            values = recipe["gain"] * n / np.sqrt(np.prod(shape[1:]))
-        else:
-            # A slope of PReLU is a one-dimensional weight too.
-            values = 1 + 0.1 * n if key.endswith("weight") else 0.05 * n
-        state[key] = torch.from_numpy(values.astype(np.float32))
-    return state
-
-
 def test_compact_gives_the_answer_of_the_published_network(tmp_path, test_data):
-    folder = test_data / "reference"
-    recipe = json.loads((folder / "compact_general_x4.json").read_text())
-    wanted = np.load(folder / "compact_general_x4.npz")["crop"]
-    torch.save({"params": filled(recipe)}, tmp_path / "general.pth")
-    model = read_model(tmp_path / "general.pth")
-    assert sum(p.numel() for p in model.network.parameters()) == recipe["num_params"]  # type: ignore[attr-defined]
-    x = torch.from_numpy(np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32))
+    model, error = reference_error("compact_general_x4", tmp_path, test_data)
     assert model.spec.residual == "nearest"
-    out = step(model, x[:, None])[:, 0] + torch.nn.functional.interpolate(x, scale_factor=4, mode="nearest")
-    top, left, size = recipe["crop"]
-    crop = out[..., top : top + size, left : left + size].numpy()
-    assert np.abs(crop - wanted).max() <= 1e-4 * recipe["std"]
-    assert float(out.mean()) == pytest.approx(recipe["mean"], abs=1e-4)
-
-
-def matlab_luma(rgb: np.ndarray) -> np.ndarray:
-    """Y' of BT.601, limited, not rounded: what the field's tables are made with."""
-    return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    assert pixels is not None, path
-    return np.ascontiguousarray(pixels[..., ::-1])
-
-
-def set5_psnr(model: Model, folder: Path) -> float:
-    """Mean Y-PSNR over Set5, low-resolution files in and 8-bit RGB out through the engine, as a user's photo goes."""
-    scale, figures = model.spec.scale, []
-    for path in sorted((folder / "testsets/Set5/HR").glob("*.png")):
-        high = read_rgb(path)
-        low = read_rgb(folder / f"testsets/Set5/LR_bicubic/X{scale}/{path.stem}x{scale}.png")
-        planes = tuple(np.ascontiguousarray(low[..., i]) for i in range(3))
-        format = PictureFormat(*low.shape[:2], layout="rgb", range="full", matrix="gbr")
-        engine = Engine([model], EngineOptions(device="cpu", precision="fp32", threads=1))
-        (out,) = engine.run([Frame(planes, format)])
-        got = matlab_luma(np.stack(out.planes, -1))
-        inside = (slice(scale, got.shape[0] - scale), slice(scale, got.shape[1] - scale))
-        error = got[inside] - matlab_luma(high[: got.shape[0], : got.shape[1]])[inside]
-        figures.append(10 * np.log10(255**2 / np.mean(error**2)))
-    print(f"{model.spec.name}: Set5 x{scale} {np.mean(figures):.2f} dB")
-    return float(np.mean(figures))
+    assert error <= 1e-4
 
 
 @pytest.mark.slow

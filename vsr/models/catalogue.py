@@ -80,22 +80,26 @@ def tiers() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def load(name: str) -> Model:
+def load(name: str, *, scale: int = 0) -> Model:
     """Load a model by its full name (`fast-x2`) or from a checkpoint's path.
+
+    Args:
+        name: in the catalogue, or a path.
+        scale: for files that do not tell theirs; 0 where none is wanted.
 
     Raises:
         ModelError: the name is not in the catalogue and no such file exists, or the file does not load.
     """
     if name == "identity":
         return _baseline("identity", 1, "bicubic")
-    tier, _, scale = name.rpartition("-x")
-    if tier in BASELINES and scale in {str(s) for s in SCALES}:
-        return _baseline(name, int(scale), BASELINES[tier])
+    tier, _, fixed = name.rpartition("-x")
+    if tier in BASELINES and fixed in {str(s) for s in SCALES}:
+        return _baseline(name, int(fixed), BASELINES[tier])
     for entry in BUILT_IN:
         if entry.name == name:
             return _built_in(entry)
     if "/" in name or "\\" in name or Path(name).suffix in {".pth", ".pt", ".ckpt", ".safetensors"}:
-        return read_model(Path(name))
+        return read_model(Path(name), scale=scale)
     raise ModelError(f"model {name!r} is not known; there are {', '.join(names())}, or give a checkpoint's path")
 
 
@@ -149,7 +153,10 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
     """
     by_tier = tiers()
     open_tiers = [name for name in wanted if by_tier.get(name, (1,)) != (1,)]
-    fixed = {name: _of_tier(name, 1) if name in by_tier else _named(name) for name in wanted if name not in open_tiers}
+    scale = math.ceil(factor or 0)
+    fixed = {
+        name: _of_tier(name, 1) if name in by_tier else _named(name, scale) for name in wanted if name not in open_tiers
+    }
     reached = math.prod(fixed[name].model.spec.scale for name in wanted if name in fixed)
     if factor is None:
         factor = reached * math.prod(min(by_tier[name]) for name in open_tiers)
@@ -186,8 +193,8 @@ def _of_tier(tier: str, scale: int) -> Choice:
     return Choice(load(name), named=False, twin=_twin_of(name))
 
 
-def _named(name: str) -> Choice:
-    return Choice(load(name), named=True, twin=_twin_of(name))
+def _named(name: str, scale: int) -> Choice:
+    return Choice(load(name, scale=scale), named=True, twin=_twin_of(name))
 
 
 _NEAR = 1.25

@@ -1,72 +1,32 @@
 """Reading and writing checkpoints: safetensors, or `.pth` read without executing anything in it.
 
-The architecture, its scale, width and depth are inferred from the tensors; `ARCHITECTURES` is the explicit list of
-what is known. Weights are stored in fp16 or fp32 and always loaded as fp32.
+The architecture, its scale, width and depth are inferred from the tensors, and what a file claims is held against what
+it holds before anything of that size is made. Weights are stored in fp16 or fp32 and always loaded as fp32.
 """
 
 import hashlib
 import pickle
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+import zipfile
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vsr.errors import ModelError
-from vsr.models.compact import CompactNet, compact_parameters
-from vsr.models.plain import PlainNet, plain_parameters
-from vsr.models.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
+from vsr.models.architectures import ARCHITECTURES, Architecture
 from vsr.models.spec import Model, ModelSpec
-from vsr.models.unet import UNet, unet_facts, unet_parameters
+
+_GROWTH = 64
+"""How many times a file's size its tensors may take: deflate packs zeros a thousandfold, and weights never so well."""
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which published checkpoints keep their tensors, the better ones first."""
 
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """A network that checkpoints are known for."""
-
-    name: str
-    build: Callable[..., nn.Module]
-    parameters: Callable[[dict[str, Tensor]], dict[str, int] | None]
-    """The arguments of `build` as told by the tensors; None where the layout is another."""
-    residual: Literal["none", "nearest", "bicubic"]
-    facts: Callable[[nn.Module], dict[str, Any]]
-    """What else the spec says of such a network: reach, cost, neighbours, precisions."""
-
-
-def _stack_facts(network: nn.Module) -> dict[str, Any]:
-    """Facts of a plain stack of convolutions at input size."""
-    convolutions = [weight for weight in network.parameters() if weight.ndim == 4]
-    return {
-        "halo": sum(weight.shape[-1] // 2 for weight in convolutions),
-        "kflop_per_pixel": 2 * sum(weight.numel() for weight in convolutions) / 1000,
-    }
-
-
-def _plain_facts(network: nn.Module) -> dict[str, Any]:
-    assert isinstance(network, PlainNet)
-    calibrated: dict[str, Any] = {"dtypes": ("fp32", "bf16", "fp16", "int8")} if network.ranges.all() else {}
-    return _stack_facts(network) | calibrated
-
-
-def _recurrent_facts(network: nn.Module) -> dict[str, Any]:
-    return _stack_facts(network) | {"context": NEIGHBOURS}
-
-
-ARCHITECTURES = (
-    Architecture("compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts),
-    Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _plain_facts),
-    Architecture("recurrent (vsr's own)", RecurrentNet, recurrent_parameters, "bicubic", _recurrent_facts),
-    Architecture("U-Net (vsr's own)", UNet, unet_parameters, "bicubic", unet_facts),
-)
 
 
 def save_network(path: Path, net: nn.Module) -> None:
@@ -85,15 +45,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's tensors to the CPU in fp32, out of whatever wraps them.
 
     Raises:
-        ModelError: the file is missing, is no checkpoint, or would have to execute code to be read.
+        ModelError: the file is missing, is no checkpoint, would have to execute code to be read, is packed so that it
+            would fill the memory, or holds values that are no numbers.
     """
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist; a .safetensors or .pth file is expected")
+    most = _GROWTH * path.stat().st_size
     try:
+        if zipfile.is_zipfile(path) and (size := _unpacked(path)) > most:
+            raise ModelError(f"{path.name} would unpack to {size >> 20} MiB; no weights are packed so tightly")
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except (
         Exception
     ) as error:  # a damaged file makes the readers fail in any way, IndexError and AssertionError included
@@ -101,7 +67,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     tensors = {_bare(key): value for key, value in _unwrap(content).items() if isinstance(value, Tensor)}
     if not tensors:
         raise ModelError(f"{path.name} holds no tensors; a state_dict, or one under {', '.join(WRAPPERS)} is expected")
+    if sum(value.numel() * value.element_size() for value in tensors.values()) > most:
+        raise ModelError(f"{path.name} holds tensors far larger than the file; a state_dict is expected")
+    for key, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ModelError(f"{path.name} is damaged: {key} holds values that are no numbers")
     return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+
+
+def _unpacked(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
 
 
 def _reason(error: Exception) -> str:
@@ -132,12 +108,13 @@ def _bare(key: str) -> str:
     return key
 
 
-def read_model(path: Path, *, name: str = "") -> Model:
+def read_model(path: Path, *, name: str = "", scale: int = 0) -> Model:
     """Read a checkpoint of any known architecture.
 
     Args:
         path: `.safetensors`, `.pth`, `.pt` or `.ckpt`.
         name: for the spec; default is the file's stem.
+        scale: for networks whose tensors do not tell it, unless the file's name does (`vdsr_x3.pth`); 0 for 2.
 
     Raises:
         ModelError: the file cannot be read, or its layout is not known.
@@ -145,29 +122,55 @@ def read_model(path: Path, *, name: str = "") -> Model:
     tensors = read_tensors(path)
     for architecture in ARCHITECTURES:
         found = architecture.parameters(tensors)
-        if found is not None:
-            return _build(architecture, found, tensors, path, name or path.stem)
+        if found is None:
+            continue
+        if architecture.any_scale:
+            found["scale"] = _named_scale(path) or scale or 2
+        return _build(architecture, found, architecture.keys(tensors), path, name or path.stem)
     example = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(tensors.items())[:3])
     known = "; ".join(architecture.name for architecture in ARCHITECTURES)
-    raise ModelError(f"{path.name} has an unknown layout ({example}, ...); known are: {known}")
+    raise ModelError(f"{path.name} has an unknown layout ({example[:200]}, ...); known are: {known}")
+
+
+def _named_scale(path: Path) -> int:
+    found = re.search(r"(?:x([2348])|([2348])x)(?![0-9a-z])", path.stem.lower())
+    return int(found[1] or found[2]) if found else 0
 
 
 def _build(
-    architecture: Architecture, found: dict[str, int], tensors: dict[str, Tensor], path: Path, name: str
+    architecture: Architecture, found: dict[str, Any], tensors: dict[str, Tensor], path: Path, name: str
 ) -> Model:
-    network = architecture.build(**found)
+    refused = f"{path.name} looks like {architecture.name} but does not fit it: "
     try:
-        # What checkpoints of an older version lack keeps its first value.
-        network.load_state_dict(dict(network.named_buffers()) | tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path.name} looks like {architecture.name} but does not fit it: {reason}") from None
+        with torch.device("meta"):  # a file may claim any size
+            wanted = architecture.build(**found)
+    except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
+        raise ModelError(refused + " ".join(str(error).split())[:200]) from None
+    buffers = dict(wanted.named_buffers())
+    difference = _first_difference(wanted.state_dict(), tensors, may_lack=set(buffers))
+    if difference:
+        raise ModelError(refused + difference)
+    network = architecture.build(**found)
+    # What checkpoints of an older version lack keeps its first value.
+    network.load_state_dict({key: v for key, v in network.state_dict().items() if key in buffers} | tensors)
+    colors = found["colors"]
     spec = ModelSpec(
         name=name,
         scale=found.get("scale", 1),
-        in_channels=1 if found["colors"] == 1 else 3,
+        in_channels=1 if colors == 1 else 3,
         residual=architecture.residual,
         sha256=sha256_of(path),
-        **architecture.facts(network),
+        **architecture.facts(network, colors),
     )
     return Model(spec, network.eval())  # pyright: ignore[reportArgumentType] — every listed network serves `Network`
+
+
+def _first_difference(wanted: dict[str, Tensor], given: dict[str, Tensor], *, may_lack: set[str]) -> str:
+    """Name the first tensor that is missing, of another shape, or too much; empty where all is well."""
+    for key, value in wanted.items():
+        if key not in given and key not in may_lack:
+            return f"{key} {tuple(value.shape)} is missing"
+        if key in given and given[key].shape != value.shape:
+            return f"{key} is {tuple(given[key].shape)}, {tuple(value.shape)} expected"
+    unknown = next((key for key in given if key not in wanted), "")
+    return f"{unknown[:100]} {tuple(given[unknown].shape)} has no place in it" if unknown else ""

@@ -85,7 +85,7 @@ def unet_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:
     return {"channels": head.shape[0], "colors": tail.shape[0] // 4}
 
 
-def unet_facts(network: nn.Module) -> dict[str, Any]:
+def unet_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     """What the spec says of a `UNet`: context, reach, cost."""
     cost, reach = 0.0, 0
     steps = {"head": 2, "tail": 2, "down1": 2, "up1": 2, "down2": 4, "up2": 4, "bottom": 8}

@@ -1,0 +1,79 @@
+"""The explicit list of networks that checkpoints are known for, and what the spec says of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from vsr.models.compact import CompactNet, compact_parameters
+from vsr.models.edsr import EdsrNet, edsr_keys, edsr_parameters
+from vsr.models.enlarged import SrcnnNet, VdsrNet, enlarged_facts, srcnn_parameters, vdsr_parameters
+from vsr.models.espcn import EspcnNet, espcn_keys, espcn_parameters
+from vsr.models.fsrcnn import FsrcnnNet, fsrcnn_parameters
+from vsr.models.plain import PlainNet, plain_parameters
+from vsr.models.reach import facts_of
+from vsr.models.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
+from vsr.models.rrdb import RrdbNet, rrdb_facts, rrdb_keys, rrdb_parameters
+from vsr.models.srresnet import SrResNet, srresnet_parameters
+from vsr.models.unet import UNet, unet_facts, unet_parameters
+
+
+def _as_they_are(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network that checkpoints are known for."""
+
+    name: str
+    build: Callable[..., nn.Module]
+    parameters: Callable[[dict[str, Tensor]], dict[str, Any] | None]
+    """The arguments of `build` as told by the tensors; None where the layout is another."""
+    residual: Literal["none", "nearest", "bicubic"]
+    facts: Callable[[nn.Module, int], dict[str, Any]]
+    """What else the spec says of such a network, which takes so many colours: reach, cost, neighbours, precisions."""
+    keys: Callable[[dict[str, Tensor]], dict[str, Tensor]] = _as_they_are
+    """The tensors of any published layout under the names that `build`'s network gives them."""
+    any_scale: bool = False
+    """The tensors do not tell the scale: `build` takes the one that is wanted."""
+
+
+def _stack_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    """Facts of a plain stack of convolutions at input size."""
+    convolutions = [weight for weight in network.parameters() if weight.ndim == 4]
+    return {
+        "halo": sum(weight.shape[-1] // 2 for weight in convolutions),
+        "kflop_per_pixel": 2 * sum(weight.numel() for weight in convolutions) / 1000,
+    }
+
+
+def _plain_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    assert isinstance(network, PlainNet)
+    calibrated: dict[str, Any] = {"dtypes": ("fp32", "bf16", "fp16", "int8")} if network.ranges.all() else {}
+    return _stack_facts(network, colors) | calibrated
+
+
+def _recurrent_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    return _stack_facts(network, colors) | {"context": NEIGHBOURS}
+
+
+def _whole_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    """Facts of a network that gives the picture itself, which bf16 would round to eight bits."""
+    return facts_of(network, colors=colors) | {"dtypes": ("fp32", "fp16")}
+
+
+ARCHITECTURES = (
+    Architecture("compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts),
+    Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _plain_facts),
+    Architecture("recurrent (vsr's own)", RecurrentNet, recurrent_parameters, "bicubic", _recurrent_facts),
+    Architecture("U-Net (vsr's own)", UNet, unet_parameters, "bicubic", unet_facts),
+    Architecture("VDSR", VdsrNet, vdsr_parameters, "bicubic", enlarged_facts, any_scale=True),
+    Architecture("SRCNN", SrcnnNet, srcnn_parameters, "bicubic", enlarged_facts, any_scale=True),
+    Architecture("FSRCNN", FsrcnnNet, fsrcnn_parameters, "none", _whole_facts, any_scale=True),
+    Architecture("ESPCN", EspcnNet, espcn_parameters, "none", _whole_facts, espcn_keys),
+    Architecture("EDSR", EdsrNet, edsr_parameters, "none", _whole_facts, edsr_keys),
+    Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
+    Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
+)

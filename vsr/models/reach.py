@@ -1,0 +1,70 @@
+"""What a network of convolutions costs and how far it sees, found by leading a picture without content through it."""
+
+import math
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+FARTHEST = 96
+"""Halo up to which tiles take in all that their pixels depend on.
+
+Deeper networks see farther than what they see matters: 23 RRDB reach 349 pixels, so that tiles of 256 with all of it
+would cost fourteen times the whole picture. Theirs overlap by less, and the seams are bounded by a test instead.
+"""
+
+_SIDE = 96
+"""Edge of the picture that is led through; a multiple of every network's size multiple and window."""
+
+
+class _Walk:
+    """Sums over the convolutions that a picture meets."""
+
+    def __init__(self) -> None:
+        self.reach = 0.0
+        """Input pixels."""
+        self.operations = 0.0
+        """Per input pixel, two per multiply-add."""
+
+    def meet(self, layer: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        """Count one convolution, transposed convolution or linear layer."""
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        positions = given[0].numel() / given[0].shape[1] if isinstance(layer, nn.ConvTranspose2d) else out.numel()
+        per_position = weight.numel() / (1 if isinstance(layer, nn.ConvTranspose2d) else len(weight))
+        self.operations += 2 * positions * per_position / _SIDE**2
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            finer = out if isinstance(layer, nn.ConvTranspose2d) else given[0]
+            dilation = layer.dilation[0]
+            self.reach += dilation * (layer.kernel_size[0] // 2) * _SIDE / finer.shape[-1]
+
+
+def facts_of(network: nn.Module, *, colors: int, around: int = 0) -> dict[str, Any]:
+    """Find what the spec says of a single-frame network whose layers follow one another.
+
+    Rounding up once is exact: enlarging by nearest neighbours or pixel shuffle divides positions, and ceilings nest.
+
+    Args:
+        network: its `forward` takes (B, C, H, W).
+        colors: C.
+        around: input pixels that it reads besides, as an enlargement inside does.
+
+    Returns:
+        `halo`, None where it would exceed `FARTHEST`, and `kflop_per_pixel`.
+    """
+    walk = _Walk()
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    layers = [layer for layer in network.modules() if isinstance(layer, kinds)]
+    hooks = [layer.register_forward_hook(partial(_Walk.meet, walk)) for layer in layers]
+    tensors = dict(network.named_parameters()) | dict(network.named_buffers())
+    shadows = {key: value.to("meta") for key, value in tensors.items()}
+    try:
+        with torch.inference_mode():
+            functional_call(network, shadows, (torch.empty(1, colors, _SIDE, _SIDE, device="meta"),))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    halo = math.ceil(walk.reach) + around
+    return {"halo": halo if halo <= FARTHEST else None, "kflop_per_pixel": walk.operations / 1000}
