@@ -170,7 +170,8 @@ def flexible(monkeypatch) -> Seen:
     """A model by the name of `flexible` that takes windows of 1, 3 and 5 frames, and has 3 by default."""
     network, load = Seen(), catalogue.load
     spec = ModelSpec("flexible", 1, context=Context(before=1, after=1), windows=(1, 3, 5))
-    monkeypatch.setattr(catalogue, "load", lambda name: Model(spec, network) if name == "flexible" else load(name))
+    flexible = Model(spec, network)
+    monkeypatch.setattr(catalogue, "load", lambda name, scale=0: flexible if name == "flexible" else load(name))
     return network
 
 
