@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, table, terminal_is_gone
+from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, table
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError, VsrError
 from vsr.live.journal import Event, Journal, JsonLines, Secrets, TextLines
@@ -114,7 +114,7 @@ class _Signals:
 
     def __init__(self, *, reloads: bool):
         self.stop, self.reload, self.code = threading.Event(), threading.Event(), 0
-        self._reloads = reloads
+        self._reloads, self._had_terminal = reloads, is_terminal()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "_Signals":
@@ -127,9 +127,9 @@ class _Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _take(self, number: int, _frame: object) -> None:
-        if number not in (signal.SIGTERM, signal.SIGINT) and self._reloads and not terminal_is_gone():
+        if number not in (signal.SIGTERM, signal.SIGINT) and self._reloads and is_terminal() == self._had_terminal:
             self.reload.set()
-            return
+            return  # otherwise it came because the terminal was closed
         if self.stop.is_set():
             raise KeyboardInterrupt
         self.code = 0 if number == signal.SIGTERM else 130
@@ -161,7 +161,8 @@ class _Service:
             event.tell()
         end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
         lines_s = time.monotonic() + _LINES_EVERY_S
-        with table(station, self._secrets, shown=self._table):
+        with_table = is_terminal() and station.options.log == "text"
+        with table(station, shown=with_table):
             while not self._signals.stop.wait(min(_LOOK_S, max(0.0, end_s - time.monotonic()))):
                 station.check()
                 now = time.monotonic()
@@ -171,7 +172,7 @@ class _Service:
                     self._signals.reload.clear()
                     self._reload(read)
                 events = journal.news(station.view(), now)
-                if now >= lines_s and not self._table:
+                if now >= lines_s and not with_table:
                     lines_s = now + _LINES_EVERY_S
                     events += plain_lines(station.view())
                 for event in events:
@@ -179,10 +180,6 @@ class _Service:
         station.close()
         for event in [*journal.news(station.view(), time.monotonic()), *conclusion(station.view())]:
             event.tell()
-
-    @property
-    def _table(self) -> bool:
-        return is_terminal() and self.station.options.log == "text"
 
     def _reload(self, read: Callable[[], LiveOptions]) -> None:
         """Take up the file as it is now, or say why not and go on."""

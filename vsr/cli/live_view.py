@@ -1,7 +1,6 @@
 """How `vsr live` shows what happens: a table on a terminal, else lines of the log."""
 
 import logging
-import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,26 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from vsr.cli.console import console, duration
-from vsr.live.journal import Event, JsonLines, Secrets
+from vsr.live.journal import Event, JsonLines
 from vsr.live.station import CameraView, Station, View
 
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
 
 
 def is_terminal() -> bool:
-    """Say whether somebody looks at a table."""
-    return console.is_terminal
-
-
-def terminal_is_gone() -> bool:
-    """Say whether SIGHUP came because our terminal was closed."""
-    if not sys.stderr.isatty():
-        return False
-    try:
-        os.tcgetpgrp(sys.stderr.fileno())
-    except OSError:
-        return True
-    return False
+    """Say whether somebody may be looking; no longer so when the terminal has been closed."""
+    return sys.stderr.isatty()
 
 
 class LogHandler(logging.Handler):
@@ -117,42 +105,43 @@ def _fields(camera: CameraView, view: View) -> dict[str, object]:
 class _Table:
     """The table, made anew each time it is drawn."""
 
-    def __init__(self, station: Station, secrets: Secrets):
-        self._station, self._secrets = station, secrets
+    def __init__(self, station: Station):
+        self._station = station
 
     def __rich__(self) -> Table:
         view = self._station.view()
         overview = view.overview
         title = f"{overview.rung}, engine {overview.busy:.0%} busy, {overview.batch:.1f} frames a round"
-        drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        drawn.add_column("camera")
-        drawn.add_column("state")
-        for head in ("fps in", "fps out", "p50 ms", "p95 ms", "drops", "reconnects", "kbit/s"):
-            drawn.add_column(head, justify="right")
-        drawn.add_column("rung")
-        drawn.add_column("outputs")
+        drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for head in ("camera", "state"):
+            drawn.add_column(head, no_wrap=True)
+        for head in ("fps in→out", "ms p50/p95", "drops", "reconn.", "kbit/s"):
+            drawn.add_column(head, justify="right", no_wrap=True)
+        drawn.add_column("outputs", justify="right", no_wrap=True)
+        drawn.add_column("rung", no_wrap=True)
         for camera in view.cameras:
-            drawn.add_row(*self._row(camera, overview.rung))
+            drawn.add_row(*_row(camera, overview.rung))
         return drawn
 
-    def _row(self, camera: CameraView, rung: str) -> list[str]:
-        facts = camera.facts
-        state = f"[{_COLORS.get(facts.camera.state, 'dim')}]{facts.camera.state}[/]"
-        state += f" {duration(facts.away_s)}" if facts.away_s else ""
-        outputs = ", ".join(f"{output.kind} {output.state}" for output in camera.sink.outputs)
-        figures = [
-            f"{facts.fps_in:.1f}", f"{facts.fps_out:.1f}", f"{facts.latency_p50_s * 1000:.0f}",
-            f"{facts.latency_p95_s * 1000:.0f}", str(camera.dropped), str(facts.camera.reconnects),
-            f"{camera.bitrate_kbps:.0f}",
-        ]  # fmt: skip
-        return [escape(facts.name), state, *figures, rung, escape(self._secrets.hide(outputs))]
+
+def _row(camera: CameraView, rung: str) -> list[str]:
+    facts, outputs = camera.facts, camera.sink.outputs
+    state = f"[{_COLORS.get(facts.camera.state, 'dim')}]{facts.camera.state}[/]"
+    state += f" {duration(facts.away_s)}" if facts.away_s else ""
+    running = sum(output.state == "running" for output in outputs)
+    return [
+        escape(facts.name), state, f"{facts.fps_in:.1f}→{facts.fps_out:.1f}",
+        f"{facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f}", str(camera.dropped),
+        str(facts.camera.reconnects), f"{camera.bitrate_kbps:.0f}",
+        f"{running}/{len(outputs)}" if running == len(outputs) else f"[red]{running}/{len(outputs)}[/]", escape(rung),
+    ]  # fmt: skip
 
 
 @contextmanager
-def table(station: Station, secrets: Secrets, *, shown: bool) -> Generator[None, None, None]:
+def table(station: Station, *, shown: bool) -> Generator[None, None, None]:
     """Show the table while the block runs, if `shown`."""
     if not shown:
         yield
         return
-    with Live(_Table(station, secrets), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
+    with Live(_Table(station), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
         yield
