@@ -7,7 +7,7 @@ gains of R' and B' alone, G' takes up the rest. Levels spread what lies between 
 
 import math
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -75,27 +75,40 @@ class Correction:
 
 
 @dataclass(slots=True)
-class _Scene:
+class Adaptation:
     """What is remembered of one stream."""
 
     correction: Correction | None = None
     """None until a frame of the scene has said something."""
     time: Fraction = Fraction(0)
 
+    def saved(self) -> dict[str, Any]:
+        """Everything as JSON takes it, exactly."""
+        return {"correction": self.correction and asdict(self.correction), "time": str(self.time)}
 
-def correct_colors(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> "Adaptation":
+        """What was saved."""
+        correction = saved["correction"]
+        return cls(None if correction is None else Correction(**correction), Fraction(saved["time"]))
+
+
+def correct_colors(
+    frames: Iterable[Frame], scenes: dict[int, Adaptation] | None = None
+) -> Generator[Frame, None, None]:
     """Balance white and stretch levels of 8 to 16 bit frames of any layout; alpha and HDR pass as they are.
 
     Each `Frame.stream` is judged by itself, anew from every `reset` on. No latency; 3.9 ms of one core a frame at
-    1280x720. `frames` is closed, if it can be, in the thread that runs or closes this generator.
+    1280x720. What `scenes` holds, by stream, is gone on with and kept up to date. `frames` is closed, if it can be, in
+    the thread that runs or closes this generator.
     """
-    scenes: dict[int, _Scene] = {}
+    scenes = {} if scenes is None else scenes
     try:
         for frame in frames:
             if frame.format.transfer in HDR:
                 yield frame
                 continue
-            scene = scenes.setdefault(frame.stream, _Scene())
+            scene = scenes.setdefault(frame.stream, Adaptation())
             if frame.reset:
                 scene.correction = None
             _adapt(scene, frame)
@@ -107,7 +120,7 @@ def correct_colors(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
             close()
 
 
-def _adapt(scene: _Scene, frame: Frame) -> None:
+def _adapt(scene: Adaptation, frame: Frame) -> None:
     now = frame.pts * frame.time_base
     passed, scene.time = max(0.0, float(now - scene.time)), now
     wanted = judge(frame)

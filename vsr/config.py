@@ -167,6 +167,21 @@ class EncodeOptions:
 
 
 @dataclass(frozen=True)
+class JobOptions:
+    """How a long job is done, so that a power cut costs one segment."""
+
+    segment: Literal["off"] | float = 20.0
+    """Seconds of a segment. Videos that are longer are written in closed segments beside the output, and the same
+    command goes on after the last one. `off`: in one piece, which begins again."""
+    restart: bool = False
+    """Begin anew, whatever lies unfinished."""
+
+    def __post_init__(self) -> None:
+        if self.segment != "off" and not 0.1 <= self.segment <= 86400:
+            raise ConfigError(f"segment {self.segment:g} is out of range; off and 0.1 to 86400 seconds are accepted")
+
+
+@dataclass(frozen=True)
 class EnhanceOptions:
     """Everything `vsr enhance` can be told."""
 
@@ -175,3 +190,4 @@ class EnhanceOptions:
     models: ModelOptions = field(default_factory=ModelOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
+    job: JobOptions = field(default_factory=JobOptions)

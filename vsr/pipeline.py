@@ -10,14 +10,14 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vsr.balance import correct_colors
+from vsr.balance import Adaptation, correct_colors
 from vsr.borders import Rectangle, crop
 from vsr.engine.engine import Engine
 from vsr.frames import Frame
 from vsr.media.sink import Sink
 from vsr.media.source import Source
 from vsr.prefetch import prefetch
-from vsr.scenes import mark_scene_cuts
+from vsr.scenes import Scene, mark_scene_cuts
 from vsr.trace import span
 
 T = TypeVar("T")
@@ -37,6 +37,16 @@ class PipelineOptions:
     """The part of each picture that is enhanced; None for all of it."""
     color_correct: bool = False
     """Correct white balance and levels."""
+    prepared: bool = False
+    """The source gives frames that have been through `prepared` already."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of each stream from frame to frame on the way to the engine."""
+
+    scenes: dict[int, Scene] = field(default_factory=dict[int, Scene])
+    colors: dict[int, Adaptation] = field(default_factory=dict[int, Adaptation])
 
 
 @dataclass
@@ -48,6 +58,8 @@ class Clock:
     encode_s: float = 0.0
     frames: int = 0
     """Frames that the sink has taken."""
+    done: int = 0
+    """Frames that an earlier run has finished."""
     finishing: bool = False
     """All frames have been taken; the sink flushes, joins and verifies."""
     started: float = field(default_factory=time.monotonic)
@@ -95,12 +107,8 @@ def enhance(
     """
     clock = clock or Clock()
     frames = source.frames()  # all up to the queue runs in the decode thread, which has time to spare
-    if options.crop is not None:
-        frames = crop(frames, options.crop)
-    if engine.looks_around or options.color_correct:
-        frames = mark_scene_cuts(frames)  # sets Frame.reset
-    if options.color_correct:
-        frames = correct_colors(frames)
+    if not options.prepared:
+        frames = prepared(frames, options, scenes=engine.looks_around)
     frames = _ahead(_busy(frames, clock, "decode_s", traced="decode"), options.read_ahead, options, "vsr-decode")
     frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
     enhanced = _ahead(_busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine")
@@ -123,6 +131,20 @@ def enhance(
         share_skipped=engine.share_skipped,
         notes=tuple(engine.notes),
     )
+
+
+def prepared(
+    frames: Iterable[Frame], options: PipelineOptions, *, scenes: bool, memory: Memory | None = None
+) -> Iterable[Frame]:
+    """Crop, mark scene cuts (where `scenes` wants them, or colours need them) and correct colours, frame by frame."""
+    memory = memory or Memory()
+    if options.crop is not None:
+        frames = crop(frames, options.crop)
+    if scenes or options.color_correct:
+        frames = mark_scene_cuts(frames, memory.scenes)  # sets Frame.reset
+    if options.color_correct:
+        frames = correct_colors(frames, memory.colors)
+    return frames
 
 
 def _ahead(frames: Iterable[Frame], depth: int, options: PipelineOptions, name: str) -> Generator[Frame, None, None]:

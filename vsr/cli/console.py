@@ -48,7 +48,7 @@ class _Bar:
         clock = self._clock
         speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
         slowest = "joining and verifying" if clock.finishing else f"slowest: {clock.slowest}" if clock.frames else ""
-        self._bar.update(self._task, completed=clock.frames, speed=speed, slowest=slowest)
+        self._bar.update(self._task, completed=clock.done + clock.frames, speed=speed, slowest=slowest)
         return self._bar.get_renderable()
 
 
@@ -56,9 +56,9 @@ def _plain_line(label: str, clock: Clock, total: int | None) -> str:
     if clock.finishing:
         return f"{label}: {clock.frames} frames, joining and verifying"
     speed = clock.frames / max(clock.elapsed_s, 1e-3)
-    line = f"{label}: frame {clock.frames}" + (f" of {total}" if total else "") + f", {speed:.1f} fps"
+    line = f"{label}: frame {clock.done + clock.frames}" + (f" of {total}" if total else "") + f", {speed:.1f} fps"
     if total and speed:
-        line += f", {max(0, total - clock.frames) / speed:.0f} s left"
+        line += f", {max(0, total - clock.done - clock.frames) / speed:.0f} s left"
     return f"{line}, slowest: {clock.slowest}" if clock.frames else line
 
 

@@ -11,11 +11,20 @@ from cyclopts import Parameter
 
 from vsr.cli.console import duration, progress, say, size_of
 from vsr.cli.probe import describe_format
-from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
+from vsr.config import (
+    EncodeOptions,
+    EngineOptions,
+    EnhanceOptions,
+    JobOptions,
+    ModelOptions,
+    PictureOptions,
+    ReadOptions,
+)
 from vsr.engine.device import place
 from vsr.errors import ConfigError, VerifyError, VsrError
-from vsr.jobs.files import Outcome, Plan, carry_out, estimate, make_plan
+from vsr.jobs.files import Outcome, carry_out, estimate
 from vsr.jobs.inputs import Job, find_jobs
+from vsr.jobs.plan import Plan, make_plan
 from vsr.pipeline import Clock
 
 Flat = Parameter(name="*")
@@ -50,6 +59,7 @@ def enhance(
     picture: Annotated[PictureOptions, Flat] = PictureOptions(),
     encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    job: Annotated[JobOptions, Flat] = JobOptions(),
     run: Annotated[RunOptions, Flat] = RunOptions(),
 ) -> int:
     """Enhance videos, pictures, folders or globs of both.
@@ -59,7 +69,7 @@ def enhance(
     inputs
         Files, folders or patterns such as 'tapes/*.avi'.
     """
-    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode)
+    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode, job=job)
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
@@ -103,7 +113,7 @@ def _one(result: _Result, options: EnhanceOptions, run: RunOptions, *, alone: bo
             say(line, quiet=run.quiet)
         clock = Clock()
         with progress(result.job.path.name, clock, plan.num_frames, quiet=run.quiet):
-            result.outcome = outcome = carry_out(plan, options, overwrite=run.overwrite, clock=clock)
+            result.outcome = outcome = carry_out(plan, options, overwrite=run.overwrite, clock=clock, tell=say)
         for line in _conclusion(plan, outcome):
             say(line, quiet=run.quiet)
     except Exception as error:  # one bad tape of ten thousand must not end the others, whatever it is

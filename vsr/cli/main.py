@@ -73,7 +73,7 @@ def run(words: list[str]) -> int:
 def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and one line for an error."""
     if isinstance(error, KeyboardInterrupt):
-        return 130, "interrupted"
+        return 130, f"interrupted; {error}" if str(error) else "interrupted"
     if isinstance(error, BrokenPipeError):  # the reader of our standard output has gone, as in `vsr probe | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, ""

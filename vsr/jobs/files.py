@@ -1,54 +1,29 @@
-"""One file from plan to finished result. A plan is made without side effects and tells everything that will happen."""
+"""One file from its plan to the finished result, in one piece or in segments, and a taste of it for an estimate."""
 
 import math
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-from vsr.balance import HDR
-from vsr.borders import Rectangle, cropped_format, find_borders
-from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
-from vsr.engine.device import pick_device
+from vsr.config import EnhanceOptions, ReadOptions
 from vsr.engine.engine import Engine
-from vsr.errors import ConfigError, SinkError
-from vsr.frames import SUBSAMPLING, Frame, PictureFormat, StreamInfo
-from vsr.jobs.inputs import Job
-from vsr.jobs.material import judge
-from vsr.jobs.samples import spread_frames
-from vsr.media.encoders import EncoderChoice, choose_encoder
-from vsr.media.image_codec import MAX_PIXELS
-from vsr.media.images import ImageReport, ImageSink, ImageSource, probe_image
-from vsr.media.probe import probe
-from vsr.media.sink import FileSink, WriteReport, output_container
+from vsr.errors import SinkError
+from vsr.frames import Frame
+from vsr.jobs.closed_segments import Encoding
+from vsr.jobs.identity import identity_of
+from vsr.jobs.plan import Plan
+from vsr.jobs.records import read_records, work_folder
+from vsr.jobs.resume import LongJob, run_long
+from vsr.jobs.segments import Cutting, Reach
+from vsr.media.images import ImageReport, ImageSink, ImageSource
+from vsr.media.sink import FileSink, WriteReport
 from vsr.media.source import ReadCounts, Source, VideoSource
-from vsr.models.chain import make_chain
-from vsr.models.spec import Model
 from vsr.pipeline import Clock, PipelineOptions, Report, enhance
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that will be done with one file."""
-
-    job: Job
-    source: StreamInfo
-    crop: Rectangle | None
-    """The part of each picture that is enhanced; None for all of it."""
-    models: tuple[Model, ...]
-    output: PictureFormat
-    """Size and format of the enhanced frames."""
-    resample: tuple[int, int] | None
-    """Height, width of the final resampling; None where the models give the size wanted."""
-    encoder: EncoderChoice | None
-    """None for a picture."""
-    num_frames: int | None
-    """As far as the container tells; for progress and estimates only."""
-    notes: tuple[str, ...]
-    """Lines that the user should read before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,117 +39,26 @@ class Outcome:
     """Everything that the user should read after, once each."""
 
 
-def make_plan(job: Job, options: EnhanceOptions) -> Plan:
-    """Look at the input and decide on models, size and encoder.
+def carry_out(
+    plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, clock: Clock | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Outcome:  # fmt: skip
+    """Enhance one file as planned. On any error no file is left behind, but the finished segments of a long one.
 
-    Raises:
-        SourceError: the input cannot be read.
-        ModelError: a model is not known or does not load.
-        ConfigError: an option does not go with this input.
-        SinkError: the encoder asked for does not work here.
-    """
-    info = probe_image(job.path) if job.is_image else probe(job.path)
-    rectangle = find_borders(spread_frames(info, options.read)) if options.picture.autocrop else None
-    format = info.format if rectangle is None else cropped_format(info.format, rectangle)
-    factor, size = _wanted(format, info.rotation, options.models)
-    verdict = judge(replace(info, format=format))  # borders take no bits
-    chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
-    if size is None and factor is not None:
-        size = (round(format.height * factor), round(format.width * factor))
-    given = _enlarged(format, chain.models)
-    output = _output_format(format, size or given, exact=bool(options.models.size))
-    plan = Plan(
-        job=job,
-        source=info,
-        crop=rectangle,
-        models=chain.models,
-        output=output,
-        resample=None if size is None or size == given else size,
-        encoder=_encoder(job, info, output, options),
-        num_frames=1 if job.is_image else _num_frames(info, options.read),
-        notes=chain.notes,
-    )
-    return replace(plan, notes=_notes(plan, options))
-
-
-def _enlarged(format: PictureFormat, models: Sequence[Model]) -> tuple[int, int]:
-    """Height, width that the models give."""
-    scale = math.prod(model.spec.scale for model in models)
-    return format.height * scale, format.width * scale
-
-
-def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
-    """Everything the user should read of a plan, in the order in which it happens."""
-    info, picture = plan.source, options.picture
-    notes = [*info.notes]
-    if plan.job.is_image and options.read != ReadOptions():
-        notes.append("start, end, frames and deinterlace mean nothing for a picture")
-    if picture.autocrop:
-        whole = f"{info.format.width}x{info.format.height}"
-        notes.append(f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}")
-    if picture.color_correct and info.format.transfer in HDR:
-        notes.append("color-correct: left out, white has no fixed place in HDR")
-    elif picture.color_correct:
-        notes.append("color-correct: white balance and levels, adapting slowly within each scene")
-    notes += plan.notes
-    if not plan.models:
-        notes.append("no model is needed for this size")
-    if plan.resample:
-        format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
-        height, width = _enlarged(format, plan.models)
-        notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
-    return (*notes, *(plan.encoder.notes if plan.encoder else ()))
-
-
-def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> EncoderChoice | None:
-    if not job.is_image:
-        container = output_container(info, options.encode, job.target)
-        return choose_encoder(options.encode, output, container, info.mastering)
-    if output.height * output.width > MAX_PIXELS:
-        size = f"{output.width}x{output.height}"
-        raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
-    return None
-
-
-def _wanted(format: PictureFormat, rotation: int, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
-    """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees them."""
-    height, width = format.height, format.width
-    turned = rotation % 180 != 0
-    if options.size:
-        seen = parse_size(options.size)
-        size = (seen[1], seen[0]) if turned else seen
-    elif options.height:
-        along = width if turned else height
-        across = (height if turned else width) * options.height / along
-        step = max(SUBSAMPLING[format.layout])
-        other = max(step, step * round(across / step))
-        size = (other, options.height) if turned else (options.height, other)
-    else:
-        return (None if options.scale == "auto" else float(options.scale)), None
-    return max(size[0] / height, size[1] / width), size
-
-
-def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
-    """The input's format at the output's size; another shape changes the sample aspect, never the picture's."""
-    height, width = size
-    if not exact:
-        return replace(format, height=height, width=width)
-    aspect = format.sample_aspect * format.width * height / (format.height * width)
-    near = abs(aspect / format.sample_aspect - 1) < 0.01  # a rounding of the size, not a wish
-    return replace(format, height=height, width=width, sample_aspect=format.sample_aspect if near else aspect)
-
-
-def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, clock: Clock | None = None) -> Outcome:
-    """Enhance one file as planned. On any error no file is left behind.
+    `tell` is given lines that cannot wait: that the disk is full, that a segment is damaged.
 
     Raises:
         VsrError: as the stages say; VerifyError where the result was written and differs from what it should be.
     """
     target = plan.job.target
-    if target.exists() and not overwrite:
+    unfinished = read_records(work_folder(target))
+    ours = unfinished is not None and unfinished.has_become(target)  # killed between its name and the end
+    if target.exists() and not overwrite and not ours:
         raise SinkError(f"{target} exists; pass --overwrite to replace it or name another output with -o")
     if plan.job.creates_folder:
         _make_folder(target.parent)
+    if is_long(plan, options):
+        return _carry_out_long(plan, options, clock, tell)
     source = _source(plan, options.read)
     engine = _engine(plan, options)
     sink = _sink(plan, target, options)
@@ -184,6 +68,52 @@ def carry_out(plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, c
     counts = source.counts if isinstance(source, VideoSource) else None
     notes = [*plan.notes, *(counts.notes if counts else ()), *report.notes, *written.notes]
     return Outcome(target, report, counts, written, tuple(dict.fromkeys(notes)))
+
+
+def is_long(plan: Plan, options: EnhanceOptions) -> bool:
+    """Whether a file is enhanced in segments: a video longer than one of them, or of unknown length."""
+    seconds = options.job.segment
+    if seconds == "off" or plan.encoder is None:
+        return False
+    info, read = plan.source, options.read
+    start, end = (float(time) if time is not None else None for time in read.span)
+    length = min((time for time in (info.duration_s, end) if time is not None), default=None)
+    if read.frames and info.average_rate:
+        length = min(length or math.inf, (start or 0) + read.frames / float(info.average_rate))
+    return length is None or length - (start or 0) > seconds
+
+
+def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, tell: Callable[[str], None]) -> Outcome:
+    assert plan.encoder is not None
+    seconds = options.job.segment
+    assert seconds != "off"
+    read = options.read
+
+    def source(from_pts: int | None, passed: int) -> VideoSource:
+        nonlocal opened
+        limit = read.frames - passed if read.frames else 0
+        opened = VideoSource(plan.job.path, replace(read, frames=limit), info=plan.source, from_pts=from_pts)
+        return opened
+
+    opened: VideoSource | None = None
+    sink = _sink(plan, plan.job.target, options)
+    assert isinstance(sink, FileSink)
+    job = LongJob(
+        output=sink.output,
+        read=source,
+        engine=_engine(plan, options),
+        encoding=Encoding(plan.encoder, plan.output, plan.source.time_base),
+        cutting=Cutting(Fraction(str(seconds)), Reach.of(plan.models), _pipeline(plan, options)),
+        identity=identity_of(
+            plan.job.path, options, models=plan.models, choice=plan.encoder, picture=plan.output, crop=plan.crop
+        ),
+        told={"source": str(plan.job.path.absolute()), "num_frames": plan.num_frames},
+        num_frames=plan.num_frames,
+    )
+    report, written = run_long(job, restart=options.job.restart, clock=clock, tell=tell)
+    counts = opened.counts if opened else ReadCounts()
+    notes = [*plan.notes, *counts.notes, *report.notes, *written.notes]
+    return Outcome(plan.job.target, report, counts, written, tuple(dict.fromkeys(notes)))
 
 
 def _make_folder(folder: Path) -> None:
@@ -245,15 +175,6 @@ def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_f
             num_bytes=None if share is None else round(target.stat().st_size * share),
             frames_per_s=report.num_frames / report.seconds,
         )
-
-
-def _num_frames(info: StreamInfo, read: ReadOptions) -> int | None:
-    total = info.num_frames
-    if total is not None and info.duration_s and (read.start or read.end):
-        start, end = read.span
-        span = min(float(end or info.duration_s), info.duration_s) - float(start)
-        total = max(1, round(total * span / info.duration_s))
-    return min(total or read.frames, read.frames) if read.frames else total
 
 
 class _Taste:

@@ -75,7 +75,7 @@ def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _is_media(path: Path) -> bool:
-    hidden_or_ours = path.name.startswith(".") or ".unverified." in path.name
+    hidden_or_ours = path.name.startswith(".") or ".unverified." in path.name or path.parent.name.endswith(".vsr")
     return not hidden_or_ours and path.suffix.lower() in VIDEOS | set(PICTURES)
 
 

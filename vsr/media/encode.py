@@ -6,6 +6,7 @@ join puts them back. The intermediate is NUT too: unlike Matroska it does not ro
 """
 
 import contextlib
+import errno
 import os
 import subprocess
 from array import array
@@ -172,6 +173,15 @@ class VideoEncoder:
         if self._pts and ticks <= self._pts[-1]:
             raise SinkError(f"frame at pts {ticks} does not come after the one before it at {self._pts[-1]}")
 
+    def close(self) -> None:
+        """Say that no more frames come; FFmpeg flushes on its own, and `finish` must still be called."""
+        self._pipe.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether FFmpeg has ended, so that `finish` does not wait."""
+        return self._child.has_ended
+
     def finish(self) -> Encoded:
         """Flush FFmpeg, wait for its end and check its exit code.
 
@@ -181,7 +191,7 @@ class VideoEncoder:
         if not self._pts:
             self.abort()
             raise SinkError("no frame was written, so there is nothing to encode")
-        self._pipe.close()
+        self.close()
         try:
             code = self._child.wait()
         except BaseException:
@@ -222,6 +232,15 @@ class VideoEncoder:
 
 
 _DISK_FULL = "No space left on device"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room to write, whoever met it: FFmpeg, a muxer, or we ourselves."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if isinstance(error, SinkError) and (_DISK_FULL in error.log or _DISK_FULL in str(error)):
+        return True
+    return error.__cause__ is not None and is_disk_full(error.__cause__)
 
 
 def _fill_durations(pts: "array[int]", durations: "array[int]") -> None:

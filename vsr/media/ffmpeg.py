@@ -102,6 +102,10 @@ class Child:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
     def log(self) -> str:
         """The last lines of standard error, credentials removed."""
         return redact("\n".join(line for line in self._lines if line))

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -109,6 +110,72 @@ def output_container(source: StreamInfo, options: EncodeOptions, path: str | Pat
     return own if same_family else by_content
 
 
+@dataclass(frozen=True)
+class Output:
+    """A video file to be made of encoded parts and everything else that its source holds."""
+
+    path: Path
+    source: StreamInfo
+    container: str
+    """`mp4`, `mkv`, `mov` or `webm`."""
+    choice: EncoderChoice
+    trim: bool = False
+    """The output begins at the first written frame, and the other streams are cut to the written span."""
+
+    def check(self) -> None:
+        """Raise SinkError where the output's folder is missing or has no UTF-8 name, or the output is the input."""
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
+        if any("\udc80" <= letter <= "\udcff" for letter in os.path.abspath(folder)):
+            raise SinkError(f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder")
+        if self.path.is_dir():
+            raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
+        source = Path(self.source.path)
+        if self.path.exists() and source.exists() and self.path.samefile(source):
+            raise SinkError(f"output {str(self.path)!r} is the input itself; name another file")
+
+    def complete(
+        self, parts: Sequence[Encoded], folder: Path, *, before_rename: Callable[[Path], None] = lambda _: None
+    ) -> WriteReport:
+        """Join the parts in `folder`, on the output's own file system, verify the result and give it its name.
+
+        Raises:
+            VerifyError: the file differs from what was written; it stays as `NAME.unverified.EXT`.
+            SinkError: joining failed.
+        """
+        finished, kept = folder / f"joined.{self.container}", self.choice.format
+        joined = join(parts, self.source, finished, container=self.container, format=kept, trim=self.trim)
+        checked = verify(finished, parts, joined, format=kept, rotation=self.source.rotation)
+        if checked.differences:
+            aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
+            _publish(finished, aside)
+            raise VerifyError(f"{aside} differs from what was written: {'; '.join(checked.differences)}")
+        num_bytes = finished.stat().st_size
+        before_rename(finished)
+        _publish(finished, self.path)
+        return self._describe(joined, checked, num_bytes)
+
+    def _describe(self, joined: Joined, checked: Verification, num_bytes: int) -> WriteReport:
+        notes = [*self.choice.notes, *joined.notes]
+        notes += [f"converted: {name}" for name in joined.converted] + [f"left out: {name}" for name in joined.left_out]
+        later = checked.shift + max(Fraction(0), -joined.shift)
+        if later and not self.trim:
+            notes.append(f"all streams lie {float(later):.6f} s later: {self.container} has no negative times")
+        return WriteReport(
+            path=self.path, container=self.container, encoder=self.choice.encoder, why=self.choice.why,
+            num_frames=checked.num_frames, num_bytes=num_bytes, copied=joined.copied, converted=joined.converted,
+            left_out=joined.left_out, notes=tuple(notes), verification=checked,
+        )  # fmt: skip
+
+
+def _publish(finished: Path, target: Path) -> None:
+    try:
+        os.replace(finished, target)
+    except OSError as error:
+        raise SinkError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
+
+
 class FileSink:
     """Writes frames to a video file, together with everything else that `source` holds.
 
@@ -125,7 +192,8 @@ class FileSink:
         self.container = output_container(source, options, path)
         self.choice = choice or choose_encoder(options, format, self.container, source.mastering)
         self.report: WriteReport | None = None
-        self._source, self._format, self._trim = source, format, trim
+        self._format = format
+        self.output = Output(self.path, source, self.container, self.choice, trim)
         self._folder: Path | None = None
         self._encoder: VideoEncoder | None = None
 
@@ -135,7 +203,7 @@ class FileSink:
         Raises:
             SinkError: the output's folder is missing or cannot be written to, or the output is the input.
         """
-        self._check_target()
+        self.output.check()
         self._sweep()
         try:
             prefix = f"{self._part_prefix()}{os.getpid()}-"
@@ -145,7 +213,10 @@ class FileSink:
             raise SinkError(f"folder {str(self.path.parent)!r} cannot be written to: {reason}") from error
         try:
             self._encoder = VideoEncoder(
-                self._folder / "video.nut", choice=self.choice, format=self._format, time_base=self._source.time_base
+                self._folder / "video.nut",
+                choice=self.choice,
+                format=self._format,
+                time_base=self.output.source.time_base,
             )
         except BaseException:
             self._clean()
@@ -163,18 +234,6 @@ class FileSink:
             pid = left.name.removeprefix(prefix).partition("-")[0]
             if pid.isdigit() and not _runs(int(pid)):
                 shutil.rmtree(left, ignore_errors=True)
-
-    def _check_target(self) -> None:
-        folder = self.path.parent
-        if not folder.is_dir():
-            raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
-        if any("\udc80" <= letter <= "\udcff" for letter in os.path.abspath(folder)):
-            raise SinkError(f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder")
-        if self.path.is_dir():
-            raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
-        source = Path(self._source.path)
-        if self.path.exists() and source.exists() and self.path.samefile(source):
-            raise SinkError(f"output {str(self.path)!r} is the input itself; name another file")
 
     def write(self, frame: Frame) -> None:
         """Hand one frame to the encoder; blocks while it is busy.
@@ -198,42 +257,10 @@ class FileSink:
         try:
             if kind is None:
                 assert self._encoder is not None
-                self._complete(self._encoder.finish())
+                assert self._folder is not None
+                self.report = self.output.complete([self._encoder.finish()], self._folder)
         finally:
             self._clean()
-
-    def _complete(self, encoded: Encoded) -> None:
-        assert self._folder is not None
-        finished = self._folder / f"joined.{self.container}"
-        kept = self.choice.format
-        joined = join([encoded], self._source, finished, container=self.container, format=kept, trim=self._trim)
-        checked = verify(finished, [encoded], joined, format=kept, rotation=self._source.rotation)
-        if checked.differences:
-            aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
-            self._publish(finished, aside)
-            raise VerifyError(f"{aside} differs from what was written: {'; '.join(checked.differences)}")
-        num_bytes = finished.stat().st_size
-        self._publish(finished, self.path)
-        self.report = self._describe(joined, checked, num_bytes)
-
-    @staticmethod
-    def _publish(finished: Path, target: Path) -> None:
-        try:
-            os.replace(finished, target)
-        except OSError as error:
-            raise SinkError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
-
-    def _describe(self, joined: Joined, checked: Verification, num_bytes: int) -> WriteReport:
-        notes = [*self.choice.notes, *joined.notes]
-        notes += [f"converted: {name}" for name in joined.converted] + [f"left out: {name}" for name in joined.left_out]
-        later = checked.shift + max(Fraction(0), -joined.shift)
-        if later and not self._trim:
-            notes.append(f"all streams lie {float(later):.6f} s later: {self.container} has no negative times")
-        return WriteReport(
-            path=self.path, container=self.container, encoder=self.choice.encoder, why=self.choice.why,
-            num_frames=checked.num_frames, num_bytes=num_bytes, copied=joined.copied, converted=joined.converted,
-            left_out=joined.left_out, notes=tuple(notes), verification=checked,
-        )  # fmt: skip
 
     def _clean(self) -> None:
         if self._encoder is not None:

@@ -25,6 +25,9 @@ from vsr.media.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe import best_stream, open_container, probe
 
+_LEAD_S = Fraction(1, 2)
+"""How far before `from_pts` reading begins: the deinterlacer wants the picture before."""
+
 
 class Source(Protocol):
     """Frames of one stream, in presentation order."""
@@ -74,7 +77,8 @@ def _describe(frames: Sequence[Frame]) -> StreamInfo:
 class VideoSource:
     """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
 
-    `threads` is the decoder's, 0 for all cores.
+    `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames before a time of the stream, in ticks,
+    and reads from a little before it; what a file that is cut off lacks is then not counted.
 
     Raises:
         SourceError: the file cannot be probed.
@@ -88,12 +92,14 @@ class VideoSource:
         *,
         info: StreamInfo | None = None,
         threads: int = 0,
+        from_pts: int | None = None,
     ):
         self.info = info or probe(path)
         self.counts = ReadCounts()
         self._path = path
         self._options = options
         self._threads = threads
+        self._from_pts = from_pts
         self._jumps: set[int] = set()
         self._on_gpu = is_wanted(options.decoder, self.info)
         self._names = {self.info.pixel_format, *([SEMIPLANAR[self.info.format.bit_depth]] if self._on_gpu else ())}
@@ -109,6 +115,8 @@ class VideoSource:
         converter = PlanarConverter(self.info.format)
         container, origin = self._open_at(wanted)
         start = origin + wanted if wanted else None
+        if self._from_pts is not None:
+            start = self._from_pts * self.info.time_base
         try:
             with closing(self._pictures(container)) as pictures:
                 for picture in pictures:
@@ -133,6 +141,8 @@ class VideoSource:
         """Return the container, read from a point from where the frame at `wanted` can be decoded, and its start."""
         container = self._open()
         origin = origin_of(container)
+        if self._from_pts is not None:
+            wanted = max(Fraction(0), self._from_pts * self.info.time_base - origin - _LEAD_S)
         if wanted and not seek_before(container, self._stream(container), origin + wanted):
             container.close()
             container = self._open()
@@ -209,7 +219,7 @@ class VideoSource:
         if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
             with closing(open_container(self._path)) as again:
                 yield from decode_after(again, self._stream(again), last)
-        if not self._options.start and num_packets < expected:
+        if not self._options.start and self._from_pts is None and num_packets < expected:
             counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
 
     def _check_length(self, stream: VideoStream, end: int | None) -> None:

@@ -1,0 +1,152 @@
+"""What will be done with one file, decided without side effects, and everything that the user should know of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vsr.balance import HDR
+from vsr.borders import Rectangle, cropped_format, find_borders
+from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
+from vsr.engine.device import pick_device
+from vsr.errors import ConfigError
+from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
+from vsr.jobs.inputs import Job
+from vsr.jobs.material import judge
+from vsr.jobs.samples import spread_frames
+from vsr.media.encoders import EncoderChoice, choose_encoder
+from vsr.media.image_codec import MAX_PIXELS
+from vsr.media.images import probe_image
+from vsr.media.probe import probe
+from vsr.media.sink import output_container
+from vsr.models.chain import make_chain
+from vsr.models.spec import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that will be done with one file."""
+
+    job: Job
+    source: StreamInfo
+    crop: Rectangle | None
+    """The part of each picture that is enhanced; None for all of it."""
+    models: tuple[Model, ...]
+    output: PictureFormat
+    """Size and format of the enhanced frames."""
+    resample: tuple[int, int] | None
+    """Height, width of the final resampling; None where the models give the size wanted."""
+    encoder: EncoderChoice | None
+    """None for a picture."""
+    num_frames: int | None
+    """As far as the container tells; for progress and estimates only."""
+    notes: tuple[str, ...]
+    """Lines that the user should read before."""
+
+
+def make_plan(job: Job, options: EnhanceOptions) -> Plan:
+    """Look at the input and decide on models, size and encoder.
+
+    Raises:
+        SourceError: the input cannot be read.
+        ModelError: a model is not known or does not load.
+        ConfigError: an option does not go with this input.
+        SinkError: the encoder asked for does not work here.
+    """
+    info = probe_image(job.path) if job.is_image else probe(job.path)
+    rectangle = find_borders(spread_frames(info, options.read)) if options.picture.autocrop else None
+    format = info.format if rectangle is None else cropped_format(info.format, rectangle)
+    factor, size = _wanted(format, info.rotation, options.models)
+    verdict = judge(replace(info, format=format))  # borders take no bits
+    chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
+    if size is None and factor is not None:
+        size = (round(format.height * factor), round(format.width * factor))
+    given = _enlarged(format, chain.models)
+    output = _output_format(format, size or given, exact=bool(options.models.size))
+    plan = Plan(
+        job=job,
+        source=info,
+        crop=rectangle,
+        models=chain.models,
+        output=output,
+        resample=None if size is None or size == given else size,
+        encoder=_encoder(job, info, output, options),
+        num_frames=1 if job.is_image else _num_frames(info, options.read),
+        notes=chain.notes,
+    )
+    return replace(plan, notes=_notes(plan, options))
+
+
+def _enlarged(format: PictureFormat, models: Sequence[Model]) -> tuple[int, int]:
+    """Height, width that the models give."""
+    scale = math.prod(model.spec.scale for model in models)
+    return format.height * scale, format.width * scale
+
+
+def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
+    """Everything the user should read of a plan, in the order in which it happens."""
+    info, picture = plan.source, options.picture
+    notes = [*info.notes]
+    if plan.job.is_image and options.read != ReadOptions():
+        notes.append("start, end, frames and deinterlace mean nothing for a picture")
+    if picture.autocrop:
+        whole = f"{info.format.width}x{info.format.height}"
+        notes.append(f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}")
+    if picture.color_correct and info.format.transfer in HDR:
+        notes.append("color-correct: left out, white has no fixed place in HDR")
+    elif picture.color_correct:
+        notes.append("color-correct: white balance and levels, adapting slowly within each scene")
+    notes += plan.notes
+    if not plan.models:
+        notes.append("no model is needed for this size")
+    if plan.resample:
+        format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
+        height, width = _enlarged(format, plan.models)
+        notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
+    return (*notes, *(plan.encoder.notes if plan.encoder else ()))
+
+
+def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> EncoderChoice | None:
+    if not job.is_image:
+        container = output_container(info, options.encode, job.target)
+        return choose_encoder(options.encode, output, container, info.mastering)
+    if output.height * output.width > MAX_PIXELS:
+        size = f"{output.width}x{output.height}"
+        raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
+    return None
+
+
+def _wanted(format: PictureFormat, rotation: int, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
+    """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees them."""
+    height, width = format.height, format.width
+    turned = rotation % 180 != 0
+    if options.size:
+        seen = parse_size(options.size)
+        size = (seen[1], seen[0]) if turned else seen
+    elif options.height:
+        along = width if turned else height
+        across = (height if turned else width) * options.height / along
+        step = max(SUBSAMPLING[format.layout])
+        other = max(step, step * round(across / step))
+        size = (other, options.height) if turned else (options.height, other)
+    else:
+        return (None if options.scale == "auto" else float(options.scale)), None
+    return max(size[0] / height, size[1] / width), size
+
+
+def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
+    """The input's format at the output's size; another shape changes the sample aspect, never the picture's."""
+    height, width = size
+    if not exact:
+        return replace(format, height=height, width=width)
+    aspect = format.sample_aspect * format.width * height / (format.height * width)
+    near = abs(aspect / format.sample_aspect - 1) < 0.01  # a rounding of the size, not a wish
+    return replace(format, height=height, width=width, sample_aspect=format.sample_aspect if near else aspect)
+
+
+def _num_frames(info: StreamInfo, read: ReadOptions) -> int | None:
+    total = info.num_frames
+    if total is not None and info.duration_s and (read.start or read.end):
+        start, end = read.span
+        span = min(float(end or info.duration_s), info.duration_s) - float(start)
+        total = max(1, round(total * span / info.duration_s))
+    return min(total or read.frames, read.frames) if read.frames else total
