@@ -48,7 +48,7 @@ class Metrics:
             from prometheus_client import CollectorRegistry
         except ImportError:
             raise ConfigError(
-                "metrics need prometheus-client; pip install 'vsr[live]', or leave out --metrics"
+                "metrics need prometheus-client, the extra `live`; pip install prometheus-client, or leave metrics out"
             ) from None
         self.port = port
         self._look = look
