@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vsr.errors import ModelError
 from vsr.models.checkpoint import read_model
+from vsr.models.formats import SUFFIXES, read_file
 from vsr.models.resampling import Resampler, resampling_spec
 from vsr.models.spec import Model
 from vsr.resample import Kernel
@@ -98,8 +99,8 @@ def load(name: str, *, scale: int = 0) -> Model:
     for entry in BUILT_IN:
         if entry.name == name:
             return _built_in(entry)
-    if "/" in name or "\\" in name or Path(name).suffix in {".pth", ".pt", ".ckpt", ".safetensors"}:
-        return read_model(Path(name), scale=scale)
+    if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES:
+        return read_file(Path(name), scale=scale)
     raise ModelError(f"model {name!r} is not known; there are {', '.join(names())}, or give a checkpoint's path")
 
 

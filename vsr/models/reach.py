@@ -15,7 +15,7 @@ Deeper networks see farther than what they see matters: 23 RRDB reach 349 pixels
 would cost fourteen times the whole picture. Theirs overlap by less, and the seams are bounded by a test instead.
 """
 
-_SIDE = 96
+_SIDE = 336
 """Edge of the picture that is led through; a multiple of every network's size multiple and window."""
 
 
@@ -36,9 +36,8 @@ class _Walk:
         per_position = weight.numel() / (1 if isinstance(layer, nn.ConvTranspose2d) else len(weight))
         self.operations += 2 * positions * per_position / _SIDE**2
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            finer = out if isinstance(layer, nn.ConvTranspose2d) else given[0]
-            dilation = layer.dilation[0]
-            self.reach += dilation * (layer.kernel_size[0] // 2) * _SIDE / finer.shape[-1]
+            finer = out.shape[-1] * (1 if isinstance(layer, nn.ConvTranspose2d) else layer.stride[0])
+            self.reach += layer.dilation[0] * (layer.kernel_size[0] // 2) * _SIDE / finer
 
 
 def facts_of(network: nn.Module, *, colors: int, around: int = 0) -> dict[str, Any]:

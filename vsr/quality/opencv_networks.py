@@ -7,7 +7,7 @@ rearrangement and a tanh or a bias, is done here.
 
 import math
 import struct
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vsr.errors import ModelError
 from vsr.frames import Frame
+from vsr.models.protobuf import fields, fields_at, varint
 
 Array = npt.NDArray[Any]
 
@@ -52,7 +53,7 @@ class OpenCvNetwork:
             """Thousand operations per input pixel: every kernel is applied at every pixel."""
             self._net: Any = cv2.dnn.readNetFromTensorflow(np.frombuffer(graph, np.uint8))
             channels = self._forward(np.zeros((8, 8), np.uint8)).shape[1]
-        except (OSError, IndexError, KeyError, struct.error, cv2.error) as error:
+        except (OSError, IndexError, KeyError, ValueError, struct.error, cv2.error) as error:
             raise ModelError(f"{path} cannot be read as a network of OpenCV's dnn_superres: {error}") from error
         if channels != scale**2:
             raise ModelError(
@@ -100,13 +101,13 @@ def _cut(graph: bytes) -> tuple[bytes, float, bool]:
     """Cut a graph before its DepthToSpace; returns what comes before, and the bias or the tanh that follows."""
     kept, constants = b"", dict[bytes, bytes]()
     bias, ends_in_tanh, passed = 0.0, False, False
-    for number, content, whole in _fields(graph):
-        operation = next(_at(content, _OPERATION), b"") if number == _NODE else b""
+    for number, content, whole in fields(graph):
+        operation = next(fields_at(content, _OPERATION), b"") if number == _NODE else b""
         passed |= operation == b"DepthToSpace"
         if operation == b"Const":
-            constants[next(_at(content, _NAME))] = next(_at(content, *_TENSOR, _FLOATS), b"")
+            constants[next(fields_at(content, _NAME))] = next(fields_at(content, *_TENSOR, _FLOATS), b"")
         elif operation == b"BiasAdd" and passed:
-            (bias,) = struct.unpack("<f", constants[list(_at(content, _INPUT))[1]])
+            (bias,) = struct.unpack("<f", constants[list(fields_at(content, _INPUT))[1]])
         ends_in_tanh |= operation == b"Tanh" and passed
         kept += b"" if passed else whole
     return kept, bias, ends_in_tanh
@@ -115,49 +116,7 @@ def _cut(graph: bytes) -> tuple[bytes, float, bool]:
 def _multiplications(graph: bytes) -> int:
     """Samples of all four-dimensional constants, which are the convolutions' kernels."""
     total = 0
-    for node in _at(graph, _NODE):
-        sides = [_varint(side, 0)[0] for side in _at(node, *_TENSOR, *_SIDES)]
+    for node in fields_at(graph, _NODE):
+        sides = [varint(side, 0)[0] for side in fields_at(node, *_TENSOR, *_SIDES)]
         total += math.prod(sides) if len(sides) == 4 else 0
     return total
-
-
-def _at(message: bytes, *numbers: int) -> Iterator[bytes]:
-    """Yield what lies at a path of field numbers."""
-    if not numbers:
-        yield message
-        return
-    for number, content, _ in _fields(message):
-        if number == numbers[0]:
-            yield from _at(content, *numbers[1:])
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield the fields of a protobuf message: number, content, and the field's own bytes.
-
-    protobuf.dev/programming-guides/encoding: a key of number and wire type, then a varint, 8 bytes, a length with as
-    many bytes, or 4 bytes.
-    """
-    at = 0
-    while at < len(message):
-        begin = at
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == 0:
-            _, end = _varint(message, at)
-        elif kind == 2:
-            length, at = _varint(message, at)
-            end = at + length
-        else:
-            end = at + {1: 8, 5: 4}[kind]
-        yield key >> 3, message[at:end], message[begin:end]
-        at = end
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
