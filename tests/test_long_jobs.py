@@ -19,6 +19,7 @@ import pytest
 from conftest import plane_view
 
 from vsr.cli.main import main, run
+from vsr.jobs.inputs import find_jobs
 from vsr.jobs.journal import Journal
 from vsr.jobs.records import NAME, Records, read_records, work_folder
 from vsr.media.sink import Output
@@ -348,3 +349,72 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
     helper.join()
     assert "paused" in "".join(said)
     assert contents(out) == contents(tmp_path / "whole.mkv")
+
+
+def test_jobs_lists_shows_and_deletes_what_lies_unfinished(clip, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out.mkv"
+    half_done(clip, out, monkeypatch)
+    done = records_of(out).num_frames
+    assert run(["jobs", "show", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert str(clip) in shown
+    assert "quality: 75" in shown
+    assert "segment   2: " in shown
+    assert run(["jobs", "list", str(tmp_path)]) == 0
+    assert f"{done} of 20" in capsys.readouterr().out
+    assert run(["jobs", "clean", str(tmp_path)]) == 0
+    assert work_folder(out).exists()
+    assert run(["jobs", "clean", str(tmp_path), "--yes"]) == 0
+    assert not work_folder(out).exists()
+    assert run(["jobs", "list", str(tmp_path)]) == 0
+    assert run(["jobs", "show", str(tmp_path / "nothing.mkv")]) == 1
+
+
+def test_a_running_job_is_not_deleted(clip, tmp_path, monkeypatch, capfd):
+    out = tmp_path / "out.mkv"
+    half_done(clip, out, monkeypatch)
+    held = Journal(work_folder(out), records_of(out).identity, {})
+    assert run(["jobs", "clean", str(tmp_path), "--yes"]) == 0
+    held.close()
+    assert "is running and stays" in capfd.readouterr().err
+    assert work_folder(out).exists()
+
+
+def test_a_folder_of_videos_does_not_take_segments_for_some(clip, tmp_path, monkeypatch):
+    half_done(clip, tmp_path / "out.mkv", monkeypatch)
+    (work_folder(tmp_path / "out.mkv") / "joined.mkv").write_bytes(b"half a film")
+    assert [job.path.name for job in find_jobs([str(tmp_path)])] == ["in.mkv"]
+
+
+def test_a_dry_run_tells_how_much_disk_is_needed(clip, tmp_path, capsys):
+    assert enhance(clip, tmp_path / "out.mkv", "--dry-run") == 0
+    assert "segments of 0.8 s and the result take about" in capsys.readouterr().out
+    assert not work_folder(tmp_path / "out.mkv").exists()
+
+
+def test_a_file_that_cannot_be_entered_in_the_middle_is_read_from_its_start(make_clip, tmp_path, monkeypatch):
+    clip = make_clip("in.mkv", num_frames=60, size=(32, 48), gop=60)
+    out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    assert enhance(clip, whole) == 0
+    half_done(clip, out, monkeypatch, segments=2)
+    init, entered = VideoSource.__init__, []
+
+    def misread(self, *positional, from_pts=None, **named):
+        entered.append(from_pts)
+        init(self, *positional, from_pts=None if from_pts is None else from_pts + 40, **named)
+
+    monkeypatch.setattr(VideoSource, "__init__", misread)
+    assert enhance(clip, out) == 0
+    assert [pts is None for pts in entered] == [False, True]
+    assert contents(out) == contents(whole)
+
+
+def test_a_journal_line_that_does_not_fit_on_the_disk_leaves_none_behind(tmp_path, small_disk):
+    folder = small_disk / ".out.mkv.vsr"
+    journal = Journal(folder, {"a": "b"}, {})
+    before = (folder / NAME).read_bytes()
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    with pytest.raises(OSError, match="No space left"):
+        journal._append({"long": "x" * 100_000})
+    journal.close()
+    assert (folder / NAME).read_bytes() == before

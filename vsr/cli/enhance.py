@@ -22,9 +22,11 @@ from vsr.config import (
 )
 from vsr.engine.device import place
 from vsr.errors import ConfigError, VerifyError, VsrError
-from vsr.jobs.files import Outcome, carry_out, estimate
+from vsr.jobs.disk import free_bytes
+from vsr.jobs.files import Outcome, carry_out, estimate, is_long
 from vsr.jobs.inputs import Job, find_jobs
 from vsr.jobs.plan import Plan, make_plan
+from vsr.jobs.records import read_records, work_folder
 from vsr.pipeline import Clock
 
 Flat = Parameter(name="*")
@@ -135,6 +137,9 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
     lines = [f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"]
     if plan.encoder is not None:
         lines.append(f"encoder: {plan.encoder.why}")
+    earlier = None if options.job.restart else read_records(work_folder(plan.job.target))
+    if earlier is not None and is_long(plan, options):
+        lines.append(f"going on after {earlier.num_frames} of {plan.num_frames or 'unknown'} frames")
     return lines + [f"note: {note}" for note in plan.notes]
 
 
@@ -173,8 +178,18 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
         lines.append("note     the output exists; --overwrite replaces it, without it nothing is done")
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
+        if is_long(plan, options):
+            lines.append(_disk_needs(plan, options, guess.num_bytes))
     lines.append(f"         at {guess.frames_per_s:.1f} fps, measured on the first frames")
     return "\n".join(lines)
+
+
+def _disk_needs(plan: Plan, options: EnhanceOptions, num_bytes: int) -> str:
+    folder = next(parent for parent in plan.job.target.absolute().parents if parent.exists())
+    free = free_bytes(folder)
+    short = "" if free >= 2 * num_bytes else ": too little, the job will pause when the disk is full"
+    needs = f"segments of {options.job.segment} s and the result take about {size_of(2 * num_bytes)} at the end"
+    return f"disk     {needs}; {size_of(free)} are free{short}"
 
 
 def _conclude(results: Sequence[_Result], run: RunOptions) -> int:

@@ -23,6 +23,7 @@ from vsr.cli.console import fail
 from vsr.cli.doctor import doctor
 from vsr.cli.enhance import enhance
 from vsr.cli.evaluate import evaluate
+from vsr.cli.jobs import jobs
 from vsr.cli.live import live
 from vsr.cli.models import models
 from vsr.cli.probe import probe
@@ -39,6 +40,7 @@ app = App(
 for command in (enhance, live, probe, doctor, compare, models, bench, train, calibrate):
     app.command(command)
 app.command(evaluate, name="eval")
+app.command(jobs)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -107,7 +107,11 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
         identity=identity_of(
             plan.job.path, options, models=plan.models, choice=plan.encoder, picture=plan.output, crop=plan.crop
         ),
-        told={"source": str(plan.job.path.absolute()), "num_frames": plan.num_frames},
+        told={
+            "source": str(plan.job.path.absolute()),
+            "target": str(plan.job.target.absolute()),
+            "num_frames": plan.num_frames,
+        },
         num_frames=plan.num_frames,
     )
     report, written = run_long(job, restart=options.job.restart, clock=clock, tell=tell)

@@ -49,7 +49,7 @@ class Journal:
         except OSError as error:
             raise SinkError(f"folder {str(folder)!r} cannot be written to: {error.strerror}") from error
         try:
-            _hold(self._file, folder)
+            hold(self._file, folder)
             records = None if restart else read_records(folder)
             if records is not None:
                 _check(folder, records.identity, identity)
@@ -138,7 +138,12 @@ class Journal:
         self._file.close()
 
 
-def _hold(file: FileIO, folder: Path) -> None:
+def hold(file: FileIO, folder: Path) -> None:
+    """Take an open journal for this process, until it is closed.
+
+    Raises:
+        SinkError: another process holds it, or has just taken the folder away.
+    """
     try:
         import fcntl
     except ImportError:
@@ -147,6 +152,8 @@ def _hold(file: FileIO, folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise SinkError(f"another process is at work in {str(folder)!r}; wait for it or end it") from None
+    if os.fstat(file.fileno()).st_nlink == 0:
+        raise SinkError(f"{str(folder)!r} has just been finished or removed by another process; start again")
 
 
 def _check(folder: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:

@@ -5,13 +5,13 @@ begins: find the first stretch that is missing, enhance it, look again.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vsr.engine.engine import Engine
 from vsr.errors import SourceError
 from vsr.jobs.closed_segments import ClosedSegments, Encoding
-from vsr.jobs.disk import LEAST, wait_for_room
+from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
 from vsr.jobs.journal import Gap, Journal
 from vsr.jobs.records import work_folder
 from vsr.jobs.segments import Cutting, ReadsDifferentlyError, Stretch
@@ -58,16 +58,19 @@ def run_long(
         for number in sorted(journal.find_damaged()):
             tell(f"segment {number} is damaged on the disk and is made again")
         clock.done = journal.num_frames
-        report = _fill(job, journal, clock, tell)
+        report = replace(_fill(job, journal, clock, tell), num_frames=journal.num_frames - clock.done)
         clock.finishing = True
         written = _join(job, journal, tell)
         finished = True
         return report, written
     except KeyboardInterrupt:
-        of = f" of {job.num_frames}" if job.num_frames else ""
-        raise KeyboardInterrupt(f"the same command goes on after {journal.num_frames}{of} frames") from None
+        raise KeyboardInterrupt(f"the same command goes on after {_of(journal, job)} frames") from None
     finally:
         journal.close(remove=finished)
+
+
+def _of(journal: Journal, job: LongJob) -> str:
+    return f"{journal.num_frames}" + (f" of {job.num_frames}" if job.num_frames else "")
 
 
 def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> Report:
@@ -99,7 +102,21 @@ def _sink(job: LongJob, journal: Journal, gap: Gap, tell: Tell, *, from_start: b
         job.output.source, lambda pts: job.read(pts, passed), job.cutting,
         begin=begin, end=gap.end, from_start=from_start,
     )  # fmt: skip
-    return ClosedSegments(journal, stretch, job.encoding, lambda: wait_for_room(journal.folder, _room(journal), tell))
+    return ClosedSegments(journal, stretch, job.encoding, lambda: _watch(job, journal, tell))
+
+
+def _watch(job: LongJob, journal: Journal, tell: Tell) -> None:
+    """Wait where the next segment may not fit; once the first one's size is known, say if all will not."""
+    wait_for_room(journal.folder, _room(journal), tell)
+    if len(journal.segments) != 1 or not job.num_frames:
+        return
+    written = sum(segment.num_bytes for segment in journal.segments.values())
+    expected = round(written / journal.num_frames * job.num_frames) if journal.num_frames else 0
+    needed, free = 2 * expected - written, free_bytes(journal.folder)
+    if free < needed:
+        tell(
+            f"note: about {needed / 1e6:,.0f} MB will be needed in {journal.folder.parent}, {free / 1e6:,.0f} are free"
+        )
 
 
 def _room(journal: Journal) -> int:
