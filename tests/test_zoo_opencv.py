@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from protobuf_writer import field
 from published import noise, run, run_tiled, set5_psnr
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,21 +18,6 @@ from vsr.jobs.score_pictures import as_frame
 from vsr.models import catalogue
 from vsr.models.tensorflow import read_graph
 from vsr.quality.opencv_networks import OpenCvNetwork
-
-# A writer of graphs, as small as the reader.
-
-
-def number(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
-
-
-def field(key: int, content: bytes | int) -> bytes:
-    if isinstance(content, int):
-        return number(key << 3) + number(content)
-    return number(key << 3 | 2) + number(len(content)) + content
 
 
 def node(name: str, operation: str, *inputs: str, **attributes: bytes) -> bytes:

@@ -29,6 +29,10 @@ PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every key."""
 
 
+class UnknownLayoutError(ModelError):
+    """A checkpoint was read, and is none of `ARCHITECTURES`."""
+
+
 def save_network(path: Path, net: nn.Module) -> None:
     """Write weights as safetensors, whole or not at all."""
     partial = path.with_suffix(".partial")
@@ -117,7 +121,8 @@ def read_model(path: Path, *, name: str = "", scale: int = 0) -> Model:
         scale: for networks whose tensors do not tell it, unless the file's name does (`vdsr_x3.pth`); 0 for 2.
 
     Raises:
-        ModelError: the file cannot be read, or its layout is not known.
+        UnknownLayoutError: the layout is none of `ARCHITECTURES`.
+        ModelError: the file cannot be read, or does not fit the layout that it looks like.
     """
     tensors = read_tensors(path)
     for architecture in ARCHITECTURES:
@@ -129,7 +134,7 @@ def read_model(path: Path, *, name: str = "", scale: int = 0) -> Model:
         return _build(architecture, found, architecture.keys(tensors), path, name or path.stem)
     example = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(tensors.items())[:3])
     known = "; ".join(architecture.name for architecture in ARCHITECTURES)
-    raise ModelError(f"{path.name} has an unknown layout ({example[:200]}, ...); known are: {known}")
+    raise UnknownLayoutError(f"{path.name} has an unknown layout ({example[:200]}, ...); known are: {known}")
 
 
 def _named_scale(path: Path) -> int:

@@ -1,17 +1,19 @@
-"""Which reader a file of weights goes to, by its suffix."""
+"""Which reader a file of weights goes to."""
 
 from pathlib import Path
 
-from vsr.models.checkpoint import read_model
+from vsr.models.checkpoint import UnknownLayoutError, read_model
+from vsr.models.onnx import read_onnx
+from vsr.models.spandrel import has_spandrel, read_with_spandrel
 from vsr.models.spec import Model
 from vsr.models.tensorflow import read_graph
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".pb")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".pb", ".onnx")
 """Of files that hold a network."""
 
 
 def read_file(path: Path, *, scale: int = 0) -> Model:
-    """Read a network from any kind of file.
+    """Read a network from any kind of file; spandrel is asked for layouts that we do not know.
 
     Args:
         path: with one of `SUFFIXES`.
@@ -22,4 +24,11 @@ def read_file(path: Path, *, scale: int = 0) -> Model:
     """
     if path.suffix == ".pb":
         return read_graph(path)
-    return read_model(path, scale=scale)
+    if path.suffix == ".onnx":
+        return read_onnx(path)
+    try:
+        return read_model(path, scale=scale)
+    except UnknownLayoutError as error:
+        if not has_spandrel():
+            raise UnknownLayoutError(f"{error}; with spandrel (pip install 'vsr[zoo]') more") from None
+    return read_with_spandrel(path)
