@@ -19,6 +19,9 @@ import pytest
 from conftest import plane_view
 
 from vsr.cli.main import main, run
+from vsr.errors import SinkError
+from vsr.jobs import resume
+from vsr.jobs.closed_segments import ClosedSegments
 from vsr.jobs.inputs import find_jobs
 from vsr.jobs.journal import Journal
 from vsr.jobs.records import NAME, Records, read_records, work_folder
@@ -329,11 +332,35 @@ def small_disk(tmp_path) -> Path:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_disk, capfd):
-    ballast, out = small_disk / "ballast", small_disk / "out.mkv"
-    assert enhance(clip, tmp_path / "whole.mkv", "--encoder", "ffv1") == 0
-    needed = (tmp_path / "whole.mkv").stat().st_size
-    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - (1 << 20) - needed // 3))
+@pytest.mark.parametrize(
+    ("meets", "share"),
+    [("before a segment", 0.4), ("in an encoder", 0.4), ("in the join", 1.4)],
+)
+def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_disk, monkeypatch, capfd, meets, share):
+    ballast, out, flags = small_disk / "ballast", small_disk / "out.mkv", ["--encoder", "ffv1"]
+    assert enhance(clip, tmp_path / "whole.mkv", *flags) == 0
+    needed = round(share * (tmp_path / "whole.mkv").stat().st_size)
+    finish, met = Output.complete, []
+    if meets != "before a segment":
+        monkeypatch.setattr(resume, "_watch", lambda *_: None)
+    else:
+        needed += resume.LEAST
+    lost = ClosedSegments.__exit__
+
+    def noting(self, kind, error, traceback):
+        met.extend(["in an encoder"] if isinstance(error, SinkError) else [])
+        lost(self, kind, error, traceback)
+
+    def joining(self, *positional, **named):
+        try:
+            return finish(self, *positional, **named)
+        except SinkError:
+            met.append("in the join")
+            raise
+
+    monkeypatch.setattr(ClosedSegments, "__exit__", noting)
+    monkeypatch.setattr(Output, "complete", joining)
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - needed))
     said = []
 
     def make_room():
@@ -343,12 +370,14 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
             time.sleep(0.05)
         ballast.unlink()
 
-    helper = threading.Thread(target=make_room)
-    helper.start()
-    assert enhance(clip, out, "--encoder", "ffv1") == 0
-    helper.join()
+    friend = threading.Thread(target=make_room)
+    friend.start()
+    assert enhance(clip, out, *flags) == 0
+    friend.join()
     assert "paused" in "".join(said)
+    assert met == ([] if meets == "before a segment" else [meets])
     assert contents(out) == contents(tmp_path / "whole.mkv")
+    assert [path.name for path in small_disk.iterdir()] == ["out.mkv"]
 
 
 def test_jobs_lists_shows_and_deletes_what_lies_unfinished(clip, tmp_path, monkeypatch, capsys):
@@ -418,3 +447,27 @@ def test_a_journal_line_that_does_not_fit_on_the_disk_leaves_none_behind(tmp_pat
         journal._append({"long": "x" * 100_000})
     journal.close()
     assert (folder / NAME).read_bytes() == before
+
+
+def test_a_job_that_is_killed_while_it_joins_joins_again(clip, tmp_path, monkeypatch):
+    out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    assert enhance(clip, whole) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(resume, "_join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert enhance(clip, out) == 130
+    saved = shutil.copytree(work_folder(out), tmp_path / "saved")
+    for _ in range(20):
+        process = begin(clip, out)
+        while process.is_alive() and not (caught := (work_folder(out) / "joined.mkv").exists()):
+            time.sleep(0.0005)
+        process.kill()
+        process.join()
+        if caught and not out.exists():
+            break
+        out.unlink(missing_ok=True)
+        shutil.rmtree(work_folder(out), ignore_errors=True)
+        shutil.copytree(saved, work_folder(out))
+    assert caught
+    assert enhance(clip, out) == 0
+    assert contents(out) == contents(whole)
+    assert not work_folder(out).exists()

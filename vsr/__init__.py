@@ -4,7 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
+    from vsr.config import (
+        EncodeOptions,
+        EngineOptions,
+        EnhanceOptions,
+        JobOptions,
+        ModelOptions,
+        PictureOptions,
+        ReadOptions,
+    )
     from vsr.engine.engine import Engine
     from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
     from vsr.frames import Frame, PictureFormat, StreamInfo
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 
 _PLACES = {
-    "config": "EncodeOptions EngineOptions EnhanceOptions ModelOptions PictureOptions ReadOptions",
+    "config": "EncodeOptions EngineOptions EnhanceOptions JobOptions ModelOptions PictureOptions ReadOptions",
     "engine.engine": "Engine",
     "errors": "ConfigError ModelError SinkError SourceError VerifyError VsrError",
     "frames": "Frame PictureFormat StreamInfo",
@@ -45,6 +53,7 @@ __all__ = [
     "Frame",
     "ImageSink",
     "ImageSource",
+    "JobOptions",
     "ListSource",
     "MemorySink",
     "Model",

@@ -13,7 +13,7 @@ from vsr.errors import SourceError
 from vsr.jobs.closed_segments import ClosedSegments, Encoding
 from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
 from vsr.jobs.journal import Gap, Journal
-from vsr.jobs.records import work_folder
+from vsr.jobs.records import sync, work_folder
 from vsr.jobs.segments import Cutting, ReadsDifferentlyError, Stretch
 from vsr.media.encode import is_disk_full
 from vsr.media.sink import Output, WriteReport
@@ -61,6 +61,7 @@ def run_long(
         report = replace(_fill(job, journal, clock, tell), num_frames=journal.num_frames - clock.done)
         clock.finishing = True
         written = _join(job, journal, tell)
+        sync(job.output.path.parent)  # the name must outlive a power cut before the segments go
         finished = True
         return report, written
     except KeyboardInterrupt:
@@ -79,6 +80,7 @@ def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> Report:
     from_start, sink = False, None
     while (gap := journal.missing()) is not None:
         try:
+            clock.finishing = False
             sink = _sink(job, journal, gap, tell, from_start=from_start)
             report = enhance(sink.stretch, job.engine, sink, PipelineOptions(prepared=True), clock=clock)
             from_start = False
