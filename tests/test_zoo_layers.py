@@ -21,6 +21,7 @@ from vsr.models.enlarged import SrcnnNet, VdsrNet
 from vsr.models.espcn import EspcnNet
 from vsr.models.fsrcnn import FsrcnnNet
 from vsr.models.rrdb import RrdbNet
+from vsr.models.span import SpanNet
 from vsr.models.spec import Model
 from vsr.models.srresnet import SrResNet
 from vsr.resample import enlarge
@@ -32,6 +33,7 @@ TINY: dict[str, Callable[[], nn.Module]] = {
     "espcn": lambda: EspcnNet(sides=(5, 3, 3, 3), widths=(4, 4, 4), scale=3, colors=1, tanh=False),
     "edsr": lambda: EdsrNet(channels=4, depth=2, scale=2, colors=3),
     "edsr4": lambda: EdsrNet(channels=4, depth=1, scale=4, colors=3),
+    "span": lambda: SpanNet(channels=4, narrow=3, scale=4, colors=3),
     "srresnet": lambda: SrResNet(channels=4, depth=2, scale=4, colors=3),
     "srresnet3": lambda: SrResNet(channels=4, depth=1, scale=3, colors=3),
     "esrgan": lambda: RrdbNet(channels=4, growth=2, depth=1, scale=4, num_doublings=2, colors=3),
@@ -47,6 +49,7 @@ LAYOUTS = {
     "edsr": "conv_first.weight body.1.conv1.weight body.1.conv2.bias conv_after_body.weight upsample.0.weight "
     "conv_last.bias",
     "edsr4": "upsample.0.weight upsample.2.weight",
+    "span": "conv_1.eval_conv.bias block_6.c3_r.eval_conv.bias conv_2.eval_conv.bias conv_cat.bias upsampler.0.bias",
     "srresnet": "conv_first.weight body.1.conv2.weight upconv1.weight upconv2.weight conv_hr.weight conv_last.weight",
     "srresnet3": "upconv1.weight",
     "esrgan": "conv_first.weight body.0.rdb1.conv1.weight body.0.rdb3.conv5.bias conv_body.weight conv_up1.weight "
@@ -299,6 +302,13 @@ def test_answers_of_the_originals_are_reproduced(name, scale, halo, tmp_path: Pa
     print(f"{name}: {error:.1e} of the deviation")
     assert error <= 1e-4
     assert (model.spec.scale, model.spec.halo) == (scale, halo)
+
+
+@pytest.mark.slow
+def test_span_reaches_its_figure_on_set5(test_data: Path):
+    model = catalogue.load(str(test_data / "weights/ntire2025_esr/team46_span.pth"))
+    assert (model.spec.scale, model.spec.halo) == (4, 21)
+    assert set5_psnr(model, test_data) == pytest.approx(31.74, abs=0.02)
 
 
 @pytest.mark.slow

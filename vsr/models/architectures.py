@@ -15,6 +15,7 @@ from vsr.models.plain import PlainNet, plain_parameters
 from vsr.models.reach import facts_of
 from vsr.models.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
 from vsr.models.rrdb import RrdbNet, rrdb_facts, rrdb_keys, rrdb_parameters
+from vsr.models.span import SpanNet, span_parameters
 from vsr.models.srresnet import SrResNet, srresnet_parameters
 from vsr.models.swinir import SwinIr, swinir_facts, swinir_keys, swinir_parameters
 from vsr.models.unet import UNet, unet_facts, unet_parameters
@@ -77,5 +78,6 @@ ARCHITECTURES = (
     Architecture("EDSR", EdsrNet, edsr_parameters, "none", _whole_facts, edsr_keys),
     Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
     Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
+    Architecture("SPAN, fused", SpanNet, span_parameters, "none", _whole_facts),
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),
 )

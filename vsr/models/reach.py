@@ -1,12 +1,12 @@
 """What a network of convolutions costs and how far it sees, found by leading a picture without content through it."""
 
+import copy
 import math
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 FARTHEST = 96
 """Halo up to which tiles take in all that their pixels depend on.
@@ -54,16 +54,18 @@ def facts_of(network: nn.Module, *, colors: int, around: int = 0) -> dict[str, A
         `halo`, None where it would exceed `FARTHEST`, and `kflop_per_pixel`.
     """
     walk = _Walk()
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    layers = [layer for layer in network.modules() if isinstance(layer, kinds)]
-    hooks = [layer.register_forward_hook(partial(_Walk.meet, walk)) for layer in layers]
-    tensors = dict(network.named_parameters()) | dict(network.named_buffers())
-    shadows = {key: value.to("meta") for key, value in tensors.items()}
-    try:
-        with torch.inference_mode():
-            functional_call(network, shadows, (torch.empty(1, colors, _SIDE, _SIDE, device="meta"),))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    # Copied with shadows in place of weights: nothing large is made, and what layers share stays shared.
+    weights = [*network.parameters(), *network.buffers()]
+    shadow = copy.deepcopy(network, {id(weight): _shadow(weight) for weight in weights})
+    for layer in shadow.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.register_forward_hook(partial(_Walk.meet, walk))
+    with torch.inference_mode():
+        shadow(torch.empty(1, colors, _SIDE, _SIDE, device="meta"))
     halo = math.ceil(walk.reach) + around
     return {"halo": halo if halo <= FARTHEST else None, "kflop_per_pixel": walk.operations / 1000}
+
+
+def _shadow(weight: Tensor) -> Tensor:
+    shadow = weight.detach().to("meta")
+    return nn.Parameter(shadow, requires_grad=False) if isinstance(weight, nn.Parameter) else shadow
