@@ -389,8 +389,10 @@ def test_jobs_lists_shows_and_deletes_what_lies_unfinished(clip, tmp_path, monke
     assert str(clip) in shown
     assert "quality: 75" in shown
     assert "segment   2: " in shown
-    assert run(["jobs", "list", str(tmp_path)]) == 0
-    assert f"{done} of 20" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    for folder in ([], ["."], [str(tmp_path)]):
+        assert run(["jobs", "list", *folder]) == 0
+        assert f"{done} of 20" in capsys.readouterr().out
     assert run(["jobs", "clean", str(tmp_path)]) == 0
     assert work_folder(out).exists()
     assert run(["jobs", "clean", str(tmp_path), "--yes"]) == 0

@@ -38,7 +38,9 @@ def find_unfinished(root: Path) -> list[Unfinished]:
     Raises:
         SourceError: there is no such folder, and no job of that name.
     """
-    own = [folder for folder in (root, work_folder(root)) if (folder / NAME).is_file()]
+    root = root.absolute()
+    named = [root, *([work_folder(root)] if root.name else [])]  # the root of a file system has no name
+    own = [folder for folder in named if (folder / NAME).is_file()]
     if not own and not root.is_dir():
         raise SourceError(f"{root} is no folder, and no unfinished job of that name lies there")
     folders = own or sorted(path.parent for path in root.rglob(f"*.vsr/{NAME}"))
