@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from vsr.prefetch import Newest, parallel_map, prefetch
+from vsr.prefetch import Newest, Workers, parallel_map, prefetch
 
 
 def threads() -> set[threading.Thread]:
@@ -177,3 +177,16 @@ def test_newest_raises_what_ended_the_stream_after_its_items():
         with pytest.raises(ValueError, match="broken at 2"):
             newest.take()
         assert newest.take() is None
+
+
+def test_workers_keep_their_threads_and_the_order():
+    workers = Workers(2, name="vsr-kept")
+    first = workers.map(lambda n: (n, threading.get_ident()), range(8))
+    again = workers.map(lambda n: (n, threading.get_ident()), range(8))
+    assert [n for n, _ in first] == [n for n, _ in again] == list(range(8))
+    assert {who for _, who in again} <= {who for _, who in first}
+    assert len({who for _, who in first}) <= 2
+    with pytest.raises(ZeroDivisionError):
+        workers.map(lambda n: 1 // n, [1, 0, 2])
+    workers.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-kept")]

@@ -136,7 +136,7 @@ def test_frames_of_equal_size_share_a_batch_up_to_the_limit(batch, wanted):
     assert sorted(steps(model).batches, reverse=True) == wanted
 
 
-def test_on_a_cpu_the_streams_of_a_round_are_spread_over_threads_that_end_with_it():
+def test_on_a_cpu_the_streams_of_a_round_are_spread_over_threads_that_end_when_it_is_closed():
     model = around()
     streams = Streams(Engine([model], cpu()))
     threads = set(threading.enumerate())
@@ -144,6 +144,7 @@ def test_on_a_cpu_the_streams_of_a_round_are_spread_over_threads_that_end_with_i
     for n in range(8):
         streams.push([camera(stream, 8)[n] for stream in range(4)])
     assert all(name.startswith("vsr-network") for name in steps(model).threads)
+    streams.close()
     assert set(threading.enumerate()) == threads
     assert torch.get_num_threads() == before
 
@@ -242,4 +243,5 @@ def test_memory_that_suffices_for_nothing_is_a_model_error():
     streams = Streams(Engine([cramped(0)], cpu()))
     with pytest.raises(ModelError, match="cramped does not fit"):
         streams.push([camera(0, 1)[0], camera(1, 1)[0]])
+    streams.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-network")]

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -224,6 +224,23 @@ def parallel_map(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Workers:
+    """Threads that are kept for work that comes in rounds: new ones would each time set up their memory anew."""
+
+    def __init__(self, num: int, *, initializer: Callable[[], None] = lambda: None, name: str = "worker"):
+        self._pool = ThreadPoolExecutor(num, thread_name_prefix=name, initializer=initializer)
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Apply a function to each item; results in the items' order. What one raises is raised when all have ended."""
+        futures = [self._pool.submit(function, item) for item in items]
+        wait(futures)
+        return [future.result() for future in futures]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_background(work: Callable[[], R], *, name: str) -> Future[R]:

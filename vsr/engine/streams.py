@@ -8,7 +8,6 @@ of the cores: its threads would wait, after every layer, for the one whose core 
 """
 
 from collections.abc import Collection, Sequence
-from contextlib import closing
 from functools import partial
 
 import torch
@@ -19,7 +18,7 @@ from vsr.engine.transfer import Pending
 from vsr.errors import ModelError
 from vsr.frames import Frame
 from vsr.pictures import Picture
-from vsr.prefetch import parallel_map
+from vsr.prefetch import Workers
 
 Left = list[tuple[Frame, Pending]]
 """Frames whose planes are on their way back."""
@@ -43,6 +42,7 @@ class Streams:
         self._engine = engine
         self._streams: dict[int, _Stream] = {}
         self._fit: dict[tuple[int, int], int] = {}
+        self._workers: dict[int, Workers] = {}
 
     def push(self, frames: Sequence[Frame]) -> list[Frame]:
         """Enhance a round of frames, usually one of each of several streams.
@@ -70,6 +70,12 @@ class Streams:
     def drop(self, stream: int) -> None:
         """Forget a stream, with the frames that wait in it."""
         self._streams.pop(stream, None)
+
+    def close(self) -> None:
+        """Forget all streams and end the threads; may be called twice."""
+        self._streams.clear()
+        while self._workers:
+            self._workers.popitem()[1].close()
 
     def _round(self, frames: Sequence[Frame], *, ending: Collection[int]) -> list[Frame]:
         for frame in frames:
@@ -99,9 +105,9 @@ class Streams:
             torch.set_num_threads(max(1, threads // 2))
             return self._through(frames, ending=ending, workers=min(most, len(frames)))
         each = partial(torch.set_num_threads, max(1, threads // workers))
-        spread = parallel_map(self._through, by_stream.values(), workers=workers, initializer=each, name="vsr-network")
-        with closing(spread):
-            return [item for left in spread for item in left]
+        if workers not in self._workers:
+            self._workers[workers] = Workers(workers, initializer=each, name="vsr-network")
+        return [item for left in self._workers[workers].map(self._through, by_stream.values()) for item in left]
 
     def _through(self, frames: Sequence[Frame], *, ending: Collection[int] = (), workers: int = 1) -> Left:
         """Bring frames through all stages, and what waits of the streams that end after them."""

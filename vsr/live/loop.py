@@ -83,8 +83,8 @@ class Watch:
         start = first_level(levels, device=device)
         rungs = [level.rung for level in levels]
         self._ladder = Ladder(rungs, target_s=options.latency_ms / 1000, start=start, patience=options.patience)
-        # On a CPU more frames than threads would only make all of them late.
-        least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
+        # On a CPU more frames than threads make all of them later; under load two for each keep the cores busier.
+        least, most = (engine.threads, 2 * engine.threads) if device == "cpu" else (1, _MOST_BATCH)
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
         self._streams = Streams(levels[start].engine)
@@ -162,7 +162,7 @@ class Watch:
         except Exception as error:  # an engine that fails must not end the cameras
             for frame in frames:
                 self._posts[frame.stream].lose()
-            self._streams = Streams(self._level.engine)
+            self._begin_streams()
             log.error("%s: %s", self._level.rung.name, error, extra={"event": "engine", "rung": self._level.rung.name})
             self._step(self._ladder.fail(" ".join(str(error).split()), time.monotonic()))
             return []
@@ -170,6 +170,10 @@ class Watch:
             now = time.monotonic()
             self._busy.add(now - began, now)
             self._batches.add(len(frames), now)
+
+    def _begin_streams(self) -> None:
+        self._streams.close()
+        self._streams = Streams(self._level.engine)
 
     def _deliver(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
@@ -230,7 +234,7 @@ class Watch:
                 log.error("%s", error, extra={"event": "engine"})
         name = self._level.rung.name
         log.warning("%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason})
-        self._streams = Streams(self._level.engine)
+        self._begin_streams()
         self._num_changes += 1
         self._forget()
 
@@ -251,6 +255,7 @@ class Watch:
     def close(self) -> None:
         """End all cameras and close all sinks, together."""
         _close(list(self._posts.values()))
+        self._streams.close()
         for future in self._leaving:
             future.result()
         self._show(time.monotonic())
