@@ -57,6 +57,7 @@ BUILT_IN = (
     BuiltIn("fast-real", 3, "cdf0ba33d502fe20eca7ff4136794974204ede8afc0864f3693ce8db11709308", trained_on=_CLIPS),
     BuiltIn("fast-real", 4, "2637c7a368b9e52969e43ba8a8ca966a75146ee9d1225fd3a3e38ee3dacc9a4c", trained_on=_CLIPS),
     BuiltIn("base-real", 2, "97a3449969bee4e255707961d9d3ff0978e950234f7b99f262db0bea485ba2cc", trained_on=_CLIPS),
+    BuiltIn("base-real", 3, "2c64a1696875fb4959b2c8b8c2ae19cdfb353eef66250e5217d76ffa0a984fb8", trained_on=_CLIPS),
     BuiltIn("base-real", 4, "7c1068d6be7d3ad63c831ab3e079afe2ff02181f321632af5ba03357aaf64433", trained_on=_CLIPS),
     BuiltIn("video-real", 4, "e5660b56976d38e154888507633afe4ba9d643b7410dacd850cfec4712d2a7df", trained_on=_CLIPS),
 )
