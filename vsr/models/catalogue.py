@@ -52,7 +52,7 @@ BUILT_IN = (
     BuiltIn("large", 4, "3425910313a2cc72281886d91082d2bc286544febadde2b5481237e8271e7f6d"),
     BuiltIn("video", 2, "a08d166f4c246564623471a16febd63d2b0f94b2c97b02bb50271252e9fc4379", trained_on=_CLIPS),
     BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
-    BuiltIn("deblur", 1, "5d31d6fe7b604f565f99e50f8f4ceb6be54681834be0f2f71d6eac127be9d0bf"),
+    BuiltIn("deblur", 1, "93dff75840c737b121aa22d276a021e5c482295d2af149d5cbecf77b8893b70d"),
     BuiltIn("fast-real", 2, "4a58dc30ef7329e327438a1377e4ed1321a421ebab0789ca5efa560d6df6ebf8", trained_on=_CLIPS),
     BuiltIn("fast-real", 3, "cdf0ba33d502fe20eca7ff4136794974204ede8afc0864f3693ce8db11709308", trained_on=_CLIPS),
     BuiltIn("fast-real", 4, "2637c7a368b9e52969e43ba8a8ca966a75146ee9d1225fd3a3e38ee3dacc9a4c", trained_on=_CLIPS),
