@@ -14,8 +14,9 @@ def conv_relu(layer: nn.Conv2d, x: Tensor) -> Tensor:
     `nano` 17.5 → 11.2 ms, `fast` 29.8 → 27.0, `base` 226 → 169, since each layer's output is no longer read and
     written once more.
     """
-    fusible = x.device.type == "cpu" and x.dtype in _DTYPES and torch.backends.mkldnn.is_available()
-    if not fusible or not torch.is_inference_mode_enabled() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+        return F.relu_(layer(x))
+    if x.device.type != "cpu" or x.dtype not in _DTYPES or not torch.backends.mkldnn.is_available():
         return F.relu_(layer(x))
     stride, padding, dilation = (list(sides) for sides in (layer.stride, layer.padding, layer.dilation))
     return torch.ops.mkldnn._convolution_pointwise(
