@@ -78,6 +78,12 @@ class ListCamera:
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Yield the frames when they are due."""
+        try:
+            yield from self._played(stop)
+        finally:  # also where whoever plays it goes away
+            self._board.change(state="stopped")
+
+    def _played(self, stop: threading.Event) -> Generator[Frame, None, None]:
         began = time.monotonic()
         for count, frame in enumerate(self._frames):
             due_s = began + float((frame.pts - self._frames[0].pts) * frame.time_base)
@@ -90,7 +96,6 @@ class ListCamera:
             raise self._error
         if self._linger:
             stop.wait()
-        self._board.change(state="stopped")
 
 
 @dataclass
