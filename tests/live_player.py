@@ -11,7 +11,7 @@ from vsr.frames import Frame
 from vsr.live.backoff import Retry
 from vsr.live.camera import Camera
 from vsr.live.options import CameraOptions
-from vsr.prefetch import Newest
+from vsr.live.threads import Newest
 
 QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4, refused_longest_s=0.4)
 

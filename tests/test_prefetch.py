@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from vsr.prefetch import Newest, Workers, parallel_map, prefetch
+from vsr.prefetch import Workers, parallel_map, prefetch
 
 
 def threads() -> set[threading.Thread]:
@@ -125,58 +125,6 @@ def test_parallel_map_raises_in_turn_and_leaves_no_thread():
     with pytest.raises(ValueError, match="broken at 3"):
         got.extend(parallel_map(work, range(9), workers=3, name="prefetch-map"))
     assert not threads()
-
-
-def test_newest_drops_the_oldest_and_counts_without_ever_waiting():
-    done = threading.Event()
-
-    def stream():
-        yield from range(10)
-        done.set()
-
-    with Newest(stream(), depth=2, name="prefetch-newest") as newest:
-        assert done.wait(5)
-        newest.close()
-        assert (len(newest), newest.dropped, newest.ended) == (2, 8, False)
-        assert [newest.take(), newest.take(), newest.take()] == [8, 9, None]
-        assert newest.ended
-    assert not threads()
-
-
-def test_newest_rings_for_each_item_and_closes_the_stream_in_its_thread():
-    rung, told, closed_in = threading.Semaphore(0), threading.Event(), []
-
-    def stream():
-        try:
-            number = 0
-            while not told.is_set():
-                yield (number := number + 1)
-                time.sleep(0.01)
-        finally:
-            closed_in.append(threading.current_thread().name)
-
-    with Newest(stream(), name="prefetch-newest", ring=rung.release) as newest:
-        taken = []
-        while len(taken) < 3:
-            assert rung.acquire(timeout=5)
-            taken += [item] if (item := newest.take()) is not None else []
-        told.set()
-    assert taken == sorted(set(taken))
-    assert closed_in == ["prefetch-newest"]
-    assert not threads()
-
-
-def test_newest_raises_what_ended_the_stream_after_its_items():
-    def failing():
-        yield 1
-        raise ValueError("broken at 2")
-
-    with Newest(failing(), depth=5, name="prefetch-newest") as newest:
-        newest.close()
-        assert newest.take() == 1
-        with pytest.raises(ValueError, match="broken at 2"):
-            newest.take()
-        assert newest.take() is None
 
 
 def test_workers_keep_their_threads_and_the_order():

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from functools import cached_property, partial
 
@@ -20,17 +20,16 @@ from vsr.engine.lane import (
     Piece,
     Result,
     in_turn,
-    join_states,
-    part_state,
     shape,
     states_stack,
 )
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
 from vsr.engine.merge import merge, surroundings
 from vsr.engine.prepare import prepare, release
-from vsr.engine.tiles import is_out_of_memory, padded, tiled
+from vsr.engine.step import Stepper
+from vsr.engine.tiles import is_out_of_memory
 from vsr.errors import ModelError
-from vsr.models.spec import Model, State
+from vsr.models.spec import Model
 from vsr.pictures import Picture
 from vsr.prefetch import parallel_map
 from vsr.trace import span
@@ -53,12 +52,11 @@ class Stage:
         """What the user should know of, such as a batch that had to shrink."""
         self._model = model
         self._network = prepare(model, self.placement, options, note=self.notes.append)
+        self._stepper = Stepper(self.spec, self._network, self.placement.dtype, tile=options.tile)
         self._skips = options.skip_static == "on" and self._can_skip()
         self._batch = self._first_batch(options)
         self._threads = options.threads or CPU_THREADS
-        self._tile = options.tile if isinstance(options.tile, int) else None
-        self._may_tile = options.tile != "off" and not self.spec.context.stateful
-        if self._tile and not self._may_tile:
+        if isinstance(options.tile, int) and not self._stepper.may_tile:
             self.notes.append(f"{self.spec.name} carries a state from frame to frame and is not cut into tiles")
         self._crowded = threading.Lock()
         self.area = Area()
@@ -94,7 +92,7 @@ class Stage:
         """Begin a stream."""
         if not self._skips:
             return Lane(self.spec)
-        step = partial(self._step, lanes=[], resets=[False])  # a network without a state has nothing to clear
+        step = partial(self._stepper.run, lanes=[], resets=[False])  # a network without a state has nothing to clear
         return Lane(self.spec, Patchwork(self.spec, step, note=self.notes.append))
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
@@ -152,10 +150,10 @@ class Stage:
         if self.placement.device.type != "cpu":
             return 1
         need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width) * self._batch
-        if self._tile is None and self._may_tile:
-            self._tile = tile_that_fits(need, height, width, SMALLEST_TILE)
-            if self._tile is not None:
-                self.notes.append(f"{self.spec.name}: tiles of {self._tile} pixels, to fit into memory")
+        if self._stepper.tile is None and self._stepper.may_tile:
+            tile = self._stepper.tile = tile_that_fits(need, height, width, SMALLEST_TILE)
+            if tile is not None:
+                self.notes.append(f"{self.spec.name}: tiles of {tile} pixels, to fit into memory")
                 return 1
         return workers_that_fit(need, min(self._threads, MOST_WORKERS))
 
@@ -228,14 +226,14 @@ class Stage:
             self.notes.append(f"{self.spec.name}: out of memory, batch reduced to {self._batch}")
             return
         largest = max(height, width)
-        smaller = min(self._tile or largest, largest) // 2
-        if not self._may_tile or smaller < SMALLEST_TILE:
+        smaller = min(self._stepper.tile or largest, largest) // 2
+        if not self._stepper.may_tile or smaller < SMALLEST_TILE:
             raise ModelError(
                 f"{self.spec.name} does not fit into the memory of {tensor.device} at {width}x{height}"
-                + ("" if self._may_tile else " and tiles are off")
+                + ("" if self._stepper.may_tile else " and tiles are off")
                 + "; use a smaller model, --tile auto or --device cpu"
             )
-        self._tile = smaller
+        self._stepper.tile = smaller
         self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller} pixels from here on")
 
     def _forward(self, pieces: list[Piece]) -> list[Enhanced]:
@@ -244,7 +242,7 @@ class Stage:
         if lanes[0].patchwork is not None:
             return [self._renew(lanes[0].patchwork, frames, windows[0])]
         with span("model"):
-            outputs = self._step(frames, lanes=lanes, resets=[window.reset for window in windows])
+            outputs = self._stepper.run(frames, lanes=lanes, resets=[window.reset for window in windows])
         with span("convert out"):
             made = [
                 [
@@ -275,43 +273,6 @@ class Stage:
             return [merge(self.spec, each, part[None]) for each, part in zip(around, output, strict=False)]
 
         return Enhanced(finish, 1.0 if parts is None else patchwork.share(frames, parts))
-
-    @torch.inference_mode()
-    def _step(self, frames: Tensor, *, lanes: list[Lane], resets: list[bool]) -> Tensor:
-        spec = self.spec
-        step = partial(padded, self._call(lanes, resets), scale=spec.scale, multiple=spec.size_multiple)
-        if self._tile is None or max(frames.shape[-2:]) <= self._tile or not self._may_tile:
-            return step(frames)
-        return tiled(step, frames, tile=self._tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
-
-    def _call(self, lanes: list[Lane], resets: list[bool]) -> Callable[[Tensor], Tensor]:
-        peak, stateful = self.spec.value_range, self.spec.context.stateful
-
-        def call(frames: Tensor) -> Tensor:
-            state = self._joined_state(lanes, frames.shape[-2:]) if stateful else None
-            reset = _flags(resets, frames.device)
-            scaled = frames if peak == 1 else frames * peak
-            out, state = self._network.step(scaled.to(self.placement.dtype), state, reset)
-            if stateful:
-                part_state(lanes, state)
-            return out if peak == 1 else out / peak
-
-        return call
-
-    def _joined_state(self, lanes: list[Lane], size: tuple[int, ...]) -> State:
-        for lane in lanes:
-            if lane.state_size != size:
-                lane.state, lane.state_size = self._network.init_state(1, *size), size
-        return join_states(lanes)
-
-
-def _flags(resets: list[bool], device: torch.device) -> Tensor:
-    """The flags on the device, without a copy that would wait for all work before it."""
-    flags = torch.zeros(len(resets), dtype=torch.bool, device=device)
-    for index, reset in enumerate(resets):
-        if reset:
-            flags[index].fill_(True)
-    return flags
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

@@ -93,12 +93,7 @@ class ClipResult:
 
 
 def score_clip(
-    candidate: Candidate,
-    clip: Clip,
-    judge: Judge,
-    *,
-    vmaf: Vmaf | None = None,
-    show: Show = show_nobody,
+    candidate: Candidate, clip: Clip, judge: Judge, *, vmaf: Vmaf | None = None, show: Show = show_nobody
 ) -> ClipResult:
     """Run a clip through a candidate as one stream and score every frame.
 

@@ -121,10 +121,7 @@ def connect(
     """
     gpu = _gpu(options.decoder)
     if address.scheme == "file":
-        try:
-            return Connection(open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True)
-        except VsrError as caught:
-            raise RefusedError(str(caught)) from None
+        return _play_file(address, gpu)
     protocol, datagrams = _PROTOCOLS[address.scheme], None
     if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
         protocol = _HLS
@@ -145,6 +142,13 @@ def connect(
     finally:
         if datagrams is not None:
             datagrams.close()
+
+
+def _play_file(address: Address, gpu: HWAccel | None) -> Connection:
+    try:
+        return Connection(open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True)
+    except VsrError as caught:
+        raise RefusedError(str(caught)) from None
 
 
 def _open(where: str | Datagrams, protocol: _Protocol, transport: str, gpu: HWAccel | None) -> InputContainer:

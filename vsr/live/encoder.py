@@ -19,11 +19,11 @@ from vsr.config import EncodeOptions
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat
 from vsr.live import children
+from vsr.live.threads import in_background
 from vsr.live.wire import TICKS, Message, describe, packet_message
 from vsr.media.encode import RawPipe
 from vsr.media.encoders import EncoderChoice, choose_encoder
 from vsr.media.ffmpeg import find_ffmpeg, first_error_line
-from vsr.prefetch import in_background
 
 _END_S = 2.0
 """How long FFmpeg may take to give out its last packets."""

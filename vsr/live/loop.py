@@ -22,7 +22,8 @@ from vsr.live.levels import Level, first_level
 from vsr.live.overview import Overview, OverviewBoard
 from vsr.live.post import Post
 from vsr.live.rounds import Rounds
-from vsr.prefetch import in_background, parallel_map
+from vsr.live.threads import in_background
+from vsr.prefetch import parallel_map
 
 log = logging.getLogger("vsr.live")
 log.addHandler(logging.NullHandler())

@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from vsr.errors import ConfigError
 from vsr.live.station import CameraView, View
-from vsr.prefetch import in_background
+from vsr.live.threads import in_background
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -19,9 +19,9 @@ from vsr.live.backlog import Backlog
 from vsr.live.feed import Feed
 from vsr.live.options import OutputOptions
 from vsr.live.push import Job
+from vsr.live.threads import in_background
 from vsr.live.wire import END, VIDEO, Message
 from vsr.media.ffmpeg import find_ffmpeg
-from vsr.prefetch import in_background
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _STEADY_S = 10.0

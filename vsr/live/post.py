@@ -14,7 +14,7 @@ from vsr.live.channel import Channel
 from vsr.live.gauge import Recent
 from vsr.live.overview import ChannelOverview
 from vsr.live.rounds import Ready
-from vsr.prefetch import Newest
+from vsr.live.threads import Newest
 
 _WAITING = 2
 """Decoded frames that may wait; one more takes the place of the oldest."""

@@ -20,8 +20,8 @@ from vsr.live.label import black_frame, dim, draw_label
 from vsr.live.options import OutputOptions
 from vsr.live.outputs import Output, OutputStatus
 from vsr.live.stills import Stills, snapshot
+from vsr.live.threads import Courier
 from vsr.live.wire import AUDIO, TICKS, Message, describe, packet_message
-from vsr.prefetch import Courier
 
 _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""

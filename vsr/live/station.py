@@ -19,7 +19,7 @@ from vsr.live.loop import WatchOptions, watch
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.overview import ChannelOverview, Overview, OverviewBoard
 from vsr.live.sink import LiveSink, SinkOptions, SinkStatus
-from vsr.prefetch import in_background
+from vsr.live.threads import in_background
 
 _STALE_S = 10.0
 """The loop shows how it goes twice a second; silent for so long, it hangs."""

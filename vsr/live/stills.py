@@ -15,7 +15,7 @@ from vsr.errors import redact
 from vsr.frames import Frame
 from vsr.live.options import OutputOptions
 from vsr.live.outputs import OutputStatus, State
-from vsr.prefetch import Courier
+from vsr.live.threads import Courier
 from vsr.quality.drawing import to_rgb
 
 _QUALITY = 90

@@ -1,0 +1,170 @@
+"""The threads of live streams, which nobody may hold up: the newest wins, and what had to be dropped is counted.
+
+The counterpart of `prefetch.py`, whose streams wait for each other and lose nothing.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import closing
+from typing import Generic, TypeVar
+
+from vsr.prefetch import as_generator
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Newest(Generic[T]):
+    """Runs a live stream in a thread of its own and keeps its newest items; nobody ever waits.
+
+    The iterable is started, advanced and closed in that one thread. When the queue is full the oldest item is dropped
+    and counted, so what `take` gives is never older than the queue is deep. A context: leaving it closes.
+
+    Args:
+        items: the stream. An endless one must end by itself soon after it has been told to, before `close`.
+        depth: how many items may wait.
+        name: the thread's name.
+        ring: called in the thread after each item and at the end; one `Event.set` may serve many streams.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        *,
+        depth: int = 1,
+        name: str = "newest",
+        ring: Callable[[], None] = lambda: None,
+    ):
+        self.dropped = 0
+        """Items that nobody took in time."""
+        self._waiting: deque[T] = deque()
+        self._depth, self._ring = max(1, depth), ring
+        self._error: BaseException | None = None
+        self._closed = self._over = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, args=(items,), name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """The stream is over, and all that was left of it has been taken."""
+        return self._over and not self._waiting
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        return len(self._waiting)
+
+    @property
+    def head(self) -> T | None:
+        """The item that `take` would give now; a newer one may be in its place by then."""
+        with self._lock:
+            return self._waiting[0] if self._waiting else None
+
+    def take(self) -> T | None:
+        """Return the oldest item that waits, None where there is none; raise what ended the stream, after its items."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return None
+
+    def close(self) -> None:
+        """Wait until the stream has been closed in its thread; it is advanced no more than once before."""
+        self._closed = True
+        self._thread.join()
+
+    def __enter__(self) -> "Newest[T]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _keep(self, items: Iterable[T]) -> None:
+        """Work of the thread."""
+        try:
+            with closing(as_generator(items)) as source:
+                for item in source:
+                    if self._closed:
+                        break
+                    with self._lock:
+                        self._waiting.append(item)
+                        if len(self._waiting) > self._depth:
+                            self._waiting.popleft()
+                            self.dropped += 1
+                    del item
+                    self._ring()
+        except BaseException as caught:  # whatever it is, the consumer must hear of it
+            self._error = caught
+        self._over = True
+        self._ring()
+
+
+def in_background(work: Callable[[], R], *, name: str) -> Future[R]:
+    """Run `work` once in a thread of its own. Whoever calls this sees to it that it ends, and waits for it."""
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+class Courier(Generic[T]):
+    """Brings items to a function that runs in a thread of its own. Whoever hands them over never waits: the newest win.
+
+    An exception in the function ends the thread; the next `put` raises it, and so does `close`.
+
+    Args:
+        function: takes one item; may block.
+        depth: how many items may wait; when one more comes, the oldest is dropped and counted.
+        name: the thread's name.
+    """
+
+    def __init__(self, function: Callable[[T], None], *, depth: int = 1, name: str = "courier"):
+        self.dropped = 0
+        """Items that were never brought."""
+        self._function, self._depth = function, depth
+        self._waiting: deque[T] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+        self._done = in_background(self._carry, name=name)
+
+    def put(self, item: T) -> None:
+        """Hand over an item, which is dropped after `close`; from any thread."""
+        if self._done.done():
+            self._done.result()
+        with self._changed:
+            self._waiting.append(item)
+            if len(self._waiting) > self._depth or self._closed:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._changed.notify()
+
+    def _carry(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                item = self._waiting.popleft()
+            self._function(item)
+            del item
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Let what waits be brought, and wait for the thread's end.
+
+        Raises:
+            TimeoutError: the function has not returned in time; its thread is left behind.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._done.result(timeout_s)
