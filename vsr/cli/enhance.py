@@ -2,8 +2,9 @@
 
 import json
 import traceback
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +22,13 @@ from vsr.config import (
     ReadOptions,
 )
 from vsr.engine.device import place
-from vsr.errors import ConfigError, VerifyError, VsrError
+from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
-from vsr.jobs.files import Outcome, carry_out, estimate, is_long
+from vsr.jobs.files import Outcome, estimate, is_long
 from vsr.jobs.inputs import Job, find_jobs
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.records import read_records, work_folder
+from vsr.jobs.runner import Result, run_file
 from vsr.pipeline import Clock
 
 Flat = Parameter(name="*")
@@ -77,23 +79,20 @@ def enhance(
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
     jobs = find_jobs(inputs, out=run.out, suffix=_suffix(models), container=encode.container)
-    results = [_Result(job) for job in jobs]
+    results = [Result(job) for job in jobs]
+    view = _Terminal(options, run, alone=len(jobs) == 1)
     try:
-        for result in results:
-            _one(result, options, run, alone=len(jobs) == 1)
+        for place, each in enumerate(jobs):
+            if run.dry_run:
+                results[place] = _dry_run(each, options, alone=view.alone)
+            else:
+                results[place] = run_file(each, options, view, overwrite=run.overwrite)
+            if view.alone and (error := results[place].error) is not None:
+                raise error
     finally:
         if run.report:
             _write_report(Path(run.report), results)
-    return _conclude(results, run)
-
-
-@dataclass
-class _Result:
-    job: Job
-    plan: Plan | None = None
-    outcome: Outcome | None = None
-    error: VsrError | None = None
-    seconds: float = field(default=0.0)
+    return _conclude(results)
 
 
 def _suffix(models: ModelOptions) -> str:
@@ -104,27 +103,45 @@ def _suffix(models: ModelOptions) -> str:
     )
 
 
-def _one(result: _Result, options: EnhanceOptions, run: RunOptions, *, alone: bool) -> None:
-    """Enhance one of the inputs; where there are several, an error is kept for the end."""
+@dataclass(frozen=True)
+class _Terminal:
+    """Shows the files of one command, one after the other."""
+
+    options: EnhanceOptions
+    run: RunOptions
+    alone: bool
+    """The error of the only file is the command's own."""
+
+    @contextmanager
+    def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
+        for line in _announcement(plan, self.options):
+            say(line, quiet=self.run.quiet)
+        with progress(plan.job.path.name, clock, plan.num_frames, quiet=self.run.quiet):
+            yield
+
+    def tell(self, line: str) -> None:
+        say(line)
+
+    def ended(self, result: Result) -> None:
+        if result.plan is not None and result.outcome is not None:
+            for line in _conclusion(result.plan, result.outcome):
+                say(line, quiet=self.run.quiet)
+        elif not self.alone:
+            if self.run.debug:
+                traceback.print_exception(result.error)
+            say(f"{result.job.path}: {result.reason}")
+
+
+def _dry_run(job: Job, options: EnhanceOptions, *, alone: bool) -> Result:
+    result = Result(job)
     try:
-        result.plan = plan = make_plan(result.job, options)
-        if run.dry_run:
-            print(describe_plan(plan, options))
-            return
-        for line in _announcement(plan, options):
-            say(line, quiet=run.quiet)
-        clock = Clock()
-        with progress(result.job.path.name, clock, plan.num_frames, quiet=run.quiet):
-            result.outcome = outcome = carry_out(plan, options, overwrite=run.overwrite, clock=clock, tell=say)
-        for line in _conclusion(plan, outcome):
-            say(line, quiet=run.quiet)
-    except Exception as error:  # one bad tape of ten thousand must not end the others, whatever it is
-        result.error = error if isinstance(error, VsrError) else VsrError(f"unexpected {type(error).__name__}: {error}")
-        if alone:
-            raise
-        if run.debug:
-            traceback.print_exc()
-        say(f"{result.job.path}: {result.error}")
+        result.plan = make_plan(job, options)
+        print(describe_plan(result.plan, options))
+    except Exception as error:
+        result.error = error
+        if not alone:
+            say(f"{job.path}: {result.reason}")
+    return result
 
 
 def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
@@ -192,29 +209,25 @@ def _disk_needs(plan: Plan, options: EnhanceOptions, num_bytes: int) -> str:
     return f"disk     {needs}; {size_of(free)} are free{short}"
 
 
-def _conclude(results: Sequence[_Result], run: RunOptions) -> int:
+def _conclude(results: Sequence[Result]) -> int:
     failed = [result for result in results if result.error is not None]
     if not failed:
         return 0
     say(f"{len(results) - len(failed)} of {len(results)} done; failed:")
     for result in failed:
-        say(f"  {result.job.path}: {result.error}")
-    only_unverified = all(isinstance(result.error, VerifyError) for result in failed)
-    return 3 if only_unverified else 1
+        say(f"  {result.job.path}: {result.reason}")
+    return 3 if all(result.status == "unverified" for result in failed) else 1
 
 
-def _write_report(path: Path, results: Sequence[_Result]) -> None:
+def _write_report(path: Path, results: Sequence[Result]) -> None:
     try:
         path.write_text(json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n")
     except OSError as error:
         say(f"report {path} cannot be written: {error.strerror}")
 
 
-def _as_json(result: _Result) -> dict[str, Any]:
-    status = "done" if result.outcome else "failed" if result.error else "planned" if result.plan else "not begun"
-    if isinstance(result.error, VerifyError):
-        status = "unverified"
-    report: dict[str, Any] = {"input": result.job.path, "output": result.job.target, "status": status}
+def _as_json(result: Result) -> dict[str, Any]:
+    report: dict[str, Any] = {"input": result.job.path, "output": result.job.target, "status": result.status}
     if result.plan is not None:
         plan = result.plan
         report |= {
@@ -232,4 +245,4 @@ def _as_json(result: _Result) -> dict[str, Any]:
             "written": asdict(outcome.written),
             "notes": outcome.notes,
         }
-    return report | ({"error": str(result.error)} if result.error else {})
+    return report | ({"error": result.reason} if result.error else {})
