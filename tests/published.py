@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,21 +19,23 @@ from vsr.models.spec import Model
 from vsr.resample import enlarge
 
 
-def filled(recipe: dict) -> dict[str, Tensor]:
-    """Weights that anyone can make: normal numbers seeded by the key's name."""
+def filled(recipe: dict, seeded_as: Callable[[str], str] = str) -> dict[str, Tensor]:
+    """Weights that anyone can make: normal numbers seeded by the key's name, or by another that it goes by."""
     state = {}
     for key, entry in recipe["keys"].items():
-        if not entry["filled"]:
-            continue
-        shape = entry["shape"]
-        n = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
-        if len(shape) >= 2:
-            values = recipe["gain"] * n / np.sqrt(np.prod(shape[1:]))
-        else:
-            # A slope of PReLU is a one-dimensional weight too.
-            values = 1 + 0.1 * n if key.endswith("weight") else 0.05 * n
-        state[key] = torch.from_numpy(values.astype(np.float32))
+        if entry["filled"]:
+            n = np.random.default_rng(zlib.crc32(seeded_as(key).encode())).standard_normal(entry["shape"])
+            state[key] = torch.from_numpy(_by_rule(key, n, recipe["gain"]).astype(np.float32))
     return state
+
+
+def _by_rule(key: str, n: np.ndarray, gain: float) -> np.ndarray:
+    if n.ndim >= 2:
+        return gain * n / np.sqrt(np.prod(n.shape[1:]))
+    if key.endswith("running_var"):
+        return 1 + 0.1 * np.abs(n)
+    # A slope of PReLU is a one-dimensional weight too.
+    return 1 + 0.1 * n if key.endswith("weight") else 0.05 * n
 
 
 def run(model: Model, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from vsr.models.compact import CompactNet, compact_parameters
+from vsr.models.deblurgan import DeblurGan, deblurgan_facts, deblurgan_keys, deblurgan_parameters
 from vsr.models.edsr import EdsrNet, edsr_keys, edsr_parameters
 from vsr.models.enlarged import SrcnnNet, VdsrNet, enlarged_facts, srcnn_parameters, vdsr_parameters
 from vsr.models.espcn import EspcnNet, espcn_keys, espcn_parameters
@@ -79,5 +80,6 @@ ARCHITECTURES = (
     Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
     Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
     Architecture("SPAN, fused", SpanNet, span_parameters, "none", _whole_facts),
+    Architecture("DeblurGAN-v2", DeblurGan, deblurgan_parameters, "bicubic", deblurgan_facts, deblurgan_keys),
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),
 )

@@ -8,8 +8,8 @@ from vsr.models.spandrel import has_spandrel, read_with_spandrel
 from vsr.models.spec import Model
 from vsr.models.tensorflow import read_graph
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".pb", ".onnx")
-"""Of files that hold a network."""
+SUFFIXES = (".pth", ".pt", ".ckpt", ".h5", ".safetensors", ".pb", ".onnx")
+"""Of files that hold a network; DeblurGAN-v2's are PyTorch's under `.h5`."""
 
 
 def read_file(path: Path, *, scale: int = 0) -> Model:

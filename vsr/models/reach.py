@@ -15,7 +15,7 @@ Deeper networks see farther than what they see matters: 23 RRDB reach 349 pixels
 would cost fourteen times the whole picture. Theirs overlap by less, and the seams are bounded by a test instead.
 """
 
-_SIDE = 336
+_SIDE = 672
 """Edge of the picture that is led through; a multiple of every network's size multiple and window."""
 
 
