@@ -73,7 +73,7 @@ class DeblurGan(SingleFrame):
 
     def __init__(self, *, depths: tuple[int, int] | None, wide: int, channels: int, colors: int = 3):
         super().__init__()
-        self._least = inception.LEAST if depths else MULTIPLE
+        self._least = inception.LEAST if depths else mobilenet.LEAST
         if depths:
             self.fpn = _Pyramid("inception", Inception(depths=depths), inception.WIDTHS, wide)
         else:

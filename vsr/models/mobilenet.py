@@ -18,6 +18,9 @@ _ENDS = (1, 3, 6, 10, 15)
 WIDTHS = (16, 24, 32, 64, 160)
 """Channels there."""
 
+LEAST = 64
+"""Height and width below which the smallest map is one pixel, which has no variance."""
+
 
 def _layer(num_in: int, num_out: int, *, side: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
     kernel = nn.Conv2d(num_in, num_out, side, stride, side // 2, groups=groups, bias=False)
