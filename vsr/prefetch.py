@@ -6,7 +6,7 @@ Streams that nobody may hold up have threads of their own kind, in `live/threads
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -143,20 +143,18 @@ def parallel_map(
 
 
 class Workers:
-    """Threads that are kept for work that comes in rounds: new ones would each time set up their memory anew."""
+    """Threads that are kept for work that comes piece by piece: new ones would each set up their memory anew."""
 
-    def __init__(self, num: int, *, initializer: Callable[[], None] = lambda: None, name: str = "worker"):
-        self._pool = ThreadPoolExecutor(num, thread_name_prefix=name, initializer=initializer)
+    def __init__(self, num: int, *, name: str = "worker"):
+        self._pool = ThreadPoolExecutor(num, thread_name_prefix=name)
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Apply a function to each item; results in the items' order. What one raises is raised when all have ended."""
-        futures = [self._pool.submit(function, item) for item in items]
-        wait(futures)
-        return [future.result() for future in futures]
+    def begin(self, work: Callable[[], R]) -> Future[R]:
+        """Do a piece of work as soon as a thread is free; pieces begin in the order in which they came."""
+        return self._pool.submit(work)
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the threads when all pieces are done; may be called twice."""
+        self._pool.shutdown()
 
 
 def as_generator(items: Iterable[T]) -> Generator[T, None, None]:

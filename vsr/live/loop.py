@@ -1,14 +1,14 @@
 """The story of live: cameras → rounds → engine → sinks, on a ladder of models that holds the latency.
 
-Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the caller's, takes
-rounds of them through the engine and hands the results to the sinks, which never block. Dropping happens in one place,
-before the engine, and is counted.
+Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the caller's, gives
+rounds of them to the engine and what comes back to the sinks, which never block. A round begins while the one before
+it is still under way, so that no core waits. Dropping happens in one place, before the engine, and is counted.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -84,19 +84,19 @@ class Watch:
         start = first_level(levels, device=device)
         rungs = [level.rung for level in levels]
         self._ladder = Ladder(rungs, target_s=options.latency_ms / 1000, start=start, patience=options.patience)
-        # On a CPU more frames than threads make all of them later; under load two for each keep the cores busier.
-        least, most = (engine.threads, 2 * engine.threads) if device == "cpu" else (1, _MOST_BATCH)
+        # On a CPU more frames than threads make all of them later.
+        least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
-        self._streams = Streams(levels[start].engine)
         self._posts: dict[int, Post] = {}
         self._leaving: list[Future[None]] = []
         self._channels: tuple[object, ...] = ()
         self._bell = threading.Event()
+        self._streams = Streams(levels[start].engine, ring=self._bell.set)
         self._wait_s: float | None = None
         self._num_changes = 0
         self._notes: set[str] = set()
-        self._judge_s = self._stand_in_s = 0.0
+        self._judge_s = self._stand_in_s = self._metered_s = 0.0
         self._forget()
 
     def _forget(self) -> None:
@@ -132,19 +132,30 @@ class Watch:
         self._totals = self._count()
 
     def enhance_next(self) -> bool:
-        """Take the next round through the engine to the sinks; False where it is better to wait."""
+        """Deliver what is ready and begin the next round; False where there is nothing to do but wait."""
         self._bell.clear()
+        self._meter()
+        delivered = self._deliver(self._try(self._streams.finished))
+        return self._begin_round() or delivered
+
+    def _begin_round(self) -> bool:
+        if not self._streams.has_room:
+            self._wait_s = None
+            return False
         now = time.monotonic()
         every = self._level.rung.every
-        ready = [one for post in self._posts.values() if (one := post.look(now, every=every)) is not None]
+        free = [post for number, post in self._posts.items() if self._streams.is_free(number)]
+        ready = [one for post in free if (one := post.look(now, every=every)) is not None]
         plan = self._rounds.choose(ready, now)
         self._wait_s = plan.wait_s
         taken = [self._posts[camera].take() for camera in plan.cameras]
         frames = [frame for frame in taken if frame is not None]
-        if self._spreads and len(plan.cameras) == len(ready):
+        if self._spreads and len(plan.cameras) == len(ready) and not self._streams.under_way:
             frames += self._second_frames(plan.cameras, now)
         if frames:
-            self._deliver(self._enhance(frames))
+            self._meter()
+            self._batches.add(len(frames), now)
+            self._try(lambda: self._streams.begin(frames), frames)
         return bool(frames)
 
     def _second_frames(self, cameras: Sequence[int], now: float) -> list[Frame]:
@@ -156,33 +167,39 @@ class Watch:
                 frames.append(frame)
         return frames
 
-    def _enhance(self, frames: Sequence[Frame]) -> list[Frame]:
-        began = time.monotonic()
+    def _try(self, work: Callable[[], list[Frame] | None], frames: Sequence[Frame] = ()) -> list[Frame]:
+        """Have the engine do something with these frames; one that fails must not end the cameras."""
         try:
-            return self._streams.push(frames)
-        except Exception as error:  # an engine that fails must not end the cameras
-            for frame in frames:
-                self._posts[frame.stream].lose()
+            return work() or []
+        except Exception as error:
+            for frame in {id(frame): frame for frame in (*frames, *self._streams.under_way)}.values():
+                if frame.stream in self._posts:
+                    self._posts[frame.stream].lose()
             self._begin_streams()
             log.error("%s: %s", self._level.rung.name, error, extra={"event": "engine", "rung": self._level.rung.name})
             self._step(self._ladder.fail(" ".join(str(error).split()), time.monotonic()))
             return []
-        finally:
-            now = time.monotonic()
-            self._busy.add(now - began, now)
-            self._batches.add(len(frames), now)
 
     def _begin_streams(self) -> None:
         self._streams.close()
-        self._streams = Streams(self._level.engine)
+        self._streams = Streams(self._level.engine, ring=self._bell.set)
 
-    def _deliver(self, frames: Sequence[Frame]) -> None:
+    def _meter(self) -> None:
+        """Count the time since the last call as busy where something has been under way."""
+        now = time.monotonic()
+        if self._streams.under_way:
+            self._busy.add(now - self._metered_s, now)
+        self._metered_s = now
+
+    def _deliver(self, frames: Sequence[Frame]) -> bool:
         for frame in frames:
             now = time.monotonic()
             if frame.stream in self._posts:
                 self._latencies.add(self._posts[frame.stream].deliver(frame, now), now)
-        now = time.monotonic()
-        self._queues.add(sum(post.waiting for post in self._posts.values()) / max(1, len(self._posts)), now)
+        if frames:
+            now = time.monotonic()
+            self._queues.add(sum(post.waiting for post in self._posts.values()) / max(1, len(self._posts)), now)
+        return bool(frames)
 
     @property
     def _level(self) -> Level:
@@ -228,11 +245,12 @@ class Watch:
         """Go to another rung: what still waits for neighbours leaves on the old one."""
         if change is None:
             return
-        for number in self._posts:
-            try:
+        try:
+            self._deliver(self._streams.finished(wait=True))
+            for number in self._posts:
                 self._deliver(self._streams.flush(number))
-            except Exception as error:  # it may be why the rung changes
-                log.error("%s", error, extra={"event": "engine"})
+        except Exception as error:  # it may be why the rung changes
+            log.error("%s", error, extra={"event": "engine"})
         name = self._level.rung.name
         log.warning("%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason})
         self._begin_streams()
