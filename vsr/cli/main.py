@@ -37,10 +37,11 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
-for command in (enhance, live, probe, doctor, compare, models, bench, train, calibrate):
+for command in (enhance, live, probe, doctor, compare, bench, train, calibrate):
     app.command(command)
 app.command(evaluate, name="eval")
 app.command(jobs)
+app.command(models)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

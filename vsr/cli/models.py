@@ -1,35 +1,169 @@
-"""`vsr models`: what there is to choose from."""
+"""`vsr models`: what there is to choose from, and getting more of it."""
 
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import App, Parameter
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Column, Table
 
-from vsr.models.catalogue import load, names
-from vsr.models.spec import ModelSpec
+from vsr.cli.console import console, fail, say, size_of
+from vsr.errors import ModelError
+from vsr.models import published
+from vsr.models.card import Card, all_cards, card_of, verify
+from vsr.models.catalogue import BUILT_IN
+from vsr.models.published import Published, find_published
+from vsr.models.pull import pull
+
+models = App(name="models", help="List, show, fetch and check models.")
+
+_WIDTH = 160
+"""Columns where there is no terminal to fill."""
 
 
-def models(*, debug: bool = False) -> int:
-    """List the built-in models with their cost.
+@models.default
+@models.command(name="list")
+def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """List all models that have a name.
+
+    Speed goes by KFLOP per input pixel: live up to 25 (video speed at 640x360 on two CPU cores), fast up to 200, slow
+    up to 2,000 (seconds a frame), GPU above.
 
     Parameters
     ----------
-    debug
-        Show a traceback with an error.
+    json_
+        Print everything that is known as JSON.
     """
+    cards = all_cards()
+    if json_:
+        print(json.dumps([asdict(card) | {"speed": card.speed} for card in cards], indent=2))
+        return 0
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "scale", "sees", "KFLOP/pixel", "trained on"):
-        table.add_column(heading)
-    for name in names():
-        spec = load(name).spec
-        table.add_row(name, f"x{spec.scale}", _sees(spec), f"{spec.kflop_per_pixel:.3g}", spec.trained_on)
-    Console().print(table)
+    for heading in ("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for"):
+        table.add_column(heading, no_wrap=heading != "what for", justify="right" if heading == "Set5 dB" else "left")
+    for card in cards:
+        quality = f"{card.set5:.2f}" if card.set5 else ""
+        table.add_row(
+            card.name, f"x{card.scale}", _sees(card), card.speed, quality, _where(card), card.licence, card.purpose
+        )  # fmt: skip
+    _out().print(table)
     return 0
 
 
-def _sees(spec: ModelSpec) -> str:
-    """Such as `luma, 3 frames, remembers`."""
-    context = spec.context
-    num_frames = context.before + context.emit + context.after
-    parts = ["luma" if spec.in_channels == 1 else "RGB"]
-    parts += [f"{num_frames} frames"] if num_frames > 1 else []
-    parts += ["remembers"] if context.stateful else []
+def _out() -> Console:
+    """Standard output, wide where nothing says how wide it is."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def _where(card: Card) -> str:
+    """Such as `yes`, `damaged` or `pull, 2.5 MB`."""
+    if card.state != "not installed":
+        return "yes" if card.state == "installed" else card.state
+    return f"pull, {size_of(card.num_bytes or 0)}" if card.address else "by hand"
+
+
+def _sees(card: Card) -> str:
+    """Such as `luma, 3 frames, remembers, latency 1`."""
+    parts = [card.sees]
+    parts += [f"{card.num_frames} frames"] if card.num_frames > 1 else []
+    parts += ["remembers"] if card.remembers else []
+    parts += [f"latency {card.latency}"] if card.latency else []
     return ", ".join(parts)
+
+
+@models.command(name="show")
+def show(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Show all that is known of one model.
+
+    Parameters
+    ----------
+    model
+        Its name, or the path of a checkpoint.
+    json_
+        Print it as JSON.
+    """
+    card = card_of(model)
+    if json_:
+        print(json.dumps(asdict(card) | {"speed": card.speed}, indent=2))
+        return 0
+    table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
+    for name, value in asdict(card).items():
+        if value not in ("", None, ()) and name != "text":
+            table.add_row(name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value))
+    if card.speed:
+        table.add_row("speed", card.speed)
+    out = _out()
+    out.print(table)
+    if card.text:
+        out.print(Markdown(card.text))
+    return 0
+
+
+@models.command(name="pull")
+def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "") -> int:
+    """Fetch models of others; what is cut off goes on with the same command.
+
+    Parameters
+    ----------
+    names
+        As `vsr models list` shows them.
+    from_
+        Folder, file or https address to take them from instead of their own; $VSR_MODELS_MIRROR says it for good.
+    """
+    if not names:
+        raise ModelError(f"name the models to fetch: {', '.join(entry.name for entry in published.PUBLISHED)}")
+    entries = [_entry(name) for name in names]
+    failed = False
+    for entry in entries:
+        try:
+            _pull(entry, from_)
+        except ModelError as error:
+            fail(str(error))
+            failed = True
+    return 1 if failed else 0
+
+
+def _entry(name: str) -> Published:
+    entry = find_published(name)
+    if entry is None:
+        own = any(each.name == name for each in BUILT_IN)
+        known = ", ".join(entry.name for entry in published.PUBLISHED)
+        raise ModelError(f"{name!r} {'is built in' if own else 'cannot be fetched'}; these can be: {known}")
+    return entry
+
+
+def _pull(entry: Published, place: str) -> None:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(entry.name, total=entry.num_bytes)
+        path = pull(entry, place=place, tell=say, progress=lambda done: bar.update(task, completed=done))
+    say(f"{entry.name}: {path}, {size_of(entry.num_bytes)}, licence {entry.licence}")
+    if entry.needs:
+        say(f"{entry.name} needs vsr[{entry.needs}]")
+
+
+@models.command(name="verify")
+def verify_models(*names: str) -> int:
+    """Hash what is installed again; exit code 1 where something is damaged.
+
+    Parameters
+    ----------
+    names
+        Default is all models that have a file.
+    """
+    damaged = 0
+    for name in names or [entry.name for entry in (*BUILT_IN, *published.PUBLISHED)]:
+        sound = verify(name)
+        if sound is None and not names:
+            continue
+        damaged += sound is False
+        print(f"{name}: {'not installed' if sound is None else 'sound' if sound else 'damaged'}")
+    if damaged:
+        fail(f"{damaged} damaged; `vsr models pull` replaces models of others, installing vsr again its own")
+    return 1 if damaged else 0

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr.errors import ModelError
-from vsr.models.checkpoint import read_model
+from vsr.models.checkpoint import read_model, sha256_of
 from vsr.models.formats import SUFFIXES, read_file
+from vsr.models.published import Published, find_published
 from vsr.models.resampling import Resampler, resampling_spec
 from vsr.models.spec import Model
 from vsr.resample import Kernel
@@ -90,7 +91,8 @@ def load(name: str, *, scale: int = 0) -> Model:
         scale: for files that do not tell theirs; 0 where none is wanted.
 
     Raises:
-        ModelError: the name is not in the catalogue and no such file exists, or the file does not load.
+        ModelError: the name is not in the catalogue and no such file exists, it has not been pulled yet, or the file
+            does not load.
     """
     if name == "identity":
         return _baseline("identity", 1, "bicubic")
@@ -102,7 +104,12 @@ def load(name: str, *, scale: int = 0) -> Model:
             return _built_in(entry)
     if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES:
         return read_file(Path(name), scale=scale)
-    raise ModelError(f"model {name!r} is not known; there are {', '.join(names())}, or give a checkpoint's path")
+    if entry := find_published(name):
+        return _published(entry)
+    raise ModelError(
+        f"model {name!r} is not known; there are {', '.join(names())}, those that `vsr models list` shows besides, "
+        "and paths of checkpoints"
+    )
 
 
 def _baseline(name: str, scale: int, kernel: Kernel) -> Model:
@@ -114,6 +121,16 @@ def _built_in(entry: BuiltIn) -> Model:
     if model.spec.sha256 != entry.sha256:
         raise ModelError(f"the weights of {entry.name} are damaged (SHA-256 differs); install vsr again")
     return Model(replace(model.spec, licence=entry.licence, trained_on=entry.trained_on), model.network)
+
+
+def _published(entry: Published) -> Model:
+    if not entry.path.is_file():
+        raise ModelError(f"{entry.name} is not installed; `vsr models pull {entry.name}` installs it ({entry.licence})")
+    if sha256_of(entry.path) != entry.sha256:
+        raise ModelError(f"{entry.path} is damaged (SHA-256 differs); `vsr models pull {entry.name}` gets it anew")
+    model = read_file(entry.path, scale=entry.scale)
+    facts = {"name": entry.name, "licence": entry.licence, "trained_on": entry.trained_on}
+    return Model(replace(model.spec, **facts), model.network)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ def save_network(path: Path, net: nn.Module) -> None:
 
 def sha256_of(path: Path) -> str:
     """A file's fingerprint, as model cards and the catalogue give it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
