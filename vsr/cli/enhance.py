@@ -27,6 +27,7 @@ from vsr.jobs.disk import free_bytes
 from vsr.jobs.files import Outcome, estimate, is_long
 from vsr.jobs.inputs import Job, find_jobs
 from vsr.jobs.plan import Plan, make_plan
+from vsr.jobs.provenance import provenance, write_sidecar
 from vsr.jobs.records import read_records, work_folder
 from vsr.jobs.runner import Result, run_file
 from vsr.pipeline import Clock
@@ -44,6 +45,8 @@ class RunOptions:
     """TOML file of options; flags win over it."""
     report: str = ""
     """Write what happened as JSON to this file."""
+    sidecar: bool = False
+    """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
     overwrite: bool = False
     """Replace outputs that exist."""
     dry_run: bool = False
@@ -86,7 +89,7 @@ def enhance(
             if run.dry_run:
                 results[place] = _dry_run(each, options, alone=view.alone)
             else:
-                results[place] = run_file(each, options, view, overwrite=run.overwrite)
+                results[place] = run_file(each, options, view, overwrite=run.overwrite, after=view.keep)
             if view.alone and (error := results[place].error) is not None:
                 raise error
     finally:
@@ -119,6 +122,11 @@ class _Terminal:
         with progress(plan.job.path.name, clock, plan.num_frames, quiet=self.run.quiet):
             yield
 
+    def keep(self, plan: Plan, outcome: Outcome) -> None:
+        """Write the sidecar, where one is wanted."""
+        if self.run.sidecar:
+            write_sidecar(outcome.target, provenance(plan, outcome, self.options))
+
     def tell(self, line: str) -> None:
         say(line)
 
@@ -126,7 +134,7 @@ class _Terminal:
         if result.plan is not None and result.outcome is not None:
             for line in _conclusion(result.plan, result.outcome):
                 say(line, quiet=self.run.quiet)
-        elif not self.alone:
+        if result.error is not None and not self.alone:
             if self.run.debug:
                 traceback.print_exception(result.error)
             say(f"{result.job.path}: {result.reason}")

@@ -11,7 +11,9 @@ import torch
 from vsr import __version__
 from vsr.config import EnhanceOptions
 from vsr.engine.device import place
+from vsr.errors import ModelError
 from vsr.frames import PictureFormat
+from vsr.jobs.records import sha256_of
 from vsr.media.encoders import EncoderChoice
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from vsr.models.spec import Model
@@ -23,22 +25,62 @@ _NUM_BLOCKS = 18
 _WITHOUT_EFFECT = {"threads", "skip_static", "restart"}
 """Options that change no pixel."""
 
+_HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "executor"}
+"""Options by which the same is reached in another way, if not to the bit."""
+
 
 def identity_of(
     source: Path, options: EnhanceOptions, *, models: tuple[Model, ...], choice: EncoderChoice, picture: PictureFormat,
     crop: object,
 ) -> dict[str, str]:  # fmt: skip
     """Describe source, models, options, encoder and software."""
-    lines = _source(source)
-    for group in asdict(options).values():
-        lines |= {name.replace("_", "-"): _text(value) for name, value in group.items() if name not in _WITHOUT_EFFECT}
+    lines = _source(source) | _options(options, without=_WITHOUT_EFFECT)
     lines["models"] = " + ".join(f"{model.spec.name} {model.spec.sha256[:16]}" for model in models) or "none"
-    lines["running on"] = " + ".join(_spot(model, options) for model in models) or "cpu"
+    lines["running on"] = running_on(models, options)
     lines["crop found"] = str(crop)
     lines["output format"] = _short(asdict(picture))
     lines["encoder arguments"] = _short([choice.encoder, choice.pixel_format, choice.arguments, choice.filters])
-    lines["software"] = f"vsr {__version__}, PyTorch {torch.__version__}, FFmpeg {ffmpeg_version(find_ffmpeg())}"
+    lines["software"] = software()
     return lines
+
+
+def wishes_of(options: EnhanceOptions) -> dict[str, str]:
+    """Describe what is wanted of a file, whatever file it is and wherever it is enhanced.
+
+    Checkpoints that are named by a path count by their bytes.
+
+    Raises:
+        ModelError: such a checkpoint cannot be read.
+    """
+    lines = _options(options, without=_HOW)
+    marks = [f"{name} {_checkpoint(Path(name))}".strip() for name in options.models.model]
+    return lines | {"model": " ".join(marks)}
+
+
+def _checkpoint(path: Path) -> str:
+    if not path.suffix or not path.is_file():
+        return ""  # a name, or a mistake that is found later
+    try:
+        return sha256_of(path)[:16]
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def software() -> str:
+    """Name the programs that have a part in the result."""
+    return f"vsr {__version__}, PyTorch {torch.__version__}, FFmpeg {ffmpeg_version(find_ffmpeg())}"
+
+
+def running_on(models: tuple[Model, ...], options: EnhanceOptions) -> str:
+    """Name the device and precision of each model."""
+    return " + ".join(_spot(model, options) for model in models) or "cpu"
+
+
+def _options(options: EnhanceOptions, *, without: set[str]) -> dict[str, str]:
+    groups = asdict(options).values()
+    return {
+        name.replace("_", "-"): _text(value) for group in groups for name, value in group.items() if name not in without
+    }
 
 
 def _spot(model: Model, options: EnhanceOptions) -> str:
@@ -54,16 +96,22 @@ def _short(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def _source(path: Path) -> dict[str, str]:
-    stat = path.stat()
+def sampled(path: Path) -> str:
+    """Return a hash of a file's head, tail and samples between them."""
+    size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for number in range(_NUM_BLOCKS):
-            file.seek(max(0, stat.st_size - _BLOCK) * number // (_NUM_BLOCKS - 1))
+            file.seek(max(0, size - _BLOCK) * number // (_NUM_BLOCKS - 1))
             digest.update(file.read(_BLOCK))
+    return digest.hexdigest()[:16]
+
+
+def _source(path: Path) -> dict[str, str]:
+    stat = path.stat()
     changed = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()
     return {
         "source size": f"{stat.st_size} bytes",
-        "source contents": digest.hexdigest()[:16],
+        "source contents": sampled(path),
         "source time": changed,
     }

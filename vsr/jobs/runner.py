@@ -1,5 +1,6 @@
 """One of several files: planned, carried out, its error kept for the end. What runs files runs them through here."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -53,14 +54,25 @@ class View(Protocol):
         ...
 
 
-def run_file(job: Job, options: EnhanceOptions, view: View, *, overwrite: bool = False) -> Result:
-    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the others."""
+def _nothing(_plan: Plan, _outcome: Outcome) -> None:
+    return
+
+
+def run_file(
+    job: Job, options: EnhanceOptions, view: View, *, overwrite: bool = False,
+    after: Callable[[Plan, Outcome], None] = _nothing,
+) -> Result:  # fmt: skip
+    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the others.
+
+    `after` is what belongs to the file once it is there; an error in it is the file's too.
+    """
     result = Result(job)
     try:
         result.plan = plan = make_plan(job, options)
         clock = Clock()
         with view.at_work(plan, clock):
             result.outcome = carry_out(plan, options, overwrite=overwrite, clock=clock, tell=view.tell)
+            after(plan, result.outcome)
     except Exception as error:
         result.error = error
     view.ended(result)

@@ -1,0 +1,129 @@
+"""Where a result comes from: what was done, by which models, from which source. For a sidecar and for a manifest."""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vsr.config import EnhanceOptions
+from vsr.errors import SinkError
+from vsr.jobs.files import Outcome
+from vsr.jobs.identity import running_on, software, wishes_of
+from vsr.jobs.plan import Plan
+from vsr.jobs.records import sha256_of
+from vsr.media.sink import WriteReport
+
+Record = dict[str, Any]
+"""As JSON takes it."""
+
+
+def provenance(plan: Plan, outcome: Outcome | None, options: EnhanceOptions) -> Record:
+    """Record a finished file. Reads source and result once for their hashes.
+
+    `outcome` is None where the result was made by a process that did not live to tell how.
+    """
+    return {
+        "source": _source(plan),
+        "result": _result(plan, outcome),
+        "models": [_model(model.spec) for model in plan.models],
+        "options": wishes_of(options),
+        "crop": str(plan.crop) if plan.crop else None,
+        "running_on": running_on(plan.models, options),
+        "software": software(),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured": _measured(outcome) if outcome else None,
+        "verification": _verification(outcome),
+        "notes": list(outcome.notes if outcome else plan.notes),
+    }
+
+
+def _source(plan: Plan) -> Record:
+    info, path = plan.source, plan.job.path
+    stat = path.stat()
+    return {
+        "path": str(path.absolute()),
+        "bytes": stat.st_size,
+        "modified": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(),
+        "sha256": sha256_of(path),
+        "codec": info.codec,
+        "width": info.format.width,
+        "height": info.format.height,
+        "duration_s": info.duration_s,
+    }
+
+
+def _result(plan: Plan, outcome: Outcome | None) -> Record:
+    path = plan.job.target
+    return {
+        "path": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+        "encoder": plan.encoder.encoder if plan.encoder else None,
+        "width": plan.output.width,
+        "height": plan.output.height,
+        "frames": outcome.written.num_frames if outcome else None,
+    }
+
+
+def _model(spec: Any) -> Record:
+    return {name: getattr(spec, name) for name in ("name", "scale", "version", "sha256", "licence")}
+
+
+def _measured(outcome: Outcome) -> Record:
+    """Of the run that finished the file; one that was resumed has enhanced a part of the frames."""
+    report = outcome.pipeline
+    return {
+        "frames": report.num_frames,
+        "seconds": round(report.seconds, 3),
+        "fps": round(report.num_frames / max(report.seconds, 1e-9), 3),
+        "share_skipped": round(report.share_skipped, 4),
+        "frames_reused": report.num_reused,
+    }
+
+
+def _verification(outcome: Outcome | None) -> Record | None:
+    """What reading the result back gave; only what has passed is a result."""
+    if outcome is None:
+        return None
+    written = outcome.written
+    checked = written.verification.num_frames if isinstance(written, WriteReport) else written.num_frames
+    return {"passed": True, "frames": checked}
+
+
+def sidecar_of(result: Path) -> Path:
+    """Where a result's record lies: `RESULT.vsr.json` beside it."""
+    return result.with_name(f"{result.name}.vsr.json")
+
+
+def write_sidecar(result: Path, record: Mapping[str, Any]) -> None:
+    """Write a result's record beside it.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    path = sidecar_of(result)
+    try:
+        write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise SinkError(f"sidecar {path} cannot be written: {error.strerror or error}") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or as it was before, whatever happens meanwhile.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name[:40]}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
