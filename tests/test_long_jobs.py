@@ -126,13 +126,13 @@ def test_segments_hold_the_frames_of_a_run_in_one_piece(clip, tmp_path):
     assert contents(tmp_path / "segments.mkv") == contents(tmp_path / "whole.mkv")
 
 
-def write_pan(path: Path, *, num_frames: int, interlaced: bool = False) -> Path:
+def write_pan(path: Path, *, num_frames: int, interlaced: bool = False, rate: Fraction = Fraction(25)) -> Path:
     """A reddish texture that moves by a pixel a frame: one scene, in which every frame differs."""
     chance = np.random.default_rng(3)
     wide = cv2.GaussianBlur(chance.integers(16, 235, (40, 64 + num_frames), np.uint8), (5, 5), 0)
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "crf": "10"} | ({"x264-params": "tff=1"} if interlaced else {})
-        stream = container.add_stream("libx264", rate=25, options=options)
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = 40, 64, "yuv420p"
         stream.codec_context.gop_size = 12
         for n in range(num_frames):
@@ -152,6 +152,8 @@ CASES = {
     "chain": ["--model", "deblur", "--model", "nano-x2", "--window", "3"],
     "state": ["--model", "video"],
     "deinterlaced": ["--deinterlace", "on"],
+    "fields": ["--deinterlace", "fields"],
+    "film": ["--deinterlace", "film"],
     "trimmed": ["--start", "0.5", "--frames", "61"],
 }
 
@@ -159,7 +161,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_resumed_run_feeds_what_the_whole_run_feeds(tmp_path, monkeypatch, capfd, case):
     # With a state, too: all of the scene is seen again where it is not longer than the warm-up.
-    clip = write_pan(tmp_path / "pan.mp4", num_frames=75, interlaced=case == "deinterlaced")
+    rate = Fraction(30000, 1001) if case == "film" else Fraction(25)
+    interlaced = case in ("deinterlaced", "fields", "film")
+    clip = write_pan(tmp_path / "pan.mp4", num_frames=90 if case == "film" else 75, interlaced=interlaced, rate=rate)
     flags = [*CASES[case], "--encoder", "ffv1"]
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     assert enhance(clip, whole, *flags, "--segment", "off") == 0

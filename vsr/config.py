@@ -53,8 +53,11 @@ class ReadOptions:
     """Time at which to stop; the frame shown at that time is no longer taken. Empty for the end."""
     frames: int = 0
     """Stop after this many frames; 0 for all."""
-    deinterlace: Literal["auto", "on", "off"] = "auto"
-    """`auto` deinterlaces the frames that the source marks as interlaced."""
+    deinterlace: Literal["auto", "on", "off", "fields", "film"] = "auto"
+    """`auto` deinterlaces the pictures that the source marks as interlaced, `on` all; `fields` makes a frame of each
+    field, at twice the rate; `film` undoes a telecine: 23.976 frames a second of 29.97, or matched fields at 25."""
+    field_order: Literal["auto", "top", "bottom"] = "auto"
+    """Which field was first; `auto` believes the source, and takes the top one where it says nothing."""
     decoder: Literal["auto", "software", "nvdec"] = "auto"
     """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one that can."""
 

@@ -75,7 +75,7 @@ def is_long(plan: Plan, options: EnhanceOptions) -> bool:
     seconds = options.job.segment
     if seconds == "off" or plan.encoder is None:
         return False
-    info, read = plan.source, options.read
+    info, read = plan.frames, options.read
     start, end = (float(time) if time is not None else None for time in read.span)
     length = min((time for time in (info.duration_s, end) if time is not None), default=None)
     if read.frames and info.average_rate:
@@ -102,7 +102,7 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
         output=sink.output,
         read=source,
         engine=_engine(plan, options),
-        encoding=Encoding(plan.encoder, plan.output, plan.source.time_base),
+        encoding=Encoding(plan.encoder, plan.output, plan.frames.time_base),
         cutting=Cutting(Fraction(str(seconds)), Reach.of(plan.models), _pipeline(plan, options)),
         identity=identity_of(
             plan.job.path, options, models=plan.models, choice=plan.encoder, picture=plan.output, crop=plan.crop
@@ -147,7 +147,7 @@ def _sink(plan: Plan, target: Path, options: EnhanceOptions) -> FileSink | Image
     read = options.read
     return FileSink(
         target,
-        source=plan.source,
+        source=plan.frames,
         format=plan.output,
         options=options.encode,
         trim=bool(read.start or read.end or read.frames),

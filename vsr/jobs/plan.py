@@ -14,6 +14,7 @@ from vsr.jobs.inputs import Job
 from vsr.jobs.material import judge
 from vsr.jobs.samples import spread_frames
 from vsr.media.encoders import EncoderChoice, choose_encoder
+from vsr.media.fields import as_read, describe_fields
 from vsr.media.image_codec import MAX_PIXELS
 from vsr.media.images import probe_image
 from vsr.media.probe import probe
@@ -28,6 +29,9 @@ class Plan:
 
     job: Job
     source: StreamInfo
+    """The file."""
+    frames: StreamInfo
+    """The stream that is made of it when it is read; its ticks and rate are those of the result."""
     crop: Rectangle | None
     """The part of each picture that is enhanced; None for all of it."""
     models: tuple[Model, ...]
@@ -53,6 +57,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         SinkError: the encoder asked for does not work here.
     """
     info = probe_image(job.path) if job.is_image else probe(job.path)
+    frames = info if job.is_image else as_read(info, options.read)
     rectangle = find_borders(spread_frames(info, options.read)) if options.picture.autocrop else None
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = _wanted(format, info.rotation, options.models)
@@ -65,12 +70,13 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     plan = Plan(
         job=job,
         source=info,
+        frames=frames,
         crop=rectangle,
         models=chain.models,
         output=output,
         resample=None if size is None or size == given else size,
         encoder=_encoder(job, info, output, options),
-        num_frames=1 if job.is_image else _num_frames(info, options.read),
+        num_frames=1 if job.is_image else _num_frames(frames, options.read),
         notes=chain.notes,
     )
     return replace(plan, notes=_notes(plan, options))
@@ -88,6 +94,8 @@ def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
     notes = [*info.notes]
     if plan.job.is_image and options.read != ReadOptions():
         notes.append("start, end, frames and deinterlace mean nothing for a picture")
+    elif said := describe_fields(info, options.read):
+        notes.append(said)
     if picture.autocrop:
         whole = f"{info.format.width}x{info.format.height}"
         notes.append(f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}")

@@ -30,11 +30,12 @@ def find_jumps(source: StreamInfo, original: InputContainer) -> tuple[Fraction |
     if not original.format.flags & Flags.ts_discont.value:
         return None, ()
     pieces: list[tuple[int, int]] = []
+    time_base = Fraction(original.streams[source.stream_index].time_base or 1)  # the source's own may be finer
     # What is damaged from some packet on nobody else has read either.
     with open_container(source.path) as again, contextlib.suppress(FFmpegError, IndexError):
-        _collect(again.demux(again.streams[source.stream_index]), source.time_base, pieces)
-    moves = tuple((before[1] - after[0]) * source.time_base for before, after in pairwise(pieces))
-    return (pieces[0][0] * source.time_base if pieces else None), moves
+        _collect(again.demux(again.streams[source.stream_index]), time_base, pieces)
+    moves = tuple((before[1] - after[0]) * time_base for before, after in pairwise(pieces))
+    return (pieces[0][0] * time_base if pieces else None), moves
 
 
 def _collect(packets: Iterable["Packet[Any]"], time_base: Fraction, pieces: list[tuple[int, int]]) -> None:

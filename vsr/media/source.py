@@ -20,13 +20,13 @@ from vsr.config import ReadOptions, parse_time
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.decode import ReadCounts, Timestamps, decode_after, decode_packet, origin_of, read_packets, seek_before
-from vsr.media.deinterlace import Deinterlacer
+from vsr.media.fields import as_read, make_fields
 from vsr.media.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe import best_stream, open_container, probe
 
 _LEAD_S = Fraction(1, 2)
-"""How far before `from_pts` reading begins: the deinterlacer wants the picture before."""
+"""How far before the first frame wanted reading begins: filters want pictures before it, a telecine's up to five."""
 
 
 class Source(Protocol):
@@ -77,6 +77,7 @@ def _describe(frames: Sequence[Frame]) -> StreamInfo:
 class VideoSource:
     """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
 
+    `info` is what `probe` says of the file; the attribute of that name tells of the frames that come (`as_read`).
     `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames before a time of the stream, in ticks,
     and reads from a little before it; what a file that is cut off lacks is then not counted.
 
@@ -94,7 +95,8 @@ class VideoSource:
         threads: int = 0,
         from_pts: int | None = None,
     ):
-        self.info = info or probe(path)
+        self._file = info or probe(path)
+        self.info = as_read(self._file, options)
         self.counts = ReadCounts()
         self._path = path
         self._options = options
@@ -121,14 +123,14 @@ class VideoSource:
             with closing(self._pictures(container)) as pictures:
                 for picture in pictures:
                     assert picture.pts is not None
-                    time = picture.pts * self.info.time_base
+                    time, jumped = picture.pts * self.info.time_base, self._has_jumped(picture)
                     if start is not None and time < start:
                         continue
                     if end is not None and time >= origin + end:
                         break
                     counts.frames += 1
                     frame = make_frame(converter.convert(picture), self.info.format)
-                    yield replace(frame, reset=picture.pts in self._jumps)
+                    yield replace(frame, reset=jumped)
                     if counts.frames == self._options.frames:
                         break
         finally:
@@ -142,7 +144,8 @@ class VideoSource:
         container = self._open()
         origin = origin_of(container)
         if self._from_pts is not None:
-            wanted = max(Fraction(0), self._from_pts * self.info.time_base - origin - _LEAD_S)
+            wanted = self._from_pts * self.info.time_base - origin
+        wanted = max(Fraction(0), wanted - _LEAD_S)
         if wanted and not seek_before(container, self._stream(container), origin + wanted):
             container.close()
             container = self._open()
@@ -173,12 +176,12 @@ class VideoSource:
 
     def _pictures(self, container: InputContainer) -> Generator[av.VideoFrame, None, None]:
         """Decode, give every picture its time, deinterlace."""
-        counts, info = self.counts, self.info
+        counts, info = self.counts, self._file
         clock = Timestamps(
             counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc")
         )
         self._jumps = clock.jumps
-        fields = Deinterlacer(self._options.deinterlace, info.time_base, info.format)
+        fields = make_fields(info, self._options)
         with closing(self._decoded(container, clock)) as decoded:
             for picture in decoded:
                 for timed in clock.push(picture):
@@ -191,6 +194,13 @@ class VideoSource:
         stream = self._stream(container)
         if not stream.frames:
             self._check_length(stream, clock.end)
+
+    def _has_jumped(self, picture: av.VideoFrame) -> bool:
+        """Whether the clock jumped between the picture before and this one."""
+        now = Fraction(picture.pts or 0) * self.info.time_base
+        passed = {time for time in self._jumps if time * self._file.time_base <= now}
+        self._jumps -= passed
+        return bool(passed)
 
     def _decoded(self, container: InputContainer, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
@@ -227,7 +237,7 @@ class VideoSource:
         promised = self._promised_s(stream)
         if end is None or not promised:
             return
-        seconds = float(end * self.info.time_base)
+        seconds = float(end * self._file.time_base)
         if seconds < promised - max(0.1, 0.01 * promised):
             self.counts.notes.append(f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s")
 
