@@ -1,4 +1,4 @@
-"""Muxing packets that came through the pipe into one target. Runs in an output's process; never encodes."""
+"""Muxing packets that came through the pipe into one target. Runs in an output's process; encodes no pictures."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
+from av.error import FFmpegError
 
+from vsr.live.sound import Conversion
 from vsr.live.wire import NO_DTS, VIDEO, Message, open_description
 
 _MOST_REORDERED = 16
@@ -24,6 +26,7 @@ class Muxer:
         streams: descriptions, video first.
         options: of the muxer and its protocol.
         audio: codecs that the target takes; None for all that the muxer lists.
+        spare: what other sound is converted to.
 
     Raises:
         FFmpegError: the target cannot be opened.
@@ -31,42 +34,52 @@ class Muxer:
 
     def __init__(
         self, target: str, *, format: str, streams: Sequence[Message], options: Mapping[str, str] = {},
-        audio: frozenset[str] | None = None,
+        audio: frozenset[str] | None = None, spare: str = "aac",
     ):  # fmt: skip
         self.notes: list[str] = []
-        """What could not go along."""
+        """What could not go along as it is."""
         self.empty = True
         """Nothing has been muxed."""
         self._origin: Fraction | None = None
         self._last: dict[int, int] = {}
         self._undated: list[Message] = []
         self._streams: dict[int, Any] = {}
+        self._sound: Conversion | None = None
+        self._last_sound = -1
         # Without this a second stream that has fallen silent would hold the first one back for ten seconds.
         self._container = av.open(target, "w", format=format, options={"max_interleave_delta": "1", **options})
         try:
             for message in streams:
-                self._add(message, audio)
+                self._add(message, audio, spare)
             self._container.start_encoding()
         except BaseException:
             self._abandon()
             raise
 
-    def _add(self, message: Message, audio: frozenset[str] | None) -> None:
+    def _add(self, message: Message, audio: frozenset[str] | None, spare: str) -> None:
         with open_description(message) as described:
             template = described.streams[0]
             codec = template.codec_context.name
-            if message.stream != VIDEO and audio is not None and codec not in audio:
-                self.notes.append(f"audio {codec} does not fit into {self._container.format.name}; it is left out")
-                return
-            try:
-                stream = self._container.add_stream_from_template(template)
-            except ValueError:
-                if message.stream == VIDEO:
-                    raise
-                self.notes.append(f"audio {codec} does not fit into {self._container.format.name}; it is left out")
-                return
-            stream.time_base = template.time_base
-            self._streams[message.stream] = stream
+            if message.stream == VIDEO or audio is None or codec in audio:
+                try:
+                    stream = self._container.add_stream_from_template(template)
+                    stream.time_base = template.time_base
+                    self._streams[message.stream] = stream
+                    return
+                except ValueError:
+                    if message.stream == VIDEO:
+                        raise
+        self._convert(message, codec, spare)
+
+    def _convert(self, message: Message, codec: str, spare: str) -> None:
+        note = f"audio {codec} does not fit into {self._container.format.name}"
+        try:
+            self._sound = Conversion(message, self._container, spare)
+        except (FFmpegError, ValueError):
+            self.notes.append(f"{note} and cannot be decoded; it is left out")
+            return
+        self._streams[message.stream] = self._sound.stream
+        self.notes.append(f"{note}; it is sent as {spare}")
 
     def mux(self, message: Message) -> None:
         """Hand over one packet; blocks as long as the target does."""
@@ -103,8 +116,14 @@ class Muxer:
         packet.stream, packet.time_base = self._streams[message.stream], message.time_base
         packet.pts, packet.dts, packet.duration = pts, dts, message.duration
         packet.is_keyframe = message.stream != VIDEO or message.keyframe
-        self._container.mux(packet)
         self.empty = False
+        if message.stream == VIDEO or self._sound is None:
+            self._container.mux(packet)
+            return
+        for made in self._sound.packets(packet):
+            if made.dts >= 0 and made.dts > self._last_sound:  # AAC begins before what it was given
+                self._last_sound = made.dts
+                self._container.mux(made)
 
     def close(self) -> None:
         """Write what belongs to the end."""
@@ -112,11 +131,16 @@ class Muxer:
             for held in self._undated:
                 self._mux(replace(held, dts=held.pts))
         finally:
-            self._container.close()
+            self._end()
 
     def _abandon(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            self._container.close()
+            self._end()
+
+    def _end(self) -> None:
+        self._container.close()
+        if self._sound is not None:
+            self._sound.close()
 
     def __enter__(self) -> Self:
         return self

@@ -26,12 +26,13 @@ from vsr.live.wire import END, Message, read_messages
 _MPEGTS_AUDIO = frozenset({"aac", "mp2", "mp3", "ac3", "eac3", "opus"})
 _AUDIO = {
     "rtsp": frozenset({"pcm_alaw", "pcm_mulaw", "aac", "opus", "mp3", "ac3", "adpcm_g722"}),
-    "rtmp": frozenset({"aac", "mp3", "pcm_alaw", "pcm_mulaw"}),
+    "rtmp": frozenset({"aac", "mp3"}),
     "udp": _MPEGTS_AUDIO,
     "srt": _MPEGTS_AUDIO,
     "hls": frozenset({"aac", "mp3", "ac3", "eac3"}),
 }
-"""Audio codecs that receivers of each kind understand; others would be muxed and not heard, or stop the picture."""
+"""Audio codecs that receivers of each kind understand; others would be muxed and not heard, or stop the picture. They
+become AAC."""
 _MPEGTS = {"pat_period": "0.5", "mpegts_flags": "resend_headers", "flush_packets": "1", "muxdelay": "0"}
 _QUEUE_BYTES = 128 << 10
 """10 Mbit/s over a tenth of a second."""

@@ -1,8 +1,8 @@
 """Recording in segments by wall clock. Runs in an output's process.
 
-A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec that cameras
-send and stays readable up to the last second when the machine loses power. Times of a camera that jump begin a new
-segment.
+A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of pictures that
+cameras send, and their sound as it is or, A-law and the like, decoded; and because it stays readable up to the last
+second when the machine loses power. Times of a camera that jump begin a new segment.
 """
 
 import contextlib
@@ -99,7 +99,9 @@ class Recording:
             name = f"{self._prefix}-{stamp}_{number}"
         self._path = Path(f"{path}.part")
         options = {"cluster_time_limit": _CLUSTER_MS, "max_interleave_delta": "500000", "flush_packets": "1"}
-        self._muxer = Muxer(str(self._path), format="matroska", streams=self._streams, options=options)
+        self._muxer = Muxer(
+            str(self._path), format="matroska", streams=self._streams, options=options, spare="pcm_s16le"
+        )
         if self._muxer.notes and not self.notes:
             self.notes = list(self._muxer.notes)
             for note in self.notes:

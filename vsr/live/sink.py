@@ -4,6 +4,7 @@
 picture goes on, so that players stay connected.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ from vsr.live.outputs import Output, OutputStatus
 from vsr.live.stills import Stills, snapshot
 from vsr.live.threads import Courier
 from vsr.live.wire import AUDIO, TICKS, Message, describe, packet_message
+
+log = logging.getLogger("vsr.live")
 
 _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""
@@ -103,6 +106,7 @@ class LiveSink:
         self._dimmed: Frame | None = None
         self._last_pts, self._last_s, self._shift = -1, 0.0, 0
         self._source: tuple[object, ...] = ()
+        self._left_out: set[str] = set()
         self._courier: Courier[Frame | float] = Courier(self._take, depth=_WAITING, name=f"vsr-sink-{name}")
 
     def _add(self, options: OutputOptions) -> None:
@@ -135,7 +139,8 @@ class LiveSink:
         """
         stream = packet.stream
         container = stream.container
-        first = [one for streams in (container.streams.video, container.streams.audio) for one in streams[:1]]
+        firsts: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
+        first = [one for one in firsts if one.codec_context is not None]  # FFmpeg does not know every codec there is
         if stream not in first or not (stream.type == "audio" or self._originals):
             return
         message = packet_message(packet, shift=shift)
@@ -155,7 +160,15 @@ class LiveSink:
                 output.put(replace(message, pts=message.pts + moved, dts=message.dts + moved))
 
     def _describe(self, stream: av.AudioStream | av.VideoStream) -> None:
-        described = describe(stream)
+        try:
+            described = describe(stream)
+        except ValueError:
+            codec = stream.codec_context.name
+            if codec not in self._left_out:
+                self._left_out.add(codec)
+                text = f"{stream.type} {codec} cannot be passed on and is left out"
+                log.warning("%s", text, extra={"event": "note", "camera": self.name})
+            return
         for original in self._originals:
             original.put(described)
         if described.stream == AUDIO:

@@ -6,7 +6,7 @@ Both ends import it, so it stays light: PyAV and the standard library alone.
     head, data                                  repeated: a message; a head is 36 bytes
 
 A stream is described by a NUT file that holds it and one empty packet: FFmpeg's own way to write down a codec, its
-extradata, size and time base. What comes back on the child's standard output are lines: an empty one for every packet
+extradata, size and time base. G.726, whose bits per sample NUT does not hold, is described in words. What comes back on the child's standard output are lines: an empty one for every packet
 that has been muxed, one with text for news.
 """
 
@@ -21,6 +21,9 @@ import av
 
 TICKS = 90_000
 """Ticks a second of every live time."""
+
+_G726 = ("g726", "g726le")
+"""Its two orders of bits: names of decoders and of demuxers."""
 
 VIDEO, AUDIO, END = 0, 1, 2
 NO_DTS = -(1 << 63)
@@ -97,7 +100,15 @@ def packet_message(packet: "av.Packet[Any]", *, shift: int = 0) -> Message | Non
 
 
 def describe(stream: av.VideoStream | av.AudioStream) -> Message:
-    """Write down what a stream is. To be called in the thread that reads it; equal streams give equal bytes."""
+    """Write down what a stream is. To be called in the thread that reads it; equal streams give equal bytes.
+
+    Raises:
+        ValueError: sound of a kind that cannot be passed on.
+    """
+    context: Any = stream.codec_context
+    if context.name in _G726:
+        bits = (context.bit_rate or 0) // context.sample_rate
+        return Message(AUDIO, f"{context.name} {bits} {context.sample_rate}".encode(), _DESCRIPTION)
     written = io.BytesIO()
     kind: Literal["video", "audio"] = "video" if stream.type == "video" else "audio"
     with av.open(written, "w", format="nut", options={"fflags": "bitexact"}) as container:
@@ -112,4 +123,7 @@ def describe(stream: av.VideoStream | av.AudioStream) -> Message:
 def open_description(message: Message) -> Any:
     """Open what `describe` wrote: an input container whose one stream serves as a template while it stays open."""
     quick = {"probesize": "32", "analyzeduration": "0"}
+    if message.data.startswith(b"g726"):
+        name, bits, rate = message.data.decode().split()
+        return av.open(io.BytesIO(), format=name, options={"code_size": bits, "sample_rate": rate})
     return av.open(io.BytesIO(message.data), format="nut", options=quick)
