@@ -113,7 +113,8 @@ def assert_played(numbers: list[int], at_least: int) -> None:
 @pytest.mark.rtsp
 def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, server, clips):  # noqa: F811
     pushed = tmp_path / "pushed.h264"
-    server.start(f"/a={clips}/a.h264", f"/in>{pushed}", "--user", SECRETS[0], "--password", SECRETS[1])
+    login = ("--user", SECRETS[0], "--password", SECRETS[1])
+    server.start(f"/a={clips}/a.h264", f"/in>{pushed}", "--audio", *login)
     who, folder = f"{SECRETS[0]}:{SECRETS[1]}@", tmp_path / "recordings"
     arguments = [server.url("/a", who), "--output", server.url("/in", who), "--record", folder, "--record-original"]
     arguments += ["--model", "nano", "--duration", "5"]
@@ -134,6 +135,10 @@ def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, 
     enhanced = [path for path in folder.glob("*.mkv") if "original" not in path.name]
     with av.open(str(enhanced[0])) as container:
         assert (container.streams.video[0].height, container.streams.video[0].width) == (192, 256)
+        assert container.streams.audio[0].codec_context.name == "pcm_s16le"  # the camera sends A-law
+        heard = [frame.to_ndarray().std() for frame in container.decode(audio=0)]
+    assert sum(level > 1000 for level in heard) > len(heard) // 2 > 10
+    assert pushed.with_name("pushed.h264.alaw").stat().st_size > 8000
     originals = tmp_path / "originals"
     originals.mkdir()
     for path in folder.glob("*original*"):
@@ -148,13 +153,15 @@ def clip(tmp_path_factory) -> Path:
     return write_clip(tmp_path_factory.mktemp("live") / "clip.mp4", ClipOptions(num_frames=NUM_FRAMES, size=(96, 128)))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_signals_end_it_within_five_seconds_with_files_finished(tmp_path, clip, number, code):
+@pytest.mark.parametrize(("number", "code", "frozen"), [(signal.SIGTERM, 0, True), (signal.SIGINT, 130, False)])
+def test_signals_end_it_within_five_seconds_with_files_finished(tmp_path, clip, number, code, frozen):
     folder = tmp_path / "recordings"
     outputs = ["--record", folder, "--hls", tmp_path / "hls", "--snapshot", tmp_path / "now.jpg"]
     with Live(tmp_path, clip, *outputs, "--model", "nano") as live:
         live.wait_recording(folder)
         pids = children(live.process.pid)
+        for pid in pids if frozen else []:
+            os.kill(pid, signal.SIGSTOP)
         ended, took_s = live.end(number)
     assert (ended, took_s < 5) == (code, True), live.log.read_text()
     assert_played(recorded(folder), 10)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ class Piped:
     """Its standard input."""
     read_end: int
     """Its standard output."""
+
+    def wake(self) -> None:
+        """Let a child go on that somebody has stopped, or it could not end by itself. From any thread."""
+        if not self.child.has_ended:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child.pid, signal.SIGCONT)
 
     def close_input(self) -> None:
         """Tell the child that nothing more comes."""

@@ -4,6 +4,7 @@ H.264 in 8 bits and 4:2:0 whatever comes in, because that is what players of liv
 group of pictures a second, parameter sets before each keyframe, so that any packet with a keyframe begins a stream.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -177,19 +178,24 @@ class LiveEncoder:
         """End the child without waiting for it; `write` then fails."""
         self._piped.child.signal_kill()
 
-    def close(self) -> None:
-        """Let FFmpeg give out its last packets, for two seconds at most, and end it. Harmless twice."""
+    def wake(self) -> None:
+        """Let a child go on that somebody has stopped."""
+        self._piped.wake()
+
+    def close(self, timeout_s: float = _END_S) -> None:
+        """Let FFmpeg give out its last packets, for `timeout_s` at most, and end it. Harmless twice."""
         if self._reader.done() and self._piped.read_end < 0:
             return
-        watch = time.monotonic() + _END_S
-        self._pipe.close()
-        with_end = max(0.1, watch - time.monotonic())
+        # Not a wait with a timeout: the end of the stream may not fit into a pipe that nobody reads.
+        watchdog = threading.Timer(timeout_s, self.kill)
+        watchdog.start()
         try:
-            self._reader.result(with_end)
-        except TimeoutError:
-            self._piped.child.kill()
+            self._pipe.close()
             self._reader.result()
-        self._piped.close()
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+            self._piped.close()
 
 
 def _command(choice: EncoderChoice) -> list[str]:

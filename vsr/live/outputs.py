@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from vsr.errors import ConfigError, SinkError, redact
@@ -19,6 +20,7 @@ from vsr.live.backlog import Backlog
 from vsr.live.feed import Feed
 from vsr.live.options import OutputOptions
 from vsr.live.push import Job
+from vsr.live.recording import finish_parts
 from vsr.live.threads import in_background
 from vsr.live.wire import END, VIDEO, Message
 from vsr.media.ffmpeg import find_ffmpeg
@@ -115,16 +117,20 @@ class Output:
         if not self._closing_s:
             self._backlog.put(message)
 
-    def close(self, timeout_s: float = 4.0) -> None:
-        """Finish what is being written, for `timeout_s` at most, and end process and thread. Harmless twice."""
-        self.begin_close(timeout_s)
+    def close(self) -> None:
+        """Finish what is being written, for four seconds at most, and end process and thread. Harmless twice."""
+        self.begin_close(time.monotonic() + 4.0)
         self._done.result()
 
-    def begin_close(self, timeout_s: float = 4.0) -> None:
-        """Begin to finish, without waiting: several outputs end at the same time."""
-        if not self._closing_s:
-            self._closing_s = time.monotonic() + timeout_s
-            self._backlog.put(Message(END, b""))
+    def begin_close(self, until: float) -> None:
+        """Begin to finish, without waiting: several outputs end at the same time, by `time.monotonic()` `until`."""
+        if self._closing_s:
+            return
+        self._closing_s = until
+        self._backlog.put(Message(END, b""))
+        child = self._child
+        if child is not None:
+            child.wake()
 
     # What follows runs in the output's own thread.
 
@@ -194,6 +200,8 @@ class Output:
         finally:
             self._child = None
             child.close()
+            if self._closing_s and self.options.kind == "record":
+                finish_parts(Path(self._address.url), self._names.prefix, self._names.suffix)
 
     def _hide(self, text: str) -> str:
         return redact(self._address.redact(text))

@@ -21,6 +21,8 @@ _WAITING = 2
 _LATELY_S = 5.0
 _AWAY_S, _AWAY_FRAMES = 0.5, 4
 """A camera counts as away after this long without a frame, and after so many of its frame times."""
+_LEAVE_S = 1.0
+"""How long a camera's thread is waited for; a read of HLS may take ten seconds, and nobody else waits for it."""
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
 """Before a camera whose thread failed is begun again."""
 
@@ -188,10 +190,10 @@ class Post:
         self._stop.set()
 
     def close(self) -> None:
-        """Wait for the camera's thread, and finish the sink."""
+        """Finish the sink, and wait for the camera's thread, which should have ended meanwhile."""
         self.end()
-        self._newest.close()
         self._guard(self.channel.sink.close)
+        self._newest.close(_LEAVE_S)
 
 
 def _with_scenes(frames: Generator[Frame, None, None]) -> Generator[tuple[int, Frame], None, None]:

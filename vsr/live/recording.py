@@ -1,8 +1,8 @@
 """Recording in segments by wall clock. Runs in an output's process.
 
-A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of pictures that
-cameras send, and their sound as it is or, A-law and the like, decoded; and because it stays readable up to the last
-second when the machine loses power. Times of a camera that jump begin a new segment.
+A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of pictures
+that cameras send, and their sound, A-law and the like decoded; and because it stays readable up to the last second
+when the machine loses power. Times of a camera that jump begin a new segment.
 """
 
 import contextlib
@@ -57,11 +57,7 @@ class Recording:
         self._slot, self._looked_s, self._paused = 0, 0.0, ""
         self._last_s: float | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        for left in self._files(".mkv.part"):  # of a process that was killed
-            if _plays(left):
-                _rename(left)
-            else:
-                left.unlink()
+        finish_parts(folder, prefix, suffix)
         self._delete_old()
 
     def mux(self, message: Message) -> None:
@@ -147,7 +143,7 @@ class Recording:
     def _delete_old(self) -> None:
         """Delete finished segments beyond their age, then the oldest beyond the size."""
         total, now = 0, time.time()
-        for path in sorted(self._files(".mkv"), reverse=True):
+        for path in sorted(_files(self._folder, self._prefix, self._suffix + ".mkv"), reverse=True):
             with contextlib.suppress(FileNotFoundError):
                 facts = path.stat()
                 total += facts.st_size
@@ -155,15 +151,23 @@ class Recording:
                 if too_old or (self._keep_bytes and total > self._keep_bytes):
                     path.unlink()
 
-    def _files(self, extension: str) -> list[Path]:
-        """Files of this recording alone: others may share the folder."""
-        name = re.compile(
-            re.escape(self._prefix) + r"-\d{8}-\d{6}(_\d+)?" + re.escape(self._suffix) + re.escape(extension)
-        )
-        return [path for path in self._folder.iterdir() if name.fullmatch(path.name)]
-
     def close(self) -> None:
         self._end()
+
+
+def finish_parts(folder: Path, prefix: str, suffix: str) -> None:
+    """Make segments of what a process has left behind that was killed; what holds no picture is deleted."""
+    for left in _files(folder, prefix, suffix + ".mkv.part") if folder.is_dir() else []:
+        if _plays(left):
+            _rename(left)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _files(folder: Path, prefix: str, ending: str) -> list[Path]:
+    """Files of one recording alone: others may share the folder."""
+    name = re.compile(re.escape(prefix) + r"-\d{8}-\d{6}(_\d+)?" + re.escape(ending))
+    return [path for path in folder.iterdir() if name.fullmatch(path.name)]
 
 
 def _rename(path: Path) -> None:

@@ -30,6 +30,8 @@ _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""
 _PAUSE_S = 2.0
 """Between two attempts to start an encoder that fails."""
+_CLOSE_S, _ENCODER_CLOSE_S = 3.5, 1.0
+"""Closing takes no longer; how much of it the encoder may have before it is killed."""
 _WAITING = 2
 """Frames that may wait for the encoder."""
 _STEP = TICKS // 1000
@@ -96,7 +98,7 @@ class LiveSink:
             for one in outputs:
                 self._add(one)
         except BaseException:
-            self._close_outputs()
+            self._close_outputs(time.monotonic())
             raise
         if callback is not None:
             self._callbacks.append(Stills(callback, kind="callback", target=getattr(callback, "__name__", "function")))
@@ -192,21 +194,28 @@ class LiveSink:
         return encoder.pid if encoder else None
 
     def close(self) -> None:
-        """Finish all files and end all processes and threads, within five seconds. Harmless twice."""
-        encoder = self._encoder
-        if encoder is not None and encoder.busy_since_s and time.monotonic() - encoder.busy_since_s > 0.5:
-            encoder.kill()
-        self._courier.close()
+        """Finish all files and end all processes and threads, within four seconds. Harmless twice."""
+        until = time.monotonic() + _CLOSE_S
+        encoder_until = time.monotonic() + _ENCODER_CLOSE_S
         if self._encoder is not None:
-            self._encoder.close()
+            self._encoder.wake()
+        try:
+            self._courier.close(_ENCODER_CLOSE_S / 2)
+        except TimeoutError:
+            if self._encoder is not None:
+                self._encoder.kill()  # a write that blocks then returns
+            self._courier.close()
+        if self._encoder is not None:
+            self._encoder.close(max(0.1, encoder_until - time.monotonic()))
             self._encoder = None
-        self._close_outputs()
+        self._close_outputs(until)
 
-    def _close_outputs(self) -> None:
+    def _close_outputs(self, until: float) -> None:
+        """All at the same time: one that has frozen takes nothing from the others."""
         for output in (*self._outputs, *self._originals):
-            output.begin_close(2.5)
+            output.begin_close(until)
         for still in (*self._snapshots, *self._callbacks):
-            still.close(1.0)
+            still.close(max(0.1, until - time.monotonic()))
         for output in (*self._outputs, *self._originals):
             output.close()
 

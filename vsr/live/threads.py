@@ -72,10 +72,13 @@ class Newest(Generic[T]):
             raise error
         return None
 
-    def close(self) -> None:
-        """Wait until the stream has been closed in its thread; it is advanced no more than once before."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Wait until the stream has been closed in its thread, which advances it no more than once before.
+
+        A thread that has not ended in time is left behind, and ends later.
+        """
         self._closed = True
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def __enter__(self) -> "Newest[T]":
         return self

@@ -6,8 +6,8 @@ Both ends import it, so it stays light: PyAV and the standard library alone.
     head, data                                  repeated: a message; a head is 36 bytes
 
 A stream is described by a NUT file that holds it and one empty packet: FFmpeg's own way to write down a codec, its
-extradata, size and time base. G.726, whose bits per sample NUT does not hold, is described in words. What comes back on the child's standard output are lines: an empty one for every packet
-that has been muxed, one with text for news.
+extradata, size and time base. G.726, whose bits per sample NUT does not hold, is described in words. What comes back on
+the child's standard output are lines: an empty one for every packet that has been muxed, one with text for news.
 """
 
 import io
