@@ -16,7 +16,9 @@ from vsr.models.plain import PlainNet, plain_parameters
 from vsr.models.reach import facts_of
 from vsr.models.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
 from vsr.models.rrdb import RrdbNet, rrdb_facts, rrdb_keys, rrdb_parameters
+from vsr.models.safmn import SafmnNet, safmn_facts, safmn_parameters
 from vsr.models.span import SpanNet, span_parameters
+from vsr.models.srgan import SrganNet, srgan_keys, srgan_parameters
 from vsr.models.srresnet import SrResNet, srresnet_parameters
 from vsr.models.swinir import SwinIr, swinir_facts, swinir_keys, swinir_parameters
 from vsr.models.unet import UNet, unet_facts, unet_parameters
@@ -78,8 +80,10 @@ ARCHITECTURES = (
     Architecture("ESPCN", EspcnNet, espcn_parameters, "none", _whole_facts, espcn_keys),
     Architecture("EDSR", EdsrNet, edsr_parameters, "none", _whole_facts, edsr_keys),
     Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
+    Architecture("SRGAN, with batch normalisation", SrganNet, srgan_parameters, "none", _whole_facts, srgan_keys),
     Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
     Architecture("SPAN, fused", SpanNet, span_parameters, "none", _whole_facts),
+    Architecture("SAFMN", SafmnNet, safmn_parameters, "none", safmn_facts),
     Architecture("DeblurGAN-v2", DeblurGan, deblurgan_parameters, "bicubic", deblurgan_facts, deblurgan_keys),
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),
 )

@@ -1,8 +1,10 @@
 """ESPCN (Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional
 Neural Network", CVPR 2016): a few convolutions at input size, pixel shuffle last.
 
-Two layouts go by that name: `first_part.0`, `first_part.2`, `last_part.0` with tanh between, as the paper has it, and
-`conv1` ... `convN` with ReLU, as PyTorch's own example. The first was trained on MATLAB's Y', the second on JPEG's.
+Three layouts go by that name: `first_part.0`, `first_part.2`, `last_part.0` with tanh between, as the paper has it;
+`conv1` ... `convN` with ReLU, as PyTorch's own example; and EGVSR's, `conv1` ... `conv3`, `pwconv`, with tanh between
+and a sigmoid at the end, beside which two other ends lie unused. The first was trained on MATLAB's Y', the others on
+JPEG's.
 """
 
 import math
@@ -15,17 +17,29 @@ from torch.nn import functional as F
 from vsr.models.single import STUDIO_BLACK, STUDIO_SPAN, SingleFrame, blocks_of, is_kernel
 from vsr.resample import pixel_shuffle
 
-_NAMES = {"first_part.0": "conv1", "first_part.2": "conv2", "last_part.0": "conv3"}
-"""The paper's layers under the names that they have here."""
+_NAMES = {"first_part.0": "conv1", "first_part.2": "conv2", "last_part.0": "conv3", "pwconv": "conv4"}
+"""The layers of the paper and of EGVSR under the names that they have here."""
+
+_UNUSED = ("reconv.", "deconv.")
+"""EGVSR's other ends."""
 
 
 class EspcnNet(SingleFrame):
     """Convolutions of `sides` pixels and `widths` channels, an activation between them, pixel shuffle."""
 
-    def __init__(self, *, sides: tuple[int, ...], widths: tuple[int, ...], scale: int, colors: int, tanh: bool):
+    def __init__(
+        self,
+        *,
+        sides: tuple[int, ...],
+        widths: tuple[int, ...],
+        scale: int,
+        colors: int,
+        tanh: bool,
+        sigmoid: bool = False,
+    ):
         super().__init__()
         self.scale = scale
-        self._tanh = tanh
+        self._tanh, self._sigmoid = tanh, sigmoid
         self._layers: list[str] = []
         channels = (colors, *widths, colors * scale * scale)
         for i, side in enumerate(sides):
@@ -34,19 +48,20 @@ class EspcnNet(SingleFrame):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, scale*H, scale*W)."""
-        studio = self._tanh and x.shape[1] == 1
+        studio = self._tanh and not self._sigmoid and x.shape[1] == 1
         if studio:
             x = x * STUDIO_SPAN + STUDIO_BLACK
         *hidden, last = (self.get_submodule(name) for name in self._layers)
         for layer in hidden:
             x = torch.tanh(layer(x)) if self._tanh else F.relu(layer(x))
         large = pixel_shuffle(last(x), self.scale)
+        large = torch.sigmoid(large) if self._sigmoid else large
         return (large - STUDIO_BLACK) / STUDIO_SPAN if studio else large
 
 
 def espcn_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under `EspcnNet`'s names."""
-    parts = ((key.rpartition("."), value) for key, value in state.items())
+    parts = ((key.rpartition("."), value) for key, value in state.items() if not key.startswith(_UNUSED))
     return {f"{_NAMES.get(layer, layer)}.{kind}": value for (layer, _, kind), value in parts}
 
 
@@ -66,5 +81,6 @@ def espcn_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
         "widths": tuple(kernel.shape[0] for kernel in kernels[:-1]),
         "scale": math.isqrt(last // colors),
         "colors": colors,
-        "tanh": "first_part.0.weight" in state,
+        "tanh": "first_part.0.weight" in state or "pwconv.weight" in state,
+        "sigmoid": "pwconv.weight" in state,
     }
