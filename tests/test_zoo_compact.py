@@ -6,9 +6,11 @@ import pytest
 import torch
 from published import base, noise, run
 
-from vsr.errors import ModelError
+from vsr.config import ModelOptions
+from vsr.errors import ConfigError, ModelError
 from vsr.models import catalogue
 from vsr.models.blend import blend
+from vsr.models.chain import Verdict, make_chain
 from vsr.models.compact import CompactNet
 from vsr.models.spec import Model
 
@@ -29,6 +31,33 @@ def test_denoise_strength_is_the_share_of_the_weights(tmp_path: Path):
     assert (run(mixed, x) - base(mixed, x) - net(x).detach()).abs().max() < 1e-5
     assert mixed.spec.name == "realesr-general-wdn-x4v3 with 0.3 of realesr-general-x4v3"
     assert (mixed.spec.scale, mixed.spec.residual) == (4, "nearest")
+
+
+@pytest.mark.parametrize("named", ["realesr-general-x4v3", "realesr-general-wdn-x4v3"])
+@pytest.mark.parametrize(
+    ("options", "share"), [({"denoise": 0.3}, 0.3), ({"source": "clean"}, 0), ({"denoise": 1.0}, 1)]
+)
+def test_the_command_mixes_a_file_with_its_twin_beside_it(tmp_path: Path, named: str, options: dict, share: float):
+    keeps, denoises = compact(tmp_path, "realesr-general-wdn-x4v3", 1), compact(tmp_path, "realesr-general-x4v3", 2)
+    chosen = ModelOptions(model=(str(tmp_path / f"{named}.pth"),), **options)
+    (model,) = make_chain(chosen, None, Verdict(False, "a.mp4 is clean")).models
+    x = noise(1, 3, 9, 11)
+    assert torch.equal(run(model, x), run(blend(keeps, denoises, share), x))
+
+
+def test_without_a_wish_the_file_that_is_named_is_taken_as_it_is(tmp_path: Path):
+    denoises = compact(tmp_path, "realesr-general-x4v3", 2)
+    compact(tmp_path, "realesr-general-wdn-x4v3", 1)
+    chosen = ModelOptions(model=(str(tmp_path / "realesr-general-x4v3.pth"),))
+    (model,) = make_chain(chosen, None, Verdict(True, "a.mp4 is noisy")).models
+    assert model.spec == denoises.spec
+
+
+def test_a_file_without_its_twin_is_refused_with_what_is_missing(tmp_path: Path):
+    compact(tmp_path, "realesr-general-x4v3", 2)
+    chosen = ModelOptions(model=(str(tmp_path / "realesr-general-x4v3.pth"),), denoise=0.5)
+    with pytest.raises(ConfigError, match=r"realesr-general-x4v3 has no -real variant; .* its -wdn twin beside it"):
+        make_chain(chosen, None, Verdict(True, "a.mp4 is noisy"))
 
 
 def test_files_of_different_depth_are_not_mixed(tmp_path: Path):

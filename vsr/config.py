@@ -89,7 +89,8 @@ class ModelOptions:
     """Variant of a model: `clean` for good sources, `real` for compressed and noisy ones; `auto` goes by codec and bit
     rate. A model named in full is taken as it is."""
     denoise: Literal["auto"] | float = "auto"
-    """From 0, the clean network, to 1, its `-real` one; between them their weights are mixed. Instead of source."""
+    """From 0, the clean network, to 1, its `-real` one; between them their weights are mixed. Instead of source. Of a
+    file, its `-wdn` twin beside it is the clean one."""
     deblur: bool = False
     """Remove blur first; with scale 1 that is all that is done."""
     progressive: bool = False

@@ -142,6 +142,8 @@ class Choice:
     """The user named the model itself, not its tier."""
     twin: str = ""
     """Name of its variant for compressed and noisy sources; empty where there is none."""
+    clean: str = ""
+    """Name of its variant that leaves noise alone, where it is itself the one for noisy sources."""
 
 
 def default_tiers(factor: float | None, *, device: str = "cpu") -> list[str]:
@@ -213,7 +215,17 @@ def _of_tier(tier: str, scale: int) -> Choice:
 
 
 def _named(name: str, scale: int) -> Choice:
-    return Choice(load(name, scale=scale), named=True, twin=_twin_of(name))
+    clean, twin = _beside(Path(name)) if Path(name).suffix in SUFFIXES else ("", _twin_of(name))
+    return Choice(load(name, scale=scale), named=True, twin=twin, clean=clean)
+
+
+def _beside(path: Path) -> tuple[str, str]:
+    """The files beside one that leave noise alone and that take it off: `realesr-general-wdn-x4v3` and without wdn."""
+    head, _, tail = path.stem.rpartition("-")
+    weak = head.endswith("-wdn")
+    other = path.with_stem(f"{head.removesuffix('-wdn')}-{tail}" if weak else f"{head}-wdn-{tail}")
+    found = str(other) if other.is_file() else ""
+    return ("", found) if weak else (found, "")
 
 
 _NEAR = 1.25

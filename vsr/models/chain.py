@@ -70,14 +70,16 @@ def _clean_or_real(choices: Sequence[Choice], options: ModelOptions, verdict: Ve
     """
     asked = {"clean": 0.0, "real": 1.0}.get(options.source) if options.denoise == "auto" else options.denoise
     models = [choice.model for choice in choices]
-    places = [place for place, choice in enumerate(choices) if choice.twin and not (asked is None and choice.named)]
+    paired = [place for place, choice in enumerate(choices) if choice.twin or choice.clean]
+    places = [place for place in paired if not (asked is None and choices[place].named)]
     if not places:
         if options.denoise != "auto" or (asked and not any("-real-x" in model.spec.name for model in models)):
             _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
         return models
     choice = choices[places[0]]
     share = float(verdict.is_real) if asked is None else asked
-    models[places[0]] = blend(choice.model, load(choice.twin), share)
+    clean, real = (load(name) if name else choice.model for name in (choice.clean, choice.twin))
+    models[places[0]] = blend(clean, real, share)
     if asked is None:
         other = "clean" if share else "real"
         notes.append(f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)")
@@ -87,7 +89,10 @@ def _clean_or_real(choices: Sequence[Choice], options: ModelOptions, verdict: Ve
 def _refuse_real(option: str, models: Sequence[Model]) -> None:
     """Raises ConfigError: no model of the chain has a variant for compressed and noisy sources."""
     named = ", ".join(model.spec.name for model in models) or "an empty chain"
-    raise ConfigError(f"{option}: {named} has no -real variant; {', '.join(with_twins()) or 'no model'} has one")
+    raise ConfigError(
+        f"{option}: {named} has no -real variant; {', '.join(with_twins()) or 'no model'} has one, and "
+        "so has a file with its -wdn twin beside it (realesr-general-x4v3)"
+    )
 
 
 def _with_window(models: Sequence[Model], window: int) -> list[Model]:
