@@ -17,6 +17,7 @@ import pytest
 from conftest import ClipOptions, write_clip
 from live_player import QUICK, Player, assert_goes_forward, wait_for
 
+from vsr.live import camera as camera_module
 from vsr.live.backoff import Retry
 from vsr.live.camera import Camera
 from vsr.live.options import CameraOptions
@@ -241,6 +242,24 @@ def test_lost_packets_are_counted_and_the_stream_goes_on(server, clips):
     assert status.lost + status.corrupt > 0
     assert status.lost <= skipped
     assert status.rate == 25.0
+
+
+@rtsp
+def test_a_camera_that_played_well_is_back_soon_after_its_server_however_long_that_was_away(server, clips, monkeypatch):
+    monkeypatch.setattr(camera_module, "_SETTLED_S", 0.3)
+    server.start(f"/a={clips}/a.h264")
+    with Player(server.url(), retry=Retry(first_s=0.1, soon_s=0.2)) as player:
+        player.wait(20)
+        server.kill()
+        time.sleep(2.5)  # waits would have grown to more than two seconds
+        server.start(f"/b={clips}/a.h264")  # up again, but not yet with what it had
+        player.wait_state("refused")
+        time.sleep(0.5)
+        server.kill()
+        began = time.monotonic()
+        server.start(f"/a={clips}/a.h264")
+        player.wait(1)
+        assert time.monotonic() - began < 1.5
 
 
 @rtsp

@@ -194,8 +194,23 @@ def test_waits_double_up_to_a_bound_and_begin_again():
     assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 8, 8), strict=True))
     assert 30 <= backoff.next_s(refused=True) <= 60
     backoff.worked()
-    assert backoff.next_s() <= 1
-    assert 5 <= backoff.next_s(refused=True) <= 10
+    assert backoff.next_s(refused=True, for_good=True) <= 5
+    assert 5 <= backoff.next_s(refused=True, for_good=True) <= 10
+
+
+def test_what_has_just_worked_is_tried_every_second_for_a_minute_and_then_more_and_more_seldom():
+    now = 0.0
+    backoff = Backoff(clock=lambda: now)
+    for _ in range(10):  # it was never there for long
+        backoff.next_s()
+    assert backoff.next_s() >= 15
+    backoff.worked()
+    while now < 60:
+        wait_s = backoff.next_s(refused=20 < now < 40)  # a server that does not know the path yet
+        assert wait_s <= 1
+        now += wait_s
+    waits = [backoff.next_s() for _ in range(6)]
+    assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 16, 30), strict=True))
 
 
 def test_host_that_does_not_exist_is_away():

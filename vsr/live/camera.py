@@ -10,7 +10,7 @@ from av.error import FFmpegError
 from vsr.errors import SourceError, VsrError
 from vsr.frames import Frame
 from vsr.live.backoff import Backoff, Retry
-from vsr.live.connection import GoneError, RefusedError, connect
+from vsr.live.connection import GoneError, LoginError, RefusedError, connect
 from vsr.live.options import CameraOptions
 from vsr.live.session import Session, Tap
 from vsr.live.status import Board, CameraStatus
@@ -61,16 +61,17 @@ class Camera:
         """Connect, play until the camera goes, and wait before the next attempt."""
         decoded, began = self.status.decoded, time.monotonic()
         self._board.change(state="connecting")
+        refused = login = False
         try:
             yield from self._session(stop)
         except VsrError as error:
             if stop.is_set():
                 return
-            state = "refused" if isinstance(error, RefusedError) else "away"
-            self._board.change(state=state, last_error=str(error))
+            refused, login = isinstance(error, RefusedError), isinstance(error, LoginError)
+            self._board.change(state="refused" if refused else "away", last_error=str(error))
         if self.status.decoded > decoded and time.monotonic() - began > _SETTLED_S:
             self._backoff.worked()
-        stop.wait(self._backoff.next_s(refused=self.status.state == "refused"))
+        stop.wait(self._backoff.next_s(refused=refused, for_good=login))
 
     def _session(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Play one connection.

@@ -35,6 +35,10 @@ class RefusedError(SourceError):
     """The camera or this FFmpeg says no: wrong password, unknown path, a protocol or format that it does not know."""
 
 
+class LoginError(RefusedError):
+    """Wrong user or password. Some cameras lock out who asks again and again."""
+
+
 @dataclass(frozen=True)
 class _Protocol:
     """How FFmpeg reads from addresses of one kind."""
@@ -117,7 +121,7 @@ def connect(
 
     Raises:
         GoneError: nobody is there, or `stop` was set.
-        RefusedError: somebody says no.
+        RefusedError: somebody says no; `LoginError` where that is about the password.
     """
     gpu = _gpu(options.decoder)
     if address.scheme == "file":
@@ -131,6 +135,8 @@ def connect(
         if address.scheme == "udp":
             datagrams = Datagrams(address, stop, patience_s=options.stall_s, quiet=quiet)
         container = _open(datagrams or address.url, protocol, options.transport, gpu)
+    except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
+        raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except _REFUSALS as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:

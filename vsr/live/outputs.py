@@ -17,6 +17,7 @@ from vsr.errors import ConfigError, SinkError, redact
 from vsr.live import children
 from vsr.live.address import Address
 from vsr.live.backlog import Backlog
+from vsr.live.backoff import Backoff, Retry
 from vsr.live.feed import Feed
 from vsr.live.options import OutputOptions
 from vsr.live.push import Job
@@ -25,9 +26,10 @@ from vsr.live.threads import in_background
 from vsr.live.wire import END, VIDEO, Message
 from vsr.media.ffmpeg import find_ffmpeg
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
+_RETRY = Retry(longest_s=10.0, soon_s=2.0)
+"""Each attempt costs the start of a process."""
 _STEADY_S = 10.0
-"""A process that has lived so long begins with the first pause again."""
+"""A process that has lived so long begins with short pauses again."""
 _RATE_S = 2.0
 """Over how long a bit rate is averaged."""
 
@@ -135,7 +137,7 @@ class Output:
     # What follows runs in the output's own thread.
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff(_RETRY)
         try:
             while self._await_start():
                 began = time.monotonic()
@@ -148,9 +150,8 @@ class Output:
                 self._restarts += 1
                 self._note, self._state = self._hide(reason), "restarting"
                 if time.monotonic() - began > _STEADY_S:
-                    pause = _FIRST_PAUSE_S
-                self._sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                    backoff.worked()
+                self._sleep(backoff.next_s())
             self._state = "closed"
         except BaseException as error:
             self._state, self._note = "failed", self._hide(str(error))
