@@ -128,7 +128,7 @@ class EngineOptions:
     """Where and how networks run."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda, cuda:N, or cuda:N,M for several GPUs, which share a long job."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """Arithmetic of the networks; `auto` is bf16 or fp16 where the hardware is fast in it. int8: twice as fast as bf16
     on CPUs with VNNI, for the plain networks, at a loss of up to 0.07 dB."""
@@ -142,14 +142,14 @@ class EngineOptions:
     skip_static: Literal["auto", "on", "off"] = "auto"
     """Run networks only where the picture has changed since the frame before, exactly; `auto` is off for files."""
     threads: int = 0
-    """CPU threads of the network; 0 for all cores."""
+    """CPU threads of the network; 0 for all cores, shared out between workers."""
 
     def __post_init__(self) -> None:
         at_least(0, threads=self.threads)
         at_least(1, batch=self.batch)
         at_least(16, tile=self.tile)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise ConfigError(f"device {self.device!r} is not known; auto, cpu, cuda and cuda:N are accepted")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+(,\d+)*)?", self.device):
+            raise ConfigError(f"device {self.device!r} is not known; auto, cpu, cuda, cuda:N and cuda:N,M are accepted")
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,12 @@ class JobOptions:
     command goes on after the last one. `off`: in one piece, which begins again."""
     restart: bool = False
     """Begin anew, whatever lies unfinished."""
+    workers: Literal["auto"] | int = "auto"
+    """Segments that are enhanced side by side, each by a process of its own; `auto`: as many as there are GPUs, and one
+    on a CPU, whose cores one worker keeps busy."""
 
     def __post_init__(self) -> None:
+        at_least(1, workers=self.workers)
         if self.segment != "off" and not 0.1 <= self.segment <= 86400:
             raise ConfigError(f"segment {self.segment:g} is out of range; off and 0.1 to 86400 seconds are accepted")
 

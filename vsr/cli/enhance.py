@@ -24,7 +24,7 @@ from vsr.config import (
 from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
-from vsr.jobs.files import Outcome, estimate, is_long
+from vsr.jobs.files import Outcome, estimate, is_long, num_workers
 from vsr.jobs.inputs import Job, find_jobs
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import provenance, write_sidecar
@@ -162,6 +162,9 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
     lines = [f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"]
     if plan.encoder is not None:
         lines.append(f"encoder: {plan.encoder.why}")
+    workers = num_workers(options) if is_long(plan, options) else 1
+    if workers > 1:
+        lines.append(f"{workers} workers share the segments")
     earlier = None if options.job.restart else read_records(work_folder(plan.job.target))
     if earlier is not None and is_long(plan, options):
         lines.append(f"going on after {earlier.num_frames} of {plan.num_frames or 'unknown'} frames")

@@ -3,7 +3,6 @@
 0 done, 1 failed, 2 wrong usage, 3 done but the output check found a difference, 130 interrupted.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -28,6 +27,7 @@ from vsr.cli.live import live
 from vsr.cli.models import models
 from vsr.cli.probe import probe
 from vsr.cli.train import train
+from vsr.engine.malloc import tune_malloc
 from vsr.errors import ConfigError, VerifyError, VsrError
 
 app = App(
@@ -47,7 +47,7 @@ app.command(models)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    _tune_malloc()
+    tune_malloc()
     for name in ("SIGTERM", "SIGHUP"):  # a closed terminal ends us as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
@@ -109,15 +109,3 @@ def _config_file(words: list[str]) -> tuple[Toml, ...]:
                 )
             return (Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False, allow_unknown=False),)
     return ()
-
-
-def _tune_malloc() -> None:
-    """Keep freed memory in the process (glibc): giving pages back and faulting them in took up to 57 % of the time."""
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return  # not glibc: macOS, Windows, musl
-    # No M_TOP_PAD: it gained nothing here, and with it memory crept up by 2 KB a frame (320x180, 10,000 frames).
-    m_trim_threshold, m_mmap_max = -1, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)

@@ -52,19 +52,39 @@ def move(network: NetworkT, placement: Placement) -> NetworkT:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there.
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there; of several the first.
 
     Raises:
-        ConfigError: the device does not exist on this machine.
+        ConfigError: one of the devices does not exist on this machine.
     """
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda" if num_gpus else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= num_gpus:
-        there = f"cpu, {', '.join(f'cuda:{i}' for i in range(num_gpus))}" if num_gpus else "cpu only"
-        raise ConfigError(f"device {name!r} is not on this machine; there is {there}")
-    return device
+    devices = [torch.device(one) for one in _each(name)]
+    for device in devices:
+        if device.type == "cuda" and (device.index or 0) >= num_gpus:
+            there = f"cpu, {', '.join(f'cuda:{i}' for i in range(num_gpus))}" if num_gpus else "cpu only"
+            raise ConfigError(f"device {str(device)!r} is not on this machine; there is {there}")
+    return devices[0]
+
+
+def _each(name: str) -> list[str]:
+    """`cuda:0,1` as `cuda:0` and `cuda:1`."""
+    kind, _, numbers = name.partition(":")
+    return [f"{kind}:{number}" for number in numbers.split(",")] if numbers else [kind]
+
+
+def all_devices(name: str) -> list[str]:
+    """Every device that a name means: those of `cuda:0,1`, all GPUs for `cuda` (and `auto` where there are any).
+
+    Raises:
+        ConfigError: as `pick_device`.
+    """
+    first = pick_device(name)
+    if first.type != "cuda":
+        return ["cpu"]
+    every = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return every if name in ("auto", "cuda") else list(dict.fromkeys(_each(name)))
 
 
 def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:

@@ -1,7 +1,7 @@
 """A sink that writes a stretch of a long job as closed segments, each by an encoder of its own.
 
 At a border the encoder before is only told that no more frames come: it flushes while the next one is fed. When it has
-ended, its file is made safe (synced, named, the folder synced) and gets its line in the journal, in this order.
+ended, its file is on the disk and described, and handed on: only who holds the journal gives it its name.
 """
 
 import contextlib
@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Self
 
 from vsr.frames import Frame, PictureFormat
-from vsr.jobs.journal import Journal
 from vsr.jobs.records import Segment, sha256_of, sync
 from vsr.jobs.segments import Border, Stretch, checksum
 from vsr.media.encode import VideoEncoder
@@ -42,18 +41,22 @@ class _Open:
     next: Border | None = None
 
 
+Keep = Callable[[Segment, Path], None]
+"""Is given each finished segment and the file that holds it, which has not got its name yet."""
+
+
 class ClosedSegments:
     """Takes the frames of a stretch, and leaves out those before its beginning and after its end.
 
-    `before_segment` is called before each segment's first frame, and may wait.
+    Files lie in `folder` and go to `keep`. `before_segment` is called before each segment's first frame, and may wait.
     """
 
     def __init__(
-        self, journal: Journal, stretch: Stretch, encoding: Encoding, before_segment: Callable[[], None] = lambda: None
+        self, folder: Path, stretch: Stretch, encoding: Encoding, keep: Keep, before_segment: Callable[[], None]
     ):
         self.stretch = stretch
-        self._journal, self._encoding = journal, encoding
-        self._before_segment = before_segment
+        self._folder, self._encoding = folder, encoding
+        self._keep, self._before_segment = keep, before_segment
         self._fed: _Open | None = None
         self._flushing: _Open | None = None
         self._ended = False
@@ -90,7 +93,7 @@ class ClosedSegments:
     def _begin_segment(self, border: Border | None) -> _Open:
         number = border.number if border else 0
         # A child of a run that was killed may still write: each process has names of its own.
-        path = self._journal.folder / f"{number:06}.{os.getpid()}-{os.urandom(3).hex()}.part"
+        path = self._folder / f"{number:06}.{os.getpid()}-{os.urandom(3).hex()}.part"
         encoding = self._encoding
         encoder = VideoEncoder(path, choice=encoding.choice, format=encoding.format, time_base=encoding.time_base)
         return _Open(number, path, encoder)
@@ -103,20 +106,17 @@ class ClosedSegments:
         self._flushing, self._fed = self._fed, None
 
     def _settle(self) -> None:
-        """Wait for the encoder that flushes, make its segment safe and record it."""
+        """Wait for the encoder that flushes, see its segment onto the disk and hand it on."""
         segment = self._flushing
         if segment is None:
             return
         encoded = segment.encoder.finish()
         sync(segment.path)
-        name = f"{segment.number:06}.segment"
         record = Segment.of(
-            encoded, number=segment.number, file=name, sha256=sha256_of(segment.path), pictures=segment.pictures,
-            next=segment.next,
+            encoded, number=segment.number, file=f"{segment.number:06}.segment", sha256=sha256_of(segment.path),
+            pictures=segment.pictures, next=segment.next,
         )  # fmt: skip
-        os.replace(segment.path, segment.path.with_name(name))
-        sync(self._journal.folder)
-        self._journal.add(record)
+        self._keep(record, segment.path)
         self._flushing = None
 
     def __exit__(

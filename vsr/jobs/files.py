@@ -7,19 +7,24 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from vsr.config import EnhanceOptions, ReadOptions
+from vsr.engine.device import all_devices
 from vsr.engine.engine import Engine
 from vsr.errors import SinkError
 from vsr.frames import Frame
 from vsr.jobs.closed_segments import Encoding
 from vsr.jobs.identity import identity_of
 from vsr.jobs.plan import Plan
+from vsr.jobs.pool import Pool
+from vsr.jobs.processes import Processes
 from vsr.jobs.records import read_records, work_folder
 from vsr.jobs.resume import LongJob, run_long
 from vsr.jobs.segments import Cutting, Reach
+from vsr.jobs.work import Work
 from vsr.media.images import ImageReport, ImageSink, ImageSource
 from vsr.media.sink import FileSink, WriteReport
 from vsr.media.source import ReadCounts, Source, VideoSource
@@ -87,23 +92,22 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
     assert plan.encoder is not None
     seconds = options.job.segment
     assert seconds != "off"
-    read = options.read
-
-    def source(from_pts: int | None, passed: int) -> VideoSource:
-        nonlocal opened
-        limit = read.frames - passed if read.frames else 0
-        opened = VideoSource(plan.job.path, replace(read, frames=limit), info=plan.source, from_pts=from_pts)
-        return opened
-
-    opened: VideoSource | None = None
     sink = _sink(plan, plan.job.target, options)
     assert isinstance(sink, FileSink)
-    job = LongJob(
-        output=sink.output,
-        read=source,
-        engine=_engine(plan, options),
+    work = Work(
+        path=plan.job.path,
+        file=plan.source,
+        frames=plan.frames,
+        read=options.read,
+        models=plan.models,
+        engine=options.engine,
+        resample=plan.resample,
         encoding=Encoding(plan.encoder, plan.output, plan.frames.time_base),
         cutting=Cutting(Fraction(str(seconds)), Reach.of(plan.models), _pipeline(plan, options)),
+    )
+    job = LongJob(
+        output=sink.output,
+        work=work,
         identity=identity_of(
             plan.job.path, options, models=plan.models, choice=plan.encoder, picture=plan.output, crop=plan.crop
         ),
@@ -113,11 +117,28 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
             "num_frames": plan.num_frames,
         },
         num_frames=plan.num_frames,
+        open_pool=_open_pool(options),
     )
-    report, written = run_long(job, restart=options.job.restart, clock=clock, tell=tell)
-    counts = opened.counts if opened else ReadCounts()
+    report, counts, written = run_long(job, restart=options.job.restart, clock=clock, tell=tell)
     notes = [*plan.notes, *counts.notes, *report.notes, *written.notes]
     return Outcome(plan.job.target, report, counts, written, tuple(dict.fromkeys(notes)))
+
+
+def _open_pool(options: EnhanceOptions) -> Callable[[Work, Path], Pool] | None:
+    """Who enhances the segments of a long job; None for this process alone."""
+    workers = num_workers(options)
+    devices = all_devices(options.engine.device)
+    return None if workers == 1 else partial(Processes, devices=devices, num=workers)
+
+
+def num_workers(options: EnhanceOptions) -> int:
+    """How many processes share a long job.
+
+    Raises:
+        ConfigError: a device is not on this machine.
+    """
+    workers = options.job.workers
+    return len(all_devices(options.engine.device)) if workers == "auto" else workers
 
 
 def _make_folder(folder: Path) -> None:

@@ -22,8 +22,8 @@ _BLOCK = 1 << 16
 _NUM_BLOCKS = 18
 """Head, tail and samples between them: a file of terabytes is told in a moment."""
 
-_WITHOUT_EFFECT = {"threads", "skip_static", "restart"}
-"""Options that change no pixel."""
+_WITHOUT_EFFECT = {"device", "threads", "skip_static", "restart", "workers"}
+"""Options that change no pixel; of the device, `running on` says what does."""
 
 _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "executor"}
 """Options by which the same is reached in another way, if not to the bit."""

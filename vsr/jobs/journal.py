@@ -1,8 +1,9 @@
 """The journal of a long job: who it is, and what of it is finished and safe on the disk. Lies in `.NAME.vsr/`.
 
-A text file that only grows, one JSON object a line: first the identity, then a line for each finished segment, last one
-for the joined file. A line is written after what it tells of is on the disk, so a line can be trusted, and what has no
-line does not count. One process at a time holds the journal.
+A text file that only grows, one JSON object a line: first the identity, then a line for each finished segment and for
+each border that was found before the segment it ends, last one for the joined file. A line is written after what it
+tells of is on the disk, so a line can be trusted, and what has no line does not count. One process at a time holds the
+journal.
 """
 
 import contextlib
@@ -31,6 +32,11 @@ class Gap:
     end: Border | None
     """None for the end."""
 
+    @property
+    def number(self) -> int:
+        """Of its first segment."""
+        return self.begin.number if self.begin else 0
+
 
 class Journal:
     """A job's journal, held by this process until `close`. Used by one thread."""
@@ -54,8 +60,9 @@ class Journal:
             if records is not None:
                 _check(folder, records.identity, identity)
             self.segments = dict(records.segments) if records else {}
+            self.borders = dict(records.borders) if records else {}
             self.damaged: set[int] = set()
-            self._sweep()
+            self.sweep()
             self._file.truncate(records.num_bytes if records else 0)
             if records is None:
                 self._append({"journal": VERSION, "identity": dict(identity), "told": dict(told)})
@@ -65,8 +72,8 @@ class Journal:
             self._file.close()
             raise
 
-    def _sweep(self) -> None:
-        """Remove what has no line."""
+    def sweep(self) -> None:
+        """Remove what has no line, which nobody must be writing any more."""
         known = {NAME, *(segment.file for segment in self.segments.values())}
         for left in self.folder.iterdir():
             if left.is_dir():
@@ -87,28 +94,45 @@ class Journal:
                 os.truncate(self.folder / NAME, begin)
             raise
 
+    def keep(self, segment: Segment, part: Path) -> None:
+        """Give a file that is on the disk its name, and record it."""
+        os.replace(part, self.folder / segment.file)
+        sync(self.folder)
+        self.add(segment)
+
     def add(self, segment: Segment) -> None:
         """Record a segment whose file has its name and is on the disk."""
         self._append(asdict(segment))
         self.segments[segment.number] = segment
         self.damaged.discard(segment.number)
+        if segment.next is not None:
+            self.borders[segment.next.number] = segment.next
+
+    def add_border(self, border: Border) -> None:
+        """Record where a segment begins, before the one that ends there is finished."""
+        self._append({"border": border.saved()})
+        self.borders[border.number] = border
+
+    def has(self, number: int) -> bool:
+        """Whether a segment is finished."""
+        return number in self.segments and number not in self.damaged
 
     @property
     def num_frames(self) -> int:
         """Frames that are finished."""
-        return sum(segment.num_frames for number, segment in self.segments.items() if number not in self.damaged)
+        return sum(segment.num_frames for number, segment in self.segments.items() if self.has(number))
 
     def missing(self) -> Gap | None:
         """Return the first stretch of the job that is not finished; None where all is."""
         number, begin = 0, None
-        while number in self.segments and number not in self.damaged:
+        while self.has(number):
             begin = self.segments[number].next
             if begin is None:
                 return None
             number += 1
-        later = (n for n in sorted(self.segments) if n > number and n not in self.damaged and n - 1 in self.segments)
+        later = (n for n in sorted(self.segments) if n > number and self.has(n) and n in self.borders)
         following = next(later, None)
-        return Gap(begin, None if following is None else self.segments[following - 1].next)
+        return Gap(begin, None if following is None else self.borders[following])
 
     def parts(self, time_base: Fraction) -> list[Encoded]:
         """All segments in order, as the join wants them."""

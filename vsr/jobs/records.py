@@ -108,6 +108,8 @@ class Records:
     told: dict[str, Any]
     """What `vsr jobs` shows: source, target, number of frames."""
     segments: dict[int, Segment]
+    borders: dict[int, Border]
+    """First frames of segments other than the first, by the segment's number."""
     result: tuple[int, int, int] | None = None
     """Bytes, time of change and inode of the joined file, before it took its name."""
     num_bytes: int = 0
@@ -138,15 +140,20 @@ def read_records(folder: Path) -> Records | None:
     if not lines or lines[0][0].get("journal") != VERSION:
         return None
     segments: dict[int, Segment] = {}
+    borders: list[Border | None] = []
     result = None
     for line, _ in lines[1:]:
         if "result" in line:
             result = tuple(line["result"])
+        elif "border" in line:
+            borders.append(Border.restored(line["border"]))
         else:
             segment = Segment.restored(line)
             segments[segment.number] = segment
+            borders.append(segment.next)
     head = lines[0][0]
-    return Records(head["identity"], head["told"], segments, result, lines[-1][1])
+    known = {border.number: border for border in borders if border is not None}
+    return Records(head["identity"], head["told"], segments, known, result, lines[-1][1])
 
 
 def _whole_lines(raw: bytes) -> Iterator[tuple[dict[str, Any], int]]:

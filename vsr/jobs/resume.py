@@ -6,21 +6,19 @@ begins: find the first stretch that is missing, enhance it, look again.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from vsr.engine.engine import Engine
-from vsr.errors import SourceError
-from vsr.jobs.closed_segments import ClosedSegments, Encoding
 from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
-from vsr.jobs.journal import Gap, Journal
+from vsr.jobs.journal import Journal
+from vsr.jobs.pool import Pool, Tell
 from vsr.jobs.records import sync, work_folder
-from vsr.jobs.segments import Cutting, ReadsDifferentlyError, Stretch
+from vsr.jobs.sharing import Sharing, gaps_of
+from vsr.jobs.work import Reading, Work, Worker
+from vsr.media.decode import ReadCounts
 from vsr.media.encode import is_disk_full
 from vsr.media.sink import Output, WriteReport
-from vsr.media.source import Source
-from vsr.pipeline import Clock, PipelineOptions, Report, enhance
-
-Tell = Callable[[str], None]
+from vsr.pipeline import Clock, Report
 
 
 @dataclass(frozen=True)
@@ -28,21 +26,19 @@ class LongJob:
     """Everything that must be known to do a job in segments."""
 
     output: Output
-    read: Callable[[int | None, int], Source]
-    """The source from a pts on (None: all of it), less so many frames of the limit that the user may have set."""
-    engine: Engine
-    encoding: Encoding
-    cutting: Cutting
+    work: Work
     identity: Mapping[str, str]
     told: Mapping[str, Any]
     """What `vsr jobs` shows."""
     num_frames: int | None
     """As far as known."""
+    open_pool: Callable[[Work, Path], Pool] | None = None
+    """Starts the workers that share the job, which write into a folder; None for this process alone."""
 
 
 def run_long(
     job: LongJob, *, restart: bool = False, clock: Clock | None = None, tell: Tell = lambda _: None
-) -> tuple[Report, WriteReport]:
+) -> tuple[Report, ReadCounts, WriteReport]:
     """Begin or go on with a job, to the finished file. On an error all finished segments stay.
 
     Raises:
@@ -58,12 +54,14 @@ def run_long(
         for number in sorted(journal.find_damaged()):
             tell(f"segment {number} is damaged on the disk and is made again")
         clock.done = journal.num_frames
-        report = replace(_fill(job, journal, clock, tell), num_frames=journal.num_frames - clock.done)
+        fill = _fill if job.open_pool is None else _fill_together
+        report, counts = fill(job, journal, clock, tell)
+        report = replace(report, num_frames=journal.num_frames - clock.done)
         clock.finishing = True
         written = _join(job, journal, tell)
         sync(job.output.path.parent)  # the name must outlive a power cut before the segments go
         finished = True
-        return report, written
+        return report, counts, written
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"the same command goes on after {_of(journal, job)} frames") from None
     finally:
@@ -74,42 +72,45 @@ def _of(journal: Journal, job: LongJob) -> str:
     return f"{journal.num_frames}" + (f" of {job.num_frames}" if job.num_frames else "")
 
 
-def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> Report:
+def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
     """Enhance what is missing."""
     report = Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest)
-    from_start, sink = False, None
+    worker = Worker(job.work)
     while (gap := journal.missing()) is not None:
         try:
             clock.finishing = False
-            sink = _sink(job, journal, gap, tell, from_start=from_start)
-            report = enhance(sink.stretch, job.engine, sink, PipelineOptions(prepared=True), clock=clock)
-            from_start = False
-        except ReadsDifferentlyError as error:
-            if from_start:
-                raise SourceError(f"{error}; --restart begins anew") from error
-            from_start = True
+            report = worker.run(
+                gap, journal.folder, journal.keep, clock=clock, before_segment=lambda: _watch(job, journal, tell)
+            )
         except Exception as error:
             if not is_disk_full(error):
                 raise
-            lost = 2 * sink.lost_bytes if sink else 0
-            wait_for_room(journal.folder, max(lost, _room(journal)), tell)
-    return report
+            wait_for_room(journal.folder, max(2 * worker.lost_bytes, _room(journal)), tell)
+    return report, worker.reading.counts
 
 
-def _sink(job: LongJob, journal: Journal, gap: Gap, tell: Tell, *, from_start: bool) -> ClosedSegments:
-    """What enhances and writes a stretch."""
-    begin = gap.begin
-    passed = begin.entry.index if begin and not from_start else 0
-    stretch = Stretch(
-        job.output.source, lambda pts: job.read(pts, passed), job.cutting,
-        begin=begin, end=gap.end, from_start=from_start,
-    )  # fmt: skip
-    return ClosedSegments(journal, stretch, job.encoding, lambda: _watch(job, journal, tell))
+def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
+    """Have what is missing enhanced by several workers."""
+    if journal.missing() is None:
+        return Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest), ReadCounts()
+
+    def wait_for_disk(num_writers: int, missed_bytes: int) -> None:
+        wait_for_room(journal.folder, 2 * missed_bytes, tell)
+        _watch(job, journal, tell, num_writers=num_writers)
+
+    assert job.open_pool is not None
+    reading = Reading(job.work)
+    try:
+        with job.open_pool(job.work, journal.folder) as pool:
+            sharing = Sharing(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
+            return sharing.run(gaps_of(journal, reading)), reading.counts
+    finally:
+        journal.sweep()  # what was finished too late to be heard of
 
 
-def _watch(job: LongJob, journal: Journal, tell: Tell) -> None:
+def _watch(job: LongJob, journal: Journal, tell: Tell, *, num_writers: int = 1) -> None:
     """Wait where the next segment may not fit; once the first one's size is known, say if all will not."""
-    wait_for_room(journal.folder, _room(journal), tell)
+    wait_for_room(journal.folder, _room(journal, num_writers), tell)
     if len(journal.segments) != 1 or not job.num_frames:
         return
     written = sum(segment.num_bytes for segment in journal.segments.values())
@@ -121,14 +122,14 @@ def _watch(job: LongJob, journal: Journal, tell: Tell) -> None:
         )
 
 
-def _room(journal: Journal) -> int:
-    """Bytes for the segment that is written and the one that flushes."""
-    return max([LEAST, *(2 * segment.num_bytes for segment in journal.segments.values())])
+def _room(journal: Journal, num_writers: int = 1) -> int:
+    """Bytes for the segments that are written and one that flushes."""
+    return max([LEAST, *((num_writers + 1) * segment.num_bytes for segment in journal.segments.values())])
 
 
 def _join(job: LongJob, journal: Journal, tell: Tell) -> WriteReport:
     """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has taken."""
-    parts = journal.parts(job.encoding.time_base)
+    parts = journal.parts(job.work.encoding.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:
         try:

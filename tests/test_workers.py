@@ -1,0 +1,294 @@
+"""Long jobs that several processes share: whatever befalls them, the result is the same."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from conftest import tiny
+from test_long_jobs import begin, contents, enhance, records_of
+
+from vsr.config import EncodeOptions, EngineOptions, JobOptions, ReadOptions
+from vsr.engine.device import all_devices
+from vsr.errors import ConfigError, SourceError, VsrError
+from vsr.jobs.closed_segments import Encoding
+from vsr.jobs.journal import Gap, Journal
+from vsr.jobs.pool import Died, Failed, Finished, News, Progress
+from vsr.jobs.processes import Processes
+from vsr.jobs.records import Segment, read_records, work_folder
+from vsr.jobs.segments import Cutting, Reach
+from vsr.jobs.sharing import Sharing, gaps_of
+from vsr.jobs.work import Reading, Work, Worker, attempt
+from vsr.media.encoders import choose_encoder
+from vsr.media.probe import probe
+from vsr.models.plain import PlainNet
+from vsr.models.spec import Model, ModelSpec
+from vsr.pipeline import Clock, PipelineOptions
+
+
+@pytest.fixture
+def clip(make_clip) -> Path:
+    return make_clip("in.mkv", num_frames=100, size=(32, 48), gop=25, b_frames=2, audio=True)
+
+
+def work_on(clip: Path, network: PlainNet | None = None) -> Work:
+    """Segments of 20 frames; numbered pictures change by more than a scene does, so some begin sooner."""
+    info = probe(clip)
+    models = (Model(ModelSpec("tiny", 1), network or tiny(1)),)
+    choice = choose_encoder(EncodeOptions("x264", preset="ultrafast"), info.format, "mkv")
+    return Work(
+        clip, info, info, ReadOptions(), models, EngineOptions(device="cpu", threads=1), None,
+        Encoding(choice, info.format, info.time_base), Cutting(Fraction(4, 5), Reach.of(models), PipelineOptions()),
+    )  # fmt: skip
+
+
+def made_by(monkeypatch) -> dict[int, tuple[str, int, object]]:
+    """What segments go to journals from now on: hash of the file, of the pictures, and the border after."""
+    made, add = {}, Journal.add
+
+    def adding(self, segment: Segment):
+        made[segment.number] = (segment.sha256, segment.pictures, segment.next)
+        add(self, segment)
+
+    monkeypatch.setattr(Journal, "add", adding)
+    return made
+
+
+def left_running(parent: int) -> list[str]:
+    """Processes below one, but for the servers of `multiprocessing`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+        state, above = stat.rpartition(")")[2].split()[:2]
+        if int(above) == parent and state != "Z" and "forkserver" not in line and "resource_tracker" not in line:
+            found.append(line)
+    return found
+
+
+def test_two_workers_make_the_segments_of_one(clip, tmp_path, monkeypatch):
+    made = made_by(monkeypatch)
+    assert enhance(clip, tmp_path / "one.mkv") == 0
+    alone = dict(made)
+    made.clear()
+    assert enhance(clip, tmp_path / "two.mkv", "--workers", "2") == 0
+    assert made == alone
+    assert len(made) == 6
+    assert contents(tmp_path / "two.mkv") == contents(tmp_path / "one.mkv")
+    assert not left_running(os.getpid())
+
+
+class AtOnce:
+    """A pool without processes, whose segments are finished in the order that is asked for: the last first."""
+
+    width = 4
+
+    def __init__(self, work: Work, folder: Path):
+        self._worker, self._folder, self._waiting = Worker(work), folder, []
+
+    def submit(self, gap: Gap) -> None:
+        self._waiting.append(gap)
+
+    def news(self, timeout_s: float) -> Sequence[News]:
+        if len(self._waiting) < self.width and not timeout_s:
+            return []
+        return [attempt(self._worker, self._waiting.pop(), self._folder, lambda _: None)]
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.fixture
+def journal_in():
+    """Opens journals, and closes them in the end."""
+    with ExitStack() as stack:
+
+        def opened(folder: Path) -> Journal:
+            journal = Journal(folder, {}, {})
+            stack.callback(journal.close)
+            return journal
+
+        yield opened
+
+
+def share(work: Work, journal: Journal, pool: AtOnce, *, stop_after: int = 1000) -> Clock:
+    clock, said = Clock(), []
+
+    def wait_for_disk(num_writers: int, missed: int) -> None:
+        if len(journal.segments) >= stop_after:
+            raise StoppedError
+
+    Sharing(pool, journal, clock, said.append, wait_for_disk=wait_for_disk).run(gaps_of(journal, Reading(work)))
+    return clock
+
+
+def test_a_journal_with_holes_is_gone_on_with_by_one_process_or_many(clip, tmp_path, journal_in):
+    work = work_on(clip)
+    alone = journal_in(tmp_path / "alone")
+    Worker(work).run(Gap(None, None), alone.folder, alone.keep)
+    for name in ("many", "one"):
+        holes = journal_in(tmp_path / name)
+        with pytest.raises(StoppedError):
+            share(work, holes, AtOnce(work, holes.folder), stop_after=2)
+        assert sorted(holes.segments) == [3, 4]
+        holes.close()
+        again = journal_in(tmp_path / name)
+        if name == "many":
+            clock = share(work, again, AtOnce(work, again.folder))
+            assert clock.frames == 100 - 40
+        else:
+            worker = Worker(work)
+            while (gap := again.missing()) is not None:
+                worker.run(gap, again.folder, again.keep)
+        assert again.find_damaged() == set()
+        assert {n: s.sha256 for n, s in again.segments.items()} == {n: s.sha256 for n, s in alone.segments.items()}
+        assert {n: s.next for n, s in again.segments.items()} == {n: s.next for n, s in alone.segments.items()}
+
+
+def test_a_damaged_segment_alone_is_shared_out_again(clip, tmp_path, journal_in):
+    work = work_on(clip)
+    journal = journal_in(tmp_path / "job")
+    share(work, journal, AtOnce(work, journal.folder))
+    expected = {n: s.sha256 for n, s in journal.segments.items()}
+    for number in (1, 4):
+        (journal.folder / f"{number:06}.segment").write_bytes(b"")
+    assert journal.find_damaged() == {1, 4}
+    assert [gap.number for gap in gaps_of(journal, Reading(work))] == [1, 4]
+    share(work, journal, AtOnce(work, journal.folder))
+    assert journal.find_damaged() == set()
+    assert {n: s.sha256 for n, s in journal.segments.items()} == expected
+
+
+def hear(pool: Processes, *kinds: type) -> News:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for news in pool.news(0.5):
+            if isinstance(news, kinds):
+                return news
+    raise TimeoutError
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_segment_done_once_more(make_clip, tmp_path, journal_in):
+    clip = make_clip("in.mkv", num_frames=60, size=(64, 64))
+    work = work_on(clip, PlainNet(channels=64, depth=8, scale=1))
+    said, killed = [], []
+    journal = journal_in(tmp_path / "job")
+
+    with Processes(work, journal.folder, devices=["cpu"], num=1) as pool:
+        hand_out = pool.submit
+
+        def submit(gap: Gap) -> None:
+            hand_out(gap)
+            if gap.number == 0 and len(killed) < limit:
+                hear(pool, Progress)
+                killed.append(pool._processes[0].process.pid)
+                os.kill(killed[-1], signal.SIGKILL)
+
+        pool.submit = submit
+        sharing = Sharing(pool, journal, Clock(), said.append, wait_for_disk=lambda *_: None)
+        limit = 1
+        sharing.run(gaps_of(journal, Reading(work)))
+        assert said == ["a worker was killed by signal 9; segment 0 is done again"]
+        assert sorted(journal.segments) == [0, 1, 2]
+        journal.damaged = {0}
+        limit = 3
+        with pytest.raises(VsrError, match="killed by signal 9, the second time over segment 0"):
+            sharing.run(gaps_of(journal, Reading(work)))
+    assert not [pid for pid in killed if Path(f"/proc/{pid}").exists()]
+    assert not left_running(os.getpid())
+
+
+def test_what_a_worker_meets_is_raised_as_it_was(clip, tmp_path):
+    work = work_on(clip)
+    (folder := tmp_path / "job").mkdir()
+    clip.unlink()
+    with Processes(work, folder, devices=["cpu"], num=2) as pool:
+        pool.submit(Gap(None, None))
+        news = hear(pool, Failed, Finished, Died)
+    assert isinstance(news, Failed)
+    assert isinstance(news.error, SourceError)
+    with pytest.raises(SourceError) as here:
+        Worker(work).run(Gap(None, None), folder, lambda *_: None)
+    assert str(news.error) == str(here.value)
+    assert "in a worker:" in "".join(news.error.__notes__)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_killed_driver_takes_its_workers_along_and_is_gone_on_with(clip, tmp_path, monkeypatch):
+    out, one = tmp_path / "out.mkv", tmp_path / "one.mkv"
+    assert enhance(clip, one) == 0
+    driver = begin(clip, out, "--workers", "2")
+    while (found := read_records(work_folder(out))) is None or not found.segments:
+        time.sleep(0.01)
+    driver.kill()
+    driver.join()
+    assert enhance(clip, out, "--workers", "2") == 0
+    assert contents(out) == contents(one)
+    assert not work_folder(out).exists()
+
+
+def test_an_interrupted_job_keeps_what_workers_have_finished(clip, tmp_path, monkeypatch, capfd):
+    out, pools, start = tmp_path / "out.mkv", [], Processes._start
+
+    def starting(self):
+        pools.append(self)
+        return start(self)
+
+    def interrupt_all(self, segment):
+        add(self, segment)
+        if len(self.segments) == 2:
+            for worker in pools[0]._processes:  # as a terminal does
+                os.kill(worker.process.pid, signal.SIGINT)
+            raise KeyboardInterrupt
+
+    add = Journal.add
+    with monkeypatch.context() as patched:
+        patched.setattr(Processes, "_start", starting)
+        patched.setattr(Journal, "add", interrupt_all)
+        assert enhance(clip, out, "--workers", "2") == 130
+    assert "Traceback" not in capfd.readouterr().err
+    assert not left_running(os.getpid())
+    assert len(records_of(out).segments) >= 2
+    assert not list(work_folder(out).glob("*.part"))
+    assert enhance(clip, out) == 0
+    assert len(contents(out)[0]) == 100
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cpu", ["cpu"]),
+        ("auto", ["cuda:0", "cuda:1"]),
+        ("cuda", ["cuda:0", "cuda:1"]),
+        ("cuda:1,0", ["cuda:1", "cuda:0"]),
+    ],
+)
+def test_a_device_may_mean_several(monkeypatch, device, expected):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert all_devices(EngineOptions(device=device).device) == expected
+
+
+def test_devices_and_numbers_that_do_not_exist_are_refused(clip, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(ConfigError, match="cuda:2"):
+        all_devices("cuda:0,2")
+    with pytest.raises(ConfigError, match="cuda:N,M"):
+        EngineOptions(device="cuda:0;1")
+    with pytest.raises(ConfigError, match="workers 0 is too small"):
+        JobOptions(workers=0)
+
+
+def test_a_network_that_cannot_be_sent_is_refused_by_name(clip, tmp_path):
+    network = tiny(1)
+    network.hook = lambda x: x
+    with pytest.raises(ConfigError, match="tiny cannot be sent to other workers"):
+        Processes(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
