@@ -12,8 +12,9 @@ def cut_windows(items, *, starts_scene, **context) -> Iterator[Window[int]]:
     yield from ring.flush()
 
 
-def cut(n: int, *, before: int = 0, emit: int = 1, after: int = 0, scenes: tuple[int, ...] = ()) -> list[Window[int]]:
-    return list(cut_windows(range(n), before=before, emit=emit, after=after, starts_scene=lambda i: i in scenes))
+def cut(n: int, *, scenes: tuple[int, ...] = (), **context: int) -> list[Window[int]]:
+    context = {"before": 0, "emit": 1, "after": 0} | context
+    return list(cut_windows(range(n), starts_scene=lambda i: i in scenes, **context))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 8])
@@ -58,3 +59,20 @@ def test_latency_is_after_plus_emit_minus_one():
     windows = cut_windows(items(), before=2, emit=2, after=3, starts_scene=lambda _: False)
     assert next(windows).emitted == (0, 1)
     assert arrived[-1] == 4
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 8, 9])
+@pytest.mark.parametrize("emit", [1, 3])
+@pytest.mark.parametrize("after", [0, 1, 4])
+@pytest.mark.parametrize("scenes", [(), (3,), (1, 2), (0, 4)])
+def test_windows_that_shorten_hold_no_item_twice_and_end_with_the_scene(n, emit, after, scenes):
+    bounds = sorted({0, *(s for s in scenes if s < n), n})
+    seen = []
+    for window in cut(n, emit=emit, after=after, scenes=scenes, shortens=True):
+        first = window.emitted[0]
+        end = min(b for b in bounds if b > first)
+        assert window.items == tuple(range(first, min(first + emit + after, end)))
+        assert window.emitted == window.items[:emit]
+        assert window.reset == (first in bounds)
+        seen += window.emitted
+    assert seen == list(range(n))

@@ -12,7 +12,7 @@ class Window(Generic[T]):
     """A run of frames for one step of a network."""
 
     items: tuple[T, ...]
-    """`before + emit + after` items; the first or last one is repeated where the scene has no more."""
+    """`before + emit + after` items; where the scene has no more the first or last is repeated, or there are fewer."""
     emitted: tuple[T, ...]
     """The items whose enhanced version this step gives: the middle, without repetitions."""
     reset: bool
@@ -30,9 +30,12 @@ class Ring(Generic[T]):
     so at most `before + emit + after` items are held; the latency is `after + emit - 1` items.
     """
 
-    def __init__(self, *, before: int, emit: int, after: int):
-        """Begin a stream whose windows have so many earlier neighbours, items enhanced together, later neighbours."""
-        self._before, self._emit, self._after = before, emit, after
+    def __init__(self, *, before: int, emit: int, after: int, shortens: bool = False):
+        """Begin a stream whose windows have so many earlier neighbours, items enhanced together, later neighbours.
+
+        Nothing is repeated in windows that may shorten.
+        """
+        self._before, self._emit, self._after, self._shortens = before, emit, after, shortens
         self._items: list[T] = []  # the neighbours before, then what is not yet emitted
         self._past = 0  # how many of the items have been emitted already
         self._fresh = True
@@ -53,8 +56,8 @@ class Ring(Generic[T]):
 
     def _leave(self, num_emitted: int) -> Window[T]:
         size = self._before + self._emit + self._after
-        head = [self._items[0]] * (self._before - self._past)
-        tail = [self._items[-1]] * (size - len(head) - len(self._items))
+        head = [] if self._shortens else [self._items[0]] * (self._before - self._past)
+        tail = [] if self._shortens else [self._items[-1]] * (size - len(head) - len(self._items))
         emitted = self._items[self._past : self._past + num_emitted]
         window = Window(tuple((head + self._items + tail)[:size]), tuple(emitted), self._fresh)
         keep_from = max(0, self._past + num_emitted - self._before)

@@ -52,7 +52,9 @@ class Lane:
     def __init__(self, spec: ModelSpec, patchwork: Patchwork | None = None):
         context = spec.context
         self._luma_alone = spec.in_channels == 1
-        self._ring: Ring[Input] = Ring(before=context.before, emit=context.emit, after=context.after)
+        self._ring: Ring[Input] = Ring(
+            before=context.before, emit=context.emit, after=context.after, shortens=context.shortens
+        )
         self._compared = None if context.stateful else Comparison[Input](lambda item: item.picture.content)
         self._before: Picture | None = None
         self._last: list[Picture] = []
@@ -130,8 +132,9 @@ def in_turn(results: Iterable[Result]) -> Iterator[Picture]:
 
 
 def shape(piece: Piece) -> torch.Size:
-    """Colours, height, width of a window's pictures."""
-    return piece[1].items[0].tensor.shape
+    """Number, colours, height, width of a window's pictures."""
+    items = piece[1].items
+    return torch.Size((len(items), *items[0].tensor.shape))
 
 
 def states_stack(network: Network, side: int) -> bool:

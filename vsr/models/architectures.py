@@ -6,16 +6,23 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from vsr.models.basicvsr import BasicVsr, basicvsr_parameters, generator_keys
+from vsr.models.basicvsrpp import BasicVsrPp, basicvsrpp_parameters
+from vsr.models.chunks import chunk_facts
 from vsr.models.compact import CompactNet, compact_parameters
 from vsr.models.deblurgan import DeblurGan, deblurgan_facts, deblurgan_keys, deblurgan_parameters
 from vsr.models.edsr import EdsrNet, edsr_keys, edsr_parameters
+from vsr.models.edvr import Edvr, edvr_facts, edvr_parameters
 from vsr.models.enlarged import SrcnnNet, VdsrNet, enlarged_facts, srcnn_parameters, vdsr_parameters
 from vsr.models.espcn import EspcnNet, espcn_keys, espcn_parameters
 from vsr.models.fsrcnn import FsrcnnNet, fsrcnn_parameters
 from vsr.models.plain import PlainNet, plain_parameters
 from vsr.models.reach import facts_of
+from vsr.models.realbasicvsr import RealBasicVsr, realbasicvsr_parameters
 from vsr.models.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
+from vsr.models.rlsp import Rlsp, rlsp_facts, rlsp_parameters
 from vsr.models.rrdb import RrdbNet, rrdb_facts, rrdb_keys, rrdb_parameters
+from vsr.models.rrn import Rrn, rrn_facts, rrn_parameters
 from vsr.models.safmn import SafmnNet, safmn_facts, safmn_parameters
 from vsr.models.span import SpanNet, span_parameters
 from vsr.models.srgan import SrganNet, srgan_keys, srgan_parameters
@@ -86,4 +93,10 @@ ARCHITECTURES = (
     Architecture("SAFMN", SafmnNet, safmn_parameters, "none", safmn_facts),
     Architecture("DeblurGAN-v2", DeblurGan, deblurgan_parameters, "bicubic", deblurgan_facts, deblurgan_keys),
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),
+    Architecture("BasicVSR", BasicVsr, basicvsr_parameters, "bicubic", chunk_facts, generator_keys),
+    Architecture("BasicVSR++", BasicVsrPp, basicvsrpp_parameters, "bicubic", chunk_facts, generator_keys),
+    Architecture("RealBasicVSR", RealBasicVsr, realbasicvsr_parameters, "bicubic", chunk_facts, generator_keys),
+    Architecture("EDVR", Edvr, edvr_parameters, "bicubic", edvr_facts),
+    Architecture("RLSP", Rlsp, rlsp_parameters, "bicubic", rlsp_facts),
+    Architecture("RRN", Rrn, rrn_parameters, "bicubic", rrn_facts),
 )

@@ -10,6 +10,7 @@ from vsr.config import ModelOptions
 from vsr.errors import ConfigError
 from vsr.models.blend import blend
 from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
+from vsr.models.chunks import Chunked, in_chunks
 from vsr.models.ensemble import self_ensemble
 from vsr.models.spec import Model
 
@@ -106,12 +107,21 @@ def _with_window(models: Sequence[Model], window: int) -> list[Model]:
 def with_window(model: Model, window: int) -> Model:
     """The same model, shown `window` frames: one to enhance, as many after it as before, or one less.
 
+    Of a model that works in chunks about a quarter of them is margin.
+
     Raises:
         ConfigError: the model does not take that number.
     """
     if window not in model.spec.windows:
-        accepted = " or ".join(str(number) for number in model.spec.windows) or "no other than its own"
-        raise ConfigError(f"window {window} is not accepted by {model.spec.name}; {accepted} is")
+        raise ConfigError(f"window {window} is not accepted by {model.spec.name}; {_accepted(model.spec.windows)} is")
+    if isinstance(model.network, Chunked):
+        return in_chunks(model, emit=window - window // 4, margin=window // 4)
     after = (window - 1) // 2
     context = replace(model.spec.context, before=window - 1 - after, after=after)
     return Model(replace(model.spec, context=context), model.network)
+
+
+def _accepted(windows: Sequence[int]) -> str:
+    if isinstance(windows, range):
+        return f"{windows[0]} to {windows[-1]}"
+    return " or ".join(str(number) for number in windows) or "no other than its own"

@@ -160,13 +160,13 @@ def _build(
     # What checkpoints of an older version lack keeps its first value.
     network.load_state_dict({key: v for key, v in network.state_dict().items() if key in buffers} | tensors)
     colors = found["colors"]
+    facts = {"scale": found.get("scale", 1)} | architecture.facts(network, colors)
     spec = ModelSpec(
         name=name,
-        scale=found.get("scale", 1),
         in_channels=1 if colors == 1 else 3,
         residual=architecture.residual,
         sha256=sha256_of(path),
-        **architecture.facts(network, colors),
+        **facts,
     )
     return Model(spec, network.eval())  # pyright: ignore[reportArgumentType] — every listed network serves `Network`
 

@@ -7,6 +7,7 @@ samplings of luma, the same on every device.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -74,8 +75,13 @@ def motion(now: list[Anchor], other: Tensor, *, start: Tensor | None = None) -> 
     return flow
 
 
-def moved(picture: Tensor, flow: Tensor) -> Tensor:
-    """Read a picture (B, C, s*H, s*W) where the motion (B, 2, H, W) says; bilinear, edges repeat. Float32."""
+def moved(picture: Tensor, flow: Tensor, *, outside: Literal["border", "zeros"] = "border") -> Tensor:
+    """Read a picture (B, C, s*H, s*W) where the motion (B, 2, H, W) says; bilinear, in float32.
+
+    Outside the picture its border goes on, or there are zeros.
+    """
+    if picture.is_meta:  # led through for its cost; PyTorch takes 30 ms to find the shape of a sampling
+        return picture.float()
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)
@@ -86,7 +92,7 @@ def moved(picture: Tensor, flow: Tensor) -> Tensor:
     if picture.shape[-2:] != flow.shape[-2:]:
         grid = _sized(grid, picture.shape[-2:])
     where = grid.permute(0, 2, 3, 1)
-    return F.grid_sample(picture.float(), where, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(picture.float(), where, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def _sized(flow: Tensor, size: torch.Size) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -40,15 +41,22 @@ class _Walk:
             self.reach += layer.dilation[0] * (layer.kernel_size[0] // 2) * _SIDE / finer
 
 
-def facts_of(network: nn.Module, *, colors: int, around: int = 0) -> dict[str, Any]:
-    """Find what the spec says of a single-frame network whose layers follow one another.
+def facts_of(
+    network: nn.Module,
+    *,
+    colors: int,
+    around: int = 0,
+    call: Callable[[nn.Module, Tensor], object] = lambda network, picture: network(picture),
+) -> dict[str, Any]:
+    """Find what the spec says of a network whose layers follow one another.
 
     Rounding up once is exact: enlarging by nearest neighbours or pixel shuffle divides positions, and ceilings nest.
 
     Args:
-        network: its `forward` takes (B, C, H, W).
+        network: its `forward` takes (B, C, H, W), or `call` says how it is run.
         colors: C.
         around: input pixels that it reads besides, as an enlargement inside does.
+        call: leads one picture through a network.
 
     Returns:
         `halo`, None where it would exceed `FARTHEST`, and `kflop_per_pixel`.
@@ -61,7 +69,7 @@ def facts_of(network: nn.Module, *, colors: int, around: int = 0) -> dict[str, A
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             layer.register_forward_hook(partial(_Walk.meet, walk))
     with torch.inference_mode():
-        shadow(torch.empty(1, colors, _SIDE, _SIDE, device="meta"))
+        call(shadow, torch.empty(1, colors, _SIDE, _SIDE, device="meta"))
     halo = math.ceil(walk.reach) + around
     return {"halo": halo if halo <= FARTHEST else None, "kflop_per_pixel": walk.operations / 1000}
 

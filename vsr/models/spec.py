@@ -1,5 +1,6 @@
 """What the engine must know of a network, as data beside it, and the one interface every network serves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,6 +22,9 @@ class Context:
     """Frames enhanced by one step."""
     stateful: bool = False
     """The network also carries a state from step to step."""
+    shortens: bool = False
+    """Where a scene has no more frames the window is shorter, instead of repeating the last one, and the step emits the
+    first `emit` of those there are. For networks without frames before."""
 
     @property
     def latency(self) -> int:
@@ -39,7 +43,7 @@ class ModelSpec:
     in_channels: Literal[1, 3] = 1
     """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
     context: Context = Context()
-    windows: tuple[int, ...] = ()
+    windows: Sequence[int] = ()
     """Numbers of frames that the network may be shown instead of `context`'s; empty where it has no choice."""
     residual: Literal["none", "nearest", "bicubic"] = "none"
     """Which enlargement of the input the engine adds to the output in fp32; bf16 alone would band 10-bit pictures."""
@@ -74,7 +78,8 @@ class Network(Protocol):
         """Enhance the middle frames of a window.
 
         Args:
-            frames: (B, before+emit+after, C, H, W), values 0 to `spec.value_range`.
+            frames: (B, before+emit+after, C, H, W), values 0 to `spec.value_range`; fewer at the end of a scene where
+                the context `shortens`.
             state: what the step before gave back, or `init_state`.
             reset: (B,) bool; True where the state must be cleared first.
 

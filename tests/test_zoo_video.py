@@ -1,0 +1,286 @@
+"""The field's video networks: layouts, formulas, chunks, and the answers of the originals."""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from published import base, filled, noise
+from restated import basicvsr, deformed, realbasicvsr, rlsp, rrn, warp
+from torch import Tensor, nn
+
+from vsr.config import EngineOptions
+from vsr.engine.engine import Engine
+from vsr.errors import ModelError
+from vsr.frames import Frame, PictureFormat
+from vsr.models.basicvsr import BasicVsr
+from vsr.models.basicvsrpp import BasicVsrPp
+from vsr.models.checkpoint import read_model
+from vsr.models.chunks import in_chunks
+from vsr.models.deformable import sampled_convolution
+from vsr.models.edvr import Edvr
+from vsr.models.flow import moved
+from vsr.models.realbasicvsr import RealBasicVsr
+from vsr.models.rlsp import Rlsp
+from vsr.models.rrn import Rrn
+from vsr.models.spec import Model
+
+TINY: dict[str, Callable[[], nn.Module]] = {
+    "basicvsr": lambda: BasicVsr(channels=4, depth=1, wide=4),
+    "basicvsrpp": lambda: BasicVsrPp(channels=4, depth=1, outer=1, sets=2, wide=4),
+    "realbasicvsr": lambda: RealBasicVsr(channels=4, depth=1, outer=1, wide=4),
+    "edvr": lambda: Edvr(channels=4, depth=1, outer=1, sets=2, num_frames=5, wide=4),
+    "rlsp": lambda: Rlsp(channels=4, depth=2, scale=4, colors=3),
+    "rrn": lambda: Rrn(channels=4, depth=2, scale=4, colors=3),
+}
+
+IN_CHUNKS = ("basicvsr", "basicvsrpp", "realbasicvsr")
+
+SPYNET = "spynet.mean spynet.std spynet.basic_module.0.basic_module.0.weight spynet.basic_module.5.basic_module.8.bias "
+TAIL = "upconv1.weight upconv2.bias conv_hr.weight conv_last.bias "
+LAYOUTS = {
+    "basicvsr": SPYNET + TAIL + "backward_trunk.main.0.weight backward_trunk.main.2.0.conv1.weight "
+    "forward_trunk.main.0.bias forward_trunk.main.2.0.conv2.bias fusion.weight",
+    "basicvsrpp": SPYNET + TAIL + "feat_extract.main.0.weight feat_extract.main.2.0.conv1.weight "
+    "deform_align.backward_1.weight deform_align.forward_1.bias deform_align.backward_2.conv_offset.0.weight "
+    "deform_align.forward_2.conv_offset.6.bias backbone.backward_1.main.0.weight "
+    "backbone.forward_2.main.2.0.conv2.bias reconstruction.main.0.weight reconstruction.main.2.0.conv1.weight",
+    "realbasicvsr": "image_cleaning.0.main.0.weight image_cleaning.0.main.2.0.conv1.weight image_cleaning.1.bias "
+    "basicvsr.spynet.basic_module.0.basic_module.0.weight basicvsr.forward_trunk.main.0.bias basicvsr.conv_last.weight",
+    "edvr": TAIL + "conv_first.weight feature_extraction.0.conv1.weight conv_l2_1.weight conv_l3_2.bias "
+    "pcd_align.offset_conv1.l3.weight pcd_align.offset_conv2.l1.weight pcd_align.offset_conv3.l2.bias "
+    "pcd_align.dcn_pack.l3.weight pcd_align.dcn_pack.l1.conv_offset.bias pcd_align.feat_conv.l2.weight "
+    "pcd_align.cas_offset_conv1.weight pcd_align.cas_offset_conv2.bias pcd_align.cas_dcnpack.conv_offset.weight "
+    "fusion.temporal_attn1.weight fusion.temporal_attn2.bias fusion.feat_fusion.weight fusion.spatial_attn1.weight "
+    "fusion.spatial_attn5.bias fusion.spatial_attn_l1.weight fusion.spatial_attn_l3.bias "
+    "fusion.spatial_attn_add1.weight fusion.spatial_attn_add2.bias reconstruction.0.conv1.weight",
+    "rlsp": "layer0.weight layer0.bias layer2.weight layer3.bias",
+    "rrn": "neuro.conv_1.weight neuro.recon_trunk.0.conv1.weight neuro.recon_trunk.1.conv2.bias neuro.conv_h.weight "
+    "neuro.conv_o.bias",
+}
+"""Some of the published keys of each."""
+
+
+def tensors_of(name: str) -> dict[str, Tensor]:
+    """Weights that let much through: nothing that is made of them may vanish."""
+    torch.manual_seed(7)
+    state = TINY[name]().state_dict()
+    gain = 0.4 if name == "rlsp" else 0.8  # RLSP's values go to 255
+    return {
+        key: value
+        if "mean" in key or "std" in key
+        else torch.randn(value.shape) * gain / max(1, value[0].numel()) ** 0.5
+        for key, value in state.items()
+    }
+
+
+def saved(folder: Path, name: str, tensors: dict[str, Tensor]) -> Path:
+    torch.save({"params": tensors}, folder / f"{name}.pth")
+    return folder / f"{name}.pth"
+
+
+@cache
+def load(name: str) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        return read_model(saved(Path(folder), name, tensors_of(name)))
+
+
+@torch.inference_mode()
+def steps(model: Model, clip: Tensor) -> Tensor:
+    """The whole clip, (T, 3, H, W) of 0–1, by bare steps of the network: all at once, or frame by frame."""
+    context, white, out = model.spec.context, model.spec.value_range, []
+    state = model.network.init_state(1, *clip.shape[-2:])
+    if context.shortens:
+        whole = in_chunks(model, emit=len(clip), margin=0).network
+        return whole.step(clip[None], state, torch.tensor([True]))[0][0] + base(model, clip)
+    for t in range(len(clip)):
+        window = [clip[min(max(i, 0), len(clip) - 1)] for i in range(t - context.before, t + context.after + 1)]
+        given, state = model.network.step(torch.stack(window)[None] * white, state, torch.tensor([t == 0]))
+        out.append(given[0, 0] / white)
+    return torch.stack(out) + base(model, clip)
+
+
+def frame_of(values: Tensor, number: int = 0, **options: bool) -> Frame:
+    """16 bits, so that rounding hides nothing."""
+    planes = tuple((plane * 65535).round().numpy().astype(np.uint16) for plane in values)
+    format = PictureFormat(*planes[0].shape, bit_depth=16, layout="rgb", range="full", matrix="gbr")
+    return Frame(planes, format, pts=number, **options)
+
+
+FP32 = EngineOptions(device="cpu", precision="fp32", threads=1)
+
+
+def stream(model: Model, clip: Tensor, resets: tuple[int, ...] = (), options: EngineOptions = FP32) -> Tensor:
+    """What the engine makes of (T, 3, H, W)."""
+    frames = [frame_of(values, n, reset=n in resets) for n, values in enumerate(clip)]
+    out = list(Engine([model], options).run(frames))
+    assert [frame.pts for frame in out] == list(range(len(clip)))
+    return torch.stack([torch.from_numpy(np.stack(frame.planes).astype(np.float32)) / 65535 for frame in out])
+
+
+def gray(clip: Tensor) -> Tensor:
+    """Away from black and white, where nothing is clipped."""
+    return clip * 0.2 + 0.4
+
+
+# Layouts
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_layouts_have_the_published_names_and_tell_the_network(name: str):
+    tensors = tensors_of(name)
+    assert not set(LAYOUTS[name].split()) - tensors.keys()
+    model = load(name)
+    assert type(model.network) is type(TINY[name]())
+    assert (model.spec.scale, model.spec.in_channels, model.spec.residual) == (4, 3, "bicubic")
+    assert model.spec.kflop_per_pixel > 0
+    mine = model.network.state_dict()  # type: ignore[attr-defined]
+    assert mine.keys() == tensors.keys()
+    assert all(torch.equal(mine[key], tensors[key]) for key in mine)
+
+
+def toolbox(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names that the authors' toolbox gives."""
+    rules = [(r"backward_trunk", "backward_resblocks"), (r"forward_trunk", "forward_resblocks")]
+    rules += [(r"upconv(\d)\.", r"upsample\1.upsample_conv.")]
+    rules += [(rf"(basic_module\.\d\.basic_module)\.{2 * i}\.", rf"\1.{i}.conv.") for i in range(5)]
+    renamed = {}
+    for key, value in tensors.items():
+        for pattern, name in rules:
+            new = re.sub(pattern, name, key)
+            if new != key and "basic_module" in pattern:
+                key = new
+                break
+            key = new
+        renamed[key] = value
+    return renamed
+
+
+@pytest.mark.parametrize("name", IN_CHUNKS)
+def test_files_of_the_authors_toolbox_give_the_same_network(name: str, tmp_path: Path):
+    tensors = tensors_of(name)
+    theirs = toolbox(tensors)
+    assert "spynet.basic_module.5.basic_module.4.conv.bias" in {key.removeprefix("basicvsr.") for key in theirs}
+    content = {f"generator.{key}": torch.zeros_like(value) for key, value in theirs.items()}
+    content |= {f"generator_ema.{key}": value for key, value in theirs.items()}
+    content |= {"step_counter": torch.tensor([9]), "discriminator.conv_0.weight": torch.ones(4, 3, 3, 3)}
+    torch.save({"meta": {"iter": 9}, "state_dict": content}, tmp_path / "theirs.pth")
+    mine = read_model(tmp_path / "theirs.pth").network.state_dict()  # type: ignore[attr-defined]
+    assert all(torch.equal(mine[key], tensors[key]) for key in tensors)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_file_that_does_not_fit_is_refused_with_the_first_difference(name: str, tmp_path: Path):
+    tensors = tensors_of(name)
+    key = list(tensors)[-1]
+    with pytest.raises(ModelError, match=f"does not fit it: {re.escape(key)} .* is missing"):
+        read_model(saved(tmp_path, name, {k: v for k, v in tensors.items() if k != key}))
+    with pytest.raises(ModelError, match=f"does not fit it: {re.escape(key)} is "):
+        read_model(saved(tmp_path, name, tensors | {key: torch.ones(1)}))
+    with pytest.raises(ModelError, match=r"extra.gamma \(3,\) has no place"):
+        read_model(saved(tmp_path, name, tensors | {"extra.gamma": torch.ones(3)}))
+
+
+# Formulas, restated
+
+
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (9, 2)])
+def test_deformable_convolution_is_a_sum_over_places_read_between_pixels(size, monkeypatch):
+    monkeypatch.setattr("vsr.models.deformable._BAND", {"cpu": 4 * 9 * size[1] * 2})  # bands of two rows
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(1, 4, *size), torch.randn(3, 4, 3, 3), torch.randn(3)
+    offset, mask = 3 * torch.randn(1, 2 * 18, *size), torch.rand(1, 18, *size)
+    got = sampled_convolution(x, offset, mask, weight, bias)
+    assert (got - deformed(x, offset, mask, weight, bias)).abs().max() < 1e-4
+
+
+def test_deformable_convolution_equals_torchvisions():
+    ops = pytest.importorskip("torchvision.ops", reason="no torchvision", exc_type=ImportError)
+    torch.manual_seed(1)
+    x, weight, bias = torch.randn(2, 8, 11, 13), torch.randn(5, 8, 3, 3), torch.randn(5)
+    offset, mask = 3 * torch.randn(2, 4 * 18, 11, 13), torch.rand(2, 4 * 9, 11, 13)
+    theirs = ops.deform_conv2d(x, offset, weight, bias, padding=1, mask=mask)
+    assert (sampled_convolution(x, offset, mask, weight, bias) - theirs).abs().max() < 1e-4
+
+
+def test_without_offsets_it_is_a_convolution():
+    x, weight = noise(1, 4, 8, 9), noise(6, 4, 3, 3, seed=1)
+    got = sampled_convolution(x, torch.zeros(1, 18, 8, 9), torch.ones(1, 9, 8, 9), weight, None)
+    assert (got - nn.functional.conv2d(x, weight, padding=1)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("outside", ["zeros", "border"])
+def test_features_are_moved_between_pixels(outside):
+    torch.manual_seed(2)
+    x, flow = torch.randn(1, 3, 6, 8), 4 * torch.randn(1, 2, 6, 8)
+    assert (moved(x, flow, outside=outside) - warp(x, flow, outside)).abs().max() < 1e-5
+
+
+def restated(name: str, weights: dict[str, Tensor], clip: Tensor) -> list[Tensor]:
+    frames = list(clip.split(1))
+    if name == "realbasicvsr":
+        pictures, times = realbasicvsr(weights, frames)
+        assert times == 3
+        return pictures
+    return basicvsr(weights, frames) if name == "basicvsr" else rrn(weights, frames, 4)
+
+
+@pytest.mark.parametrize("name", ["basicvsr", "realbasicvsr", "rrn"])
+def test_networks_are_what_their_papers_say(name: str):
+    clip = noise(3, 3, 6, 9, seed=3)
+    wanted = torch.cat(restated(name, tensors_of(name), clip))
+    assert (steps(load(name), clip) - wanted).abs().max() < 2e-5 * wanted.std() * 10
+
+
+def test_clean_frames_are_cleaned_once(tmp_path: Path):
+    weights = tensors_of("realbasicvsr")
+    weights["image_cleaning.1.weight"] *= 1e-3
+    weights["image_cleaning.1.bias"] *= 1e-3
+    clip = noise(2, 3, 6, 9, seed=4)
+    pictures, times = realbasicvsr(weights, list(clip.split(1)))
+    assert times == 1
+    got = steps(read_model(saved(tmp_path, "clean", weights)), clip)
+    assert (got - torch.cat(pictures)).abs().max() < 1e-4
+
+
+def test_rlsp_gives_luma_and_leaves_colour_to_the_enlargement():
+    clip = noise(3, 3, 6, 9, seed=5)
+    model = load("rlsp")
+    got = steps(model, clip)
+    luma = 16 + (got * torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    wanted = torch.cat(rlsp(tensors_of("rlsp"), list(clip.split(1))))
+    assert (luma - wanted).abs().max() < 1e-2  # of 255
+    change = got - base(model, clip)
+    assert (change - change.mean(1, keepdim=True)).abs().max() < 1e-5
+
+
+# Against the originals
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "edvr_m_x4",
+        pytest.param("basicvsr_x4", marks=pytest.mark.slow),
+        pytest.param("basicvsrpp_x4", marks=pytest.mark.slow),
+    ],
+)
+def test_answers_of_the_originals_are_reproduced(name: str, tmp_path: Path, test_data: Path):
+    recipe = json.loads((test_data / "reference" / f"{name}.json").read_text())
+    wanted = np.load(test_data / "reference" / f"{name}.npz")["crop"]
+    model = read_model(saved(tmp_path, name, filled(recipe)))
+    assert sum(p.numel() for p in model.network.parameters()) == recipe["num_params"]  # type: ignore[attr-defined]
+    rng = np.random.default_rng(recipe["input_seed"])
+    (clip,) = torch.from_numpy(rng.random(recipe["input_shape"]).astype(np.float32))
+    out = steps(model, clip)
+    out = out if wanted.ndim == 5 else out[len(clip) // 2]
+    assert abs(float(out.mean()) - recipe["mean"]) <= 1e-4 * recipe["std"]
+    top, left, size = recipe["crop"]
+    error = np.abs(out[..., top : top + size, left : left + size].numpy() - wanted[0]).max() / recipe["std"]
+    print(f"{name}: {error:.1e} of the deviation")
+    assert error <= 1e-4
