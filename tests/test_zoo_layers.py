@@ -184,6 +184,42 @@ def test_older_layouts_give_the_same_network(name: str, rename: Callable, tmp_pa
     assert torch.equal(run(model, x), run(new, x))
 
 
+def unfolded() -> dict[str, Tensor]:
+    """SPAN as it is trained, with what is left in `eval_conv` of an earlier step."""
+    torch.manual_seed(6)
+    channels = 4
+    tensors = SpanNet(channels=channels, narrow=channels, scale=4, colors=3).state_dict()
+    for head in [key.removesuffix(".eval_conv.weight") for key in tensors if key.endswith("eval_conv.weight")]:
+        colors = tensors[f"{head}.eval_conv.weight"].shape[1]
+        shapes = {"sk": (channels, colors, 1), "conv.0": (2 * colors, colors, 1)}
+        shapes |= {"conv.1": (2 * channels, 2 * colors, 3), "conv.2": (channels, 2 * channels, 1)}
+        for name, (num_out, num_in, side) in shapes.items():
+            tensors[f"{head}.{name}.weight"] = torch.randn(num_out, num_in, side, side) / side / math.sqrt(num_in)
+            tensors[f"{head}.{name}.bias"] = torch.randn(num_out) / 9
+    return tensors
+
+
+def test_span_as_it_is_trained_is_folded(tmp_path: Path):
+    tensors, model = unfolded(), read_model(saved(tmp_path, "span", unfolded()))
+    x = noise(1, 3, 12, 9)
+    grown = F.pad((x - torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)) * 255, (1, 1, 1, 1))
+    y = grown
+    for i in range(3):
+        y = F.conv2d(y, *_pair(tensors, f"conv_1.conv.{i}"))
+    y = y + F.conv2d(grown, *_pair(tensors, "conv_1.sk"))[..., 1:-1, 1:-1]
+    with torch.inference_mode():
+        got = model.network.conv_1(grown)[..., 1:-1, 1:-1]  # type: ignore[attr-defined]
+    assert (got - y).abs().max() <= 1e-5 * y.abs().max()
+    assert run(model, x).shape == (1, 3, 48, 36)
+    plain = read_model(saved(tmp_path, "plain", tensors | {"no_norm": torch.zeros(1)}))
+    assert (run(plain, x) - run(model, x)).abs().max() > 0.01
+
+
+def test_branches_that_do_not_fit_together_are_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"SPAN but does not fit it: conv_1.sk.weight \(4, 3, 1, 1\) has no place"):
+        read_model(saved(tmp_path, "span", unfolded() | {"conv_1.conv.0.bias": torch.zeros(5)}))
+
+
 def test_espcn_of_the_paper_has_tanh_and_other_names(tmp_path: Path):
     net = EspcnNet(sides=(5, 3, 3), widths=(4, 4), scale=2, colors=1, tanh=True)
     names = {"conv1": "first_part.0", "conv2": "first_part.2", "conv3": "last_part.0"}

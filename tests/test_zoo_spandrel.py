@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from published import filled, noise, run
+from test_zoo_layers import unfolded
+from torch import Tensor
 
 from vsr.errors import ModelError
 from vsr.models import catalogue, formats
@@ -40,12 +42,25 @@ def test_what_spandrel_does_not_know_is_refused_in_one_line(tmp_path: Path):
     assert "\n" not in str(caught.value)
 
 
+def unfilled(key: str, tensors: dict[str, Tensor]) -> Tensor:
+    """What the networks themselves put into their files."""
+    if key.endswith("relative_position_index"):  # SwinIR's, in windows of 8x8
+        row, column = torch.arange(64) // 8, torch.arange(64) % 8
+        return 15 * (row[:, None] - row + 7) + column[:, None] - column + 7
+    if key.endswith("attn_mask"):  # for pictures of 64x64, which ours is not
+        return torch.zeros(64, 64, 64)
+    return next(value for value in tensors.values() if value.shape == (1,))  # MPRNet's one PReLU
+
+
 @pytest.mark.parametrize(
     ("name", "package"),
     [
         ("nafnet_w32_gopro", "spandrel"),
         ("compact_general_x4", "spandrel"),
         ("realesrgan_anime6b_x4", "spandrel"),
+        ("swinir_light_x2", "spandrel"),
+        ("swinir_real_x4", "spandrel"),
+        pytest.param("swinir_classical_x4", "spandrel", marks=pytest.mark.slow),
         pytest.param("mprnet_deblur", "spandrel_extra_arches", marks=pytest.mark.slow),
         pytest.param("restormer_deblur", "spandrel_extra_arches", marks=pytest.mark.slow),
         pytest.param("esrgan_rrdb_x4", "spandrel", marks=pytest.mark.slow),
@@ -56,8 +71,7 @@ def test_answers_of_the_originals_are_reproduced_through_spandrel(name, package,
     has(package)
     recipe = json.loads((test_data / "reference" / f"{name}.json").read_text())
     tensors = filled(recipe)
-    shared = next((value for key, value in tensors.items() if value.shape == (1,)), None)
-    tensors |= {key: shared for key, entry in recipe["keys"].items() if not entry["filled"]}  # MPRNet's one PReLU
+    tensors |= {key: unfilled(key, tensors) for key, entry in recipe["keys"].items() if not entry["filled"]}
     torch.save(tensors, tmp_path / f"{name}.pth")
     model = read_with_spandrel(tmp_path / f"{name}.pth")
     assert importlib.util.find_spec("torchvision") or not [key for key in sys.modules if key.startswith("torchvision")]
@@ -68,6 +82,14 @@ def test_answers_of_the_originals_are_reproduced_through_spandrel(name, package,
     print(f"{name} through spandrel: {error:.1e} of the deviation")
     assert error <= 1e-4
     assert run(model, noise(2, 3, 19, 27)).shape == (2, 3, 19 * model.spec.scale, 27 * model.spec.scale)
+
+
+def test_span_is_folded_as_spandrel_folds_it(tmp_path: Path):
+    has("spandrel")
+    torch.save(unfolded(), tmp_path / "span.pth")
+    ours, theirs = catalogue.load(str(tmp_path / "span.pth")), read_with_spandrel(tmp_path / "span.pth")
+    x = noise(1, 3, 14, 17)
+    assert (run(ours, x) - run(theirs, x)).abs().max() <= 1e-3 * run(ours, x).std()
 
 
 def test_files_that_only_spandrel_knows_load_by_path(tmp_path: Path, test_data: Path):

@@ -24,7 +24,7 @@ from vsr.models.rlsp import Rlsp, rlsp_facts, rlsp_parameters
 from vsr.models.rrdb import RrdbNet, rrdb_facts, rrdb_keys, rrdb_parameters
 from vsr.models.rrn import Rrn, rrn_facts, rrn_parameters
 from vsr.models.safmn import SafmnNet, safmn_facts, safmn_parameters
-from vsr.models.span import SpanNet, span_parameters
+from vsr.models.span import SpanNet, span_keys, span_parameters
 from vsr.models.srgan import SrganNet, srgan_keys, srgan_parameters
 from vsr.models.srresnet import SrResNet, srresnet_parameters
 from vsr.models.swinir import SwinIr, swinir_facts, swinir_keys, swinir_parameters
@@ -89,7 +89,7 @@ ARCHITECTURES = (
     Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
     Architecture("SRGAN, with batch normalisation", SrganNet, srgan_parameters, "none", _whole_facts, srgan_keys),
     Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
-    Architecture("SPAN, fused", SpanNet, span_parameters, "none", _whole_facts),
+    Architecture("SPAN", SpanNet, span_parameters, "none", _whole_facts, span_keys),
     Architecture("SAFMN", SafmnNet, safmn_parameters, "none", safmn_facts),
     Architecture("DeblurGAN-v2", DeblurGan, deblurgan_parameters, "bicubic", deblurgan_facts, deblurgan_keys),
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),
