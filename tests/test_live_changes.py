@@ -21,12 +21,17 @@ def test_an_output_is_part_of_its_camera():
     assert compare(LiveOptions((DOOR, YARD)), new) == Changes(restarted=("door",), kept=("yard",))
 
 
-@pytest.mark.parametrize(
-    "change", [{"models": ("nano",)}, {"scale": 4}, {"latency_ms": 200}, {"engine": EngineOptions(threads=1)}]
-)
-def test_what_all_cameras_share_restarts_them_all(change):
+@pytest.mark.parametrize("change", [{"models": ("nano",)}, {"scale": 4}, {"engine": EngineOptions(threads=1)}])
+def test_what_all_cameras_share_is_made_anew_and_they_go_on(change):
     old = LiveOptions((DOOR, YARD))
-    assert compare(old, replace(old, **change)) == Changes(restarted=("door", "yard"), engine=True)
+    changes = compare(old, replace(old, **change))
+    assert changes == Changes(kept=("door", "yard"), engine=True)
+    assert str(changes) == "other models or device; 2 unchanged"
+
+
+def test_another_latency_needs_no_other_engine():
+    old = LiveOptions((DOOR,))
+    assert compare(old, replace(old, latency_ms=200)) == Changes(kept=("door",), latency=True)
 
 
 @pytest.mark.parametrize("change", [{"log": "json"}, {"metrics_port": 9100}, {"cameras": (YARD, DOOR)}])

@@ -194,6 +194,11 @@ def test_hangup_changes_what_changed_and_a_bad_file_changes_nothing(tmp_path, cl
         assert (changes["begun"], changes["ended"], changes["restarted"]) == (["gate"], ["hall"], ["yard"])
         assert recorded(tmp_path / "hall")
         live.wait(lambda: set(json.loads(live.get("/healthz")[1])["cameras"]) == {"door", "yard", "gate"})
+        path.write_text(path.read_text().replace('models = ["nano"]', 'models = ["fast"]\nlatency_ms = 500'))
+        live.process.send_signal(signal.SIGHUP)
+        live.wait(lambda: len(live.events("rungs")) == 2)
+        assert live.events("rungs")[1]["rungs"][0] == "fast-x2"
+        assert live.events("configuration")[1]["restarted"] == []
         path.write_text(head + "wrong = 1\n" + camera("door", clip))
         live.process.send_signal(signal.SIGHUP)
         live.wait(lambda: live.events("refused"))

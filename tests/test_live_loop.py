@@ -19,8 +19,8 @@ from vsr.frames import Frame, PictureFormat
 from vsr.live.camera import Camera
 from vsr.live.channel import Channel, ListCamera, MemoryLiveSink, Roster
 from vsr.live.ladder import Patience, Rung
-from vsr.live.levels import Level, first_level, make_levels
-from vsr.live.loop import WatchOptions, watch
+from vsr.live.levels import Level, Plan, first_level, make_levels
+from vsr.live.loop import watch
 from vsr.live.options import CameraOptions
 from vsr.live.overview import OverviewBoard
 from vsr.live.sink import LiveSink
@@ -53,15 +53,13 @@ class Run:
     """`watch` in a thread, as a command would have it in its own."""
 
     roster: Roster
-    levels: Sequence[Level]
-    options: WatchOptions = field(default_factory=WatchOptions)
     board: OverviewBoard = field(default_factory=OverviewBoard)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Run":
         self.before = set(threading.enumerate())
         arguments = {"stop": self.stop, "board": self.board}
-        self.thread = threading.Thread(target=watch, args=(self.roster, self.levels, self.options), kwargs=arguments)
+        self.thread = threading.Thread(target=watch, args=(self.roster,), kwargs=arguments)
         self.thread.start()
         return self
 
@@ -86,7 +84,7 @@ def nano() -> list[Level]:
 
 def test_two_cameras_for_two_seconds_give_every_frame_in_order_and_stop_at_once():
     pairs = [channel(number, numbered(50)) for number in range(2)]
-    with Run(Roster([pair[0] for pair in pairs]), nano()) as run:
+    with Run(Roster([pair[0] for pair in pairs], Plan(nano()))) as run:
         run.until(lambda: all(pair[0].camera.status.decoded == 50 for pair in pairs))
         run.until(lambda: all(o.delivered + o.dropped == 50 for o in run.board.overview.channels))
     assert run.took_s < 1
@@ -127,7 +125,7 @@ def slow(name: str, seconds: float, error: Exception | None = None, *, every: in
 
 def test_an_engine_that_is_too_slow_drops_the_oldest_and_counts_them():
     one, sink = channel(0, numbered(40, rate=50))
-    with Run(Roster([one]), [slow("slow", 0.1)]) as run:
+    with Run(Roster([one], Plan([slow("slow", 0.1)]))) as run:
         run.until(lambda: one.camera.status.decoded == 40)
         run.until(lambda: bool(sink.frames) and read_number(sink.frames[-1].planes[0]) == 39)
     (shown,) = run.board.overview.channels
@@ -143,7 +141,7 @@ def test_a_target_that_is_missed_changes_the_rung_and_the_stream_goes_on(caplog)
     caplog.set_level(logging.INFO, "vsr.live")
     one, sink = channel(0, numbered(100, rate=50))
     levels = [slow("slow", 0.2), slow("quick", 0.001)]
-    with Run(Roster([one]), levels, WatchOptions(latency_ms=100, patience=QUICK)) as run:
+    with Run(Roster([one], Plan(levels, latency_ms=100, patience=QUICK))) as run:
         run.until(lambda: one.camera.status.decoded == 100)
         run.until(lambda: read_number(sink.frames[-1].planes[0]) == 99)
     assert run.board.overview.rung == "quick"
@@ -158,7 +156,7 @@ def test_a_target_that_is_missed_changes_the_rung_and_the_stream_goes_on(caplog)
 def test_a_rung_without_memory_is_left_at_once_and_said_so(caplog):
     one, sink = channel(0, numbered(15))
     broken = slow("large", 0.0, torch.OutOfMemoryError("CUDA out of memory"))
-    with Run(Roster([one]), [broken, slow("small", 0.0)]) as run:
+    with Run(Roster([one], Plan([broken, slow("small", 0.0)]))) as run:
         run.until(lambda: run.board.overview.channels != () and run.board.overview.channels[0].arrived == 15)
         run.until(lambda: bool(sink.frames) and read_number(sink.frames[-1].planes[0]) == 14)
     (shown,) = run.board.overview.channels
@@ -170,14 +168,14 @@ def test_a_rung_without_memory_is_left_at_once_and_said_so(caplog):
 def test_an_engine_that_fails_on_the_last_rung_ends_no_camera():
     one, _ = channel(0, numbered(10))
     broken = slow("broken", 0.0, ValueError("shapes differ"))
-    with Run(Roster([one]), [broken]) as run:
+    with Run(Roster([one], Plan([broken]))) as run:
         run.until(lambda: one.camera.status.decoded == 10)
         run.until(lambda: run.board.overview.channels[0].failed + run.board.overview.channels[0].dropped == 10)
 
 
 def test_fewer_frames_are_counted_as_left_out_and_not_as_dropped():
     one, sink = channel(0, numbered(30, rate=50))
-    with Run(Roster([one]), [slow("half", 0.0, every=2)]) as run:
+    with Run(Roster([one], Plan([slow("half", 0.0, every=2)]))) as run:
         run.until(lambda: one.camera.status.decoded == 30)
         run.until(lambda: run.board.overview.channels[0].arrived == 30)
     (shown,) = run.board.overview.channels
@@ -200,7 +198,7 @@ class SceneSpy:
 def test_a_reset_whose_frame_is_left_out_still_clears_the_state():
     model = Model(ModelSpec("spy", scale=1, context=Context(stateful=True)), SceneSpy())
     one, sink = channel(0, numbered(20, resets=(9,)))
-    with Run(Roster([one]), [Level(Rung("spy", 1, every=2), Engine([model], CPU))]) as run:
+    with Run(Roster([one], Plan([Level(Rung("spy", 1, every=2), Engine([model], CPU))]))) as run:
         run.until(lambda: run.board.overview.channels != () and run.board.overview.channels[0].arrived == 20)
     seen = {frame.pts // 3600: int(frame.planes[0][0, 0]) for frame in sink.frames}
     assert 9 not in seen
@@ -211,7 +209,7 @@ def test_a_reset_whose_frame_is_left_out_still_clears_the_state():
 def test_an_absent_camera_is_stood_in_for_at_its_own_rate_while_the_other_goes_on():
     absent, absent_sink = channel(0, numbered(10))
     present, present_sink = channel(1, numbered(50))
-    with Run(Roster([absent, present]), nano()) as run:
+    with Run(Roster([absent, present], Plan(nano()))) as run:
         run.until(lambda: present.camera.status.decoded == 50)
         run.until(lambda: run.board.overview.channels[1].arrived == 50)
     times = absent_sink.absences
@@ -239,7 +237,7 @@ def test_a_sink_that_fails_disturbs_nobody_and_its_errors_show_no_password():
     healthy, sink = channel(1, numbered(20))
     brittle = Brittle()
     faulty = Channel(0, "faulty", ListCamera(numbered(20), 0, linger=True), brittle)
-    with Run(Roster([faulty, healthy]), nano()) as run:
+    with Run(Roster([faulty, healthy], Plan(nano()))) as run:
         run.until(lambda: healthy.camera.status.decoded == 20 and run.board.overview.channels != ())
         run.until(lambda: sum(o.delivered + o.failed + o.dropped for o in run.board.overview.channels) == 40)
     shown = run.board.overview.channels[0]
@@ -263,7 +261,7 @@ def test_a_camera_whose_thread_fails_is_begun_again_and_the_others_go_on():
     sink = MemoryLiveSink()
     falling = Falling(numbered(5), 0, error=RuntimeError("codec fell over"))
     healthy, other = channel(1, numbered(60))
-    with Run(Roster([Channel(0, "falling", falling, sink), healthy]), nano()) as run:
+    with Run(Roster([Channel(0, "falling", falling, sink), healthy], Plan(nano()))) as run:
         run.until(lambda: falling.begun == 2 and len(sink.frames) > 5)
         run.until(lambda: healthy.camera.status.decoded == 60)
     assert run.board.overview.channels[0].last_error == "codec fell over"
@@ -277,8 +275,8 @@ def test_channels_come_and_go_while_the_others_run():
     first, first_sink = channel(0, numbered(200))
     second, second_sink = channel(1, numbered(200))
     third, third_sink = channel(2, numbered(200, size=(32, 48)))
-    roster = Roster([first, second])
-    with Run(roster, nano()) as run:
+    roster = Roster([first, second], Plan(nano()))
+    with Run(roster) as run:
         run.until(lambda: len(first_sink.frames) > 5 and len(second_sink.frames) > 5)
         roster.channels = (first, third)
         run.until(lambda: second_sink.closed and len(third_sink.frames) > 5)
@@ -286,6 +284,35 @@ def test_channels_come_and_go_while_the_others_run():
         assert not first_sink.closed
     numbers = [read_number(frame.planes[0]) for frame in first_sink.frames]
     assert numbers == sorted(set(numbers))
+
+
+class First(Slow):
+    """Emits the first frame of a window, in which others follow."""
+
+    def step(self, frames: Tensor, state: object, reset: Tensor) -> tuple[Tensor, None]:
+        return frames[:, :1], None
+
+
+def test_another_plan_is_taken_up_between_two_frames_and_cameras_and_sinks_go_on():
+    one, sink = channel(0, numbered(150, rate=50))
+    ahead = Model(ModelSpec("ahead", scale=1, context=Context(after=2)), First(0.0))
+    roster = Roster([one], Plan([Level(Rung("ahead", 1, latency=2), Engine([ahead], CPU))]))
+    other = Plan(nano())
+    with Run(roster) as run:
+        run.until(lambda: len(sink.frames) > 10)
+        roster.plan = other
+        run.until(lambda: sink.frames[-1].format.height == 2 * SIZE[0])
+        roster.plan = Plan([*roster.plan.levels, slow("quick", 0.0)], patience=QUICK)
+        run.until(lambda: len(sink.frames) > 40)
+        assert run.board.overview.rung == "nano-x2"  # the rung it was on
+        roster.plan = Plan(roster.plan.levels, latency_ms=1, patience=QUICK)
+        run.until(lambda: run.board.overview.rung == "quick")
+        # None is missing: what waited for neighbours has left too.
+        run.until(lambda: sum(o.delivered + o.dropped for o in run.board.overview.channels) == 150)
+    assert run.board.overview.channels[0].failed == 0
+    numbers = [read_number(frame.planes[0]) for frame in sink.frames]
+    assert numbers == sorted(set(numbers))
+    assert [frame.stream for frame in sink.frames] == [0] * len(numbers)
 
 
 class Unhurried(MemoryLiveSink):
@@ -299,8 +326,8 @@ class Unhurried(MemoryLiveSink):
 def test_a_channel_that_leaves_slowly_holds_up_nobody():
     staying, sink = channel(0, numbered(200))
     slow_sink = Unhurried()
-    roster = Roster([staying, Channel(1, "leaving", ListCamera(numbered(200), 1), slow_sink)])
-    with Run(roster, nano()) as run:
+    roster = Roster([staying, Channel(1, "leaving", ListCamera(numbered(200), 1), slow_sink)], Plan(nano()))
+    with Run(roster) as run:
         run.until(lambda: len(sink.frames) > 5 and len(slow_sink.frames) > 5)
         before = len(sink.frames)
         roster.channels = (staying,)
@@ -314,7 +341,7 @@ def test_a_real_camera_and_a_real_sink_join(make_clip):
     frames: list[Frame] = []
     camera = Camera(CameraOptions("gate", str(clip)), 3)
     sink = LiveSink("gate", [], callback=frames.append)
-    with Run(Roster([Channel(3, "gate", camera, sink)]), nano()) as run:
+    with Run(Roster([Channel(3, "gate", camera, sink)], Plan(nano()))) as run:
         run.until(lambda: len(frames) > 20)
     assert run.took_s < 6
     numbers = [read_number(frame.planes[0]) for frame in frames]
@@ -327,7 +354,7 @@ def test_a_real_camera_and_a_real_sink_join(make_clip):
 
 def test_cameras_that_send_nothing_end_at_once_too():
     one, sink = channel(0, [])
-    with Run(Roster([one]), nano()) as run:
+    with Run(Roster([one], Plan(nano()))) as run:
         time.sleep(0.7)
     assert run.took_s < 1
     assert sink.closed

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, table
+from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, rungs, table
 from vsr.config import EngineOptions
 from vsr.errors import ConfigError, VsrError
 from vsr.live.journal import Event, Journal, JsonLines, Secrets, TextLines
@@ -202,6 +202,8 @@ class _Service:
         self._format(options)
         fields = {"begun": changes.begun, "ended": changes.ended, "restarted": changes.restarted}
         Event("configuration", f"configuration read again; {changes}", fields=fields).tell()
+        if changes.engine or changes.latency:
+            rungs(self.station).tell()
 
     def _format(self, options: LiveOptions) -> None:
         self._handler.setFormatter(JsonLines(self._secrets) if options.log == "json" else TextLines(self._secrets))

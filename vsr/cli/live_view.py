@@ -39,7 +39,6 @@ class LogHandler(logging.Handler):
 def announcement(station: Station) -> list[Event]:
     """Each camera and where it goes, with the latency that its models bring along; the rungs."""
     options, levels = station.options, station.levels
-    engine = levels[0].engine
     events: list[Event] = []
     latencies = sorted({level.rung.latency for level in levels})
     frames = " to ".join(str(count) for count in dict.fromkeys((latencies[0], latencies[-1])))
@@ -49,10 +48,15 @@ def announcement(station: Station) -> list[Event]:
         text += f", {frames} frames of algorithmic latency"
         fields = {"url": camera.address.shown, "scale": options.scale, "latency_frames": latencies[-1]}
         events.append(Event("camera", text, camera.name, fields))
+    return [*events, rungs(station)]
+
+
+def rungs(station: Station) -> Event:
+    """The ladder and what it holds."""
+    options, levels = station.options, station.levels
     names = [level.rung.name + (f" (+{level.rung.latency} frames)" if level.rung.latency else "") for level in levels]
-    text = f"rungs on {engine.device}: {' > '.join(names)}; {options.latency_ms} ms are held"
-    events.append(Event("rungs", text, fields={"rungs": [level.rung.name for level in levels]}))
-    return events
+    text = f"rungs on {levels[0].engine.device}: {' > '.join(names)}; {options.latency_ms} ms are held"
+    return Event("rungs", text, fields={"rungs": [level.rung.name for level in levels]})
 
 
 def plain_lines(view: View) -> list[Event]:

@@ -1,6 +1,6 @@
 """What differs between two configurations: which cameras begin, end or begin anew. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vsr.live.options import CameraOptions, LiveOptions
 
@@ -16,26 +16,30 @@ class Changes:
     kept: tuple[str, ...] = ()
     """They go on without a gap."""
     engine: bool = False
-    """Models, scale, latency or device have changed: what all cameras share is made anew, and so all are restarted."""
+    """Models, scale or device have changed: what all cameras share is made anew while they go on."""
+    latency: bool = False
+    """The target has changed."""
 
     def __str__(self) -> str:
         words = {"begun": self.begun, "ended": self.ended, "restarted": self.restarted}
         parts = [f"{word}: {', '.join(names)}" for word, names in words.items() if names]
+        parts += ["other models or device"] if self.engine else []
+        parts += ["another latency"] if self.latency else []
         return "; ".join([*parts, f"{len(self.kept)} unchanged"])
 
 
 def compare(old: LiveOptions, new: LiveOptions) -> Changes:
     """Say what must be done to come from `old` to `new`. A camera is told by its name."""
     before, after = _by_name(old), _by_name(new)
-    engine = _shared(old) != _shared(new)
     common = [name for name in after if name in before]
-    restarted = tuple(name for name in common if engine or before[name] != after[name])
+    restarted = tuple(name for name in common if before[name] != after[name])
     return Changes(
         begun=tuple(name for name in after if name not in before),
         ended=tuple(name for name in before if name not in after),
         restarted=restarted,
         kept=tuple(name for name in common if name not in restarted),
-        engine=engine,
+        engine=_enhancing(old) != _enhancing(new),
+        latency=old.latency_ms != new.latency_ms,
     )
 
 
@@ -43,6 +47,5 @@ def _by_name(options: LiveOptions) -> dict[str, CameraOptions]:
     return {camera.name: camera for camera in options.cameras}
 
 
-def _shared(options: LiveOptions) -> LiveOptions:
-    """All that cameras, port and log leave over."""
-    return replace(options, cameras=(CameraOptions("any", "any"),), metrics_port=0, log="text")
+def _enhancing(options: LiveOptions) -> tuple[object, ...]:
+    return options.models, options.scale, options.engine

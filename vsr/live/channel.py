@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vsr.frames import Frame
+from vsr.live.levels import Plan
 from vsr.live.status import Board, CameraStatus
 
 
@@ -51,10 +52,11 @@ class Channel:
 
 
 class Roster:
-    """The channels that should be under way. May be replaced from any thread; the loop follows."""
+    """The channels that should be under way, and how. Both may be replaced from any thread; the loop follows."""
 
-    def __init__(self, channels: Sequence[Channel]):
+    def __init__(self, channels: Sequence[Channel], plan: Plan):
         self.channels: tuple[Channel, ...] = tuple(channels)
+        self.plan = plan
 
 
 class ListCamera:

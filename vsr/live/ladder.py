@@ -134,6 +134,13 @@ class Ladder:
         self._bans: dict[int, float] = {}
         self._banned_until: dict[int, float] = {}
 
+    def aim(self, target_s: float) -> None:
+        """Hold another latency from now on; what the rungs cost stays known."""
+        if target_s != self._target_s:
+            self._target_s = target_s
+            self._missed_since = self._held_since = None
+            self._banned_until.clear()
+
     def judge(self, load: Load, now: float) -> Change | None:
         """Look at the last seconds; to be called about twice a second while frames come."""
         if self._changed_s is None:  # what happens while everything starts up says nothing about later

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vsr.config import EngineOptions
 from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
-from vsr.live.ladder import Rung
+from vsr.live.ladder import Patience, Rung
 from vsr.models.catalogue import DEFAULT_TIER, choose_chain, load
 from vsr.models.spec import Model
 
@@ -31,6 +31,18 @@ class Level:
 
     rung: Rung
     engine: Engine
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the loop enhances with and aims at."""
+
+    levels: Sequence[Level]
+    """Ways to enhance, the best first, all of one scale."""
+    latency_ms: int = 300
+    """Target for the time from a frame's arrival to the encoder's input, p95."""
+    patience: Patience = field(default_factory=Patience)
+    """Of the controller."""
 
 
 def make_levels(models: Sequence[str] = (), scale: int = 2, options: EngineOptions = EngineOptions()) -> list[Level]:

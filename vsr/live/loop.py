@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from vsr.engine.streams import Streams
 from vsr.frames import Frame
-from vsr.live.channel import Roster
+from vsr.live.channel import Channel, Roster
 from vsr.live.gauge import Recent
-from vsr.live.ladder import Change, Ladder, Load, Patience
-from vsr.live.levels import Level, first_level
+from vsr.live.ladder import Change, Ladder, Load
+from vsr.live.levels import Level, Plan, first_level
 from vsr.live.overview import Overview, OverviewBoard
 from vsr.live.post import Post
 from vsr.live.rounds import Rounds
@@ -38,34 +37,15 @@ _DEADLINE_S = {"cpu": 0.0, "cuda": 0.005}
 _MOST_BATCH = 16
 
 
-@dataclass(frozen=True)
-class WatchOptions:
-    """What the loop can be told."""
-
-    latency_ms: int = 300
-    """Target for the time from a frame's arrival to the encoder's input, p95."""
-    patience: Patience = field(default_factory=Patience)
-    """Of the controller."""
-
-
-def watch(
-    roster: Roster,
-    levels: Sequence[Level],
-    options: WatchOptions = WatchOptions(),
-    *,
-    stop: threading.Event,
-    board: OverviewBoard | None = None,
-) -> None:
+def watch(roster: Roster, *, stop: threading.Event, board: OverviewBoard | None = None) -> None:
     """Enhance what the cameras see until `stop` is set; ends within a second, and what the sinks take to close.
 
     Args:
-        roster: the channels; put others into it at any time.
-        levels: ways to enhance, the best first, all of one scale.
-        options: the latency target.
+        roster: the channels and the plan; put others into it at any time.
         stop: set from any thread or a signal handler.
         board: shows what happens, twice a second.
     """
-    with closing(Watch(levels, options, board or OverviewBoard())) as room:
+    with closing(Watch(roster.plan, board or OverviewBoard())) as room:
         while not stop.is_set():
             room.follow(roster)
             if not room.enhance_next():
@@ -77,26 +57,29 @@ def watch(
 class Watch:
     """The parts of `watch`: all state of the loop. Used by one thread."""
 
-    def __init__(self, levels: Sequence[Level], options: WatchOptions, board: OverviewBoard):
-        engine = levels[0].engine
-        device = engine.device.type
-        self._levels, self._board = list(levels), board
-        start = first_level(levels, device=device)
-        rungs = [level.rung for level in levels]
-        self._ladder = Ladder(rungs, target_s=options.latency_ms / 1000, start=start, patience=options.patience)
-        # On a CPU more frames than threads make all of them later.
-        least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
-        self._spreads = device == "cpu"
-        self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
+    def __init__(self, plan: Plan, board: OverviewBoard):
+        self._board = board
         self._posts: dict[int, Post] = {}
         self._leaving: list[Future[None]] = []
         self._channels: tuple[object, ...] = ()
         self._bell = threading.Event()
-        self._streams = Streams(levels[start].engine, ring=self._bell.set)
         self._wait_s: float | None = None
         self._num_changes = 0
         self._notes: set[str] = set()
-        self._judge_s = self._stand_in_s = self._metered_s = 0.0
+        self._judge_s = self._stand_in_s = 0.0
+        self._begin(plan, first_level(plan.levels, device=plan.levels[0].engine.device.type))
+
+    def _begin(self, plan: Plan, start: int) -> None:
+        self._plan = plan
+        engine = plan.levels[0].engine
+        device = engine.device.type
+        rungs = [level.rung for level in plan.levels]
+        self._ladder = Ladder(rungs, target_s=plan.latency_ms / 1000, start=start, patience=plan.patience)
+        # On a CPU more frames than threads make all of them later; under load two for each keep the cores busier.
+        least, most = (engine.threads, 2 * engine.threads) if device == "cpu" else (1, _MOST_BATCH)
+        self._spreads = device == "cpu"
+        self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
+        self._streams = Streams(plan.levels[start].engine)
         self._forget()
 
     def _forget(self) -> None:
@@ -111,11 +94,28 @@ class Watch:
         return sum(post.arrived for post in posts), sum(post.dropped for post in posts)
 
     def follow(self, roster: Roster) -> None:
-        """Begin the channels that are new in the roster and end those that are gone."""
-        channels = roster.channels
-        if channels is self._channels:
+        """Take up another plan, begin the channels that are new in the roster and end those that are gone."""
+        if roster.plan is not self._plan:
+            self._take_up(roster.plan)
+        if roster.channels is not self._channels:
+            self._channels = roster.channels
+            self._take_in(roster.channels)
+
+    def _take_up(self, plan: Plan) -> None:
+        """Go over to other engines or another target. Cameras and sinks go on, and so does the rung if there is one."""
+        if plan.levels is self._plan.levels:
+            self._plan = plan
+            self._ladder.aim(plan.latency_ms / 1000)
             return
-        self._channels = channels
+        self._flush()
+        self._streams.close()
+        names, before = [level.rung.name for level in plan.levels], self._level.rung.name
+        usual = first_level(plan.levels, device=plan.levels[0].engine.device.type)
+        self._begin(plan, names.index(before) if before in names else usual)
+        name = self._level.rung.name
+        log.info("%s: as configured now", name, extra={"event": "rung", "rung": name})
+
+    def _take_in(self, channels: Sequence[Channel]) -> None:
         wanted = {channel.number: channel for channel in channels}
         gone = [post for number, post in self._posts.items() if wanted.get(number) is not post.channel]
         for post in gone:
@@ -203,7 +203,7 @@ class Watch:
 
     @property
     def _level(self) -> Level:
-        return self._levels[self._ladder.rung]
+        return self._plan.levels[self._ladder.rung]
 
     def wait(self) -> None:
         """Wait until a frame comes, a round's deadline passes or a camera that is away is due."""
@@ -256,6 +256,14 @@ class Watch:
         self._begin_streams()
         self._num_changes += 1
         self._forget()
+
+    def _flush(self) -> None:
+        """Let go what waits for neighbours."""
+        for number in self._posts:
+            try:
+                self._deliver(self._streams.flush(number))
+            except Exception as error:  # it may be why the rung changes
+                log.error("%s", error, extra={"event": "engine"})
 
     def _show(self, now: float) -> None:
         for note in self._level.engine.notes:

@@ -6,7 +6,7 @@ The loop runs in a thread of its own, so that the caller's is free for signals a
 import itertools
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -14,8 +14,8 @@ from vsr.live.camera import Camera
 from vsr.live.changes import Changes, compare
 from vsr.live.channel import Channel, Roster
 from vsr.live.encoder import LiveEncode
-from vsr.live.levels import Level, make_levels
-from vsr.live.loop import WatchOptions, watch
+from vsr.live.levels import Level, Plan, make_levels
+from vsr.live.loop import watch
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.overview import ChannelOverview, Overview, OverviewBoard
 from vsr.live.sink import LiveSink, SinkOptions, SinkStatus
@@ -73,23 +73,21 @@ class Station:
 
     def __init__(self, options: LiveOptions):
         self.options = options
-        self.levels = _levels(options)
+        plan = Plan(_levels(options), options.latency_ms)
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)
         self._waiting: set[str] = set()
         """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
         self._leaving: list[LiveSink] = []
-        self._start()
-
-    def _start(self) -> None:
-        """Begin the loop with the channels there are."""
         self._stop, self._board = threading.Event(), OverviewBoard()
-        self._roster = roster = Roster(self._in_order())
-        levels, stop, board = self.levels, self._stop, self._board
-        options = WatchOptions(latency_ms=self.options.latency_ms)
-        self._loop: Future[None] = in_background(
-            lambda: watch(roster, levels, options, stop=stop, board=board), name="vsr-live"
-        )
+        self._roster = roster = Roster(self._in_order(), plan)
+        stop, board = self._stop, self._board
+        self._loop: Future[None] = in_background(lambda: watch(roster, stop=stop, board=board), name="vsr-live")
+
+    @property
+    def levels(self) -> Sequence[Level]:
+        """The ladder, the best first."""
+        return self._roster.plan.levels
 
     def _in_order(self) -> list[Channel]:
         names = [camera.name for camera in self.options.cameras]
@@ -114,21 +112,17 @@ class Station:
             VsrError: it cannot be taken up; everything is as it was.
         """
         changes = compare(self.options, options)
-        levels = _levels(options) if changes.engine else self.levels
+        plan = self._roster.plan
+        if changes.engine or changes.latency:  # engines are made while those before them work
+            plan = Plan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
         anew = {*changes.begun, *changes.restarted}
         opened = self._open(camera for camera in options.cameras if camera.name in anew)
         self._leave({*changes.ended, *changes.restarted})
         self._channels = {name: self._channels[name] for name in changes.kept} | opened
         self._waiting = (self._waiting & {*changes.kept}) | {*opened}
         self.options = options
-        if changes.engine:
-            self._stop.set()
-            self._loop.result()
-            self._leaving, self._waiting, self.levels = [], set(), levels
-            self._start()
-        else:
-            self._roster.channels = tuple(self._in_order())
-            self.check()
+        self._roster.plan, self._roster.channels = plan, tuple(self._in_order())
+        self.check()
         return changes
 
     def _leave(self, names: Iterable[str]) -> None:
