@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 import math
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from vsr.errors import ModelError
 from vsr.models.checkpoint import sha256_of
-from vsr.models.protobuf import fields_at, varint
+from vsr.models.onnx_weights import check_onnx
 from vsr.models.spec import Context, Model, ModelSpec, State
 
 _WINDOW = 5
@@ -79,12 +78,14 @@ def read_onnx(path: Path, *, name: str = "") -> Model:
     """Read an ONNX file.
 
     Raises:
-        ModelError: onnxruntime is missing, the file cannot be read, or its graph is no enhancer of pictures.
+        ModelError: onnxruntime is missing, the file cannot be read or would harm, or its graph is no enhancer of
+            pictures.
     """
     if not path.is_file():
         raise ModelError(f"{path} does not exist; an .onnx file is expected")
     if not importlib.util.find_spec("onnxruntime"):
         raise ModelError(f"{path.name} needs onnxruntime (pip install 'vsr[onnx]')")
+    kernels = check_onnx(path)
     try:
         network = OnnxNet(path)
     except Exception as error:  # onnxruntime's own types are many and derive from nothing in common
@@ -100,7 +101,7 @@ def read_onnx(path: Path, *, name: str = "") -> Model:
             halo=None,
             size_multiple=multiple,
             dtypes=("fp32",),
-            kflop_per_pixel=2 * _kernels(path) / 1000,
+            kflop_per_pixel=2 * kernels / 1000,  # where all are applied at input size
             sha256=sha256_of(path),
         ),
         network,
@@ -139,23 +140,6 @@ def _tried(network: OnnxNet, window: int, colors: int, path: Path) -> tuple[int,
             return multiple, scale
         reason = f"{tuple(out.shape[2:])} comes of {colors} colours of {side}x{side}"
     raise ModelError(f"{path.name} enlarges by no whole factor: {reason}")
-
-
-def _kernels(path: Path) -> int:
-    """Numbers in four-dimensional weights: operations where all are applied at input size (onnx.proto)."""
-    try:
-        weights = fields_at(path.read_bytes(), 7, 5)  # graph, initializer
-        shapes = [[side for dims in fields_at(weight, 1) for side in _varints(dims)] for weight in weights]
-    except (LookupError, ValueError):
-        return 0
-    return sum(math.prod(shape) for shape in shapes if len(shape) == 4)
-
-
-def _varints(packed: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(packed):
-        value, at = varint(packed, at)
-        yield value
 
 
 def _line(error: Exception) -> str:
