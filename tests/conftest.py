@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,9 @@ import torch
 from vsr.models import catalogue
 from vsr.models.checkpoint import save_network, sha256_of
 from vsr.models.plain import PlainNet
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and the programs they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GRID = 4
 NUM_BITS = GRID * GRID - 2

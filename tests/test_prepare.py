@@ -144,11 +144,11 @@ class Full(Doubler):
 
 
 @pytest.mark.parametrize("network", [Doubler(), Full()], ids=["the network fits", "nor does the network fit"])
-def test_a_recording_without_memory_is_given_up_and_only_then_the_batch_shrinks(network):
+def test_a_recording_without_memory_is_given_up_and_only_then_the_batch_shrinks(network, monkeypatch):
     full = isinstance(network, Full)
     tape = Tape(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB"))
+    monkeypatch.setattr("vsr.engine.stage.prepare", lambda *_, note: Recorded(network, tape, note=note))
     stage = Stage(Model(ModelSpec("m", scale=1), network), options(threads=1, batch=4))
-    stage._network = Recorded(network, tape, note=stage.notes.append)
     format = PictureFormat(6, 8, layout="gray", bit_depth=16, range="full")
     frames = [Frame((np.full((6, 8), n, np.uint16),), format, pts=n) for n in range(16)]
     engine = Engine([], options(threads=1))
