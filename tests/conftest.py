@@ -22,7 +22,7 @@ from vsr.models import catalogue
 from vsr.models.checkpoint import save_network, sha256_of
 from vsr.models.plain import PlainNet
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and the programs they start would inherit that.
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GRID = 4
