@@ -99,9 +99,13 @@ class ModelOptions:
     """Frames that a model with a choice looks at; 0 for its own default."""
     self_ensemble: bool = False
     """Average over the eight turned and mirrored versions of the picture: a little better, eight times slower."""
+    steps: int = 0
+    """Denoising steps of a diffusion model; 0 for as many as it is published with."""
+    seed: int = 0
+    """Of the noise that a diffusion model begins each frame with; every frame begins with the same."""
 
     def __post_init__(self) -> None:
-        at_least(0, height=self.height, window=self.window)
+        at_least(0, height=self.height, window=self.window, steps=self.steps, seed=self.seed)
         if self.denoise != "auto":
             if not 0 <= self.denoise <= 1:
                 raise ConfigError(f"denoise {self.denoise:g} is out of range; 0 to 1 is accepted")

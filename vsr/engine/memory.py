@@ -36,7 +36,7 @@ def step_bytes(spec: ModelSpec, network: Network, dtype: torch.dtype, height: in
         (layer.out_channels for layer in convolutions if isinstance(layer, nn.Conv2d)), default=spec.in_channels
     )
     frames = spec.context.before + spec.context.emit + spec.context.after
-    layers = 2 * widest * dtype.itemsize + 4 * 3 * frames
+    layers = max(2 * widest, spec.bytes_per_pixel // 4) * dtype.itemsize + 4 * 3 * frames
     outputs = spec.scale**2 * spec.context.emit * 3 * 12
     return height * width * (layers + outputs)
 

@@ -69,7 +69,7 @@ def choose_way(model: Model, placement: Placement, options: EngineOptions) -> st
     """
     device = placement.device
     if options.executor == "auto":
-        recordable = isinstance(model.network, nn.Module) and not model.spec.context.stateful
+        recordable = isinstance(model.network, nn.Module) and model.spec.recordable and not model.spec.context.stateful
         return "graphs" if device.type == "cuda" and recordable else "eager"
     if options.executor == "eager":
         return "eager"

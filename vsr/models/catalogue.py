@@ -8,6 +8,7 @@ from pathlib import Path
 from vsr.errors import ModelError
 from vsr.models.checkpoint import read_model, sha256_of
 from vsr.models.formats import SUFFIXES, read_file
+from vsr.models.pipeline_folder import INDEX
 from vsr.models.published import Published, find_published
 from vsr.models.resampling import Resampler, resampling_spec
 from vsr.models.spec import Model
@@ -102,13 +103,13 @@ def load(name: str, *, scale: int = 0) -> Model:
     for entry in BUILT_IN:
         if entry.name == name:
             return _built_in(entry)
-    if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES:
-        return read_file(Path(name), scale=scale)
     if entry := find_published(name):
         return _published(entry)
+    if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES or (Path(name) / INDEX).is_file():
+        return read_file(Path(name), scale=scale)
     raise ModelError(
         f"model {name!r} is not known; there are {', '.join(names())}, those that `vsr models list` shows besides, "
-        "and paths of checkpoints"
+        "and paths of checkpoints and pipelines"
     )
 
 

@@ -11,6 +11,7 @@ from vsr.errors import ConfigError
 from vsr.models.blend import blend
 from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
 from vsr.models.chunks import Chunked, in_chunks
+from vsr.models.diffusion import is_diffusion, sampled
 from vsr.models.ensemble import self_ensemble
 from vsr.models.spec import Model
 
@@ -59,6 +60,8 @@ def make_chain(options: ModelOptions, factor: float | None, verdict: Verdict, *,
     models = _clean_or_real(choices, options, verdict, notes)
     if options.window:
         models = _with_window(models, options.window)
+    if options.steps or options.seed:
+        models = _with_sampling(models, options)
     if options.self_ensemble:
         models = [self_ensemble(model) for model in models]
     return Chain(tuple(models), tuple(notes))
@@ -94,6 +97,16 @@ def _refuse_real(option: str, models: Sequence[Model]) -> None:
         f"{option}: {named} has no -real variant; {', '.join(with_twins()) or 'no model'} has one, and "
         "so has a file with its -wdn twin beside it (realesr-general-x4v3)"
     )
+
+
+def _with_sampling(models: Sequence[Model], options: ModelOptions) -> list[Model]:
+    """Give every diffusion model its steps and seed."""
+    if not any(is_diffusion(model) for model in models):
+        named = ", ".join(model.spec.name for model in models) or "an empty chain"
+        raise ConfigError(f"steps and seed are for diffusion models, and {named} is none; leave them out")
+    return [
+        sampled(model, steps=options.steps, seed=options.seed) if is_diffusion(model) else model for model in models
+    ]
 
 
 def _with_window(models: Sequence[Model], window: int) -> list[Model]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vsr.models.checkpoint import UnknownLayoutError, read_model
+from vsr.models.diffusion import read_pipeline
 from vsr.models.onnx import read_onnx
 from vsr.models.spandrel import has_spandrel, read_with_spandrel
 from vsr.models.spec import Model
@@ -13,15 +14,17 @@ SUFFIXES = (".pth", ".pt", ".ckpt", ".h5", ".safetensors", ".pb", ".onnx")
 
 
 def read_file(path: Path, *, scale: int = 0) -> Model:
-    """Read a network from any kind of file; spandrel is asked for layouts that we do not know.
+    """Read a network from any kind of file or folder; spandrel is asked for layouts that we do not know.
 
     Args:
-        path: with one of `SUFFIXES`.
+        path: with one of `SUFFIXES`, or the folder of a diffusion pipeline.
         scale: for files that do not tell theirs; 0 where none is wanted.
 
     Raises:
         ModelError: the file cannot be read, or its network is not known.
     """
+    if path.is_dir():
+        return read_pipeline(path)
     if path.suffix == ".pb":
         return read_graph(path)
     if path.suffix == ".onnx":

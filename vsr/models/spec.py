@@ -57,6 +57,10 @@ class ModelSpec:
     """Precisions in which the network keeps its quality."""
     kflop_per_pixel: float = 0.0
     """Thousand floating-point operations (two per multiply-add) per input pixel and emitted frame."""
+    bytes_per_pixel: int = 0
+    """Memory of a step in fp32 per input pixel, where the widest layer at input size does not tell; else 0."""
+    recordable: bool = True
+    """A step is nothing but work on the device, so that it can be recorded and replayed."""
     version: str = "1"
     sha256: str = ""
     """Of the checkpoint's file; empty for a network without weights."""
