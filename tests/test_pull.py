@@ -298,6 +298,11 @@ def test_one_failure_does_not_keep_the_others_from_being_fetched(entry, server, 
     assert "gone answers 404" in capsys.readouterr().err
 
 
+def test_fetching_nothing_is_wrong_usage(entry, capsys):
+    assert run(["models", "pull"]) == 2
+    assert "name the models to fetch: theirs-x2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "why"), [("fast-x2", "is built in"), ("nothing", "cannot be fetched")])
 def test_what_cannot_be_fetched_is_answered_with_what_can(entry, name, why, capsys):
     assert run(["models", "pull", name]) == 1

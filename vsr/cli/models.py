@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Column, Table
 
 from vsr.cli.console import console, fail, say, size_of
-from vsr.errors import ModelError
+from vsr.errors import ConfigError, ModelError
 from vsr.models import published
 from vsr.models.card import Card, all_cards, card_of, verify
 from vsr.models.catalogue import BUILT_IN
@@ -115,7 +115,7 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
         Folder, file or https address to take them from instead of their own; $VSR_MODELS_MIRROR says it for good.
     """
     if not names:
-        raise ModelError(f"name the models to fetch: {', '.join(entry.name for entry in published.PUBLISHED)}")
+        raise ConfigError(f"name the models to fetch: {', '.join(entry.name for entry in published.PUBLISHED)}")
     entries = [_entry(name) for name in names]
     failed = False
     for entry in entries:

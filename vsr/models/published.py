@@ -31,7 +31,7 @@ class Published:
     how: str = ""
     """How to get it by hand, where there is no address."""
     needs: str = ""
-    """The extra without which it cannot be read: `onnx`, `zoo`."""
+    """The extra without which it cannot be read, such as `onnx`."""
     num_frames: int = 1
     """Frames that it looks at."""
     latency: int = 0
