@@ -64,7 +64,7 @@ def sampled_convolution(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor,
     taps = SIDE * SIDE
     sets = mask.shape[1] // taps
     source = x.float().reshape(b * sets, c // sets, h, w)
-    offset, mask = offset.view(b, sets, taps, 2, h, w), mask.view(b * sets, 1, taps, h, w)
+    offset, mask = offset.reshape(b, sets, taps, 2, h, w), mask.reshape(b * sets, 1, taps, h, w)
     kernel = weight.flatten(1)
     rows = max(1, _BAND.get(x.device.type, _BAND["cpu"]) // (b * c * taps * w))
     out = x.new_empty(b, len(weight), h, w)
