@@ -3,7 +3,7 @@
     python samples/chunk_seams.py CLIP WEIGHTS.pth --emit 15 --margins 0 1 2 5 10
 
 The clip is enhanced whole, then in chunks that give `--emit` frames each and look at so many frames after them. Luma is
-compared with the whole clip's in the first, the middle and the last frames of the chunks; behind the last lies the seam.
+compared with the whole clip's in the first, the middle and the last frames of the chunks; after the last lies the seam.
 """
 
 import argparse
