@@ -66,7 +66,7 @@ class Watch:
         self._wait_s: float | None = None
         self._num_changes = 0
         self._notes: set[str] = set()
-        self._judge_s = self._stand_in_s = 0.0
+        self._judge_s = self._stand_in_s = self._metered_s = 0.0
         self._begin(plan, first_level(plan.levels, device=plan.levels[0].engine.device.type))
 
     def _begin(self, plan: Plan, start: int) -> None:
@@ -75,11 +75,11 @@ class Watch:
         device = engine.device.type
         rungs = [level.rung for level in plan.levels]
         self._ladder = Ladder(rungs, target_s=plan.latency_ms / 1000, start=start, patience=plan.patience)
-        # On a CPU more frames than threads make all of them later; under load two for each keep the cores busier.
-        least, most = (engine.threads, 2 * engine.threads) if device == "cpu" else (1, _MOST_BATCH)
+        # On a CPU more frames than threads make all of them later.
+        least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
-        self._streams = Streams(plan.levels[start].engine)
+        self._streams = Streams(plan.levels[start].engine, ring=self._bell.set)
         self._forget()
 
     def _forget(self) -> None:
@@ -245,12 +245,7 @@ class Watch:
         """Go to another rung: what still waits for neighbours leaves on the old one."""
         if change is None:
             return
-        try:
-            self._deliver(self._streams.finished(wait=True))
-            for number in self._posts:
-                self._deliver(self._streams.flush(number))
-        except Exception as error:  # it may be why the rung changes
-            log.error("%s", error, extra={"event": "engine"})
+        self._flush()
         name = self._level.rung.name
         log.warning("%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason})
         self._begin_streams()
@@ -258,12 +253,13 @@ class Watch:
         self._forget()
 
     def _flush(self) -> None:
-        """Let go what waits for neighbours."""
-        for number in self._posts:
-            try:
+        """Let go what is under way and what waits for neighbours."""
+        try:
+            self._deliver(self._streams.finished(wait=True))
+            for number in self._posts:
                 self._deliver(self._streams.flush(number))
-            except Exception as error:  # it may be why the rung changes
-                log.error("%s", error, extra={"event": "engine"})
+        except Exception as error:  # it may be why the rung changes
+            log.error("%s", error, extra={"event": "engine"})
 
     def _show(self, now: float) -> None:
         for note in self._level.engine.notes:
