@@ -270,7 +270,7 @@ def test_the_commands_fetch_list_show_and_verify(entry, server, content, capsys)
     assert ["fast-x2", "x2", "luma", "live", "37.14", "yes", "MIT", "video", "on", "a", "CPU"] in rows
     assert run(["models", "show", "theirs-x2", "--json"]) == 0
     card = json.loads(capsys.readouterr().out)
-    assert (card["state"], card["sha256"], card["network"]) == ("installed", entry.sha256, "PlainNet")
+    assert (card["state"], card["sha256"], card["network"]) == ("installed", entry.sha256, "plain (vsr's own)")
     assert card["tiles"].startswith("exact")
     assert run(["models", "verify", "theirs-x2", "fast-x2"]) == 0
     assert capsys.readouterr().out == "theirs-x2: sound\nfast-x2: sound\n"

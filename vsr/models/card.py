@@ -12,7 +12,8 @@ from vsr.models import published
 from vsr.models.catalogue import BASELINES, BUILT_IN, SCALES, WEIGHTS, BuiltIn, load
 from vsr.models.published import Published, find_published
 from vsr.models.pull import is_sound
-from vsr.models.spec import Model
+from vsr.models.spec import Model, ModelSpec
+from vsr.models.systems import licences_of
 
 PURPOSES = {
     "identity": "changes nothing",
@@ -153,21 +154,27 @@ def _loaded(name: str, model: Model, entry: Published | None) -> Card:
         latency=context.latency,
         kflop_per_pixel=round(spec.kflop_per_pixel, 2),
         set5=entry.set5 if entry else _set5(tier, spec.scale, text),
-        licence=spec.licence,
+        licence=spec.licence or _licence_of(spec),
         sha256=spec.sha256,
         num_bytes=path.stat().st_size if path.is_file() else None,
         path=str(path) if path.exists() else "",
         address=entry.address if entry else "",
         how=entry.how if entry else "",
         needs=entry.needs if entry else "",
-        trained_on=spec.trained_on,
-        network=type(model.network).__name__,
+        trained_on=spec.trained_on or ("unknown" if spec.sha256 else ""),
+        network=spec.network or type(model.network).__name__,
         parameters=sum(weight.numel() for weight in weights) if weights else None,
         tiles=_tiles(model),
         size_multiple=spec.size_multiple,
         precisions=spec.dtypes,
         text=text,
     )
+
+
+def _licence_of(spec: ModelSpec) -> str:
+    """Of a file that may be anybody's: unknown, with what those known for such networks say of theirs."""
+    known = licences_of(spec.network)
+    return ("unknown" + (f"; published weights: {known}" if known else "")) if spec.sha256 else ""
 
 
 def _tiles(model: Model) -> str:

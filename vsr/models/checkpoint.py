@@ -165,6 +165,7 @@ def _build(
         name=name,
         in_channels=1 if colors == 1 else 3,
         residual=architecture.residual,
+        network=architecture.name,
         sha256=sha256_of(path),
         **facts,
     )

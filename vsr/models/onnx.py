@@ -103,6 +103,7 @@ def read_onnx(path: Path, *, name: str = "") -> Model:
             dtypes=("fp32",),
             kflop_per_pixel=2 * kernels / 1000,  # where all are applied at input size
             sha256=sha256_of(path),
+            network="ONNX graph",
         ),
         network,
     )

@@ -85,6 +85,7 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
             dtypes=("fp32", "fp16") if descriptor.supports_half else ("fp32",),
             kflop_per_pixel=_cost(network, colors),
             sha256=sha256_of(path),
+            network=descriptor.architecture.name,
         ),
         network,
     )

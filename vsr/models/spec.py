@@ -64,7 +64,10 @@ class ModelSpec:
     version: str = "1"
     sha256: str = ""
     """Of the checkpoint's file; empty for a network without weights."""
+    network: str = ""
+    """What a file was recognised as, such as `EDSR`; empty for a network without one."""
     licence: str = ""
+    """Of the weights; empty where that is not known, as of any file given by its path."""
     trained_on: str = ""
 
 

@@ -235,6 +235,7 @@ def read_graph(path: Path, *, name: str = "") -> Model:
             in_channels=1 if network.colors == 1 else 3,
             dtypes=("fp32", "fp16"),
             sha256=sha256_of(path),
+            network="TensorFlow graph",
             **facts,
         ),
         network,
