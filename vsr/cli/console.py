@@ -14,7 +14,7 @@ from vsr.pipeline import Clock
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_LINE_EVERY_S = 10.0
+LINE_EVERY_S = 10.0
 """Seconds between plain lines where there is no terminal."""
 
 
@@ -29,7 +29,7 @@ def fail(line: str) -> None:
     console.print(f"[red]error:[/red] {escape(line)}" if console.is_terminal else escape(f"error: {line}"))
 
 
-class _Bar:
+class Bar:
     """A progress bar that looks at the clock each time it is drawn, so that the pipeline need not know of it."""
 
     def __init__(self, label: str, clock: Clock, total: int | None):
@@ -52,7 +52,8 @@ class _Bar:
         return self._bar.get_renderable()
 
 
-def _plain_line(label: str, clock: Clock, total: int | None) -> str:
+def plain_line(label: str, clock: Clock, total: int | None) -> str:
+    """Say how a pipeline gets on."""
     if clock.finishing:
         return f"{label}: {clock.frames} frames, joining and verifying"
     speed = clock.frames / max(clock.elapsed_s, 1e-3)
@@ -69,14 +70,14 @@ def progress(label: str, clock: Clock, total: int | None, *, quiet: bool = False
         yield
         return
     if console.is_terminal:
-        with Live(_Bar(label, clock, total), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
+        with Live(Bar(label, clock, total), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
             yield
         return
     done = threading.Event()
 
     def speak() -> None:
-        while not done.wait(_LINE_EVERY_S):
-            print(_plain_line(label, clock, total), file=sys.stderr, flush=True)
+        while not done.wait(LINE_EVERY_S):
+            print(plain_line(label, clock, total), file=sys.stderr, flush=True)
 
     speaker = threading.Thread(target=speak, name="progress", daemon=True)
     speaker.start()

@@ -90,6 +90,7 @@ def enhance(
                 results[place] = _dry_run(each, options, alone=view.alone)
             else:
                 results[place] = run_file(each, options, view, overwrite=run.overwrite, after=view.keep)
+                view.conclude(results[place])
             if view.alone and (error := results[place].error) is not None:
                 raise error
     finally:
@@ -130,7 +131,8 @@ class _Terminal:
     def tell(self, line: str) -> None:
         say(line)
 
-    def ended(self, result: Result) -> None:
+    def conclude(self, result: Result) -> None:
+        """Say what became of a file."""
         if result.plan is not None and result.outcome is not None:
             for line in _conclusion(result.plan, result.outcome):
                 say(line, quiet=self.run.quiet)

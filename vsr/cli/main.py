@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Toml
 
 import vsr
+from vsr.cli.batch import batch
 from vsr.cli.bench import bench
 from vsr.cli.calibrate import calibrate
 from vsr.cli.compare import compare
@@ -37,7 +38,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
-for command in (enhance, live, probe, doctor, compare, bench, train, calibrate):
+for command in (enhance, batch, live, probe, doctor, compare, bench, train, calibrate):
     app.command(command)
 app.command(evaluate, name="eval")
 app.command(jobs)

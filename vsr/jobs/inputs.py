@@ -1,7 +1,7 @@
 """From what a user names to pairs of input and output path. Opens files only to tell pictures from the rest."""
 
 import glob
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def find_jobs(inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", cont
     if out and not into_file and not _means_folder(out):
         raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
     jobs = [_job(item, Path(out) if out else None, into_file, suffix, container) for item in found]
-    _check_names(jobs)
+    check_names(jobs)
     return jobs
 
 
@@ -60,7 +60,7 @@ class _Found:
 def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
     path = Path(text)
     if path.is_dir():
-        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_media(p)]
+        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and is_media(p)]
         if not inside:
             raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(PICTURES))})")
         yield from ((p, path) for p in inside)
@@ -74,7 +74,8 @@ def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
         yield from ((match, None) for match in files)
 
 
-def _is_media(path: Path) -> bool:
+def is_media(path: Path) -> bool:
+    """Whether a file that lies in a folder counts, by its name; hidden ones and our own do not."""
     hidden_or_ours = path.name.startswith(".") or ".unverified." in path.name or path.parent.name.endswith(".vsr")
     return not hidden_or_ours and path.suffix.lower() in VIDEOS | set(PICTURES)
 
@@ -87,9 +88,7 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
     image = is_image(item.path)
     if out is not None and into_file:
         return Job(item.path, out, image)
-    extension = _extension(item.path, PICTURES, ".png") if image else _extension(item.path, CONTAINERS, ".mkv")
-    if not image and container != "auto":
-        extension = f".{container}"
+    extension = extension_of(item.path, container, is_image=image)
     if out is None and item.root is None:
         return Job(item.path, item.path.with_name(f"{item.path.stem}{suffix}{extension}"), image)
     if out is None:
@@ -99,11 +98,21 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
     return Job(item.path, out / inside / f"{item.path.stem}{extension}", image, creates_folder=True)
 
 
-def _extension(path: Path, written: Container[str], otherwise: str) -> str:
-    return path.suffix if path.suffix.lower() in written else otherwise
+def extension_of(path: Path, container: str, *, is_image: bool) -> str:
+    """Return the suffix of a file's result: its own where such files are written."""
+    if is_image:
+        return path.suffix if path.suffix.lower() in PICTURES else ".png"
+    if container != "auto":
+        return f".{container}"
+    return path.suffix if path.suffix.lower() in CONTAINERS else ".mkv"
 
 
-def _check_names(jobs: list[Job]) -> None:
+def check_names(jobs: Sequence[Job]) -> None:
+    """Make sure that no result takes the place of another one or of an input.
+
+    Raises:
+        ConfigError: one would.
+    """
     sources = {job.path.resolve() for job in jobs}
     taken: dict[Path, Path] = {}
     for job in jobs:

@@ -23,6 +23,10 @@ from vsr.jobs.segments import Border
 from vsr.media.encode import Encoded
 
 
+class OtherJobError(ConfigError):
+    """Another job than this one lies half done in the work folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A stretch of a job that is not finished."""
@@ -45,7 +49,7 @@ class Journal:
         """Go on with the job in `folder`, or begin it.
 
         Raises:
-            ConfigError: another job lies there; the message says what differs.
+            OtherJobError: another job lies there; the message says what differs.
             SinkError: the folder cannot be written to, or another process is at work in it.
         """
         self.folder = folder
@@ -186,7 +190,7 @@ def _check(folder: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None
         return
     differences = ", ".join(f"{name} {old.get(name, 'none')} (now {new.get(name, 'none')})" for name in names[:4])
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    raise ConfigError(
+    raise OtherJobError(
         f"{str(folder)!r} holds this job half done with {differences}{more}; "
         "the same file and options go on with it, --restart begins anew"
     )

@@ -49,10 +49,6 @@ class View(Protocol):
         """Say what cannot wait."""
         ...
 
-    def ended(self, result: Result) -> None:
-        """Say what became of a file."""
-        ...
-
 
 def _nothing(_plan: Plan, _outcome: Outcome) -> None:
     return
@@ -75,5 +71,4 @@ def run_file(
             after(plan, result.outcome)
     except Exception as error:
         result.error = error
-    view.ended(result)
     return result

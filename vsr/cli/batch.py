@@ -1,0 +1,133 @@
+"""`vsr batch`: an archive, worked through file by file, as often as it is started."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from vsr.cli.archive_view import ArchiveView, conclude
+from vsr.cli.console import say
+from vsr.config import (
+    EncodeOptions,
+    EngineOptions,
+    EnhanceOptions,
+    JobOptions,
+    ModelOptions,
+    PictureOptions,
+    ReadOptions,
+)
+from vsr.errors import ConfigError
+from vsr.jobs.agenda import Again, Agenda
+from vsr.jobs.archive import Archive, ArchiveOptions, look
+from vsr.jobs.inputs import Job
+from vsr.jobs.lanes import Ended
+from vsr.jobs.tree import Naming, find_archive
+
+Flat = Parameter(name="*")
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How one run goes about it."""
+
+    out: Annotated[str, Parameter(name=["--out", "-o"])] = ""
+    """Folder of the results, which mirrors the sources' tree."""
+    config: str = ""
+    """TOML file of options; flags win over it."""
+    order: Literal["name", "size"] = "name"
+    """What comes first: by name, or the smallest."""
+    keep_going: Annotated[bool, Parameter(negative="--stop-at-failure")] = True
+    """Go on when a file fails, and name it at the end."""
+    dry_run: bool = False
+    """Say what would be done and why, and do nothing."""
+    quiet: bool = False
+    """Print errors only."""
+    debug: bool = False
+    """Show a traceback with an error; as a flag alone, not in a config."""
+
+
+def batch(
+    source: Annotated[str, Parameter(show_default=False)],
+    /,
+    *,
+    archive: Annotated[ArchiveOptions, Flat] = ArchiveOptions(),
+    again: Annotated[Again, Flat] = Again(),
+    run: Annotated[BatchOptions, Flat] = BatchOptions(),
+    models: Annotated[ModelOptions, Flat] = ModelOptions(),
+    read: Annotated[ReadOptions, Flat] = ReadOptions(),
+    picture: Annotated[PictureOptions, Flat] = PictureOptions(),
+    encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    job: Annotated[JobOptions, Flat] = JobOptions(),
+) -> int:
+    """Enhance an archive: what is done and verified is left alone, so the same command goes on, any number of times.
+
+    Several processes, on several machines too, may run it at once.
+
+    Parameters
+    ----------
+    source
+        Folder, pattern such as 'tapes/**/*.avi', or list of paths (.txt).
+    """
+    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode, job=job)
+    out = out_folder(run.out)
+    jobs = find_archive(source, Naming(out, archive.name, encode.container), tell=say)
+    if run.order == "size":
+        jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
+    if run.dry_run:
+        return _dry_run(jobs, _checked(look(jobs, out, options, again)))
+    with closing(Archive(out, options, archive, debug=run.debug)) as opened:
+        agenda = _checked(opened.enter(jobs, again))
+        say(_announcement(jobs, agenda), quiet=run.quiet)
+        try:
+            _work(opened, agenda, run)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on") from None
+        finally:
+            opened.write_manifest()
+        return conclude(opened.entries(jobs), quiet=run.quiet)
+
+
+def _checked(agenda: Agenda) -> Agenda:
+    for _, conflict in agenda.conflicts:
+        raise ConfigError(conflict)
+    return agenda
+
+
+def _dry_run(jobs: Sequence[Job], agenda: Agenda) -> int:
+    for job, reason in zip(agenda.todo, agenda.reasons.values(), strict=True):
+        print(f"{job.path} → {job.target}: {reason}")
+    print(_announcement(jobs, agenda))
+    return 0
+
+
+def out_folder(out: str) -> Path:
+    """Return the folder of results that the user has named.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not out:
+        raise ConfigError("no output; name a folder for the results with -o")
+    if Path(out).exists() and not Path(out).is_dir():
+        raise ConfigError(f"output {out} is a file; name a folder for the results")
+    return Path(out)
+
+
+def _announcement(jobs: Sequence[Job], agenda: Agenda) -> str:
+    counts = Counter(agenda.reasons.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{len(jobs)} files, {len(agenda.todo)} to do" + (f": {reasons}" if reasons else "")
+
+
+def _work(archive: Archive, agenda: Agenda, run: BatchOptions) -> None:
+    view = ArchiveView(len(agenda.todo), quiet=run.quiet)
+    with view, closing(archive.enhance(agenda.todo)) as messages:
+        for message in messages:
+            view.show(message)
+            if isinstance(message, Ended) and message.entry.status != "done" and not run.keep_going:
+                return

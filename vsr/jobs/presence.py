@@ -1,0 +1,51 @@
+"""Whether a process that has claimed work still lives, asked of the operating system by a lock on a file of its own.
+
+An SQLite lock, because these work wherever the state beside them does, and a kill lets go of them at once; there is no
+heartbeat, and no clock to compare with another machine's.
+"""
+
+import sqlite3
+from pathlib import Path
+
+
+class Presence:
+    """A process that lives, until `close`."""
+
+    def __init__(self, path: Path):
+        """Begin to be there.
+
+        Raises:
+            sqlite3.Error: the lock cannot be had.
+        """
+        self._path = path
+        self._lock = _open(path)
+        _hold(self._lock)
+
+    def close(self) -> None:
+        """Be there no more."""
+        self._lock.close()
+        self._path.unlink(missing_ok=True)
+
+
+def lives(path: Path) -> bool:
+    """Tell whether some process holds this presence; the file of one that is dead is removed."""
+    if not path.exists():
+        return False
+    lock = _open(path)
+    try:
+        _hold(lock)
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        lock.close()
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=0)
+
+
+def _hold(lock: sqlite3.Connection) -> None:
+    lock.execute("pragma journal_mode=memory")  # no second file
+    lock.execute("begin exclusive")
