@@ -1,5 +1,6 @@
 """Long jobs that several processes share: whatever befalls them, the result is the same."""
 
+import importlib.util
 import os
 import signal
 import time
@@ -292,3 +293,16 @@ def test_a_network_that_cannot_be_sent_is_refused_by_name(clip, tmp_path):
     network.hook = lambda x: x
     with pytest.raises(ConfigError, match="tiny cannot be sent to other workers"):
         Processes(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
+
+
+def test_without_ray_a_cluster_is_refused_in_a_line(clip, tmp_path, monkeypatch, capfd):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more))
+    assert enhance(clip, tmp_path / "out.mkv", "--cluster", "local") == 2
+    assert "pip install 'vsr[cluster]'" in capfd.readouterr().err
+    assert not work_folder(tmp_path / "out.mkv").exists()
+
+
+def test_workers_and_a_cluster_exclude_each_other():
+    with pytest.raises(ConfigError, match="exclude each other"):
+        JobOptions(workers=2, cluster="auto")

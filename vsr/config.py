@@ -186,9 +186,14 @@ class JobOptions:
     workers: Literal["auto"] | int = "auto"
     """Segments that are enhanced side by side, each by a process of its own; `auto`: as many as there are GPUs, and one
     on a CPU, whose cores one worker keeps busy."""
+    cluster: str = ""
+    """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or `local` to start one here.
+    Instead of workers."""
 
     def __post_init__(self) -> None:
         at_least(1, workers=self.workers)
+        if self.cluster and self.workers != "auto":
+            raise ConfigError("workers and cluster exclude each other; a cluster runs as many tasks as it has room for")
         if self.segment != "off" and not 0.1 <= self.segment <= 86400:
             raise ConfigError(f"segment {self.segment:g} is out of range; off and 0.1 to 86400 seconds are accepted")
 

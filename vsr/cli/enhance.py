@@ -164,9 +164,10 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
     lines = [f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"]
     if plan.encoder is not None:
         lines.append(f"encoder: {plan.encoder.why}")
-    workers = num_workers(options) if is_long(plan, options) else 1
-    if workers > 1:
-        lines.append(f"{workers} workers share the segments")
+    if is_long(plan, options) and options.job.cluster:
+        lines.append(f"segments go to the Ray cluster {options.job.cluster}")
+    elif is_long(plan, options) and num_workers(options) > 1:
+        lines.append(f"{num_workers(options)} workers share the segments")
     earlier = None if options.job.restart else read_records(work_folder(plan.job.target))
     if earlier is not None and is_long(plan, options):
         lines.append(f"going on after {earlier.num_frames} of {plan.num_frames or 'unknown'} frames")

@@ -17,6 +17,7 @@ from vsr.engine.engine import Engine
 from vsr.errors import SinkError
 from vsr.frames import Frame
 from vsr.jobs.closed_segments import Encoding
+from vsr.jobs.cluster import Cluster, check_cluster
 from vsr.jobs.identity import identity_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.pool import Pool
@@ -126,13 +127,16 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
 
 def _open_pool(options: EnhanceOptions) -> Callable[[Work, Path], Pool] | None:
     """Who enhances the segments of a long job; None for this process alone."""
+    if options.job.cluster:
+        check_cluster(options.job.cluster)
+        return partial(Cluster, address=options.job.cluster)
     workers = num_workers(options)
     devices = all_devices(options.engine.device)
     return None if workers == 1 else partial(Processes, devices=devices, num=workers)
 
 
 def num_workers(options: EnhanceOptions) -> int:
-    """How many processes share a long job.
+    """How many processes of this machine share a long job.
 
     Raises:
         ConfigError: a device is not on this machine.

@@ -22,7 +22,7 @@ _BLOCK = 1 << 16
 _NUM_BLOCKS = 18
 """Head, tail and samples between them: a file of terabytes is told in a moment."""
 
-_WITHOUT_EFFECT = {"device", "threads", "skip_static", "restart", "workers"}
+_WITHOUT_EFFECT = {"device", "threads", "skip_static", "restart", "workers", "cluster"}
 """Options that change no pixel; of the device, `running on` says what does."""
 
 _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "executor"}
@@ -34,7 +34,7 @@ def identity_of(
     crop: object,
 ) -> dict[str, str]:  # fmt: skip
     """Describe source, models, options, encoder and software."""
-    lines = _source(source) | _options(options, without=_WITHOUT_EFFECT)
+    lines = describe_source(source) | _options(options, without=_WITHOUT_EFFECT)
     lines["models"] = " + ".join(f"{model.spec.name} {model.spec.sha256[:16]}" for model in models) or "none"
     lines["running on"] = running_on(models, options)
     lines["crop found"] = str(crop)
@@ -107,7 +107,8 @@ def sampled(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _source(path: Path) -> dict[str, str]:
+def describe_source(path: Path) -> dict[str, str]:
+    """Describe a file by its size, its time and samples of its bytes."""
     stat = path.stat()
     changed = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()
     return {

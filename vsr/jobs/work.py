@@ -139,20 +139,19 @@ class _Heard(ClosedSegments):
         self._after_frame()
 
 
-_TELL_EVERY_S = 0.2
-
-
-def attempt(worker: Worker, gap: Gap, folder: Path, tell: Callable[[Progress], None]) -> Finished | Failed:
+def attempt(
+    worker: Worker, gap: Gap, folder: Path, tell: Callable[[Progress], None], *, every_s: float = 0.2
+) -> Finished | Failed:
     """Enhance one segment of a job that another process holds, and say what has become of it.
 
-    `tell` hears a few times a second how far it is; what it raises ends the attempt.
+    `tell` hears every so many seconds how far it is; what it raises ends the attempt.
     """
     clock, told_s = Clock(), 0.0
     kept: list[tuple[Segment, Path]] = []
 
     def after_frame() -> None:
         nonlocal told_s
-        if time.monotonic() - told_s >= _TELL_EVERY_S:
+        if time.monotonic() - told_s >= every_s:
             told_s = time.monotonic()
             tell(Progress.of(gap.number, clock))
 

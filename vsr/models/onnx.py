@@ -38,6 +38,9 @@ class OnnxNet:
         (self._given,), (self._made,) = session.get_inputs(), session.get_outputs()
         self._half = self._given.type == "tensor(float16)"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._path,)  # sessions cannot be sent to another process, which must see the file itself
+
     @property
     def shape(self) -> list[int | str | None]:
         """Of the input; text and None stand for any size."""
