@@ -145,7 +145,7 @@ def test_steps_and_seed_are_options_for_diffusion_alone(saved):
     clean = Verdict(is_real=False, why="")
     (whole,) = make_chain(ModelOptions(model=(name,)), None, clean).models
     (short,) = make_chain(ModelOptions(model=(name,), steps=10, seed=3), None, clean).models
-    assert short.spec.name == "LDMSuperResolutionPipeline (10 steps, seed 3)"
+    assert short.spec.name == "LDMSuperResolutionPipeline (steps 10, seed 3)"
     assert short.spec.kflop_per_pixel == pytest.approx(whole.spec.kflop_per_pixel / 10)
     with pytest.raises(ConfigError, match=r"steps and seed are for diffusion models, and fast-x2 is none"):
         make_chain(ModelOptions(model=("fast-x2",), seed=3), None, clean)

@@ -209,5 +209,5 @@ def sampled(model: Model, *, steps: int, seed: int) -> Model:
     other = copy.copy(network)
     other.steps, other.seed = steps or network.steps, seed
     cost = model.spec.kflop_per_pixel * other.steps / network.steps
-    name = f"{model.spec.name} ({other.steps} steps, seed {seed})"
+    name = f"{model.spec.name} (steps {other.steps}, seed {seed})"
     return Model(replace(model.spec, name=name, kflop_per_pixel=cost), other)
