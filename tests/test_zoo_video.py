@@ -319,11 +319,11 @@ def test_no_more_frames_wait_than_a_chunk_has():
 
     def frames():
         nonlocal read
-        for read in range(1, 31):
+        for read in range(1, 18):
             yield frame_of(torch.full((3, 4, 4), 0.5), read)
 
     ahead = [read - frame.pts for frame in Engine([model], FP32).run(frames())]
-    assert len(ahead) == 30
+    assert len(ahead) == 17
     assert max(ahead) <= model.spec.context.latency == 4
 
 
@@ -331,10 +331,10 @@ def test_the_window_is_the_chunk_with_its_margin():
     model = load("basicvsrpp")
     assert model.spec.context == Context(after=5, emit=15, stateful=True, shortens=True)
     assert model.spec.context.latency == 19
-    other = with_window(model, 8)
-    assert (other.spec.context.emit, other.spec.context.after) == (6, 2)
-    clip = gray(noise(10, 3, 8, 12, seed=12))
-    assert (stream(other, clip) - stream(in_chunks(model, emit=6, margin=2), clip)).abs().max() == 0
+    other = with_window(model, 5)
+    assert (other.spec.context.emit, other.spec.context.after) == (4, 1)
+    clip = gray(noise(6, 3, 8, 12, seed=12))
+    assert (stream(other, clip) - stream(in_chunks(model, emit=4, margin=1), clip)).abs().max() == 0
     assert (stream(other, clip) - stream(model, clip)).abs().max() > 0
     with pytest.raises(ConfigError, match="window 500 is not accepted by basicvsrpp; 2 to 120 is"):
         with_window(model, 500)
@@ -349,12 +349,12 @@ def test_any_size_is_enhanced(name: str, size: tuple[int, int]):
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_pose_counts_the_same(name: str):
-    clip = gray(noise(2, 3, 32, 64, seed=13))
+    clip = gray(noise(2, 3, 8, 16, seed=13))
     upright, turned = (stream(self_ensemble(load(name)), pose) for pose in (clip, clip.transpose(2, 3)))
     assert (upright - turned.transpose(2, 3)).abs().max() < 2e-4
 
 
-@pytest.mark.parametrize("name", ["basicvsrpp", "edvr", "rlsp", "rrn"])
+@pytest.mark.parametrize("name", [pytest.param("basicvsrpp", marks=pytest.mark.slow), "edvr", "rlsp", "rrn"])
 @torch.inference_mode()
 def test_half_precision_keeps_the_picture(name: str):
     model, clip = load(name), noise(5, 3, 4, 8, seed=14)
@@ -378,7 +378,7 @@ def test_enlarging_in_bands_gives_the_same_as_whole(monkeypatch):
 
 
 def test_tiles_of_edvr_differ_little_where_they_meet():
-    model, clip = load("edvr"), gray(noise(5, 3, 70, 90, seed=16))
+    model, clip = load("edvr"), gray(noise(1, 3, 70, 90, seed=16))
     assert model.spec.halo is None
     at_once, tiled = stream(model, clip), stream(model, clip, options=replace(FP32, tile=40))
     assert 0 < (at_once - tiled).abs().max() <= 0.02 * at_once.std()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from vsr.models.deformable import SIDE, DeformConv, parted
 from vsr.models.edsr import ResidualBlock
+from vsr.models.flow import resized
 from vsr.models.reach import facts_of
 from vsr.models.single import blocks_of, is_kernel
 from vsr.models.spec import Context, State
@@ -34,7 +35,7 @@ def _lrelu(x: Tensor) -> Tensor:
 
 
 def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    return resized(x, (2 * x.shape[-2], 2 * x.shape[-1]))
 
 
 class Alignment(DeformConv):

@@ -69,9 +69,9 @@ def motion(now: list[Anchor], other: Tensor, *, start: Tensor | None = None) -> 
     flow = start if start is not None else targets[-1].new_zeros(len(other), 2, *targets[-1].shape[-2:])
     for anchor, rounds, target in reversed(list(zip(now, ROUNDS, targets, strict=False))):
         if flow.shape[-2:] != target.shape[-2:]:
-            flow = 2 * _sized(flow, target.shape[-2:])
+            flow = 2 * resized(flow, target.shape[-2:])
         for _ in range(rounds):
-            flow = flow + _sized(_correction(anchor, moved(target, flow)), target.shape[-2:])
+            flow = flow + resized(_correction(anchor, moved(target, flow)), target.shape[-2:])
     return flow
 
 
@@ -80,7 +80,7 @@ def moved(picture: Tensor, flow: Tensor, *, outside: Literal["border", "zeros"] 
 
     Outside the picture its border goes on, or there are zeros.
     """
-    if picture.is_meta:  # led through for its cost; PyTorch takes 30 ms to find the shape of a sampling
+    if picture.is_meta:  # led through for its cost; PyTorch takes 10 to 30 ms to find the shape of what is sampled
         return picture.float()
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
@@ -90,13 +90,16 @@ def moved(picture: Tensor, flow: Tensor, *, outside: Literal["border", "zeros"] 
     sides = torch.cat([flow.new_full((1, 1, 1, 1), side) for side in (width, height)], 1)
     grid = (2 * grid + 1) / sides - 1
     if picture.shape[-2:] != flow.shape[-2:]:
-        grid = _sized(grid, picture.shape[-2:])
+        grid = resized(grid, picture.shape[-2:])
     where = grid.permute(0, 2, 3, 1)
     return F.grid_sample(picture.float(), where, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
-def _sized(flow: Tensor, size: torch.Size) -> Tensor:
-    return F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
+def resized(picture: Tensor, size: tuple[int, ...], *, align_corners: bool = False) -> Tensor:
+    """(B, C, H, W) at another size, bilinear without a filter."""
+    if picture.is_meta:
+        return picture.new_empty(*picture.shape[:2], *size)
+    return F.interpolate(picture, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def _pooled(values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vsr.models.flow import moved
+from vsr.models.flow import moved, resized
 
 LEVELS = 6
 """Sizes; the smallest is a thirty-second of the picture's."""
@@ -54,19 +54,19 @@ class SpyNet(nn.Module):
         for level, now, there in zip(self.basic_module, frames, others, strict=True):
             assert isinstance(level, _Level)
             if flow.shape[-2:] != now.shape[-2:]:
-                flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
+                flow = 2 * resized(flow, now.shape[-2:], align_corners=True)
             seen = torch.cat([now, moved(there, flow).to(now.dtype), flow.to(now.dtype)], 1)
             flow = flow + level.basic_module(seen).float()
         if size == (height, width):
             return flow
-        flow = F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=False)
+        flow = resized(flow, (height, width))
         return torch.stack([flow[:, 0] * (width / size[1]), flow[:, 1] * (height / size[0])], 1)
 
     def _pyramid(self, picture: Tensor, size: tuple[int, ...]) -> list[Tensor]:
         """The normalised picture at all sizes, the smallest first."""
         picture = (picture - self.get_buffer("mean")) / self.get_buffer("std")
         if picture.shape[-2:] != size:
-            picture = F.interpolate(picture, size=size, mode="bilinear", align_corners=False)
+            picture = resized(picture, size)
         sizes = [picture]
         while len(sizes) < LEVELS:
             sizes.insert(0, F.avg_pool2d(sizes[0], 2))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.models.edsr import ResidualBlock
+from vsr.models.flow import resized
 from vsr.models.single import blocks_of
 from vsr.resample import enlarge
 
@@ -74,7 +75,7 @@ def over_bicubic(detail: Tensor, seen: Tensor, frame: Tensor) -> Tensor:
         seen: (B, 3, H, W), that.
         frame: (B, 3, H, W), what has come in.
     """
-    base = F.interpolate(seen.float(), scale_factor=SCALE, mode="bilinear", align_corners=False)
+    base = resized(seen.float(), detail.shape[-2:])
     return (base - enlarge(frame.float(), SCALE) + detail.float()).to(detail.dtype)
 
 
