@@ -161,11 +161,15 @@ class EncodeOptions:
     """How the output is encoded."""
 
     encoder: str = "auto"
-    """auto, nvenc, x264, x265, av1, vp9, ffv1 or any FFmpeg encoder's name."""
+    """auto, nvenc, x264, x265, av1, vp9, ffv1, prores or any FFmpeg encoder's name."""
     quality: int = 75
     """0 to 100, the same scale for every encoder; 75 looks like the source, 100 is larger than you need."""
     preset: str = ""
     """The encoder's own preset; empty for a good default."""
+    bit_depth: Literal["auto", 8, 10, 12] = "auto"
+    """Bits of a sample in the file; `auto` as in the source. A master in 10 keeps more of what networks make of 8."""
+    chroma: Literal["auto", "420", "422", "444"] = "auto"
+    """How chroma is subsampled in the file; `auto` as in the source."""
     container: Literal["auto", "mp4", "mkv", "mov", "webm"] = "auto"
     """`auto` follows the output's name, else the input's container."""
 

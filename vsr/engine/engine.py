@@ -30,6 +30,7 @@ class Engine:
         *,
         size: tuple[int, int] | None = None,
         sample_aspect: Fraction | None = None,
+        bit_depth: int | None = None,
     ):
         """Move the models to the device.
 
@@ -38,6 +39,7 @@ class Engine:
             options: device, precision, tiles, batch, threads.
             size: height, width of the output; None for what the chain gives.
             sample_aspect: of the output; None for the input's.
+            bit_depth: of the output; None for the input's. Networks and resampling give more than 8 bits.
 
         Raises:
             ConfigError: the device or precision is not to be had.
@@ -51,6 +53,7 @@ class Engine:
         self.to_codes = rounding_on(self.device, note=self._notes.append)
         self._size = size
         self._sample_aspect = sample_aspect
+        self._bit_depth = bit_depth
         self._ends = Ends(self)
 
     @property
@@ -76,12 +79,13 @@ class Engine:
         return any(context.before or context.after or context.emit > 1 or context.stateful for context in contexts)
 
     def output_format(self, format: PictureFormat) -> PictureFormat:
-        """The format of the frames that come out for frames of `format`: everything but the size is kept."""
+        """The format of the frames that come out for frames of `format`: what was not asked for is kept."""
         scale = 1
         for stage in self.stages:
             scale *= stage.spec.scale
         height, width = self._size or (format.height * scale, format.width * scale)
-        return replace(format, height=height, width=width, sample_aspect=self._sample_aspect or format.sample_aspect)
+        aspect, depth = self._sample_aspect or format.sample_aspect, self._bit_depth or format.bit_depth
+        return replace(format, height=height, width=width, sample_aspect=aspect, bit_depth=depth)
 
     def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the end.

@@ -153,7 +153,10 @@ def _make_folder(folder: Path) -> None:
 
 
 def _engine(plan: Plan, options: EnhanceOptions) -> Engine:
-    return Engine(plan.models, options.engine, size=plan.resample, sample_aspect=plan.output.sample_aspect)
+    return Engine(
+        plan.models, options.engine, size=plan.resample,
+        sample_aspect=plan.output.sample_aspect, bit_depth=plan.output.bit_depth,
+    )  # fmt: skip
 
 
 def _pipeline(plan: Plan, options: EnhanceOptions) -> PipelineOptions:

@@ -13,7 +13,7 @@ from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.material import judge
 from vsr.jobs.samples import spread_frames
-from vsr.media.encoders import EncoderChoice, choose_encoder
+from vsr.media.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.fields import as_read, describe_fields
 from vsr.media.image_codec import MAX_PIXELS
 from vsr.media.images import probe_image
@@ -67,6 +67,8 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         size = (round(format.height * factor), round(format.width * factor))
     given = _enlarged(format, chain.models)
     output = _output_format(format, size or given, exact=bool(options.models.size))
+    if not job.is_image:
+        output = replace(output, bit_depth=wanted_format(options.encode, output).bit_depth)
     plan = Plan(
         job=job,
         source=info,

@@ -12,7 +12,8 @@
 | hevc_nvenc | cq | 42 | 22.5 | 16 |
 | av1_nvenc | cq | 50 | 27.5 | 20 |
 
-ffv1 is lossless and has none. An encoder that is not in the table gets FFmpeg's own defaults.
+ffv1 is lossless and has none, nor has ProRes: 4:2:2 is written as 422 HQ, 4:4:4 as 4444. An encoder that is not in the
+table gets FFmpeg's own defaults.
 """
 
 from collections.abc import Callable
@@ -67,6 +68,8 @@ class Encoder:
     """Refuses an odd size where chroma is subsampled."""
     alpha: dict[Shape, str] = field(default_factory=dict[Shape, str])
     """Shapes it keeps an alpha plane with."""
+    profiles: dict[Shape, str] = field(default_factory=dict[Shape, str])
+    """Profile that a shape wants to be named."""
 
 
 Write = Callable[[Fraction], str]
@@ -137,10 +140,15 @@ ENCODERS: dict[str, Encoder] = {
         options=(("b:v", "0"), ("deadline", "good"), ("row-mt", "1")), even=False,
     ),
     "ffv1": Encoder(
-        "ffv1", _FFV1, options=(("level", "3"), ("slicecrc", "1")), even=False,
+        # Every picture by itself, with checksums, as archives ask for (RFC 9043, version 3).
+        "ffv1", _FFV1, options=(("level", "3"), ("slicecrc", "1"), ("g", "1")), even=False,
         alpha={("yuv420", 8): "yuva420p", ("yuv422", 8): "yuva422p", ("yuv444", 8): "yuva444p", ("rgb", 8): "bgra",
                ("yuv444", 10): "yuva444p10le", ("yuv422", 10): "yuva422p10le", ("yuv420", 10): "yuva420p10le",
                ("rgb", 10): "gbrap10le", ("rgb", 12): "gbrap12le", ("rgb", 16): "gbrap16le"},
+    ),
+    "prores": Encoder(
+        "prores_ks", {("yuv422", 10): "yuv422p10le", ("yuv444", 10): "yuv444p10le"}, options=(("vendor", "apl0"),),
+        even=False, alpha={("yuv444", 10): "yuva444p10le"}, profiles={("yuv422", 10): "3", ("yuv444", 10): "4"},
     ),
     "h264_nvenc": _nvenc("h264_nvenc", _NVENC_8, 40, 14),
     "hevc_nvenc": _nvenc("hevc_nvenc", {**_NVENC_8, **_NVENC_10}, 42, 16),

@@ -15,11 +15,13 @@ from vsr.config import EncodeOptions
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import SUBSAMPLING, Layout, MasteringMetadata, PictureFormat
 from vsr.media.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
+from vsr.media.encoder_tags import filters, tags
 from vsr.media.ffmpeg import find_ffmpeg, first_error_line, list_encoders, list_pixel_formats, run_ffmpeg
 from vsr.media.pixels import pixel_format, reading
 
 _GOP = 120
 """Frames between key frames at most: a player seeks to within a few seconds."""
+_CHROMA: dict[str, Layout] = {"420": "yuv420", "422": "yuv422", "444": "yuv444"}
 _AV1_EDGE = 64
 """Rows and columns that SVT-AV1 wants at least (before 2.0)."""
 _MAX_AREA = 2**31 // 8
@@ -73,8 +75,8 @@ def choose_encoder(
         encoder = _foreign_encoder(options.encoder)
     if encoder is None or encoder.name not in known:
         raise ConfigError(
-            f"encoder {options.encoder!r} is not known to this FFmpeg; "
-            "auto, nvenc, x264, x265, av1, vp9, ffv1 and every video encoder that `ffmpeg -encoders` lists are accepted"
+            f"encoder {options.encoder!r} is not known to this FFmpeg; auto, nvenc, x264, x265, av1, vp9, ffv1, prores "
+            "and every video encoder that `ffmpeg -encoders` lists are accepted"
         )
     return _tried(_settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked"), options)
 
@@ -95,10 +97,11 @@ def _foreign_encoder(name: str) -> Encoder:
 def _choose_automatically(
     options: EncodeOptions, format: PictureFormat, container: str, mastering: MasteringMetadata | None
 ) -> EncoderChoice:
-    webm, deep = container == "webm", format.bit_depth > 8
+    wanted = wanted_format(options, format)
+    webm, deep = container == "webm", wanted.bit_depth > 8
     reasons: list[str] = []
     for name in ("av1_nvenc",) if webm else ("hevc_nvenc",) if deep else ("h264_nvenc", "hevc_nvenc"):
-        reason = _nvenc_obstacle(ENCODERS[name], format)
+        reason = _nvenc_obstacle(ENCODERS[name], wanted)
         if reason is None:
             # A preset that was meant for a software encoder must not cost the hardware one.
             theirs = options if options.preset in NVENC_PRESETS else replace(options, preset="")
@@ -114,7 +117,7 @@ def _choose_automatically(
     reason = reasons[0]
     if options.encoder == "nvenc":
         raise SinkError(f"NVENC cannot be used here: {reason}; encoder auto would choose software")
-    name = _software(format) if webm else "x265" if deep else "x264"
+    name = _software(wanted) if webm else "x265" if deep else "x264"
     kind = "over 8 bits" if deep else "8 bits"
     because = "WebM" if webm else kind
     why = f"{ENCODERS[name].name}: {because} in software, because NVENC is not usable ({reason})"
@@ -182,12 +185,14 @@ def _settle(
 ) -> EncoderChoice:  # fmt: skip
     codec = list_encoders(find_ffmpeg()).get(encoder.name, encoder.name)
     check_container(codec, encoder.name, container)
-    kept, fed, notes = _picture(encoder, format)
-    arguments = [("c:v", encoder.name), ("pix_fmt", fed), ("g", str(_GOP)), *encoder.options, *_tags(kept)]
+    kept, fed, notes = _picture(encoder, format, wanted_format(options, format))
+    arguments = [("c:v", encoder.name), ("pix_fmt", fed), ("g", str(_GOP)), *encoder.options, *tags(kept)]
     if encoder.quality:
         option, at_0, at_100 = encoder.quality
         value = at_0 + (at_100 - at_0) * options.quality / 100
         arguments.append((option, str(round(value)) if encoder.whole_quality else f"{value:g}"))
+    if profile := encoder.profiles.get((kept.layout, kept.bit_depth)):
+        arguments.append(("profile:v", profile))
     if encoder.preset and (options.preset or encoder.preset[1]):
         arguments.append((encoder.preset[0], options.preset or encoder.preset[1]))
     entries = list(encoder.params[1]) if encoder.params else []
@@ -198,64 +203,41 @@ def _settle(
     if encoder.params and entries:
         arguments.append((encoder.params[0], ":".join(entries)))
     return EncoderChoice(
-        encoder.name, codec, fed, kept, tuple(arguments), tuple(_filters(format, kept)), why, tuple(notes)
+        encoder.name, codec, fed, kept, tuple(arguments), tuple(filters(format, kept)), why, tuple(notes)
     )
 
 
-def _picture(encoder: Encoder, format: PictureFormat) -> tuple[PictureFormat, str, list[str]]:
-    """Return what the file will hold, the pixel format that the encoder is fed, and notes on what changes."""
+def wanted_format(options: EncodeOptions, format: PictureFormat) -> PictureFormat:
+    """Return how pictures of `format` should be held by the file, whatever the encoder can."""
+    depth = format.bit_depth if options.bit_depth == "auto" else options.bit_depth
+    layout = format.layout
+    if options.chroma != "auto" and layout != "gray":
+        layout = _CHROMA[options.chroma]
+    return replace(format, bit_depth=depth, layout=layout)
+
+
+def _picture(encoder: Encoder, format: PictureFormat, wanted: PictureFormat) -> tuple[PictureFormat, str, list[str]]:
+    """Return what the file will hold, the pixel format that the encoder is fed, and notes on what changes unasked."""
     if not encoder.shapes:
         return format, pixel_format(format), []
-    layout, depth = shape = _nearest(encoder, format)
-    alpha = format.alpha and shape == (format.layout, format.bit_depth) and shape in encoder.alpha
+    layout, depth = shape = _nearest(encoder, wanted)
+    alpha = format.alpha and shape == (wanted.layout, wanted.bit_depth) and shape in encoder.alpha
     kept = replace(format, layout=layout, bit_depth=depth, alpha=alpha)
     if format.layout == "rgb" and layout != "rgb":
         known = {"primaries": format.primaries, "transfer": format.transfer}
-        tags = {name: "bt709" if value == "unknown" else value for name, value in known.items()}
-        kept = replace(kept, matrix="bt709", range="limited", **tags)
+        said = {name: "bt709" if value == "unknown" else value for name, value in known.items()}
+        kept = replace(kept, matrix="bt709", range="limited", **said)
     elif layout == "rgb" and format.layout != "rgb":
         kept = replace(kept, matrix="gbr", range="full")
     notes: list[str] = []
-    if (format.layout, format.bit_depth) != shape:
-        before, after = (pixel_format(replace(f, alpha=False)) for f in (format, kept))
-        odd = encoder.even and _is_odd(format, format.layout)
+    if (wanted.layout, wanted.bit_depth) != shape:
+        before, after = (pixel_format(replace(f, alpha=False)) for f in (wanted, kept))
+        odd = encoder.even and _is_odd(wanted, wanted.layout)
         reason = f"for the odd size {format.width}x{format.height}" if odd else "which is the nearest it takes"
         notes.append(f"{encoder.name} is given {after} instead of {before}, {reason}")
     if format.alpha and not alpha:
         notes.append(f"{encoder.name} does not keep the alpha plane; it is left out")
     return kept, encoder.alpha[shape] if alpha else encoder.shapes[shape], notes
-
-
-def _tags(kept: PictureFormat) -> list[tuple[str, str]]:
-    """Return colour tags as encoder options; a tag that is unknown stays unsaid."""
-    matrix = "rgb" if kept.matrix == "gbr" else kept.matrix  # filters know it as gbr, encoders do not
-    tags = (
-        ("colorspace", matrix), ("color_primaries", kept.primaries), ("color_trc", kept.transfer),
-        ("color_range", "pc" if kept.range == "full" else "tv"), ("chroma_sample_location", kept.siting),
-    )  # fmt: skip
-    return [(name, value) for name, value in tags if value not in ("unknown", "unspecified")]
-
-
-def _filters(format: PictureFormat, kept: PictureFormat) -> list[str]:
-    """Return filters that name what the frames are (raw frames carry no tags), and convert only where they must change.
-
-    Without `setparams` newer versions would read full range as limited and convert it.
-    """
-    described = format if format.layout != "rgb" else replace(format, matrix="gbr", range="full")
-    filters = [_setparams(described)]
-    if format.layout == "rgb" and kept.layout != "rgb":
-        scale = "out_color_matrix=bt709:in_range=full:out_range=limited:flags=bicubic+accurate_rnd+full_chroma_int"
-        filters += [f"scale={scale}", f"format={pixel_format(kept)}", _setparams(kept)]
-    aspect = kept.sample_aspect
-    return [*filters, f"setsar=sar={aspect.numerator}/{aspect.denominator}:max=65535"]
-
-
-def _setparams(format: PictureFormat) -> str:
-    tags = {
-        "range": "pc" if format.range == "full" else "tv",
-        "color_primaries": format.primaries, "color_trc": format.transfer, "colorspace": format.matrix,
-    }  # fmt: skip
-    return "setparams=" + ":".join(f"{name}={value}" for name, value in tags.items())
 
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}

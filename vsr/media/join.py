@@ -43,8 +43,10 @@ _STALE = (
 )
 """Beginnings of metadata keys that describe the old file and not the film."""
 
+_Readers = list[Iterator["Packet[Any]"]]
 _REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
 """What a muxer says of a packet it cannot read; a full disk is another matter."""
+_PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
 _MAX_TIMESCALE = 2**31 - 1
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 _SEEK_BACK_S = 30
@@ -172,6 +174,9 @@ class _Join:
         context.color_trc = TRANSFERS.get(format.transfer, 2)
         cast(Any, context).sample_aspect_ratio = format.sample_aspect
         cast(Any, context).framerate = constant_rate(parts)
+        cast(Any, context).field_order = _PROGRESSIVE
+        if template.codec_context.name == "prores":
+            context.codec_tag = template.codec_context.codec_tag  # 422 HQ or 4444
         if template.codec_context.name == "hevc" and self._out.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # Apple's players ignore hev1
         if source.rotation:
@@ -182,9 +187,7 @@ class _Join:
             out.disposition = old.disposition
         return out
 
-    def _add_others(
-        self, carriage: Carriage, original: InputContainer, source: StreamInfo
-    ) -> list[Iterator["Packet[Any]"]]:
+    def _add_others(self, carriage: Carriage, original: InputContainer, source: StreamInfo) -> _Readers:
         """Make the output's other streams, in the original's order; return one reader for each file they are in."""
         first, jumps = find_jumps(source, original)
         if self._window.start not in (None, first):
