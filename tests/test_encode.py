@@ -46,7 +46,7 @@ def noise(format, pts, *, time_base=TICK, seed=0):
 
 def start(path, format, *, encoder="ffv1", time_base=TICK, preset=""):
     choice = choose_encoder(EncodeOptions(encoder=encoder, preset=preset), format, "mkv")
-    return VideoEncoder(path, choice=choice, format=format, time_base=time_base)
+    return VideoEncoder(path, choices=[choice], format=format, time_base=time_base)
 
 
 def write_all(encoder, frames):
@@ -119,7 +119,7 @@ def test_an_encoder_that_refuses_its_arguments_says_why(tmp_path):
     format = PictureFormat(64, 96)
     good = choose_encoder(EncodeOptions(encoder="x264"), format, "mkv")
     bad = tuple((name, "no-such-preset" if name == "preset" else value) for name, value in good.arguments)
-    encoder = VideoEncoder(tmp_path / "a.nut", choice=replace(good, arguments=bad), format=format, time_base=TICK)
+    encoder = VideoEncoder(tmp_path / "a.nut", choices=[replace(good, arguments=bad)], format=format, time_base=TICK)
     with pytest.raises(SinkError, match=r"exit code \d+ .*no-such-preset") as caught:
         write_all(encoder, noise(format, range(10_000)))
     assert "no-such-preset" in caught.value.log

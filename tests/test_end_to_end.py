@@ -19,7 +19,15 @@ from conftest import plane_view, read_number, run_ffmpeg
 
 from vsr.cli.enhance import RunOptions
 from vsr.cli.main import run
-from vsr.config import EncodeOptions, EngineOptions, JobOptions, ModelOptions, PictureOptions, ReadOptions
+from vsr.config import (
+    AlsoOptions,
+    EncodeOptions,
+    EngineOptions,
+    JobOptions,
+    ModelOptions,
+    PictureOptions,
+    ReadOptions,
+)
 from vsr.media.probe import best_stream
 
 FAST = ["--preset", "ultrafast", "--quiet"]
@@ -177,7 +185,16 @@ def test_config_lies_between_defaults_and_flags(make_clip, tmp_path):
 
 def test_documented_config_shows_every_key_with_its_default():
     written = tomllib.loads(Path("configs/enhance.toml").read_text())
-    kinds = (ReadOptions, PictureOptions, ModelOptions, EngineOptions, EncodeOptions, JobOptions, RunOptions)
+    kinds = (
+        ReadOptions,
+        PictureOptions,
+        ModelOptions,
+        EngineOptions,
+        EncodeOptions,
+        AlsoOptions,
+        JobOptions,
+        RunOptions,
+    )
     defaults = {field.name: getattr(kind(), field.name) for kind in kinds for field in fields(kind)}
     alone = {"config", "debug"}  # flags that mean nothing inside a config
     assert {key: tuple(value) if isinstance(value, list) else value for key, value in written.items()} == {

@@ -339,7 +339,7 @@ def test_several_parts_become_one_video(make_clip, tmp_path, container):
     frames = list(VideoSource(clip, info=info, threads=1).frames())
     parts = []
     for n, (first, end) in enumerate([(0, 9), (9, 10), (10, 25)]):
-        encoder = VideoEncoder(tmp_path / f"{n}.nut", choice=choice, format=info.format, time_base=info.time_base)
+        encoder = VideoEncoder(tmp_path / f"{n}.nut", choices=[choice], format=info.format, time_base=info.time_base)
         for frame in frames[first:end]:
             encoder.write(frame)
         parts.append(encoder.finish())

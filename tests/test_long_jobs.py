@@ -25,7 +25,6 @@ from vsr.jobs.closed_segments import ClosedSegments
 from vsr.jobs.inputs import find_jobs
 from vsr.jobs.journal import Journal
 from vsr.jobs.records import NAME, Records, read_records, work_folder
-from vsr.media.sink import Output
 from vsr.media.source import VideoSource
 
 DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}
@@ -280,17 +279,17 @@ def test_a_run_that_is_killed_before_the_work_folder_goes_is_finished_by_the_sam
 
 def test_a_run_that_is_killed_during_the_join_joins_again(clip, tmp_path, monkeypatch):
     out = tmp_path / "out.mkv"
-    complete = Output.complete
+    complete = resume.complete
 
-    def fail_when_joined(self, parts, folder, *, before_rename):
+    def fail_when_joined(outputs, parts, folder, *, before_rename):
         def stop(joined):
             before_rename(joined)
             raise KeyboardInterrupt
 
-        return complete(self, parts, folder, before_rename=stop)
+        return complete(outputs, parts, folder, before_rename=stop)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Output, "complete", fail_when_joined)
+        patched.setattr(resume, "complete", fail_when_joined)
         assert enhance(clip, out) == 130
     assert (work_folder(out) / "joined.mkv").exists()
     assert not out.exists()
@@ -344,7 +343,7 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
     ballast, out, flags = small_disk / "ballast", small_disk / "out.mkv", ["--encoder", "ffv1"]
     assert enhance(clip, tmp_path / "whole.mkv", *flags) == 0
     needed = round(share * (tmp_path / "whole.mkv").stat().st_size)
-    finish, met = Output.complete, []
+    finish, met = resume.complete, []
     if meets != "before a segment":
         monkeypatch.setattr(resume, "_watch", lambda *_: None)
     else:
@@ -355,15 +354,15 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
         met.extend(["in an encoder"] if isinstance(error, SinkError) else [])
         lost(self, kind, error, traceback)
 
-    def joining(self, *positional, **named):
+    def joining(*positional, **named):
         try:
-            return finish(self, *positional, **named)
+            return finish(*positional, **named)
         except SinkError:
             met.append("in the join")
             raise
 
     monkeypatch.setattr(ClosedSegments, "__exit__", noting)
-    monkeypatch.setattr(Output, "complete", joining)
+    monkeypatch.setattr(resume, "complete", joining)
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - needed))
     said = []
 

@@ -81,3 +81,11 @@ def test_ten_bits_keep_what_eight_would_round_away(make_clip, tmp_path):
     for eight, ten in zip(*map(planes, outs), strict=True):
         assert np.abs(ten.astype(int) - 4 * eight.astype(int)).max() <= 3  # the same picture; white is 255 and 1023
         assert (ten % 4 != 0).mean() > 0.1  # in finer steps
+
+
+def test_a_master_in_segments_has_the_depth_asked_for(make_clip, tmp_path):
+    clip, outs = make_clip("in.mkv", num_frames=12), [tmp_path / "whole.mkv", tmp_path / "segments.mkv"]
+    for out, segment in zip(outs, ("off", "0.2"), strict=True):
+        flags = ["--encoder", "ffv1", "--bit-depth", "10", "--model", "nano", "--threads", "1", "--segment", segment]
+        assert run(["enhance", str(clip), "-o", str(out), *flags, "--quiet"]) == 0
+    assert all(np.array_equal(a, b) for a, b in zip(*map(planes, outs), strict=True))

@@ -18,8 +18,9 @@ from test_join import write
 from vsr.config import EncodeOptions
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.media.output import output_container
 from vsr.media.probe import probe
-from vsr.media.sink import FileSink, MemorySink, output_container
+from vsr.media.sink import FileSink, MemorySink
 from vsr.media.source import VideoSource
 
 FAST = EncodeOptions(encoder="x264", preset="ultrafast", quality=90)

@@ -43,7 +43,7 @@ def work_on(clip: Path, network: PlainNet | None = None) -> Work:
     choice = choose_encoder(EncodeOptions("x264", preset="ultrafast"), info.format, "mkv")
     return Work(
         clip, info, info, ReadOptions(), models, EngineOptions(device="cpu", threads=1), None,
-        Encoding(choice, info.format, info.time_base), Cutting(Fraction(4, 5), Reach.of(models), PipelineOptions()),
+        Encoding((choice,), info.format, info.time_base), Cutting(Fraction(4, 5), Reach.of(models), PipelineOptions()),
     )  # fmt: skip
 
 

@@ -179,6 +179,39 @@ class EncodeOptions:
 
 
 @dataclass(frozen=True)
+class AlsoOptions:
+    """A second output of the same frames, such as a viewing copy beside a master; networks run once."""
+
+    also: str = ""
+    """Second output: a file, or an ending such as `_view.mp4` that takes the place of the first one's. Empty: none."""
+    also_encoder: str = "auto"
+    """Its encoder."""
+    also_quality: int = 75
+    """Its quality."""
+    also_preset: str = ""
+    """Its encoder's own preset."""
+    also_bit_depth: Literal["auto", 8, 10, 12] = "auto"
+    """Bits of a sample in it."""
+    also_chroma: Literal["auto", "420", "422", "444"] = "auto"
+    """How its chroma is subsampled."""
+
+    def __post_init__(self) -> None:
+        _ = self.encode  # is checked there
+
+    @property
+    def encode(self) -> EncodeOptions:
+        """The same as options of an output of its own."""
+        return EncodeOptions(
+            self.also_encoder, self.also_quality, self.also_preset, self.also_bit_depth, self.also_chroma
+        )
+
+    @property
+    def is_ending(self) -> bool:
+        """`also` fits outputs of any name."""
+        return self.also.startswith(("_", ".")) and "/" not in self.also and "\\" not in self.also
+
+
+@dataclass(frozen=True)
 class JobOptions:
     """How a long job is done, so that a power cut costs one segment."""
 
@@ -211,4 +244,5 @@ class EnhanceOptions:
     models: ModelOptions = field(default_factory=ModelOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
+    also: AlsoOptions = field(default_factory=AlsoOptions)
     job: JobOptions = field(default_factory=JobOptions)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from vsr.cli.archive_view import ArchiveView, conclude
 from vsr.cli.console import say
 from vsr.config import (
+    AlsoOptions,
     EncodeOptions,
     EngineOptions,
     EnhanceOptions,
@@ -23,7 +24,7 @@ from vsr.config import (
 from vsr.errors import ConfigError
 from vsr.jobs.agenda import Again, Agenda
 from vsr.jobs.archive import Archive, ArchiveOptions, look
-from vsr.jobs.inputs import Job
+from vsr.jobs.inputs import Job, check_also
 from vsr.jobs.lanes import Ended
 from vsr.jobs.tree import Naming, find_archive
 
@@ -61,6 +62,7 @@ def batch(
     read: Annotated[ReadOptions, Flat] = ReadOptions(),
     picture: Annotated[PictureOptions, Flat] = PictureOptions(),
     encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
+    also: Annotated[AlsoOptions, Flat] = AlsoOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     job: Annotated[JobOptions, Flat] = JobOptions(),
 ) -> int:
@@ -73,9 +75,12 @@ def batch(
     source
         Folder, pattern such as 'tapes/**/*.avi', or list of paths (.txt).
     """
-    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode, job=job)
+    options = EnhanceOptions(
+        read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
+    )
     out = out_folder(run.out)
     jobs = find_archive(source, Naming(out, archive.name, encode.container), tell=say)
+    check_also(jobs, also)
     if run.order == "size":
         jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
     if run.dry_run:

@@ -15,7 +15,8 @@ from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.images import EXTENSIONS as PICTURES
 from vsr.media.images import ImageSink, ImageSource, is_image
-from vsr.media.sink import CONTAINERS, FileSink
+from vsr.media.output import CONTAINERS
+from vsr.media.sink import FileSink
 from vsr.media.source import Source, VideoSource
 from vsr.pipeline import Clock
 from vsr.pipeline import enhance as run_pipeline

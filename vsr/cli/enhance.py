@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from vsr.cli.console import duration, progress, say, size_of
 from vsr.cli.probe import describe_format
 from vsr.config import (
+    AlsoOptions,
     EncodeOptions,
     EngineOptions,
     EnhanceOptions,
@@ -25,7 +26,7 @@ from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
 from vsr.jobs.files import Outcome, estimate, is_long, num_workers
-from vsr.jobs.inputs import Job, find_jobs
+from vsr.jobs.inputs import Job, check_also, find_jobs
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import provenance, write_sidecar
 from vsr.jobs.records import read_records, work_folder
@@ -65,6 +66,7 @@ def enhance(
     read: Annotated[ReadOptions, Flat] = ReadOptions(),
     picture: Annotated[PictureOptions, Flat] = PictureOptions(),
     encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
+    also: Annotated[AlsoOptions, Flat] = AlsoOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     job: Annotated[JobOptions, Flat] = JobOptions(),
     run: Annotated[RunOptions, Flat] = RunOptions(),
@@ -76,12 +78,15 @@ def enhance(
     inputs
         Files, folders or patterns such as 'tapes/*.avi'.
     """
-    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode, job=job)
+    options = EnhanceOptions(
+        read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
+    )
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
     jobs = find_jobs(inputs, out=run.out, suffix=_suffix(models), container=encode.container)
+    check_also(jobs, also)
     results = [Result(job) for job in jobs]
     view = _Terminal(options, run, alone=len(jobs) == 1)
     try:
@@ -164,6 +169,8 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
     lines = [f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"]
     if plan.encoder is not None:
         lines.append(f"encoder: {plan.encoder.why}")
+    if plan.second is not None:
+        lines.append(f"also {plan.second.path.name}: {plan.second.choice.why}")
     if is_long(plan, options) and options.job.cluster:
         lines.append(f"segments go to the Ray cluster {options.job.cluster}")
     elif is_long(plan, options) and num_workers(options) > 1:
@@ -184,7 +191,8 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
     frames = f"{report.num_frames} frames" + (f" ({', '.join(saved)})" if saved else "")
     what = f"{frames}, {speed:.1f} fps, slowest: {report.slowest}, "
     what = "" if plan.job.is_image else what
-    return [*lines, f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}"]
+    lines.append(f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}")
+    return [*lines, *([f"{outcome.also.path}: {size_of(outcome.also.num_bytes)}"] if outcome.also else [])]
 
 
 def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
@@ -204,8 +212,11 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
     if plan.encoder is not None:
         arguments = " ".join(f"-{name} {value}" for name, value in plan.encoder.arguments)
         lines += [f"encoder  {plan.encoder.why}", f"         {arguments}"]
+    if plan.second is not None:
+        arguments = " ".join(f"-{name} {value}" for name, value in plan.second.choice.arguments)
+        lines += [f"also     {plan.second.path}: {plan.second.choice.why}", f"         {arguments}"]
     lines += [f"note     {note}" for note in plan.notes]
-    if plan.job.target.exists():
+    if any(target.exists() for target in plan.targets):
         lines.append("note     the output exists; --overwrite replaces it, without it nothing is done")
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
@@ -250,6 +261,7 @@ def _as_json(result: Result) -> dict[str, Any]:
             "format": asdict(plan.output),
             "models": [asdict(model.spec) for model in plan.models],
             "encoder": asdict(plan.encoder) if plan.encoder else None,
+            "second": asdict(plan.second) if plan.second else None,
         }
     if result.outcome is not None:
         outcome = result.outcome
@@ -257,6 +269,7 @@ def _as_json(result: Result) -> dict[str, Any]:
             "pipeline": asdict(outcome.pipeline),
             "read": asdict(outcome.counts) if outcome.counts else None,
             "written": asdict(outcome.written),
+            "also": asdict(outcome.also) if outcome.also else None,
             "notes": outcome.notes,
         }
     return report | ({"error": result.reason} if result.error else {})

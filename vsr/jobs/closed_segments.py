@@ -24,7 +24,8 @@ from vsr.media.encoders import EncoderChoice
 class Encoding:
     """How segments are encoded."""
 
-    choice: EncoderChoice
+    choices: tuple[EncoderChoice, ...]
+    """One for each output; a segment holds a stream of each."""
     format: PictureFormat
     """Of the frames to come."""
     time_base: Fraction
@@ -95,7 +96,7 @@ class ClosedSegments:
         # A child of a run that was killed may still write: each process has names of its own.
         path = self._folder / f"{number:06}.{os.getpid()}-{os.urandom(3).hex()}.part"
         encoding = self._encoding
-        encoder = VideoEncoder(path, choice=encoding.choice, format=encoding.format, time_base=encoding.time_base)
+        encoder = VideoEncoder(path, choices=encoding.choices, format=encoding.format, time_base=encoding.time_base)
         return _Open(number, path, encoder)
 
     def _end_segment(self, following: Border | None) -> None:

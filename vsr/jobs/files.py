@@ -27,7 +27,8 @@ from vsr.jobs.resume import LongJob, run_long
 from vsr.jobs.segments import Cutting, Reach
 from vsr.jobs.work import Work
 from vsr.media.images import ImageReport, ImageSink, ImageSource
-from vsr.media.sink import FileSink, WriteReport
+from vsr.media.output import WriteReport
+from vsr.media.sink import FileSink
 from vsr.media.source import ReadCounts, Source, VideoSource
 from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
@@ -43,6 +44,8 @@ class Outcome:
     written: WriteReport | ImageReport
     notes: tuple[str, ...]
     """Everything that the user should read after, once each."""
+    also: WriteReport | None = None
+    """The second output."""
 
 
 def carry_out(
@@ -58,22 +61,30 @@ def carry_out(
     """
     target = plan.job.target
     unfinished = read_records(work_folder(target))
-    ours = unfinished is not None and unfinished.has_become(target)  # killed between its name and the end
-    if target.exists() and not overwrite and not ours:
-        raise SinkError(f"{target} exists; pass --overwrite to replace it or name another output with -o")
+    for path in plan.targets:
+        ours = unfinished is not None and unfinished.has_become(path)  # killed between its name and the end
+        if path.exists() and not overwrite and not ours:
+            raise SinkError(f"{path} exists; pass --overwrite to replace it or name another output with -o")
     if plan.job.creates_folder:
         _make_folder(target.parent)
     if is_long(plan, options):
         return _carry_out_long(plan, options, clock, tell)
     source = _source(plan, options.read)
     engine = _engine(plan, options)
-    sink = _sink(plan, target, options)
+    sink = _sink(plan, options)
     report = enhance(source, engine, sink, _pipeline(plan, options), clock=clock)
     written = sink.report
     assert written is not None  # the sink has ended well
     counts = source.counts if isinstance(source, VideoSource) else None
-    notes = [*plan.notes, *(counts.notes if counts else ()), *report.notes, *written.notes]
-    return Outcome(target, report, counts, written, tuple(dict.fromkeys(notes)))
+    also = sink.reports[1] if isinstance(sink, FileSink) and plan.second else None
+    notes = [
+        *plan.notes,
+        *(counts.notes if counts else ()),
+        *report.notes,
+        *written.notes,
+        *(also.notes if also else ()),
+    ]
+    return Outcome(target, report, counts, written, tuple(dict.fromkeys(notes)), also)
 
 
 def is_long(plan: Plan, options: EnhanceOptions) -> bool:
@@ -93,7 +104,7 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
     assert plan.encoder is not None
     seconds = options.job.segment
     assert seconds != "off"
-    sink = _sink(plan, plan.job.target, options)
+    sink = _sink(plan, options)
     assert isinstance(sink, FileSink)
     work = Work(
         path=plan.job.path,
@@ -103,14 +114,19 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
         models=plan.models,
         engine=options.engine,
         resample=plan.resample,
-        encoding=Encoding(plan.encoder, plan.output, plan.frames.time_base),
+        encoding=Encoding(tuple(output.choice for output in sink.outputs), plan.output, plan.frames.time_base),
         cutting=Cutting(Fraction(str(seconds)), Reach.of(plan.models), _pipeline(plan, options)),
     )
     job = LongJob(
-        output=sink.output,
+        outputs=sink.outputs,
         work=work,
         identity=identity_of(
-            plan.job.path, options, models=plan.models, choice=plan.encoder, picture=plan.output, crop=plan.crop
+            plan.job.path,
+            options,
+            models=plan.models,
+            choices=[output.choice for output in sink.outputs],
+            picture=plan.output,
+            crop=plan.crop,
         ),
         told={
             "source": str(plan.job.path.absolute()),
@@ -121,8 +137,9 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
         open_pool=_open_pool(options),
     )
     report, counts, written = run_long(job, restart=options.job.restart, clock=clock, tell=tell)
-    notes = [*plan.notes, *counts.notes, *report.notes, *written.notes]
-    return Outcome(plan.job.target, report, counts, written, tuple(dict.fromkeys(notes)))
+    notes = [*plan.notes, *counts.notes, *report.notes, *(note for each in written for note in each.notes)]
+    also = written[1] if plan.second else None
+    return Outcome(plan.job.target, report, counts, written[0], tuple(dict.fromkeys(notes)), also)
 
 
 def _open_pool(options: EnhanceOptions) -> Callable[[Work, Path], Pool] | None:
@@ -169,17 +186,18 @@ def _source(plan: Plan, read: ReadOptions) -> VideoSource | ImageSource:
     return VideoSource(plan.job.path, read, info=plan.source)
 
 
-def _sink(plan: Plan, target: Path, options: EnhanceOptions) -> FileSink | ImageSink:
+def _sink(plan: Plan, options: EnhanceOptions) -> FileSink | ImageSink:
     if plan.encoder is None:
-        return ImageSink(target, source=plan.source, quality=options.encode.quality)
+        return ImageSink(plan.job.target, source=plan.source, quality=options.encode.quality)
     read = options.read
     return FileSink(
-        target,
+        plan.job.target,
         source=plan.frames,
         format=plan.output,
         options=options.encode,
         trim=bool(read.start or read.end or read.frames),
         choice=plan.encoder,
+        second=plan.second,
     )
 
 
@@ -196,17 +214,25 @@ class Estimate:
 def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_frames: int = 50) -> Estimate:
     """Really enhance the first frames into a temporary file, for a few seconds, and extrapolate."""
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / plan.job.target.name
+        plan = _moved(plan, Path(folder))
         taste = _Taste(_source(plan, options.read), limit_s, max_frames)
-        sink = _sink(plan, target, replace(options, read=replace(options.read, frames=max_frames)))
+        sink = _sink(plan, replace(options, read=replace(options.read, frames=max_frames)))
         engine = _engine(plan, options)
         report = enhance(taste, engine, sink, _pipeline(plan, options))
         share = None if plan.num_frames is None else plan.num_frames / report.num_frames
         return Estimate(
             seconds=None if share is None else report.seconds * share,
-            num_bytes=None if share is None else round(target.stat().st_size * share),
+            num_bytes=None if share is None else round(sum(path.stat().st_size for path in plan.targets) * share),
             frames_per_s=report.num_frames / report.seconds,
         )
+
+
+def _moved(plan: Plan, folder: Path) -> Plan:
+    """The same plan with all results in a folder."""
+    job, second = plan.job, plan.second
+    if second is not None:
+        second = replace(second, path=folder / f"second_{second.path.name}")
+    return replace(plan, job=replace(job, target=folder / job.target.name), second=second)
 
 
 class _Taste:

@@ -1,6 +1,7 @@
 """What a long job is, as lines of text: two runs with equal lines make the same frames and the same encoding."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +31,8 @@ _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "exec
 
 
 def identity_of(
-    source: Path, options: EnhanceOptions, *, models: tuple[Model, ...], choice: EncoderChoice, picture: PictureFormat,
-    crop: object,
+    source: Path, options: EnhanceOptions, *, models: tuple[Model, ...], choices: Sequence[EncoderChoice],
+    picture: PictureFormat, crop: object,
 ) -> dict[str, str]:  # fmt: skip
     """Describe source, models, options, encoder and software."""
     lines = describe_source(source) | _options(options, without=_WITHOUT_EFFECT)
@@ -39,7 +40,8 @@ def identity_of(
     lines["running on"] = running_on(models, options)
     lines["crop found"] = str(crop)
     lines["output format"] = _short(asdict(picture))
-    lines["encoder arguments"] = _short([choice.encoder, choice.pixel_format, choice.arguments, choice.filters])
+    told = [[choice.encoder, choice.pixel_format, choice.arguments, choice.filters] for choice in choices]
+    lines["encoder arguments"] = " + ".join(map(_short, told))
     lines["software"] = software()
     return lines
 

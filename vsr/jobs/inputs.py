@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr.config import AlsoOptions
 from vsr.errors import ConfigError, SourceError
 from vsr.media.images import EXTENSIONS as PICTURES
 from vsr.media.images import is_image
-from vsr.media.sink import CONTAINERS
+from vsr.media.output import CONTAINERS
 
 VIDEOS = frozenset(
     (
@@ -48,6 +49,15 @@ def find_jobs(inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", cont
     jobs = [_job(item, Path(out) if out else None, into_file, suffix, container) for item in found]
     check_names(jobs)
     return jobs
+
+
+def check_also(jobs: Sequence[Job], also: AlsoOptions) -> None:
+    """Raise ConfigError where one second output is named for several videos."""
+    num_videos = sum(not job.is_image for job in jobs)
+    if also.also and not also.is_ending and num_videos > 1:
+        raise ConfigError(
+            f"also {also.also} names one file, but there are {num_videos} videos; give an ending such as _view.mp4"
+        )
 
 
 @dataclass(frozen=True, slots=True)

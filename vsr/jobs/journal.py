@@ -143,7 +143,7 @@ class Journal:
         return [segment.encoded(self.folder, time_base) for _, segment in sorted(self.segments.items())]
 
     def add_result(self, joined: Path) -> None:
-        """Record the joined file, which is about to take the result's name."""
+        """Record a joined file, which is about to take a result's name."""
         sync(joined)
         self._append({"result": stamp(joined)})
 

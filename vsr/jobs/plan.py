@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from vsr.balance import HDR
 from vsr.borders import Rectangle, cropped_format, find_borders
-from vsr.config import EnhanceOptions, ModelOptions, ReadOptions, parse_size
+from vsr.config import EncodeOptions, EnhanceOptions, ModelOptions, ReadOptions, parse_size
 from vsr.engine.device import pick_device
 from vsr.errors import ConfigError
 from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
@@ -17,8 +18,8 @@ from vsr.media.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.fields import as_read, describe_fields
 from vsr.media.image_codec import MAX_PIXELS
 from vsr.media.images import probe_image
+from vsr.media.output import Second, output_container
 from vsr.media.probe import probe
-from vsr.media.sink import output_container
 from vsr.models.chain import make_chain
 from vsr.models.spec import Model
 
@@ -41,10 +42,17 @@ class Plan:
     """Height, width of the final resampling; None where the models give the size wanted."""
     encoder: EncoderChoice | None
     """None for a picture."""
+    second: Second | None
+    """Where the same frames go, too."""
     num_frames: int | None
     """As far as the container tells; for progress and estimates only."""
     notes: tuple[str, ...]
     """Lines that the user should read before."""
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
+        """Every file that is to be."""
+        return (self.job.target, *([self.second.path] if self.second else []))
 
 
 def make_plan(job: Job, options: EnhanceOptions) -> Plan:
@@ -68,7 +76,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     given = _enlarged(format, chain.models)
     output = _output_format(format, size or given, exact=bool(options.models.size))
     if not job.is_image:
-        output = replace(output, bit_depth=wanted_format(options.encode, output).bit_depth)
+        output = replace(output, bit_depth=max(wanted_format(each, output).bit_depth for each in _encodes(options)))
     plan = Plan(
         job=job,
         source=info,
@@ -78,6 +86,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         output=output,
         resample=None if size is None or size == given else size,
         encoder=_encoder(job, info, output, options),
+        second=None if job.is_image else _second(job, info, output, options),
         num_frames=1 if job.is_image else _num_frames(frames, options.read),
         notes=chain.notes,
     )
@@ -112,17 +121,41 @@ def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
         format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
         height, width = _enlarged(format, plan.models)
         notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
-    return (*notes, *(plan.encoder.notes if plan.encoder else ()))
+    if plan.job.is_image and options.also.also:
+        notes.append("also means nothing for a picture")
+    choices = [plan.encoder, plan.second and plan.second.choice]
+    return (*notes, *(note for choice in choices if choice for note in choice.notes))
 
 
 def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> EncoderChoice | None:
     if not job.is_image:
         container = output_container(info, options.encode, job.target)
-        return choose_encoder(options.encode, output, container, info.mastering)
+        return choose_encoder(_settled(options.encode, info), output, container, info.mastering)
     if output.height * output.width > MAX_PIXELS:
         size = f"{output.width}x{output.height}"
         raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
     return None
+
+
+def _encodes(options: EnhanceOptions) -> list[EncodeOptions]:
+    return [options.encode, *([options.also.encode] if options.also.also else [])]
+
+
+def _settled(encode: EncodeOptions, info: StreamInfo) -> EncodeOptions:
+    """With the source's own depth written out, as one output must not get the other one's."""
+    own = info.format.bit_depth
+    return replace(encode, bit_depth=own) if encode.bit_depth == "auto" and own in (8, 10, 12) else encode
+
+
+def _second(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> Second | None:
+    also = options.also
+    if not also.also:
+        return None
+    path = job.target.with_name(job.target.stem + also.also) if also.is_ending else Path(also.also)
+    if path.resolve() == job.target.resolve():
+        raise ConfigError(f"also {str(path)!r} is the first output itself; give it another name")
+    container = output_container(info, EncodeOptions(), path)
+    return Second(path, choose_encoder(_settled(also.encode, info), output, container, info.mastering))
 
 
 def _wanted(format: PictureFormat, rotation: int, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:

@@ -14,7 +14,7 @@ from vsr.jobs.files import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.records import sha256_of
-from vsr.media.sink import WriteReport
+from vsr.media.output import WriteReport
 
 Record = dict[str, Any]
 """As JSON takes it."""

@@ -110,8 +110,8 @@ class Records:
     segments: dict[int, Segment]
     borders: dict[int, Border]
     """First frames of segments other than the first, by the segment's number."""
-    result: tuple[int, int, int] | None = None
-    """Bytes, time of change and inode of the joined file, before it took its name."""
+    results: frozenset[tuple[int, int, int]] = frozenset()
+    """Bytes, time of change and inode of the joined files, before they took their names."""
     num_bytes: int = 0
     """Length of what could be read; what follows was cut off while it was written."""
 
@@ -120,8 +120,8 @@ class Records:
         return sum(segment.num_frames for segment in self.segments.values())
 
     def has_become(self, target: Path) -> bool:
-        """Whether the file at `target` is this job's result."""
-        return self.result is not None and target.is_file() and self.result == stamp(target)
+        """Whether the file at `target` is a result of this job."""
+        return target.is_file() and stamp(target) in self.results
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
@@ -141,10 +141,10 @@ def read_records(folder: Path) -> Records | None:
         return None
     segments: dict[int, Segment] = {}
     borders: list[Border | None] = []
-    result = None
+    results: set[tuple[int, int, int]] = set()
     for line, _ in lines[1:]:
         if "result" in line:
-            result = tuple(line["result"])
+            results.add(tuple(line["result"]))
         elif "border" in line:
             borders.append(Border.restored(line["border"]))
         else:
@@ -153,7 +153,7 @@ def read_records(folder: Path) -> Records | None:
             borders.append(segment.next)
     head = lines[0][0]
     known = {border.number: border for border in borders if border is not None}
-    return Records(head["identity"], head["told"], segments, known, result, lines[-1][1])
+    return Records(head["identity"], head["told"], segments, known, frozenset(results), lines[-1][1])
 
 
 def _whole_lines(raw: bytes) -> Iterator[tuple[dict[str, Any], int]]:

@@ -4,7 +4,7 @@ The journal is the truth. A job that was killed, interrupted or met a full disk 
 begins: find the first stretch that is missing, enhance it, look again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from vsr.jobs.sharing import Sharing, gaps_of
 from vsr.jobs.work import Reading, Work, Worker
 from vsr.media.decode import ReadCounts
 from vsr.media.encode import is_disk_full
-from vsr.media.sink import Output, WriteReport
+from vsr.media.output import Output, WriteReport, complete
 from vsr.pipeline import Clock, Report
 
 
@@ -25,7 +25,8 @@ from vsr.pipeline import Clock, Report
 class LongJob:
     """Everything that must be known to do a job in segments."""
 
-    output: Output
+    outputs: Sequence[Output]
+    """The work folder lies beside the first."""
     work: Work
     identity: Mapping[str, str]
     told: Mapping[str, Any]
@@ -38,7 +39,7 @@ class LongJob:
 
 def run_long(
     job: LongJob, *, restart: bool = False, clock: Clock | None = None, tell: Tell = lambda _: None
-) -> tuple[Report, ReadCounts, WriteReport]:
+) -> tuple[Report, ReadCounts, list[WriteReport]]:
     """Begin or go on with a job, to the finished file. On an error all finished segments stay.
 
     Raises:
@@ -46,9 +47,10 @@ def run_long(
         VsrError: as the stages say.
         KeyboardInterrupt: with a line on how to go on.
     """
-    job.output.check()
+    for output in job.outputs:
+        output.check()
     clock = clock or Clock()
-    journal = Journal(work_folder(job.output.path), job.identity, job.told, restart=restart)
+    journal = Journal(work_folder(job.outputs[0].path), job.identity, job.told, restart=restart)
     finished = False
     try:
         for number in sorted(journal.find_damaged()):
@@ -59,7 +61,8 @@ def run_long(
         report = replace(report, num_frames=journal.num_frames - clock.done)
         clock.finishing = True
         written = _join(job, journal, tell)
-        sync(job.output.path.parent)  # the name must outlive a power cut before the segments go
+        for output in job.outputs:
+            sync(output.path.parent)  # the name must outlive a power cut before the segments go
         finished = True
         return report, counts, written
     except KeyboardInterrupt:
@@ -127,13 +130,13 @@ def _room(journal: Journal, num_writers: int = 1) -> int:
     return max([LEAST, *((num_writers + 1) * segment.num_bytes for segment in journal.segments.values())])
 
 
-def _join(job: LongJob, journal: Journal, tell: Tell) -> WriteReport:
+def _join(job: LongJob, journal: Journal, tell: Tell) -> list[WriteReport]:
     """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has taken."""
     parts = journal.parts(job.work.encoding.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:
         try:
-            return job.output.complete(parts, journal.folder, before_rename=journal.add_result)
+            return complete(job.outputs, parts, journal.folder, before_rename=journal.add_result)
         except Exception as error:
             if not is_disk_full(error):
                 raise

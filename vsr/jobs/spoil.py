@@ -53,7 +53,7 @@ def spoilt(clip: Clip, compression: Compression) -> Generator[Clip, None, None]:
                 playable = to_playable(to_frame(to_rgb(frame), frame))
                 if encoder is None:
                     choice = _choice(compression, playable.format)
-                    encoder = VideoEncoder(path, choice=choice, format=playable.format, time_base=frame.time_base)
+                    encoder = VideoEncoder(path, choices=[choice], format=playable.format, time_base=frame.time_base)
                 encoder.write(playable)
             if encoder is not None:
                 encoder.finish()

@@ -47,8 +47,10 @@ class Work:
 
     def make_engine(self) -> Engine:
         """Load the models onto their device."""
-        aspect = self.encoding.format.sample_aspect
-        return Engine(self.models, self.engine, size=self.resample, sample_aspect=aspect)
+        kept = self.encoding.format
+        return Engine(
+            self.models, self.engine, size=self.resample, sample_aspect=kept.sample_aspect, bit_depth=kept.bit_depth
+        )
 
     def packed(self) -> bytes:
         """All of it, networks included, for another process.

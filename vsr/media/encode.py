@@ -46,6 +46,8 @@ class Encoded:
     durations: "array[int]"
     """Ticks that every frame is shown for, at least 1."""
     time_base: Fraction
+    stream: int = 0
+    """Which of the video streams in the file is meant."""
 
 
 def constant_rate(parts: Sequence[Encoded]) -> Fraction:
@@ -112,17 +114,17 @@ class RawPipe:
 
 
 class VideoEncoder:
-    """Feeds frames to an FFmpeg child that encodes them into `path`.
+    """Feeds frames to an FFmpeg child that encodes them into `path`: a stream for each choice.
 
     Use it from one thread; end it with `finish` or `abort`. `abort` is harmless at any time.
     """
 
-    def __init__(self, path: Path, *, choice: EncoderChoice, format: PictureFormat, time_base: Fraction):
-        self._path, self._choice, self._format, self._time_base = path, choice, format, time_base
+    def __init__(self, path: Path, *, choices: Sequence[EncoderChoice], format: PictureFormat, time_base: Fraction):
+        self._path, self._choices, self._format, self._time_base = path, choices, format, time_base
         self._pts, self._durations = array("q"), array("q")
         read_end, write_end = os.pipe()
         try:
-            self._child = Child(_command(path, choice, time_base), stdin=read_end)
+            self._child = Child(_command(path, choices, time_base), stdin=read_end)
         except BaseException:
             os.close(write_end)
             raise
@@ -222,12 +224,13 @@ class VideoEncoder:
         log = self._child.log
         reason = first_error_line(log) if log else "it said nothing"  # what follows is the consequence
         after = f"after {self.num_frames} frames"
+        encoders = " and ".join(choice.encoder for choice in self._choices)
         if _DISK_FULL in log:
             message = f"the disk is full: {self._path.parent} has no space left ({after})"
         elif code < 0:
-            message = f"FFmpeg ({self._choice.encoder}) was killed by signal {-code} {after}"
+            message = f"FFmpeg ({encoders}) was killed by signal {-code} {after}"
         else:
-            message = f"FFmpeg ({self._choice.encoder}) ended with exit code {code} {after}: {reason}"
+            message = f"FFmpeg ({encoders}) ended with exit code {code} {after}: {reason}"
         return SinkError(message, exit_code=code, log=log)
 
 
@@ -251,16 +254,20 @@ def _fill_durations(pts: "array[int]", durations: "array[int]") -> None:
         durations[-1] = durations[-2] if len(durations) > 1 else 1
 
 
-def _command(path: Path, choice: EncoderChoice, time_base: Fraction) -> list[str]:
-    options = {
+def _command(path: Path, choices: Sequence[EncoderChoice], time_base: Fraction) -> list[str]:
+    options: dict[str, str | int] = {
         "f": "nut",
         "fps_mode": "passthrough",
         # Written out, because `-1` (5.1) and `demux` (since 6.1) are each refused by the other.
         "enc_time_base": f"{time_base.numerator}/{time_base.denominator}",
-        "vf": ",".join(choice.filters),
-        **dict(choice.arguments),
+        # Streams come out of their encoders at different times, and NUT wants them in order.
+        "max_interleave_delta": 0,
     }
-    command = ffmpeg.input("pipe:0", f="nut").output(local(path), an=None, sn=None, dn=None, **options)
+    pictures = ffmpeg.input("pipe:0", f="nut").video
+    for index, choice in enumerate(choices):
+        own = {"filter": ",".join(choice.filters), **dict(choice.arguments)}
+        options |= {f"{name.removesuffix(':v')}:v:{index}": value for name, value in own.items()}
+    command = ffmpeg.output(*[pictures] * len(choices), local(path), **options)
     # copyts: a gap of hours between two frames is data, not a discontinuity to repair.
     command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
     return command.compile(cmd=find_ffmpeg())

@@ -18,6 +18,7 @@ from av.container import InputContainer, OutputContainer
 from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeError
 from av.packet import Packet
 from av.stream import Discard
+from av.video.stream import VideoStream
 
 from vsr.errors import SinkError
 from vsr.frames import PictureFormat, StreamInfo
@@ -103,7 +104,7 @@ def join(
             options = _muxer_options(container, parts[0].time_base, original)
             out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
             join_ = _Join(out, Span.of(parts, trim=trim), stack)
-            own = inputs[0].streams.video[0].codec_context.codec.canonical_name in ("h264", "hevc")
+            own = inputs[0].streams.video[parts[0].stream].codec_context.codec.canonical_name in ("h264", "hevc")
             joined = join_.run(parts, inputs, original, source, carriage, format)
         if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
             write_aspect(target, format)
@@ -126,8 +127,9 @@ class _Join:
         self, parts: Sequence[Encoded], inputs: Sequence[InputContainer], original: InputContainer | None,
         source: StreamInfo, carriage: Carriage, format: PictureFormat,
     ) -> Joined:  # fmt: skip
-        _check_same_headers(inputs)
-        video = self._add_video(inputs[0], parts, format, source, original)
+        templates = [opened.streams.video[part.stream] for part, opened in zip(parts, inputs, strict=True)]
+        _check_same_headers(templates)
+        video = self._add_video(templates[0], parts, format, source, original)
         readers = self._add_others(carriage, original, source) if original else []
         num_chapters = 0
         if original is not None:
@@ -161,10 +163,9 @@ class _Join:
             self._num_refused += 1
 
     def _add_video(
-        self, encoded: InputContainer, parts: Sequence[Encoded], format: PictureFormat,
+        self, template: VideoStream, parts: Sequence[Encoded], format: PictureFormat,
         source: StreamInfo, original: InputContainer | None,
     ) -> Any:  # fmt: skip
-        template = encoded.streams.video[0]
         out = self._out.add_stream_from_template(template, opaque=True)
         out.time_base = parts[0].time_base
         context = out.codec_context
@@ -271,8 +272,8 @@ def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
     return JoinedStream(track.out.type, carried.name, first, track.time_base, language, empty)
 
 
-def _check_same_headers(inputs: Sequence[InputContainer]) -> None:
-    headers = {bytes(opened.streams.video[0].codec_context.extradata or b"") for opened in inputs}
+def _check_same_headers(streams: Sequence[VideoStream]) -> None:
+    headers = {bytes(stream.codec_context.extradata or b"") for stream in streams}
     if len(headers) > 1:
         raise SinkError("the parts of the video were encoded with different settings and cannot be joined")
 

@@ -9,12 +9,14 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
+import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 
 from vsr.errors import SinkError
 from vsr.media.encode import Encoded
+from vsr.media.ffmpeg import local
 from vsr.media.jumps import JUMP_S
 
 _REORDERED_S = 2
@@ -129,25 +131,26 @@ class Track:
         return None if self.first is None else self.first * self.time_base
 
 
-def order_frames(parts: Sequence[Encoded], inputs: Sequence[InputContainer]) -> tuple["list[list[int]]", int]:
+def order_frames(parts: Sequence[Encoded]) -> tuple["list[list[int]]", int]:
     """Return, for every part, the display position of each packet in decode order, and the depth of reordering.
 
     Raises:
         SinkError: the packets are not the frames that went into the encoder.
     """
-    orders = [_order(part, opened) for part, opened in zip(parts, inputs, strict=True)]
+    orders = [_order(part) for part in parts]
     depth = max(decoded - shown for order in orders for decoded, shown in enumerate(order))
     return orders, max(0, depth)
 
 
-def _order(part: Encoded, opened: InputContainer) -> list[int]:
-    stream = opened.streams.video[0]
-    assert stream.time_base
-    found = [packet.pts for packet in opened.demux(stream) if packet.size and packet.pts is not None]
-    opened.seek(0)
+def _order(part: Encoded) -> list[int]:
+    # Opened for this alone: going back to the start misses what lies before the first key frame of another stream.
+    with av.open(local(part.path), format="nut") as opened:
+        stream = opened.streams.video[part.stream]
+        tick = Fraction(stream.time_base or 1)
+        found = [packet.pts for packet in opened.demux(stream) if packet.size and packet.pts is not None]
     if len(found) != len(part.pts):
         raise SinkError(f"the encoder wrote {len(found)} of {len(part.pts)} frames into {part.path.name}")
-    scale = Fraction(stream.time_base) / part.time_base
+    scale = tick / part.time_base
     origin = min(found)
     ranks = {pts - part.pts[0]: rank for rank, pts in enumerate(part.pts)}
     try:
@@ -161,7 +164,7 @@ def video_packets(
     parts: Sequence[Encoded], inputs: Sequence[InputContainer], out: Any, shift: Fraction
 ) -> Iterator["Packet[Any]"]:
     """Yield the encoded packets with their true times and durations, for `out`."""
-    orders, depth = order_frames(parts, inputs)
+    orders, depth = order_frames(parts)
     time_base = parts[0].time_base
     pts = [time for part in parts for time in part.pts]
     durations = [duration for part in parts for duration in part.durations]
@@ -170,8 +173,8 @@ def video_packets(
     base = round(shift / time_base)
     step = max(1, pts[1] - pts[0]) if len(pts) > 1 else 1
     starts = accumulate((len(part.pts) for part in parts), initial=0)
-    for order, opened, start in zip(orders, inputs, starts, strict=False):
-        packets = (packet for packet in opened.demux(opened.streams.video[0]) if packet.size)
+    for part, order, opened, start in zip(parts, orders, inputs, starts, strict=False):
+        packets = (packet for packet in opened.demux(opened.streams.video[part.stream]) if packet.size)
         for decoded, (packet, shown) in enumerate(zip(packets, order, strict=True)):
             place = start + decoded - depth
             packet.time_base = time_base
