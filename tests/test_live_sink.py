@@ -76,11 +76,11 @@ class Rig:
     def taken(self) -> int:
         return self.sink.status.written + self.sink.status.dropped
 
-    def feed_until(self, condition, timeout_s: float = 20.0) -> None:
+    def feed_until(self, condition, timeout_s: float = 20.0, format: PictureFormat = FORMAT) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, self.sink.status
-            self.feed(1)
+            self.feed(1, format)
 
     def output(self, kind: str):
         return next(one for one in self.sink._outputs if one.options.kind == kind)
@@ -136,6 +136,17 @@ def test_all_outputs_of_one_encode_show_the_frames_that_were_written(rig, tmp_pa
     assert picture.shape == (96, 128)
     assert read_number(picture) in range(live.number)
     assert sorted(p.name for p in (tmp_path / "snap").iterdir()) == ["now.jpg"]
+
+
+def test_the_first_frames_wait_for_the_encoder_to_start(rig, tmp_path):
+    live = rig("record")
+    for _ in range(6):
+        live.sink.write(frame(live.number))
+        live.number += 1
+    live.feed_until(lambda: live.sink.status.written == live.number)
+    assert live.sink.status.dropped == 0
+    live.sink.close()
+    assert recorded(tmp_path / "rec") == list(range(live.number))
 
 
 def test_times_are_those_of_the_frames_at_a_variable_rate(rig, tmp_path):
@@ -250,7 +261,7 @@ def test_a_new_size_begins_a_new_encode_and_each_file_holds_one_size(rig, tmp_pa
     live.feed(30)
     large = PictureFormat(192, 256)
     live.feed(60, large)
-    live.feed_until(lambda: live.state("hls") == "running")
+    live.feed_until(lambda: live.state("hls") == "running", format=large)
     live.sink.close()
     sizes = []
     for path in sorted((tmp_path / "rec").glob("*.mkv")):

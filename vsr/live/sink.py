@@ -4,7 +4,7 @@
 picture goes on, so that players stay connected.
 """
 
-import logging
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,15 +16,14 @@ import av
 
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
-from vsr.live.encoder import LiveEncode, LiveEncoder
+from vsr.live.encoder import LiveEncode, LiveEncoder, choose_live_encoder
 from vsr.live.label import black_frame, dim, draw_label
 from vsr.live.options import OutputOptions
 from vsr.live.outputs import Output, OutputStatus
+from vsr.live.passage import Passage
 from vsr.live.stills import Stills, snapshot
 from vsr.live.threads import Courier
-from vsr.live.wire import AUDIO, TICKS, Message, describe, packet_message
-
-log = logging.getLogger("vsr.live")
+from vsr.live.wire import TICKS, Message
 
 _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""
@@ -32,8 +31,12 @@ _PAUSE_S = 2.0
 """Between two attempts to start an encoder that fails."""
 _CLOSE_S, _ENCODER_CLOSE_S = 3.5, 1.0
 """Closing takes no longer; how much of it the encoder may have before it is killed."""
-_WAITING = 2
-"""Frames that may wait for the encoder."""
+_WAITING, _WAITING_AT_FIRST = 2, 8
+"""Frames that may wait for the encoder, and for one that starts, which takes as long as four to six frames."""
+_FIRST_S = 1.0
+"""How soon an encoder must have caught up with what waited for its start."""
+_USUAL = PictureFormat(720, 1280)
+"""What an encoder is chosen for, to find out what there is, before anything is known of the camera."""
 _STEP = TICKS // 1000
 """Ticks between two pictures, at least: Matroska and FLV know no less than a millisecond."""
 
@@ -107,9 +110,12 @@ class LiveSink:
         self._last: Frame | None = None
         self._dimmed: Frame | None = None
         self._last_pts, self._last_s, self._shift = -1, 0.0, 0
-        self._source: tuple[object, ...] = ()
-        self._left_out: set[str] = set()
-        self._courier: Courier[Frame | float] = Courier(self._take, depth=_WAITING, name=f"vsr-sink-{name}")
+        self._passage = Passage(name, self._outputs, self._originals)
+        self._begun_s = 0.0
+        self._courier: Courier[Frame | float | None] = Courier(
+            self._take, depth=_WAITING_AT_FIRST, name=f"vsr-sink-{name}"
+        )
+        self._courier.put(None)
 
     def _add(self, options: OutputOptions) -> None:
         if options.kind == "snapshot":
@@ -139,43 +145,7 @@ class LiveSink:
             packet: as demuxed; copied.
             shift: what makes its times those of the frames, in ticks of 1/90000 s.
         """
-        stream = packet.stream
-        container = stream.container
-        firsts: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
-        first = [one for one in firsts if one.codec_context is not None]  # FFmpeg does not know every codec there is
-        if stream not in first or not (stream.type == "audio" or self._originals):
-            return
-        message = packet_message(packet, shift=shift)
-        if message is None:
-            return
-        # Other streams after a reconnect, or another picture size within one, are written down again.
-        source = (id(container), *(one.codec_context.name for one in first))
-        if source != self._source or message.keyframe:
-            self._source = source
-            for one in first:
-                self._describe(one)
-        for original in self._originals:
-            original.put(message)
-        if message.stream == AUDIO and self._outputs:
-            moved = round(Fraction(self._shift, TICKS) / message.time_base)
-            for output in self._outputs:
-                output.put(replace(message, pts=message.pts + moved, dts=message.dts + moved))
-
-    def _describe(self, stream: av.AudioStream | av.VideoStream) -> None:
-        try:
-            described = describe(stream)
-        except ValueError:
-            codec = stream.codec_context.name
-            if codec not in self._left_out:
-                self._left_out.add(codec)
-                text = f"{stream.type} {codec} cannot be passed on and is left out"
-                log.warning("%s", text, extra={"event": "note", "camera": self.name})
-            return
-        for original in self._originals:
-            original.put(described)
-        if described.stream == AUDIO:
-            for output in self._outputs:
-                output.put(described)
+        self._passage.packet(packet, shift=shift, ahead=self._shift)
 
     @property
     def status(self) -> SinkStatus:
@@ -227,7 +197,11 @@ class LiveSink:
 
     # What follows runs in the sink's own thread.
 
-    def _take(self, item: Frame | float) -> None:
+    def _take(self, item: Frame | float | None) -> None:
+        if item is None:  # while the camera connects: asking FFmpeg and drivers what they have takes half a second
+            with contextlib.suppress(VsrError):
+                choose_live_encoder(self._encode, _USUAL)
+            return
         if isinstance(item, Frame):
             self._last, self._dimmed = item, None
             for callback in self._callbacks:
@@ -273,10 +247,13 @@ class LiveSink:
             return
         try:
             if self._encoder is None:
+                self._courier.depth, self._begun_s = _WAITING_AT_FIRST, time.monotonic()
                 self._encoder = LiveEncoder(frame.format, self._encode, self._deliver)
                 self._why = self._encoder.choice.why
             self._encoder.write(replace(frame, pts=pts, time_base=Fraction(1, TICKS)))
             self._written += 1
+            if len(self._courier) == 0 or time.monotonic() - self._begun_s > _FIRST_S:
+                self._courier.depth = _WAITING
         except VsrError as error:
             self._encoder = None
             self._why, self._restarts = str(error), self._restarts + 1

@@ -134,7 +134,9 @@ class Courier(Generic[T]):
     def __init__(self, function: Callable[[T], None], *, depth: int = 1, name: str = "courier"):
         self.dropped = 0
         """Items that were never brought."""
-        self._function, self._depth = function, depth
+        self.depth = depth
+        """May be changed at any time; what waits already is not dropped at once."""
+        self._function = function
         self._waiting: deque[T] = deque()
         self._closed = False
         self._changed = threading.Condition()
@@ -146,10 +148,14 @@ class Courier(Generic[T]):
             self._done.result()
         with self._changed:
             self._waiting.append(item)
-            if len(self._waiting) > self._depth or self._closed:
+            if len(self._waiting) > self.depth or self._closed:
                 self._waiting.popleft()
                 self.dropped += 1
             self._changed.notify()
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        return len(self._waiting)
 
     def _carry(self) -> None:
         while True:
