@@ -135,6 +135,22 @@ def test_what_was_learnt_of_a_rung_in_a_bad_moment_is_forgotten():
     assert controller.rung == 2
 
 
+@pytest.mark.parametrize("slow", [1.4, 3.0])
+def test_a_rung_that_held_is_back_soon_after_a_short_disturbance(slow):
+    fps = 0.86 / SECONDS[2]
+    machine = Machine(lambda _: fps, slowness=lambda now: slow if 60 < now < 62 else 1.0)
+    down, back = machine.run(ladder(2), 300)
+    assert (down[1].rung, back[1].rung) == (3, 2)
+    assert back[0] - down[0] < 15
+
+
+def test_a_rung_that_held_is_tried_once_and_then_judged_by_its_cost():
+    machine = Machine(lambda _: 25, slowness=lambda now: 1.0 if now < 60 else 3.0)
+    changes = machine.run(ladder(2), 180)
+    assert [change.rung for when, change in changes if when < 100] == [3, 2, 3]
+    assert len(changes) <= 5
+
+
 def test_a_machine_that_becomes_slower_and_recovers_is_told_from_a_rung_that_is_slow():
     controller = ladder(2)
     machine = Machine(lambda _: 25, slowness=lambda now: 6.0 if 60 < now < 300 else 1.0)

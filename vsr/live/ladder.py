@@ -56,6 +56,8 @@ class Patience:
     """Share of dropped frames from which the target counts as missed, however quick the others are."""
     margin: float = 0.8
     """Part of the time and of the target that a larger rung may take by the estimate."""
+    known_margin: float = 0.9
+    """The same for the time of a rung that has been in use: its cost was measured and not worked out."""
     forget_s: float = 180.0
     """Half-life of what is known against a rung that is not in use: its cost may have been that of a bad moment."""
     learn_s: float = 3.0
@@ -63,6 +65,9 @@ class Patience:
     ban_s: float = 10.0
     """How long a rung that failed is not tried again, the first time."""
     most_ban_s: float = 600.0
+    proven_s: float = 30.0
+    """A rung that held for so long before it failed is tried again once, at the load that it held, whatever it is
+    thought to cost by then: what ended it may have been short."""
     settled_s: float = 300.0
     """A rung that held for so long before it failed begins again with the first ban."""
 
@@ -78,6 +83,9 @@ class Change:
 
 _WEIGHT = 0.3
 """Of the newest measurement in a mean."""
+
+_SAME = 1.05
+"""Times a load that is still the same one."""
 
 
 class _Costs:
@@ -103,6 +111,10 @@ class _Costs:
             self._own[rung] = own + (1 - _WEIGHT) * (self._own.get(rung, own) - own)
         else:
             self._slowness += _WEIGHT * (cost_s / self._own[rung] - self._slowness)
+
+    def is_known(self, rung: int) -> bool:
+        """Whether it has been in use."""
+        return rung in self._own
 
     def estimate(self, rung: int, in_use: int) -> float:
         """Seconds a frame; where a rung was never in use, by its work."""
@@ -133,6 +145,7 @@ class Ladder:
         self._held_since: float | None = None
         self._bans: dict[int, float] = {}
         self._banned_until: dict[int, float] = {}
+        self._proven: dict[int, float] = {}
 
     def aim(self, target_s: float) -> None:
         """Hold another latency from now on; what the rungs cost stays known."""
@@ -153,6 +166,8 @@ class Ladder:
         else:
             self._missed_since = None
             self._held_since = now if self._held_since is None else self._held_since
+            if now - self._changed_s > self._patience.proven_s:
+                self._proven[self.rung] = load.frames_per_s
         if now - self._changed_s < self._patience.between_s:
             return None
         if self._missed_since is not None and now - self._missed_since >= self._patience.missed_s:
@@ -198,8 +213,11 @@ class Ladder:
         share = self._share(rung, load)
         slower_s = (self._costs.estimate(rung, self.rung) - load.cost_s) * load.batch
         latency_s = load.latency_p95_s + slower_s + (new.latency - old.latency) * load.interval_s
-        if share > self._patience.margin or latency_s > self._patience.margin * self._target_s:
+        margin = self._patience.known_margin if self._costs.is_known(rung) else self._patience.margin
+        fits = share <= margin and latency_s <= self._patience.margin * self._target_s
+        if not fits and load.frames_per_s > _SAME * self._proven.get(rung, 0.0):
             return None
+        self._proven.pop(rung, None)
         return self._change(rung, f"{new.name} would take {share:.0%} of the time and {latency_s * 1000:.0f} ms", now)
 
     def _change(self, rung: int, reason: str, now: float) -> Change:
