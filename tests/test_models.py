@@ -3,6 +3,8 @@
 import contextlib
 import pickle
 import struct
+import subprocess
+import sys
 import tempfile
 import warnings
 from dataclasses import replace
@@ -579,3 +581,12 @@ def test_a_network_of_another_depth_has_nothing_to_grow_from(tmp_path):
     save_network(tmp_path / "small.safetensors", plain(depth=2))
     with pytest.raises(ModelError, match="no layer in common"):
         take_over(PlainNet(channels=14, depth=4, scale=2), str(tmp_path / "small.safetensors"), seed=0)
+
+
+@pytest.mark.slow
+def test_loading_built_in_networks_does_not_load_a_compiler():
+    # It takes a second of CPU time, at every start of every command.
+    loads = "; ".join(f"vsr.load({name!r})" for name in ("nano-x2", "video-x4", "deblur-x1"))
+    check = f"import sys, vsr; {loads}; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vsr.errors import ModelError
 from vsr.models.architectures import ARCHITECTURES, Architecture
@@ -143,12 +144,22 @@ def _named_scale(path: Path) -> int:
     return int(found[1] or found[2]) if found else 0
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves out normal noise. For tensors without contents it would load PyTorch's compiler: a second of CPU time."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "kaiming_normal_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _build(
     architecture: Architecture, found: dict[str, Any], tensors: dict[str, Tensor], path: Path, name: str
 ) -> Model:
     refused = f"{path.name} looks like {architecture.name} but does not fit it: "
     try:
-        with torch.device("meta"):  # a file may claim any size
+        with torch.device("meta"), _Unfilled():  # a file may claim any size
             wanted = architecture.build(**found)
     except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
         raise ModelError(refused + " ".join(str(error).split())[:200]) from None
