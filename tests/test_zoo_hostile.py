@@ -172,11 +172,29 @@ def test_tensors_larger_than_their_file_are_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: float):
+@pytest.mark.parametrize("save", [torch.save, save_file])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: float, save):
+    path = tmp_path / ("nan.pth" if save is torch.save else "nan.safetensors")
     tensors = edsr()
     tensors["body.0.conv2.weight"][3, 2, 1, 0] = value
-    torch.save(tensors, tmp_path / "nan.pth")
-    assert "body.0.conv2.weight holds values that are no numbers" in refusal(tmp_path / "nan.pth")
+    save(tensors, path)
+    assert "body.0.conv2.weight holds values that are no numbers" in refusal(path)
+
+
+@pytest.mark.parametrize("save", [torch.save, save_file])
+def test_wrong_shapes_are_refused_by_name(tmp_path: Path, save):
+    path = tmp_path / ("wrong.pth" if save is torch.save else "wrong.safetensors")
+    save(edsr() | {"body.0.conv2.weight": torch.zeros(8, 8, 3, 1)}, path)
+    assert "body.0.conv2.weight is (8, 8, 3, 1), (8, 8, 3, 3) expected" in refusal(path)
+
+
+def test_a_tensorflow_graph_of_wrong_shapes_is_refused(tmp_path: Path):
+    content = graph(1)[0]
+    sides = b"".join(field(2, field(1, side)) for side in (3, 3, 5, 4))
+    assert sides in content
+    swapped = b"".join(field(2, field(1, side)) for side in (3, 3, 4, 5))
+    (tmp_path / "net.pb").write_bytes(content.replace(sides, swapped))
+    refusal(tmp_path / "net.pb")
 
 
 def test_a_file_that_claims_a_huge_network_gets_none(tmp_path: Path):
