@@ -71,12 +71,14 @@ class Around:
         self.context = context
         self.batches: list[int] = []
         self.threads: set[str] = set()
+        self.shapes: list[tuple[int, ...]] = []
 
     def init_state(self, batch: int, height: int, width: int) -> None:
         return None
 
     def step(self, frames: Tensor, state: object, reset: Tensor) -> tuple[Tensor, None]:
         self.batches.append(frames.shape[0])
+        self.shapes.append(tuple(frames.shape[-2:]))
         self.threads.add(threading.current_thread().name)
         span = self.context.before + 1 + self.context.after
         weights = torch.arange(1, span + 1).view(1, -1, 1, 1, 1) / (span * (span + 1) / 2)
@@ -284,3 +286,33 @@ def test_memory_that_suffices_for_nothing_is_a_model_error():
         streams.push([camera(0, 1)[0], camera(1, 1)[0]])
     streams.close()
     assert set(threading.enumerate()) <= before
+
+
+def mostly_still(stream: int, count: int) -> list[Frame]:
+    """Noise that stands still, of a stream's own, and a square that goes over it."""
+    rng = np.random.default_rng(stream)
+    format = PictureFormat(200, 340, matrix="bt709")
+    still = [rng.integers(16, 236, format.plane_size(i)).astype(np.uint8) for i in range(3)]
+    frames: list[Frame] = []
+    for n in range(count):
+        planes = [plane.copy() for plane in still]
+        planes[0][20:30, 9 * n : 9 * n + 10] = 235
+        frames.append(Frame(tuple(planes), format, pts=n, reset=n == 2, stream=stream))
+    return frames
+
+
+def test_what_does_not_change_is_skipped_in_each_stream_and_gives_the_same():
+    model = around(1, 0)
+    spec = ModelSpec("around", scale=1, context=model.spec.context, halo=0)
+    cameras = [mostly_still(stream, 5) for stream in range(2)]
+    got, wanted = (
+        push_all(Streams(Engine([Model(spec, model.network)], cpu(skip_static=skip))), cameras)
+        for skip in ("on", "off")
+    )
+    for stream in range(2):
+        assert_same(got[stream], wanted[stream])
+    network = model.network
+    assert isinstance(network, Around)
+    wholes = network.shapes.count((200, 340))
+    assert len(network.shapes) > wholes  # parts were computed
+    assert wholes < 2 * 10

@@ -26,6 +26,9 @@ EDGE = 160
 MOST = 0.7
 """Share of the picture from which on it is computed as a whole."""
 
+_EVERYWHERE = 0.9
+"""Share of the squares, in a sample; what lies at the edges of the picture is less than the rest of `MOST`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -92,6 +95,8 @@ class Patchwork:
         pairs = [(new, old) for new, old in zip(items, before, strict=True) if new.data_ptr() != old.data_ptr()]
         if not pairs:
             return []
+        if any(_changed_everywhere(new, old, self._cell) for new, old in pairs):
+            return None
         reach = -(-self._reach // self._cell)
         changed = torch.stack([_changed_cells(new, old, self._cell) for new, old in pairs]).amax(0)
         needed = F.max_pool2d(changed, 2 * reach + 1, stride=1, padding=reach)[0] > 0
@@ -183,6 +188,16 @@ class Patchwork:
         for part, result in renewed:
             part.paste(result, self._output, self._spec.scale)
         return self._output
+
+
+def _changed_everywhere(new: Tensor, old: Tensor, cell: int) -> bool:
+    """Whether noise has touched nearly every square of (C, H, W), by one row of each.
+
+    At 640x360 this is 0.05 ms of CPU where it has, and the whole check 0.6 ms where it has not, beside 17 ms or more
+    for `fast-x2`.
+    """
+    differ = (new[:, cell // 2 :: cell] != old[:, cell // 2 :: cell]).any(0, keepdim=True).float()
+    return bool(F.max_pool1d(differ, cell, ceil_mode=True).mean() > _EVERYWHERE) if differ.numel() else False
 
 
 def _changed_cells(new: Tensor, old: Tensor, cell: int) -> Tensor:

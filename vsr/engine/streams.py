@@ -35,7 +35,7 @@ class _Stream:
 
     def __init__(self, engine: Engine):
         self.ends = Ends(engine)
-        self.lanes = [Lane(stage.spec) for stage in engine.stages]
+        self.lanes = [stage.lane() for stage in engine.stages]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
