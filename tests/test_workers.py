@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from test_long_jobs import begin, contents, enhance, records_of
 from vsr.config import EncodeOptions, EngineOptions, JobOptions, ReadOptions
 from vsr.engine.device import all_devices
 from vsr.errors import ConfigError, SourceError, VsrError
+from vsr.jobs import node
 from vsr.jobs.closed_segments import Encoding
+from vsr.jobs.identity import describe_source
 from vsr.jobs.journal import Gap, Journal
 from vsr.jobs.pool import Died, Failed, Finished, News, Progress
 from vsr.jobs.processes import Processes
@@ -293,6 +296,64 @@ def test_a_network_that_cannot_be_sent_is_refused_by_name(clip, tmp_path):
     network.hook = lambda x: x
     with pytest.raises(ConfigError, match="tiny cannot be sent to other workers"):
         Processes(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
+
+
+def order_for(work: Work, folder: Path, **changes: object) -> node.Order:
+    (folder / "seen").touch()
+    order = node.Order(
+        folder.name, Gap(None, None), folder, "seen", describe_source(work.path), node.result_of(work), "cpu", 1
+    )
+    return replace(order, **changes)
+
+
+def test_a_node_gives_back_what_it_cannot_put_where_it_belongs(clip, tmp_path):
+    (folder := tmp_path / "job").mkdir()
+    seen, told = work_on(clip), []
+    seen = replace(seen, cutting=replace(seen.cutting, seconds=Fraction(60)))
+    packed = seen.packed()
+    here = node.enhance_segment(packed, order_for(seen, folder), bytes, told.append)
+    assert isinstance(here, Finished)
+    assert here.part.parent == folder
+    assert [progress.number for progress in told] == [0]
+    away = replace(order_for(seen, folder, token="other"), job=f"elsewhere-{os.getpid()}")
+    given = node.enhance_segment(packed, away, bytes, told.append)
+    assert isinstance(given, node.Delivered)
+    assert given.contents == here.part.read_bytes()
+    assert given.segment == here.segment
+
+
+def test_a_node_that_does_not_see_the_source_asks_for_it(clip, tmp_path):
+    (folder := tmp_path / "job").mkdir()
+    work, data, job = work_on(clip), clip.read_bytes(), f"blind-{os.getpid()}"
+    work = replace(work, cutting=replace(work.cutting, seconds=Fraction(60)))
+    packed, order = work.packed(), order_for(work, folder, job=job)
+    clip.write_bytes(data[:-1])
+    assert isinstance(node.enhance_segment(packed, order, bytes, lambda _: None), node.Unseen)
+    asked = []
+
+    def fetch(block: int) -> bytes:
+        asked.append(block)
+        return data[block * 1000 : (block + 1) * 1000]
+
+    shipped = replace(order, blocks=list(range(-(-len(data) // 1000))))
+    try:
+        for _ in range(2):
+            assert isinstance(node.enhance_segment(packed, shipped, fetch, lambda _: None), Finished)
+        assert asked == list(shipped.blocks)
+        assert node._own_folder(job).exists()
+    finally:
+        node.forget(job)
+    assert not node._own_folder(job).exists()
+
+
+def test_a_node_with_other_software_is_named(clip, tmp_path):
+    (folder := tmp_path / "job").mkdir()
+    work = work_on(clip)
+    order = order_for(work, folder, software={"software": "vsr 0.1.0"}, job=f"old-{os.getpid()}")
+    failed = node.enhance_segment(work.packed(), order, bytes, lambda _: None)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, ConfigError)
+    assert "would make another result: software vsr" in str(failed.error)
 
 
 def test_without_ray_a_cluster_is_refused_in_a_line(clip, tmp_path, monkeypatch, capfd):

@@ -1,1 +1,1 @@
-"""Long work: from paths to finished files. Later also segments, resume and clusters."""
+"""Long work: from paths to finished files, in segments that resume, by one process, several, or a cluster."""

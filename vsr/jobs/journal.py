@@ -99,9 +99,10 @@ class Journal:
             raise
 
     def keep(self, segment: Segment, part: Path) -> None:
-        """Give a file that is on the disk its name, and record it."""
-        os.replace(part, self.folder / segment.file)
-        sync(self.folder)
+        """Give a file that is on the disk its name, and record it. May be called again where the disk was full."""
+        if part.exists():
+            os.replace(part, self.folder / segment.file)
+            sync(self.folder)
         self.add(segment)
 
     def add(self, segment: Segment) -> None:

@@ -97,8 +97,9 @@ def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> 
     if journal.missing() is None:
         return Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest), ReadCounts()
 
-    def wait_for_disk(num_writers: int, missed_bytes: int) -> None:
-        wait_for_room(journal.folder, 2 * missed_bytes, tell)
+    def wait_for_disk(num_writers: int, lost_bytes: int | None) -> None:
+        if lost_bytes is not None:
+            wait_for_room(journal.folder, max(2 * lost_bytes, _room(journal, num_writers)), tell)
         _watch(job, journal, tell, num_writers=num_writers)
 
     assert job.open_pool is not None

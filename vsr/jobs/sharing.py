@@ -6,6 +6,7 @@ the same code as a worker, and hands out the segments between the borders it fin
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from vsr.errors import SourceError, VsrError
@@ -13,6 +14,7 @@ from vsr.jobs.journal import Gap, Journal
 from vsr.jobs.pool import Died, Failed, Finished, News, Pool, Progress, Tell
 from vsr.jobs.segments import Border, ReadsDifferentlyError
 from vsr.jobs.work import Reading
+from vsr.media.encode import is_disk_full
 from vsr.pipeline import Clock, Report
 
 _WAIT_S = 0.5
@@ -35,7 +37,6 @@ def gaps_of(journal: Journal, reading: Reading) -> Generator[Gap | None, None, N
         begin = end
     for border in _read_on(journal, reading, begin):
         if border is not None:
-            journal.add_border(border)
             yield Gap(begin, border)
             begin = border
         else:
@@ -64,7 +65,13 @@ class Sharing:
     """Keeps a pool busy and writes down what it makes."""
 
     def __init__(
-        self, pool: Pool, journal: Journal, clock: Clock, tell: Tell, *, wait_for_disk: Callable[[int, int], None]
+        self,
+        pool: Pool,
+        journal: Journal,
+        clock: Clock,
+        tell: Tell,
+        *,
+        wait_for_disk: Callable[[int, int | None], None],
     ):
         """Share out a job.
 
@@ -73,7 +80,8 @@ class Sharing:
             journal: where finished segments go.
             clock: shows what all workers do together.
             tell: is given lines that cannot wait.
-            wait_for_disk: called with the number of segments that will be under way, and bytes that did not fit.
+            wait_for_disk: called with the number of segments that will be under way, and where the disk has got full
+                with the size of what was lost.
         """
         self._pool, self._journal, self._clock, self._tell = pool, journal, clock, tell
         self._wait_for_disk = wait_for_disk
@@ -109,10 +117,22 @@ class Sharing:
             gaps.close()
         return self._report()
 
-    def _submit(self, gap: Gap, missed_bytes: int = 0) -> None:
-        self._wait_for_disk(len(self._under_way) + 1, missed_bytes)
+    def _submit(self, gap: Gap, lost_bytes: int | None = None) -> None:
+        self._wait_for_disk(len(self._under_way) + 1, lost_bytes)
+        if gap.end is not None and gap.end.number not in self._journal.borders:
+            self._write(partial(self._journal.add_border, gap.end))
         self._under_way[gap.number] = gap
         self._pool.submit(gap)
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write to the journal, as soon as there is room."""
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                if not is_disk_full(error):
+                    raise
+                self._wait_for_disk(len(self._under_way), 0)
 
     def _hear(self, all_news: Iterable[News]) -> None:
         """Write down what is finished before anything is made of what is not."""
@@ -121,7 +141,7 @@ class Sharing:
             if isinstance(news, Progress):
                 self._progress[news.number] = news
             elif isinstance(news, Finished):
-                self._journal.keep(news.segment, news.part)
+                self._write(partial(self._journal.keep, news.segment, news.part))
                 self._done.append(news)
                 self._end(news.number)
             else:
