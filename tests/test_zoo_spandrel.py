@@ -16,6 +16,7 @@ from vsr.errors import ModelError
 from vsr.models import catalogue, formats
 from vsr.models.checkpoint import UnknownLayoutError
 from vsr.models.spandrel import read_with_spandrel
+from vsr.models.systems import licences_of
 
 
 def has(name: str) -> None:
@@ -99,3 +100,4 @@ def test_files_that_only_spandrel_knows_load_by_path(tmp_path: Path, test_data: 
     spec = catalogue.load(str(tmp_path / "nafnet.pth")).spec
     assert (spec.name, spec.scale, spec.in_channels, spec.halo, spec.residual) == ("nafnet", 1, 3, None, "none")
     assert spec.kflop_per_pixel > 100
+    assert licences_of(spec.network) == "MIT (NAFNet)"
