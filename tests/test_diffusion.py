@@ -163,7 +163,12 @@ def test_a_clip_goes_through_the_command(folder, make_clip, tmp_path, monkeypatc
 def test_a_pipeline_has_a_card(saved, capsys):
     assert run(["models", "show", str(saved / "LDMSuperResolutionPipeline"), "--json"]) == 0
     card = json.loads(capsys.readouterr().out)
-    assert (card["scale"], card["sees"], card["tiles"], card["network"]) == (4, "RGB", "bounded", "DiffusionNet")
+    assert (card["scale"], card["sees"], card["tiles"], card["network"]) == (
+        4,
+        "RGB",
+        "bounded",
+        "LDMSuperResolutionPipeline",
+    )
 
 
 def test_the_engine_knows_what_a_pipeline_needs(saved):

@@ -131,6 +131,7 @@ def read_pipeline(path: Path) -> Model:
         bytes_per_pixel=_bytes_per_pixel(network, scale),
         recordable=False,
         sha256=folder.sha256(),
+        network=folder.class_name,
     )
     return Model(spec, network)
 
