@@ -3,8 +3,8 @@
 A folder's `model_index.json` says which pipeline it is; what parts that has is said here. Only safetensors are read,
 nothing in the folder is executed, and nothing is fetched. Text that could guide a pipeline is empty.
 
-All noise comes from the seed and the size of the picture: each frame of a clip begins with the same, so that what does
-not move hardly flickers, and a frame is the same whether it is the first of a run or the thousandth of a resumed one.
+All noise comes from the seed and the size of the picture: each frame of a clip begins with the same, so that
+equal frames stay equal, and a frame is the same whether it is the first of a run or the thousandth of a resumed one.
 """
 
 import copy
