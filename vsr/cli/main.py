@@ -28,6 +28,7 @@ from vsr.cli.live import live
 from vsr.cli.models import models
 from vsr.cli.probe import probe
 from vsr.cli.train import train
+from vsr.cli.watch import watch
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import ConfigError, VerifyError, VsrError
 
@@ -38,7 +39,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
-for command in (enhance, batch, live, probe, doctor, compare, bench, train, calibrate):
+for command in (enhance, batch, watch, live, probe, doctor, compare, bench, train, calibrate):
     app.command(command)
 app.command(evaluate, name="eval")
 app.command(jobs)

@@ -1,0 +1,101 @@
+"""`vsr watch`: a folder, and whatever is put into it."""
+
+import signal
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vsr.cli.archive_view import ArchiveView
+from vsr.cli.batch import out_folder
+from vsr.cli.console import say
+from vsr.config import (
+    EncodeOptions,
+    EngineOptions,
+    EnhanceOptions,
+    JobOptions,
+    ModelOptions,
+    PictureOptions,
+    ReadOptions,
+)
+from vsr.errors import SourceError
+from vsr.jobs.archive import Archive, ArchiveOptions
+from vsr.jobs.tree import Naming
+from vsr.jobs.watch import Watch, WatchOptions
+
+Flat = Parameter(name="*")
+
+
+@dataclass(frozen=True)
+class WatchFlags:
+    """How the command behaves."""
+
+    out: Annotated[str, Parameter(name=["--out", "-o"])] = ""
+    """Folder of the results, which mirrors the watched one's tree."""
+    config: str = ""
+    """TOML file of options; flags win over it."""
+    quiet: bool = False
+    """Print errors only."""
+    debug: bool = False
+    """Show a traceback with an error; as a flag alone, not in a config."""
+
+
+def watch(
+    folder: Path,
+    /,
+    *,
+    watch: Annotated[WatchOptions, Flat] = WatchOptions(),
+    archive: Annotated[ArchiveOptions, Flat] = ArchiveOptions(),
+    run: Annotated[WatchFlags, Flat] = WatchFlags(),
+    models: Annotated[ModelOptions, Flat] = ModelOptions(),
+    read: Annotated[ReadOptions, Flat] = ReadOptions(),
+    picture: Annotated[PictureOptions, Flat] = PictureOptions(),
+    encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
+    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    job: Annotated[JobOptions, Flat] = JobOptions(),
+) -> int:
+    """Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.
+
+    What fails is moved to `failed/` inside of the folder, with the reason in a text file beside it; put it back to have
+    it tried again.
+
+    Parameters
+    ----------
+    folder
+        Folder to watch, with all folders in it.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is no folder; name one that exists")
+    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode, job=job)
+    naming = Naming(out_folder(run.out), archive.name, encode.container)
+    with closing(Archive(naming.out, options, archive, debug=run.debug)) as opened, _terminable() as terminated:
+        say(f"watching {folder}", quiet=run.quiet)
+        watched = Watch(folder, opened, naming, watch, say)
+        try:
+            with ArchiveView(None, quiet=run.quiet) as view, closing(watched.run()) as messages:
+                for message in messages:
+                    view.show(message)
+        except KeyboardInterrupt:
+            opened.write_manifest()
+            if not terminated:
+                raise KeyboardInterrupt("the same command goes on") from None
+    return 0
+
+
+@contextmanager
+def _terminable() -> Generator[list[int], None, None]:
+    """SIGTERM interrupts, too, and stands in the list: it is how a service is ended, and no failure."""
+    taken: list[int] = []
+
+    def take(number: int, _frame: object) -> None:
+        taken.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, take)
+    try:
+        yield taken
+    finally:
+        signal.signal(signal.SIGTERM, before)
