@@ -3,7 +3,7 @@
 A border is what is black and flat in every frame that is looked at; in doubt it is picture.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +44,29 @@ class Rectangle:
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} at {self.left}, {self.top}"
+
+    def within(self, outer: "Rectangle | None") -> "Rectangle":
+        """The same part, in samples of the picture that `outer` was cut from."""
+        return self if outer is None else replace(self, top=self.top + outer.top, left=self.left + outer.left)
+
+
+def cut_sides(format: PictureFormat, sides: Mapping[str, int]) -> Rectangle | None:
+    """Return what is left without so many lines or columns at each side; None where nothing is cut off.
+
+    Raises:
+        ConfigError: a cut goes through a chroma sample, or leaves nothing.
+    """
+    down, across = SUBSAMPLING[format.layout]
+    for side, lines in sides.items():
+        step = down if side in ("top", "bottom") else across
+        if lines % step:
+            raise ConfigError(
+                f"crop_{side} {lines} goes through chroma samples of {format.layout}; multiples of {step} are accepted"
+            )
+    height, width = format.height - sides["top"] - sides["bottom"], format.width - sides["left"] - sides["right"]
+    if height <= 0 or width <= 0:
+        raise ConfigError(f"crop leaves nothing of {format.width}x{format.height}; cut off less")
+    return Rectangle(sides["top"], sides["left"], height, width) if any(sides.values()) else None
 
 
 def find_borders(frames: Iterable[Frame]) -> Rectangle | None:

@@ -36,6 +36,18 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def parse_aspect(text: str) -> Fraction:
+    """Read `W:H`, such as 4:3 or 2.35:1, as a ratio.
+
+    Raises:
+        ConfigError: the text is not two numbers above 0.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", text.strip())
+    if match is None or not Fraction(match[1]) or not Fraction(match[2]):
+        raise ConfigError(f"aspect {text!r} is not understood; write W:H, as in 4:3")
+    return Fraction(match[1]) / Fraction(match[2])
+
+
 def at_least(minimum: int, **values: object) -> None:
     """Raise ConfigError for the first number below `minimum`; words such as `auto` pass."""
     for name, value in values.items():
@@ -121,10 +133,33 @@ class ModelOptions:
 class PictureOptions:
     """What is put right in the pictures before the networks see them."""
 
+    crop_top: int = 0
+    """Lines that are cut off at the top, before anything else."""
+    crop_bottom: int = 0
+    """Lines that are cut off at the bottom, such as those in which a video recorder switches heads."""
+    crop_left: int = 0
+    """Columns that are cut off on the left."""
+    crop_right: int = 0
+    """Columns that are cut off on the right."""
     autocrop: bool = False
-    """Cut off black borders, found on frames spread over the clip."""
+    """Cut off black borders, found on frames spread over the clip, from what is left."""
+    display_aspect: str = ""
+    """Shape W:H in which the whole picture, before it is cut, is meant to be seen; empty: as the file says."""
+    square: bool = False
+    """Give square pixels: the side that is too short grows, the other stays as models give it. Size overrides."""
     color_correct: bool = False
     """Correct white balance and levels, adapting slowly within each scene."""
+
+    def __post_init__(self) -> None:
+        sides = {f"crop_{side}": lines for side, lines in self.crop.items()}
+        at_least(0, **sides)
+        if self.display_aspect:
+            parse_aspect(self.display_aspect)
+
+    @property
+    def crop(self) -> dict[str, int]:
+        """Lines or columns by side."""
+        return {"top": self.crop_top, "bottom": self.crop_bottom, "left": self.crop_left, "right": self.crop_right}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class RunOptions:
     out: Annotated[str, Parameter(name=["--out", "-o"])] = ""
     """Output file, or folder for several inputs. Default: NAME_x2.EXT beside the input."""
     config: str = ""
-    """TOML file of options; flags win over it."""
+    """TOML file of options, or one of archive-film, dv, old-web, vhs-ntsc, vhs-pal; flags win over it."""
     report: str = ""
     """Write what happened as JSON to this file."""
     sidecar: bool = False

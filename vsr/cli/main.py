@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -26,6 +25,7 @@ from vsr.cli.evaluate import evaluate
 from vsr.cli.jobs import jobs
 from vsr.cli.live import live
 from vsr.cli.models import models
+from vsr.cli.presets import find_config
 from vsr.cli.probe import probe
 from vsr.cli.train import train
 from vsr.cli.watch import watch
@@ -104,10 +104,6 @@ def _config_file(words: list[str]) -> tuple[Toml, ...]:
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == "--config":
-            path = Path(value if equals else "".join(words[index + 1 : index + 2]))
-            if not path.is_file():
-                raise ConfigError(
-                    f"config {str(path)!r} does not exist; a TOML file as configs/enhance.toml is expected"
-                )
+            path = find_config(value if equals else "".join(words[index + 1 : index + 2]))
             return (Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False, allow_unknown=False),)
     return ()

@@ -3,11 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from vsr.balance import HDR
-from vsr.borders import Rectangle, cropped_format, find_borders
-from vsr.config import EncodeOptions, EnhanceOptions, ModelOptions, ReadOptions, parse_size
+from vsr.borders import Rectangle, crop, cropped_format, cut_sides, find_borders
+from vsr.config import (
+    EncodeOptions,
+    EnhanceOptions,
+    ModelOptions,
+    PictureOptions,
+    ReadOptions,
+    parse_aspect,
+    parse_size,
+)
 from vsr.engine.device import pick_device
 from vsr.errors import ConfigError
 from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
@@ -64,9 +73,9 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         ConfigError: an option does not go with this input.
         SinkError: the encoder asked for does not work here.
     """
-    info = probe_image(job.path) if job.is_image else probe(job.path)
+    info = _shown(probe_image(job.path) if job.is_image else probe(job.path), options.picture)
     frames = info if job.is_image else as_read(info, options.read)
-    rectangle = find_borders(spread_frames(info, options.read)) if options.picture.autocrop else None
+    rectangle = _crop(info, options)
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = _wanted(format, info.rotation, options.models)
     verdict = judge(replace(info, format=format))  # borders take no bits
@@ -75,6 +84,9 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         size = (round(format.height * factor), round(format.width * factor))
     given = _enlarged(format, chain.models)
     output = _output_format(format, size or given, exact=bool(options.models.size))
+    if options.picture.square:
+        output = _squared(output, keep_height=bool(options.models.height), exact=bool(options.models.size))
+        size = (output.height, output.width)
     if not job.is_image:
         output = replace(output, bit_depth=max(wanted_format(each, output).bit_depth for each in _encodes(options)))
     plan = Plan(
@@ -93,6 +105,25 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     return replace(plan, notes=_notes(plan, options))
 
 
+def _shown(info: StreamInfo, picture: PictureOptions) -> StreamInfo:
+    """The same input with the shape that the user says it is meant to have."""
+    if not picture.display_aspect:
+        return info
+    format = info.format
+    aspect = parse_aspect(picture.display_aspect) * format.height / format.width
+    return replace(info, format=replace(format, sample_aspect=aspect))
+
+
+def _crop(info: StreamInfo, options: EnhanceOptions) -> Rectangle | None:
+    """The part that is enhanced: what the user leaves, and of that what is not border."""
+    left = cut_sides(info.format, options.picture.crop)
+    if not options.picture.autocrop:
+        return left
+    samples = spread_frames(info, options.read)
+    found = find_borders(samples if left is None else crop(samples, left))
+    return left if found is None else found.within(left)
+
+
 def _enlarged(format: PictureFormat, models: Sequence[Model]) -> tuple[int, int]:
     """Height, width that the models give."""
     scale = math.prod(model.spec.scale for model in models)
@@ -107,6 +138,9 @@ def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
         notes.append("start, end, frames and deinterlace mean nothing for a picture")
     elif said := describe_fields(info, options.read):
         notes.append(said)
+    if any(picture.crop.values()):
+        cut = ", ".join(f"{lines} at the {side}" for side, lines in picture.crop.items() if lines)
+        notes.append(f"crop: {cut} cut off")
     if picture.autocrop:
         whole = f"{info.format.width}x{info.format.height}"
         notes.append(f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}")
@@ -184,6 +218,18 @@ def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool)
     aspect = format.sample_aspect * format.width * height / (format.height * width)
     near = abs(aspect / format.sample_aspect - 1) < 0.01  # a rounding of the size, not a wish
     return replace(format, height=height, width=width, sample_aspect=format.sample_aspect if near else aspect)
+
+
+def _squared(output: PictureFormat, *, keep_height: bool, exact: bool) -> PictureFormat:
+    """With square pixels, by more of what is too short; `keep_height` changes the width alone, `exact` neither."""
+    aspect, (down, across) = output.sample_aspect, SUBSAMPLING[output.layout]
+    if exact:
+        return replace(output, sample_aspect=Fraction(1)) if abs(aspect - 1) < 0.01 else output
+    if aspect >= 1 or keep_height:
+        width = max(across, across * round(output.width * aspect / across))
+        return replace(output, width=width, sample_aspect=Fraction(1))
+    height = max(down, down * round(output.height / aspect / down))
+    return replace(output, height=height, sample_aspect=Fraction(1))
 
 
 def _num_frames(info: StreamInfo, read: ReadOptions) -> int | None:
