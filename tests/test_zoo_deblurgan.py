@@ -53,7 +53,7 @@ def load(folder: Path, depths: tuple[int, int] | None) -> Model:
     return catalogue.load(str(folder / "fpn.h5"))
 
 
-@pytest.fixture(params=["mobilenet", "inception"])
+@pytest.fixture(params=["mobilenet", pytest.param("inception", marks=pytest.mark.slow)])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
     return load(tmp_path, (1, 1) if request.param == "inception" else None)
 
