@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,8 @@ _AUDIO = {
 """Audio codecs that receivers of each kind understand; others would be muxed and not heard, or stop the picture. They
 become AAC."""
 _MPEGTS = {"pat_period": "0.5", "mpegts_flags": "resend_headers", "flush_packets": "1", "muxdelay": "0"}
+_LISTED_S, _KEPT_S = 6.0, 2.0
+"""Of HLS: how much is listed, twice of what a player holds back by the standard; how long it stays after that."""
 _QUEUE_BYTES = 128 << 10
 """10 Mbit/s over a tenth of a second."""
 
@@ -74,7 +77,13 @@ class Job:
 
 
 class Hls:
-    """A playlist and short fMP4 segments in a folder. Both appear by renaming, old segments are deleted."""
+    """A playlist and short fMP4 segments in a folder. Both appear by renaming, old segments are deleted.
+
+    Plain HLS: FFmpeg's muxer writes no parts, which would need a server of their own to be of use. A reader finds a
+    frame half a segment to two segments after it was encoded (measured: 0.6 s, p95 0.9, with segments of 0.5 s; 0.3 and
+    0.5 with 0.25 s). A player that goes by the standard stays three times EXT-X-TARGETDURATION behind that, whose least
+    is 1 s, unless it is told otherwise.
+    """
 
     def __init__(self, job: Job, streams: Sequence[Message]):
         folder = Path(job.target)
@@ -83,10 +92,14 @@ class Hls:
         if job.fresh:
             for path in (self._playlist, *folder.glob("live-*.m4s*"), *folder.glob("live-*.mp4*")):
                 path.unlink(missing_ok=True)
+        segment_s = job.segment_s or 0.5
+        # Keyframes come at most a second apart and a frame late now and then: where each is to begin a segment, a
+        # little less than their distance is asked for, or two would make one of twice the length.
+        least_s = 0.8 * segment_s if segment_s <= 1 else segment_s
         options = {
-            "hls_time": f"{job.segment_s or 0.5:g}",
-            "hls_list_size": "8",
-            "hls_delete_threshold": "4",
+            "hls_time": f"{least_s:g}",
+            "hls_list_size": str(max(6, ceil(_LISTED_S / segment_s))),
+            "hls_delete_threshold": str(max(4, ceil(_KEPT_S / segment_s))),
             "hls_flags": "delete_segments+omit_endlist+independent_segments+temp_file+program_date_time"
             + ("" if job.fresh else "+append_list"),
             "hls_segment_type": "fmp4",

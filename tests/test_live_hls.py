@@ -1,0 +1,36 @@
+"""The playlist that players of a live stream see."""
+
+import re
+
+import av
+import pytest
+from conftest import ClipOptions, read_number, write_clip
+
+from vsr.live.push import Hls, Job
+from vsr.live.wire import describe, packet_message
+
+
+@pytest.mark.parametrize(("segment_s", "gop"), [(0.0, 12), (0.24, 6), (2.0, 50)])
+def test_the_playlist_holds_twice_what_players_stay_behind_and_begins_at_any_segment(tmp_path, segment_s, gop):
+    clip = write_clip(tmp_path / "clip.mp4", ClipOptions(num_frames=400, size=(96, 128), gop=gop, b_frames=0))
+    with av.open(str(clip)) as container:
+        [stream] = container.streams
+        hls = Hls(Job("hls", str(tmp_path / "www"), segment_s=segment_s, fresh=True), [describe(stream)])
+        for message in filter(None, map(packet_message, container.demux())):
+            hls.mux(message)
+    playlist = tmp_path / "www" / "live.m3u8"
+    text = playlist.read_text()
+    target_s = int(re.findall(r"TARGETDURATION:(\d+)", text)[0])
+    listed = [float(seconds) for seconds in re.findall(r"EXTINF:([\d.]+)", text)]
+    assert target_s >= round(max(listed)) >= 0.5 * target_s or target_s == 1
+    assert sum(listed) >= 2 * 3 * target_s - max(listed)
+    assert max(listed) <= (segment_s or 0.5) + 0.05
+    assert "#EXT-X-INDEPENDENT-SEGMENTS" in text
+    names = re.findall(r"^live-\d+\.m4s$", text, re.MULTILINE)
+    assert len(list((tmp_path / "www").glob("live-*.m4s"))) <= 2 * len(names)  # old ones are deleted
+    hls.finish()
+    with av.open(str(playlist)) as container:
+        shown = [read_number(frame.to_ndarray()[:96]) for frame in container.decode(video=0)]
+    assert shown == list(range(shown[0], 400))
+    assert shown[0] % gop == 0
+    assert not list((tmp_path / "www").glob("*.tmp"))
