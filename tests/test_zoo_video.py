@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from vsr.engine.engine import Engine
 from vsr.engine.streams import Streams
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
+from vsr.models import deformable
 from vsr.models.basicvsr import BasicVsr
 from vsr.models.basicvsrpp import BasicVsrPp
 from vsr.models.chain import with_window
@@ -210,6 +212,19 @@ def test_deformable_convolution_equals_torchvisions():
     offset, mask = 3 * torch.randn(2, 4 * 18, 11, 13), torch.rand(2, 4 * 9, 11, 13)
     theirs = ops.deform_conv2d(x, offset, weight, bias, padding=1, mask=mask)
     assert (sampled_convolution(x, offset, mask, weight, bias) - theirs).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("content", ["raise RuntimeError('operator torchvision::nms does not exist')", "", None])
+def test_a_torchvision_without_kernels_is_not_asked(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(content or "")
+    (tmp_path / "torchvision" / "ops.py").write_text("deform_conv2d = None\n" if content is None else "")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert deformable._operator.__wrapped__() is None
+    monkeypatch.delitem(sys.modules, "torchvision.ops", raising=False)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
 
 
 def test_without_offsets_it_is_a_convolution():

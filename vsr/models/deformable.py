@@ -53,7 +53,8 @@ def _operator() -> Callable[..., Tensor] | None:
     if not importlib.util.find_spec("torchvision"):
         return None
     try:
-        return importlib.import_module("torchvision.ops").deform_conv2d
+        operator = importlib.import_module("torchvision.ops").deform_conv2d
+        return operator if hasattr(torch.ops.torchvision, "deform_conv2d") else None  # without kernels it would fail
     except (ImportError, RuntimeError, AttributeError, OSError):
         return None
 
