@@ -243,6 +243,36 @@ def test_a_tile_larger_than_the_picture_shrinks_from_the_picture():
     assert engine.notes == ["cramped: out of memory, tiles of 100 pixels from here on"]
 
 
+class Failing(Counter):
+    """Has no memory left in some of its steps, counted from 1."""
+
+    def __init__(self, *failing: int):
+        self.failing, self.num_steps = failing, 0
+
+    def step(self, frames: Tensor, state: Tensor, reset: Tensor) -> tuple[Tensor, Tensor]:
+        self.num_steps += 1
+        if self.num_steps in self.failing:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+        return super().step(frames, state, reset)
+
+
+@pytest.mark.parametrize(
+    ("failing", "counted"),
+    [
+        ((), [1, 2, 3, 4]),
+        ((4,), [1, 2, 3, 4]),  # the second frame's second tile, then again from its first one: no tile steps twice
+        ((4, 6), [1, 1, 2, 3]),  # that too: smaller tiles, which remember nothing
+    ],
+)
+def test_each_tile_has_a_state_that_steps_once_a_frame(failing, counted):
+    facts = ModelSpec("failing", scale=1, halo=None, context=Context(stateful=True))
+    engine = Engine([Model(facts, Failing(*failing))], cpu(tile=128))
+    frames = gradient(100, 200, 4)
+    outs = [out.planes[0].astype(int) - frame.planes[0] for out, frame in zip(engine.run(frames), frames, strict=True)]
+    inside = [out[frame.planes[0] < 65000] for out, frame in zip(outs, frames, strict=True)]
+    assert [np.unique(np.round(part / 100)).tolist() for part in inside] == [[number] for number in counted]
+
+
 @pytest.mark.parametrize(
     ("options", "spec"), [({}, {}), ({"tile": "off"}, {}), ({}, {"context": Context(stateful=True)})]
 )

@@ -392,6 +392,22 @@ def test_enlarging_in_bands_gives_the_same_as_whole(monkeypatch):
     assert (steps(model, clip) - at_once).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("name", IN_CHUNKS)
+def test_tiles_have_a_state_each(name: str):
+    """Forward in time each tile goes on with what it knew itself, and so does what is made of them."""
+    model = load(name)
+    x = noise(4, 3, 1, 56, seed=17).expand(-1, -1, 40, -1) * 0.02 + 0.49  # motion depends on the picture: a quiet one
+    clip = x.clone()
+    at_once = stream(in_chunks(model, emit=4, margin=0), clip)
+    options = replace(FP32, tile=40)
+    engine = Engine([in_chunks(model, emit=2, margin=2)], options)
+    assert not engine.notes
+    tiled = stream(in_chunks(model, emit=2, margin=2), clip, options=options)
+    assert 0 < (at_once - tiled).abs().max() <= 0.1 * at_once.std()
+    forgetful = torch.cat([stream(in_chunks(model, emit=2, margin=2), part) for part in (clip[:2], clip[2:])])
+    assert (at_once - tiled)[2:].abs().mean() < 0.5 * (at_once - forgetful)[2:].abs().mean()
+
+
 def test_tiles_of_edvr_differ_little_where_they_meet():
     model, clip = load("edvr"), gray(noise(1, 3, 70, 90, seed=16))
     assert model.spec.halo is None

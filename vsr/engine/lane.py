@@ -46,6 +46,10 @@ class Area:
     """Of these, what the network has run on."""
 
 
+Place = tuple[int | None, int, tuple[int, ...]]
+"""What a state belongs to: the edge of the tiles, None for whole pictures; which tile; its height and width."""
+
+
 class Lane:
     """Cuts a stream into windows, keeps the network's state for it, and puts in a row what comes out."""
 
@@ -62,9 +66,8 @@ class Lane:
         self.patchwork = patchwork
         """Keeps the network's last output, where only what changes is renewed."""
         self.area = Area()
-        self.state: State | None = None
-        self.state_size: tuple[int, ...] = ()
-        """Height, width that the state was made for; empty before the first step."""
+        self.states: dict[Place, State] = {}
+        """The network's, of the whole picture or of each tile; empty before the first step."""
 
     def run(self, pictures: Iterable[Picture]) -> Iterator["Piece"]:
         """Yield all windows of a stream that ends."""
@@ -150,17 +153,16 @@ def states_stack(network: Network, side: int) -> bool:
     )
 
 
-def join_states(lanes: Sequence[Lane]) -> State:
-    """The state of a batch of streams."""
-    if len(lanes) == 1:
-        return lanes[0].state
-    return pytree.tree_map(lambda *parts: torch.cat(parts), *(lane.state for lane in lanes))
+def join_states(states: Sequence[State]) -> State:
+    """One state of a batch of streams."""
+    return states[0] if len(states) == 1 else pytree.tree_map(lambda *parts: torch.cat(parts), *states)
 
 
-def part_state(lanes: Sequence[Lane], state: State) -> None:
-    """Give each lane its part of a batch's state."""
-    if len(lanes) == 1:
-        lanes[0].state = state
-        return
-    for place, lane in enumerate(lanes):
-        lane.state = pytree.tree_map(lambda leaf, at=place: leaf[at : at + 1], state)
+def part_states(lanes: Sequence[Lane], after: Sequence[tuple[Place, State]]) -> None:
+    """Give each lane its part of a batch's states, in place of all that it had."""
+    for index, lane in enumerate(lanes):
+        lane.states = {place: _part(state, index, len(lanes)) for place, state in after}
+
+
+def _part(state: State, index: int, batch: int) -> State:
+    return state if batch == 1 else pytree.tree_map(lambda leaf: leaf[index : index + 1], state)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vsr.engine.lane import Lane, join_states, part_state
+from vsr.engine.lane import Lane, Place, join_states, part_states
 from vsr.engine.tiles import padded, tiled
 from vsr.models.spec import ModelSpec, Network, State
 
@@ -26,36 +27,49 @@ class Stepper:
         self._spec, self._network, self._dtype = spec, network, dtype
         self.tile = tile if isinstance(tile, int) else None
         """Edge of the tiles, in input pixels; None runs whole pictures. To be made smaller where memory is short."""
-        self.may_tile = tile != "off" and not spec.context.stateful
+        # Where tiles would equal the whole, states that differ at their edges would spoil that.
+        self.may_tile = tile != "off" and (not spec.context.stateful or spec.halo is None)
 
     @torch.inference_mode()
     def run(self, frames: Tensor, *, lanes: list[Lane], resets: list[bool]) -> Tensor:
         """Enhance windows, (B, T, C, H, W) → (B, E, C, sH, sW), nominal; one lane and one reset each."""
         spec = self._spec
-        step = partial(padded, self._call(lanes, resets), scale=spec.scale, multiple=spec.size_multiple)
-        if self.tile is None or max(frames.shape[-2:]) <= self.tile or not self.may_tile:
-            return step(frames)
-        return tiled(step, frames, tile=self.tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
+        tile = self.tile if self.tile and max(frames.shape[-2:]) > self.tile and self.may_tile else None
+        after: list[tuple[Place, State]] = []
+        call = self._call(lanes, resets, tile, after)
+        step = partial(padded, call, scale=spec.scale, multiple=spec.size_multiple)
+        if tile is None:
+            out = step(frames)
+        else:
+            out = tiled(step, frames, tile=tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
+        part_states(lanes, after)  # not before all of it has worked: a state must not step twice
+        return out
 
-    def _call(self, lanes: list[Lane], resets: list[bool]) -> Callable[[Tensor], Tensor]:
+    def _call(
+        self, lanes: list[Lane], resets: list[bool], tile: int | None, after: list[tuple[Place, State]]
+    ) -> Callable[[Tensor], Tensor]:
+        """The step on a picture or, called for one after the other, on its tiles; puts states into `after`."""
         peak, stateful = self._spec.value_range, self._spec.context.stateful
+        numbers = count()
 
         def call(frames: Tensor) -> Tensor:
-            state = self._joined_state(lanes, frames.shape[-2:]) if stateful else None
-            reset = _flags(resets, frames.device)
+            place = (tile, next(numbers), tuple(frames.shape[-2:]))
+            state, fresh = self._joined_state(lanes, place) if stateful else (None, resets)
+            reset = _flags([a or b for a, b in zip(resets, fresh, strict=True)], frames.device)
             scaled = frames if peak == 1 else frames * peak
             out, state = self._network.step(scaled.to(self._dtype), state, reset)
             if stateful:
-                part_state(lanes, state)
+                after.append((place, state))
             return out if peak == 1 else out / peak
 
         return call
 
-    def _joined_state(self, lanes: list[Lane], size: tuple[int, ...]) -> State:
-        for lane in lanes:
-            if lane.state_size != size:
-                lane.state, lane.state_size = self._network.init_state(1, *size), size
-        return join_states(lanes)
+    def _joined_state(self, lanes: list[Lane], place: Place) -> tuple[State, list[bool]]:
+        """The state of a batch of streams, and which of these have none for that place yet and begin anew."""
+        fresh = [place not in lane.states for lane in lanes]
+        begun = zip(lanes, fresh, strict=True)
+        states = [self._network.init_state(1, *place[2]) if new else lane.states[place] for lane, new in begun]
+        return join_states(states), fresh
 
 
 def _flags(resets: list[bool], device: torch.device) -> Tensor:

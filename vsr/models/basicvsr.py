@@ -32,7 +32,7 @@ class BasicVsr(Enlarging, Chunked):
         self.backward_trunk = Trunk(channels + colors, channels, depth)
         self.forward_trunk = Trunk(channels + colors, channels, depth)
         self.fusion = nn.Conv2d(2 * channels, channels, 1)
-        self._channels = channels
+        self._channels = self.kept = channels
 
     def init_state(self, batch: int, height: int, width: int) -> Past:
         """Nothing seen yet."""

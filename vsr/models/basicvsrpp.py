@@ -64,6 +64,7 @@ class BasicVsrPp(Enlarging, Chunked):
         )
         self.reconstruction = Trunk((1 + len(BRANCHES)) * channels, channels, outer)
         self._channels = channels
+        self.kept = (1 + len(BRANCHES)) * channels
 
     def init_state(self, batch: int, height: int, width: int) -> Past:
         """Nothing seen yet."""

@@ -28,6 +28,8 @@ class Chunked(nn.Module):
     """A `Network` made of `run`."""
 
     emit = EMIT
+    kept = 0
+    """Values of each pixel and frame that are kept while a chunk is enhanced."""
 
     def init_state(self, batch: int, height: int, width: int) -> State:
         """What a network knows of the past before there is any; the first step of a scene says `reset`."""
@@ -54,7 +56,13 @@ def in_chunks(model: Model, *, emit: int, margin: int) -> Model:
     assert isinstance(model.network, Chunked)
     network = copy.copy(model.network)
     network.emit = emit
-    return Model(replace(model.spec, context=replace(model.spec.context, emit=emit, after=margin)), network)
+    context = replace(model.spec.context, emit=emit, after=margin)
+    return Model(replace(model.spec, context=context, bytes_per_pixel=_bytes(network, emit + margin)), network)
+
+
+def _bytes(network: Chunked, num_frames: int) -> int:
+    """Memory of a step in fp32, per pixel: what is kept of each frame, and some layers of what works on one."""
+    return 4 * (network.kept * num_frames + 1024)
 
 
 def chunk_facts(network: nn.Module, colors: int) -> dict[str, Any]:
@@ -76,5 +84,6 @@ def chunk_facts(network: nn.Module, colors: int) -> dict[str, Any]:
         "windows": WINDOWS,
         "halo": None,
         "dtypes": ("fp32", "fp16"),  # in bf16 motion of more than a few pixels is not told to a fraction of one
+        "bytes_per_pixel": _bytes(network, EMIT + MARGIN),
         "kflop_per_pixel": facts["kflop_per_pixel"] / emit,
     }

@@ -28,6 +28,7 @@ class RealBasicVsr(Chunked):
         super().__init__()
         self.image_cleaning = nn.Sequential(Trunk(colors, channels, outer), nn.Conv2d(channels, colors, 3, padding=1))
         self.basicvsr = BasicVsr(channels=channels, depth=depth, wide=wide, colors=colors)
+        self.kept = self.basicvsr.kept
 
     def init_state(self, batch: int, height: int, width: int) -> Past:
         """Nothing seen yet."""
