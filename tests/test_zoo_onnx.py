@@ -1,5 +1,6 @@
 """ONNX files: what is found from the graph, what comes out, what is refused."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_scale_and_colours_are_found(tmp_path: Path, colors: int):
     wanted = F.pixel_shuffle(F.conv2d(x, torch.from_numpy(kernel), padding=1), 2)
     assert (run(model, x) - wanted).abs().max() < 1e-5
     assert (run_tiled(model, x, 8) - wanted).abs().max() < 1e-5
+
+
+def test_other_processes_open_the_file_anew(tmp_path: Path):
+    has_runtime()
+    enlarger(tmp_path / "net.onnx")
+    model = catalogue.load(str(tmp_path / "net.onnx"))
+    x = noise(1, 3, 11, 14)
+    assert torch.equal(run(pickle.loads(pickle.dumps(model)), x), run(model, x))
 
 
 def test_frames_side_by_side_in_the_channels_are_a_window(tmp_path: Path):
