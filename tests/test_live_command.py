@@ -68,7 +68,7 @@ class Live:
         found = re.search(rf'vsr_camera_frames_encoded_total{{camera="{camera}"}} (\S+)', self.get("/metrics")[1])
         return float(found[1]) if found else 0.0
 
-    def wait_recording(self, folder: Path, camera: str = "camera", num_frames: int = 30) -> None:
+    def wait_recording(self, folder: Path, camera: str = "camera", num_frames: int = 15) -> None:
         self.wait(lambda: self.encoded(camera) >= num_frames and list(folder.glob("*.part")))
 
     def end(self, number: int) -> tuple[int, float]:
@@ -117,17 +117,18 @@ def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, 
     server.start(f"/a={clips}/a.h264", f"/in>{pushed}", "--audio", *login)
     who, folder = f"{SECRETS[0]}:{SECRETS[1]}@", tmp_path / "recordings"
     arguments = [server.url("/a", who), "--output", server.url("/in", who), "--record", folder, "--record-original"]
-    arguments += ["--model", "nano", "--duration", "5"]
+    arguments += ["--model", "nano"]
+    heard = pushed.with_name("pushed.h264.alaw")
     with Live(tmp_path, *arguments) as live:
-        live.wait_recording(folder)
-        live.wait(lambda: pushed.exists() and pushed.stat().st_size > 1000)
+        live.wait_recording(folder, num_frames=50)
+        live.wait(lambda: heard.exists() and heard.stat().st_size > 8000 and pushed.stat().st_size > 1000)
         metrics, health = live.get("/metrics")[1], live.get("/healthz")[1]
         seen = metrics + health
         pids = children(live.process.pid)
         assert len(pids) >= 4  # an encoder and three outputs
         for pid in pids:
             seen += Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
-        assert live.process.wait(20) == 0
+        assert live.end(signal.SIGTERM)[0] == 0
     assert 'vsr_camera_up{camera="camera"} 1.0' in metrics
     assert json.loads(health)["cameras"]["camera"]["state"] == "playing"
     seen += live.log.read_text()
@@ -136,9 +137,8 @@ def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, 
     with av.open(str(enhanced[0])) as container:
         assert (container.streams.video[0].height, container.streams.video[0].width) == (192, 256)
         assert container.streams.audio[0].codec_context.name == "pcm_s16le"  # the camera sends A-law
-        heard = [frame.to_ndarray().std() for frame in container.decode(audio=0)]
-    assert sum(level > 1000 for level in heard) > len(heard) // 2 > 10
-    assert pushed.with_name("pushed.h264.alaw").stat().st_size > 8000
+        levels = [frame.to_ndarray().std() for frame in container.decode(audio=0)]
+    assert sum(level > 1000 for level in levels) > len(levels) // 2 > 4
     originals = tmp_path / "originals"
     originals.mkdir()
     for path in folder.glob("*original*"):
@@ -153,17 +153,16 @@ def clip(tmp_path_factory) -> Path:
     return write_clip(tmp_path_factory.mktemp("live") / "clip.mp4", ClipOptions(num_frames=NUM_FRAMES, size=(96, 128)))
 
 
-@pytest.mark.parametrize(("number", "code", "frozen"), [(signal.SIGTERM, 0, True), (signal.SIGINT, 130, False)])
-def test_signals_end_it_within_five_seconds_with_files_finished(tmp_path, clip, number, code, frozen):
+def test_terminate_ends_it_within_five_seconds_with_files_finished_though_all_children_are_frozen(tmp_path, clip):
     folder = tmp_path / "recordings"
     outputs = ["--record", folder, "--hls", tmp_path / "hls", "--snapshot", tmp_path / "now.jpg"]
     with Live(tmp_path, clip, *outputs, "--model", "nano") as live:
         live.wait_recording(folder)
         pids = children(live.process.pid)
-        for pid in pids if frozen else []:
+        for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        ended, took_s = live.end(number)
-    assert (ended, took_s < 5) == (code, True), live.log.read_text()
+        ended, took_s = live.end(signal.SIGTERM)
+    assert (ended, took_s < 5) == (0, True), live.log.read_text()
     assert_played(recorded(folder), 10)
     assert "#EXT-X-ENDLIST" in next((tmp_path / "hls").glob("*.m3u8")).read_text()
     assert (tmp_path / "now.jpg").stat().st_size > 500
@@ -181,7 +180,7 @@ def camera(name: str, url: object, more: str = "") -> str:
     return f'[[cameras]]\nname = "{name}"\nurl = "{url}"\n{more}\n'
 
 
-def test_hangup_changes_what_changed_and_a_bad_file_changes_nothing(tmp_path, clip):
+def test_hangup_changes_what_changed_a_bad_file_nothing_and_an_interrupt_finishes_all_files(tmp_path, clip):
     path, head = tmp_path / "cameras.toml", CONFIGURATION.format(folder=tmp_path)
     path.write_text(head + camera("door", clip) + camera("yard", clip) + camera("hall", clip))
     with Live(tmp_path, path) as live:
@@ -203,27 +202,15 @@ def test_hangup_changes_what_changed_and_a_bad_file_changes_nothing(tmp_path, cl
         live.process.send_signal(signal.SIGHUP)
         live.wait(lambda: live.events("refused"))
         assert "wrong is not known" in live.events("refused")[0]["message"]
-        time.sleep(0.5)
         assert live.get("/healthz")[0] == 200
-        code, took_s = live.end(signal.SIGTERM)
-    assert (code, took_s < 5) == (0, True), live.log.read_text()
+        code, took_s = live.end(signal.SIGINT)
+    assert (code, took_s < 5) == (130, True), live.log.read_text()
     states = [event["state"] for event in live.events("state", "door")]
     assert [state for state in states if state != "connecting"] == ["playing", "stopped"]
     assert len(list((tmp_path / "door").glob("*.mkv"))) <= 2  # a minute's end may have passed
     assert_played(recorded(tmp_path / "door"), 20)
     assert len(list((tmp_path / "yard").glob("*.mkv"))) >= 2
     assert recorded(tmp_path / "yard")
-
-
-def test_health_is_bad_while_no_camera_plays(tmp_path):
-    with Live(tmp_path, f"rtsp://127.0.0.1:{free_port()}/a", "--model", "nano") as live:
-        live.wait(lambda: live.get("/healthz")[0] == 503)
-        live.wait(lambda: live.events("state", "camera") and live.events("state", "camera")[-1]["state"] == "away")
-        status, body = live.get("/healthz")
-        assert (status, json.loads(body)["status"]) == (503, "nothing plays")
-        assert live.get("/else")[0] == 404
-        assert live.end(signal.SIGTERM)[0] == 0
-    assert "connection refused" in live.events("state", "camera")[-2]["reason"]
 
 
 def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, clip, capfd, monkeypatch):

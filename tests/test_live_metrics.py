@@ -4,16 +4,20 @@ import json
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from live_player import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 from test_live_command import free_port
 from test_live_journal import view
 
+from vsr.config import EngineOptions
 from vsr.errors import ConfigError
 from vsr.live.metrics import Metrics
-from vsr.live.station import View
+from vsr.live.options import CameraOptions, LiveOptions
+from vsr.live.station import Station, View
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
@@ -68,6 +72,16 @@ def test_health_is_good_while_a_camera_plays_and_the_loop_lives(serve, state, ol
     seen = replace(seen, overview=replace(seen.overview, made_s=time.monotonic() - old_s))
     got, body = get(serve(seen), "/healthz")
     assert (got, json.loads(body)["status"]) == (status, says)
+
+
+def test_health_is_bad_while_no_camera_can_be_reached():
+    camera = CameraOptions("door", f"rtsp://127.0.0.1:{free_port()}/a")
+    options = LiveOptions((camera,), models=("nano",), engine=EngineOptions(device="cpu", threads=1))
+    with Station(options) as station, closing(Metrics(free_port(), station.view)) as metrics:
+        wait_for(lambda: station.view().overview.channels and station.view().overview.channels[0].camera.last_error)
+        status, body = get(metrics.port, "/healthz")
+        assert (status, json.loads(body)["status"]) == (503, "nothing plays")
+        assert "connection refused" in station.view().overview.channels[0].camera.last_error
 
 
 def test_other_paths_and_methods_are_refused(serve):
