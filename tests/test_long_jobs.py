@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from conftest import plane_view
 
+from vsr.cli.console import plain_line
 from vsr.cli.main import main, run
 from vsr.errors import SinkError
-from vsr.jobs import resume
+from vsr.jobs import journal, resume
 from vsr.jobs.closed_segments import ClosedSegments
 from vsr.jobs.inputs import find_jobs
 from vsr.jobs.journal import Journal
@@ -477,3 +478,27 @@ def test_a_job_that_is_killed_while_it_joins_joins_again(clip, tmp_path, monkeyp
     assert enhance(clip, out) == 0
     assert contents(out) == contents(whole)
     assert not work_folder(out).exists()
+
+
+def test_what_an_earlier_run_has_left_and_what_the_disk_must_hold_are_told_before_anything(
+    clip, tmp_path, monkeypatch, capfd
+):
+    out = tmp_path / "out.mkv"
+    begun = [word for word in words(clip, out) if word != "--quiet"]
+    ticks, sha256 = [], journal.sha256_of
+
+    def looking(path):
+        ticks.append(plain_line("in.mkv", clocks[-1], None))
+        return sha256(path)
+
+    half_done(clip, out, monkeypatch)
+    capfd.readouterr()
+    clocks, check = [], resume._check
+    monkeypatch.setattr(resume, "_check", lambda journal, clock: (clocks.append(clock), check(journal, clock))[1])
+    monkeypatch.setattr(journal, "sha256_of", looking)
+    num = len(records_of(out).segments)
+    assert run(begun) == 0
+    assert ticks == [f"in.mkv: checking finished segments, {n} of {num}" for n in range(num)]
+    assert "of it are there" in capfd.readouterr().err
+    assert run([*begun, "--overwrite"]) == 0
+    assert "the first segment will tell" in capfd.readouterr().err

@@ -60,9 +60,18 @@ class Clock:
     """Frames that the sink has taken."""
     done: int = 0
     """Frames that an earlier run has finished."""
+    to_check: int = 0
+    """Segments of an earlier run whose bytes are looked at before anything else."""
+    checked: int = 0
+    """How many of them have been."""
     finishing: bool = False
     """All frames have been taken; the sink flushes, joins and verifies."""
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_checking(self) -> bool:
+        """What an earlier run has left is looked at."""
+        return self.checked < self.to_check
 
     @property
     def elapsed_s(self) -> float:

@@ -48,12 +48,19 @@ class Bar:
         clock = self._clock
         speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
         slowest = "joining and verifying" if clock.finishing else f"slowest: {clock.slowest}" if clock.frames else ""
+        slowest = _checking(clock) if clock.is_checking else slowest
         self._bar.update(self._task, completed=clock.done + clock.frames, speed=speed, slowest=slowest)
         return self._bar.get_renderable()
 
 
+def _checking(clock: Clock) -> str:
+    return f"checking finished segments, {clock.checked} of {clock.to_check}"
+
+
 def plain_line(label: str, clock: Clock, total: int | None) -> str:
     """Say how a pipeline gets on."""
+    if clock.is_checking:
+        return f"{label}: {_checking(clock)}"
     if clock.finishing:
         return f"{label}: {clock.frames} frames, joining and verifying"
     speed = clock.frames / max(clock.elapsed_s, 1e-3)

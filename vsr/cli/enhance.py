@@ -29,7 +29,7 @@ from vsr.jobs.files import Outcome, estimate, is_long, num_workers
 from vsr.jobs.inputs import Job, check_also, find_jobs
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import provenance, write_sidecar
-from vsr.jobs.records import read_records, work_folder
+from vsr.jobs.records import Records, read_records, work_folder
 from vsr.jobs.runner import Result, run_file
 from vsr.pipeline import Clock
 
@@ -178,6 +178,8 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
     earlier = None if options.job.restart else read_records(work_folder(plan.job.target))
     if earlier is not None and is_long(plan, options):
         lines.append(f"going on after {earlier.num_frames} of {plan.num_frames or 'unknown'} frames")
+    if is_long(plan, options):
+        lines.append(_room(plan, options, earlier))
     return lines + [f"note: {note}" for note in plan.notes]
 
 
@@ -221,17 +223,32 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
         if is_long(plan, options):
-            lines.append(_disk_needs(plan, options, guess.num_bytes))
+            lines.append(f"disk     {_disk_needs(plan, options, guess.num_bytes)}")
     lines.append(f"         at {guess.frames_per_s:.1f} fps, measured on the first frames")
     return "\n".join(lines)
 
 
-def _disk_needs(plan: Plan, options: EnhanceOptions, num_bytes: int) -> str:
-    folder = next(parent for parent in plan.job.target.absolute().parents if parent.exists())
-    free = free_bytes(folder)
-    short = "" if free >= 2 * num_bytes else ": too little, the job will pause when the disk is full"
+def _room(plan: Plan, options: EnhanceOptions, earlier: Records | None) -> str:
+    """What is known of disk needs before a run: from finished segments, else that it cannot be told from the source."""
+    if earlier is None or not earlier.num_frames or not plan.num_frames:
+        least = Path(plan.job.path).stat().st_size
+        short = "" if _free(plan) >= least else f", less than the {size_of(least)} of the source alone"
+        return f"disk: {size_of(_free(plan))} are free{short}; if that is too little the first segment will tell"
+    written = sum(segment.num_bytes for segment in earlier.segments.values())
+    num_bytes = round(written / earlier.num_frames * plan.num_frames)
+    return f"disk: {_disk_needs(plan, options, num_bytes, written)}"
+
+
+def _free(plan: Plan) -> int:
+    return free_bytes(next(parent for parent in plan.job.target.absolute().parents if parent.exists()))
+
+
+def _disk_needs(plan: Plan, options: EnhanceOptions, num_bytes: int, written: int = 0) -> str:
+    free = _free(plan)
+    short = "" if free >= 2 * num_bytes - written else ": too little, the job will pause when the disk is full"
+    there = f", {size_of(written)} of it are there" if written else ""
     needs = f"segments of {options.job.segment} s and the result take about {size_of(2 * num_bytes)} at the end"
-    return f"disk     {needs}; {size_of(free)} are free{short}"
+    return f"{needs}{there}; {size_of(free)} are free{short}"
 
 
 def _conclude(results: Sequence[Result]) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from io import FileIO
@@ -148,10 +148,17 @@ class Journal:
         sync(joined)
         self._append({"result": stamp(joined)})
 
-    def find_damaged(self) -> set[int]:
-        """Look at every segment's bytes; those that are not what was written count as missing from now on."""
-        self.damaged = {n for n, segment in self.segments.items() if not self._is_sound(segment)}
-        return self.damaged
+    def find_damaged(self, seen: Callable[[], None] = lambda: None) -> set[int]:
+        """Look at every segment's bytes; those that are not what was written count as missing from now on.
+
+        `seen` is called after each: terabytes take their time.
+        """
+        damaged: set[int] = set()
+        for number, segment in self.segments.items():
+            damaged |= set() if self._is_sound(segment) else {number}
+            seen()
+        self.damaged = damaged
+        return damaged
 
     def _is_sound(self, segment: Segment) -> bool:
         path = self.folder / segment.file

@@ -4,6 +4,7 @@ The journal is the truth. A job that was killed, interrupted or met a full disk 
 begins: find the first stretch that is missing, enhance it, look again.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def run_long(
     journal = Journal(work_folder(job.outputs[0].path), job.identity, job.told, restart=restart)
     finished = False
     try:
-        for number in sorted(journal.find_damaged()):
+        for number in sorted(_check(journal, clock)):
             tell(f"segment {number} is damaged on the disk and is made again")
         clock.done = journal.num_frames
         fill = _fill if job.open_pool is None else _fill_together
@@ -69,6 +70,18 @@ def run_long(
         raise KeyboardInterrupt(f"the same command goes on after {_of(journal, job)} frames") from None
     finally:
         journal.close(remove=finished)
+
+
+def _check(journal: Journal, clock: Clock) -> set[int]:
+    """Look at what an earlier run has left, and show how far that is."""
+
+    def seen() -> None:
+        clock.checked += 1
+
+    clock.to_check, clock.checked = len(journal.segments), 0
+    damaged = journal.find_damaged(seen)
+    clock.started = time.monotonic()  # the speed is that of enhancing
+    return damaged
 
 
 def _of(journal: Journal, job: LongJob) -> str:

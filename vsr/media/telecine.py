@@ -87,10 +87,10 @@ class Film:
         self._waiting: deque[tuple[int | None, int]] = deque()
         self._before: Plane | None = None
         self.num_deinterlaced = 0
+        """Fields are put together, and what bwdif repairs is not known here."""
 
     def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """Take a picture with its final pts; yield those that are finished."""
-        self.num_deinterlaced += 1
         self._waiting.append((picture.pts, picture.duration))
         yield from self._timed(self._filters.push(picture))
 
