@@ -186,6 +186,25 @@ def test_results_mirror_the_tree_with_names_as_asked_and_the_manifest_tells_all(
     assert files["bad new.mp4"]["error"] == rows["bad.mp4"]["error"]
 
 
+def test_second_outputs_belong_to_the_results(tapes, tmp_path, capfd):
+    out = tmp_path / "out"
+    (tapes / "photo.png").unlink()
+    assert batch(tapes, out, "--also", "_view.mp4") == 0
+    record = read_entries(out)["1987/b.mkv"].record
+    assert record is not None
+    view = out / "1987" / "b_view.mp4"
+    assert record["also"]["sha256"] == hashlib.sha256(view.read_bytes()).hexdigest()
+    view.unlink()
+    capfd.readouterr()
+    assert batch(tapes, out, "--also", "_view.mp4") == 0
+    assert "1 to do: 1 second output is missing or has been changed" in capfd.readouterr().err
+    assert num_frames(view) == 6
+    assert batch(tapes, out, "--also", "view.mp4") == 2
+    write_clip(tapes / "a_view.mp4", ClipOptions(num_frames=2, size=(32, 48)))
+    assert batch(tapes, out, "--also", "_view.mp4") == 2
+    assert "would both become" in capfd.readouterr().err
+
+
 def test_a_file_that_is_not_ours_is_left_alone(tapes, tmp_path, capfd):
     out = tmp_path / "out"
     out.mkdir()

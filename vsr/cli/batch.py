@@ -24,7 +24,7 @@ from vsr.config import (
 from vsr.errors import ConfigError
 from vsr.jobs.agenda import Again, Agenda
 from vsr.jobs.archive import Archive, ArchiveOptions, look
-from vsr.jobs.inputs import Job, check_also
+from vsr.jobs.inputs import Job
 from vsr.jobs.lanes import Ended
 from vsr.jobs.tree import Naming, find_archive
 
@@ -79,8 +79,7 @@ def batch(
         read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
     )
     out = out_folder(run.out)
-    jobs = find_archive(source, Naming(out, archive.name, encode.container), tell=say)
-    check_also(jobs, also)
+    jobs = find_archive(source, Naming(out, archive.name, encode.container, also), tell=say)
     if run.order == "size":
         jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
     if run.dry_run:

@@ -13,6 +13,7 @@ from vsr.cli.archive_view import ArchiveView
 from vsr.cli.batch import out_folder
 from vsr.cli.console import say
 from vsr.config import (
+    AlsoOptions,
     EncodeOptions,
     EngineOptions,
     EnhanceOptions,
@@ -54,6 +55,7 @@ def watch(
     read: Annotated[ReadOptions, Flat] = ReadOptions(),
     picture: Annotated[PictureOptions, Flat] = PictureOptions(),
     encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
+    also: Annotated[AlsoOptions, Flat] = AlsoOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     job: Annotated[JobOptions, Flat] = JobOptions(),
 ) -> int:
@@ -69,8 +71,10 @@ def watch(
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is no folder; name one that exists")
-    options = EnhanceOptions(read=read, picture=picture, models=models, engine=engine, encode=encode, job=job)
-    naming = Naming(out_folder(run.out), archive.name, encode.container)
+    options = EnhanceOptions(
+        read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
+    )
+    naming = Naming(out_folder(run.out), archive.name, encode.container, also)
     with closing(Archive(naming.out, options, archive, debug=run.debug)) as opened, _terminable() as terminated:
         say(f"watching {folder}", quiet=run.quiet)
         watched = Watch(folder, opened, naming, watch, say)

@@ -122,11 +122,15 @@ def _has_changed(job: Job, entry: Entry, fresh: Entry) -> bool:
 
 def _fault(job: Job, entry: Entry, again: Again) -> str:
     """What is wrong with the result of a finished entry."""
-    there = Stamp.of(job.target)
+    there, record = Stamp.of(job.target), entry.record or {}
     if there is None:
         return "result is missing"
     if there != entry.made:
         return "result has been changed"
-    if again.verify and entry.record and sha256_of(job.target) != entry.record["result"]["sha256"]:
+    files = [file for file in (record.get("result"), record.get("also")) if file]
+    stamps = [Stamp.of(job.target.with_name(file["path"])) for file in files]
+    if [stamp and stamp.size for stamp in stamps] != [file["bytes"] for file in files]:
+        return "second output is missing or has been changed"
+    if again.verify and any(sha256_of(job.target.with_name(file["path"])) != file["sha256"] for file in files):
         return "result is damaged on the disk"
     return ""

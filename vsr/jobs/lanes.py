@@ -220,6 +220,8 @@ def _lies_there(job: Job, entry: Entry) -> bool:
 def _adopted(job: Job, work: Work) -> _Made | None:
     """Write down a result that a process had just finished when it died; None where there is something about it."""
     made = _Made()
+    if work.options.also.also:
+        return None  # of two outputs one may be there
     try:
         made.take(make_plan(job, work.options), None, work)
     except (VsrError, OSError):

@@ -13,9 +13,9 @@ from vsr.jobs.ledger import Entry
 from vsr.jobs.provenance import write_whole
 
 COLUMNS: tuple[str, ...] = (
-    "status", "source", "result", "source_bytes", "source_sha256", "result_bytes", "result_sha256", "width", "height",
-    "frames", "duration_s", "models", "models_sha256", "running_on", "options", "seconds", "fps", "share_skipped",
-    "verified", "ended", "notes", "error",
+    "status", "source", "result", "source_bytes", "source_sha256", "result_bytes", "result_sha256", "also",
+    "also_sha256", "width", "height", "frames", "duration_s", "models", "models_sha256", "running_on", "options",
+    "seconds", "fps", "share_skipped", "verified", "ended", "notes", "error",
 )  # fmt: skip
 """Of the CSV. Several models, options and notes are parted by `; `."""
 
@@ -59,10 +59,11 @@ def _row(entry: Entry) -> dict[str, Any]:
     if entry.status != "done" or record is None:
         return row
     source, result, models = record["source"], record["result"], record["models"]
-    measured = record["measured"] or {}
+    measured, also = record["measured"] or {}, record["also"] or {}
     return row | {
         "source_sha256": source["sha256"], "duration_s": source["duration_s"],
         "result_bytes": result["bytes"], "result_sha256": result["sha256"],
+        "also": also.get("path"), "also_sha256": also.get("sha256"),
         "width": result["width"], "height": result["height"], "frames": result["frames"],
         "models": "; ".join(model["name"] for model in models),
         "models_sha256": "; ".join(model["sha256"] for model in models),

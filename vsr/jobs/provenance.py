@@ -28,6 +28,7 @@ def provenance(plan: Plan, outcome: Outcome | None, options: EnhanceOptions) -> 
     return {
         "source": _source(plan),
         "result": _result(plan, outcome),
+        "also": _file(plan.second.path) if plan.second else None,
         "models": [_model(model.spec) for model in plan.models],
         "options": wishes_of(options),
         "crop": str(plan.crop) if plan.crop else None,
@@ -55,12 +56,12 @@ def _source(plan: Plan) -> Record:
     }
 
 
+def _file(path: Path) -> Record:
+    return {"path": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
 def _result(plan: Plan, outcome: Outcome | None) -> Record:
-    path = plan.job.target
-    return {
-        "path": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": sha256_of(path),
+    return _file(plan.job.target) | {
         "encoder": plan.encoder.encoder if plan.encoder else None,
         "width": plan.output.width,
         "height": plan.output.height,

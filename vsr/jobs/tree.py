@@ -5,9 +5,10 @@ import glob
 import os
 import string
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vsr.config import AlsoOptions
 from vsr.errors import ConfigError, SourceError
 from vsr.jobs.inputs import Job, check_names, extension_of, is_media
 from vsr.media.images import is_image
@@ -25,8 +26,12 @@ class Naming:
     """{stem} and {name} of the source, without and with its suffix; {ext}: suffix of the result."""
     container: str = "auto"
     """As `EncodeOptions` has it."""
+    also: AlsoOptions = field(default_factory=AlsoOptions)
+    """Second output of each video."""
 
     def __post_init__(self) -> None:
+        if self.also.also and not self.also.is_ending:
+            raise ConfigError(f"also {self.also.also} names one file; give an ending for all, such as _view.mp4")
         try:
             fields = {field for _, field, _, _ in string.Formatter().parse(self.pattern) if field is not None}
         except ValueError as error:
@@ -75,8 +80,10 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
         )
     root, found = _rooted(root, found)
     jobs = [naming.job(each, root) for each in sorted(set(found))]
+    ending = naming.also.also
+    seconds = [replace(job, target=job.target.with_name(job.target.stem + ending)) for job in jobs if not job.is_image]
     try:
-        check_names(jobs)
+        check_names([*jobs, *(seconds if ending else [])])
     except ConfigError as error:
         raise ConfigError(f"{error}; or give --name '{{name}}{{ext}}'") from None
     return jobs
