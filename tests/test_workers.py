@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -62,21 +62,56 @@ def made_by(monkeypatch) -> dict[int, tuple[str, int, object]]:
     return made
 
 
-def left_running(parent: int) -> list[str]:
-    """Processes below one, but for the servers of `multiprocessing`."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            stat, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes().decode()
-        except OSError:
-            continue
-        state, above = stat.rpartition(")")[2].split()[:2]
-        if int(above) == parent and state != "Z" and "forkserver" not in line and "resource_tracker" not in line:
-            found.append(line)
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def family(pid: int) -> set[int]:
+    """A process's children, theirs, and so on."""
+    found: set[int] = set()
+    for folder in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):
+            for child in map(int, (folder / "children").read_text().split()):
+                found |= {child} | family(child)
     return found
 
 
-def test_two_workers_make_the_segments_of_one(clip, tmp_path, monkeypatch):
+def wait_for_the_end_of(pids: set[int]) -> None:
+    deadline = time.monotonic() + 20
+    while any(map(lives, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if lives(pid)]
+
+
+def at_work_on(folder: Path) -> set[int]:
+    """Processes whose command lines name a folder: encoders."""
+    found = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (place / "cmdline").read_bytes():
+                found.add(int(place.name))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch, tmp_path) -> set[int]:
+    """The workers that a test starts; neither they nor their encoders may outlive it."""
+    started, start = set(), Processes._start
+
+    def starting(self):
+        worker = start(self)
+        started.add(worker.process.pid)
+        return worker
+
+    monkeypatch.setattr(Processes, "_start", starting)
+    yield started
+    wait_for_the_end_of(started | at_work_on(tmp_path))
+
+
+def test_two_workers_make_the_segments_of_one(clip, tmp_path, monkeypatch, workers):
     made = made_by(monkeypatch)
     assert enhance(clip, tmp_path / "one.mkv") == 0
     alone = dict(made)
@@ -85,7 +120,8 @@ def test_two_workers_make_the_segments_of_one(clip, tmp_path, monkeypatch):
     assert made == alone
     assert len(made) == 6
     assert contents(tmp_path / "two.mkv") == contents(tmp_path / "one.mkv")
-    assert not left_running(os.getpid())
+    assert len(workers) == 2
+    assert not any(map(lives, workers))
 
 
 class AtOnce:
@@ -205,8 +241,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_segment_done_once_more(make
         limit = 3
         with pytest.raises(VsrError, match="killed by signal 9, the second time over segment 0"):
             sharing.run(gaps_of(journal, Reading(work)))
-    assert not [pid for pid in killed if Path(f"/proc/{pid}").exists()]
-    assert not left_running(os.getpid())
+    assert not any(map(lives, killed))
 
 
 def test_what_a_worker_meets_is_raised_as_it_was(clip, tmp_path):
@@ -231,34 +266,31 @@ def test_a_killed_driver_takes_its_workers_along_and_is_gone_on_with(clip, tmp_p
     driver = begin(clip, out, "--workers", "2")
     while (found := read_records(work_folder(out))) is None or not found.segments:
         time.sleep(0.01)
+    others = family(driver.pid)
+    assert len(others) >= 2
     driver.kill()
     driver.join()
+    wait_for_the_end_of(others)
     assert enhance(clip, out, "--workers", "2") == 0
     assert contents(out) == contents(one)
     assert not work_folder(out).exists()
 
 
-def test_an_interrupted_job_keeps_what_workers_have_finished(clip, tmp_path, monkeypatch, capfd):
-    out, pools, start = tmp_path / "out.mkv", [], Processes._start
-
-    def starting(self):
-        pools.append(self)
-        return start(self)
+def test_an_interrupted_job_keeps_what_workers_have_finished(clip, tmp_path, monkeypatch, capfd, workers):
+    out, add = tmp_path / "out.mkv", Journal.add
 
     def interrupt_all(self, segment):
         add(self, segment)
         if len(self.segments) == 2:
-            for worker in pools[0]._processes:  # as a terminal does
-                os.kill(worker.process.pid, signal.SIGINT)
+            for pid in workers:  # as a terminal does
+                os.kill(pid, signal.SIGINT)
             raise KeyboardInterrupt
 
-    add = Journal.add
     with monkeypatch.context() as patched:
-        patched.setattr(Processes, "_start", starting)
         patched.setattr(Journal, "add", interrupt_all)
         assert enhance(clip, out, "--workers", "2") == 130
     assert "Traceback" not in capfd.readouterr().err
-    assert not left_running(os.getpid())
+    assert not any(map(lives, workers))
     assert len(records_of(out).segments) >= 2
     assert not list(work_folder(out).glob("*.part"))
     assert enhance(clip, out) == 0
