@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from test_long_jobs import contents, enhance, records_of, words
-from test_workers import made_by
+from test_workers import at_work_on, made_by, wait_for_the_end_of
 
 from vsr.cli.main import run
 from vsr.jobs.cluster import Cluster
@@ -92,6 +92,7 @@ def test_a_job_whose_node_is_lost_ends_as_one_that_has_one_process(nodes, clip, 
     assert contents(tmp_path / "ray.mkv") == contents(tmp_path / "one.mkv")
     assert not work_folder(tmp_path / "ray.mkv").exists()
     assert copies() == before
+    wait_for_the_end_of(at_work_on(tmp_path))
     nodes.remove_node(working[0])
 
 
@@ -150,6 +151,7 @@ def test_an_interrupted_job_leaves_no_task_and_goes_on_without_a_cluster(nodes, 
         *sorted(segment.file for segment in records_of(out).segments.values()), "journal",
     ]  # fmt: skip
     assert copies() == before
+    wait_for_the_end_of(at_work_on(tmp_path))
     assert enhance(clip, out) == 0
     assert len(contents(out)[0]) == 100
     nodes.remove_node(working)
