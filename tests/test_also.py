@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,3 +166,22 @@ def test_the_report_tells_of_both(clip, outs, tmp_path, capsys):
     (report,) = json.loads((tmp_path / "report.json").read_text())
     assert [report[name]["num_frames"] for name in ("written", "also")] == [50, 50]
     assert report["also"]["encoder"] == "libx264"
+
+
+@pytest.mark.slow
+def test_memory_is_flat_with_two_outputs_in_segments(make_clip, outs):
+    clip = make_clip("long.mp4", num_frames=900, size=(180, 320), audio=True)
+    words = [sys.executable, "-m", "vsr", "enhance", clip, "-o", outs[0], "--also", outs[1], "--config", "archive-film"]
+    words += ["--encoder", "ffv1", "--container", "mkv", "--model", "nano", "--also-preset", "ultrafast"]
+    words += ["--precision", "fp32", "--segment", "5"]
+    held: list[int] = []
+    with subprocess.Popen([*map(str, words), "--quiet"]) as process:
+        while process.poll() is None:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            now = [int(line.split()[1]) >> 10 for line in lines if line.startswith("VmRSS")]
+            held += now if list(work_folder(outs[0]).glob("*.segment")) else []
+            time.sleep(0.1)
+    assert process.returncode == 0
+    early, late = (sorted(part)[len(part) // 2] for part in (held[: len(held) // 3], held[-len(held) // 3 :]))
+    assert late - early < 24  # MB, over 600 frames of 0.7 MB each
+    assert [len(frames(out)) for out in outs] == [900, 900]

@@ -33,6 +33,7 @@ def tape(tmp_path):
 
     def make(name: str, size: str, rate: str, *options: str, num: int = 6) -> Path:
         path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
         moving = f"testsrc2=s={size}:r={rate},geq=lum='if(gt(Y,H-6),random(1)*255,lum(X,Y))':cb='cb(X,Y)':cr='cr(X,Y)'"
         run_ffmpeg("-f", "lavfi", "-i", f"{moving},interlace=scan=tff", "-frames:v", str(num), *options, path)
         return path
@@ -112,6 +113,13 @@ def test_an_old_clip_is_enlarged_for_everywhere(make_clip, tmp_path):
     assert run(["enhance", str(clip), "--config", "old-web", *QUICK[:3], "--model", "fast"]) == 0
     info = probe(tmp_path / "clip_x4.mp4")
     assert (info.format.height, info.format.width, info.pixel_format) == (192, 256, "yuv420p")
+
+
+def test_an_archive_takes_a_preset_too(tape, tmp_path):
+    tape("tapes/a.avi", "96x72", "50", "-c:v", "huffyuv", num=2)
+    words = ["batch", str(tmp_path / "tapes"), "-o", str(tmp_path / "out"), "--config", "vhs-pal", *QUICK, "fast"]
+    assert run(words) == 0
+    assert {"a.mkv", "a_view.mp4"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
 
 def plan(clip: Path, **groups):
