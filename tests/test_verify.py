@@ -10,7 +10,7 @@ from test_encode import noise
 from vsr.config import EncodeOptions
 from vsr.errors import VerifyError
 from vsr.frames import PictureFormat, StreamInfo
-from vsr.media import sink as sink_module
+from vsr.media import output as output_module
 from vsr.media.sink import FileSink
 
 TICK = Fraction(1, 1000)
@@ -70,7 +70,7 @@ FAULTS = [
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize(("fault", "message"), FAULTS, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_wrong_file_is_put_aside(tmp_path, monkeypatch, container, fault, message):
-    real_verify = sink_module.verify
+    real_verify = output_module.verify
 
     def tampered(path, *args, **kwargs):
         whole = path.with_name(f"whole{path.suffix}")
@@ -78,7 +78,7 @@ def test_a_wrong_file_is_put_aside(tmp_path, monkeypatch, container, fault, mess
         fault(whole, path)
         return real_verify(path, *args, **kwargs)
 
-    monkeypatch.setattr(sink_module, "verify", tampered)
+    monkeypatch.setattr(output_module, "verify", tampered)
     info = StreamInfo("memory", "video", "memory", "rawvideo", "", FORMAT, time_base=TICK)
     options = EncodeOptions(encoder="x264", preset="ultrafast")
     sink = FileSink(tmp_path / f"out.{container}", source=info, format=FORMAT, options=options)
