@@ -321,20 +321,20 @@ def test_two_commands_share_a_folder_and_do_no_file_twice(tmp_path):
 def test_what_a_killed_command_was_at_is_taken_over(tmp_path, capfd):
     folder, out = tmp_path / "tapes", tmp_path / "out"
     folder.mkdir()
-    write_clip(folder / "long.mp4", ClipOptions(num_frames=1000, size=(32, 48)))
+    write_clip(folder / "long.mp4", ClipOptions(num_frames=400, size=(32, 48)))
     picture(folder / "photo.png")
-    killed = begin(folder, out, "--parallel", "1", "--segment", "1")
+    killed = begin(folder, out, "--parallel", "1", "--segment", "0.5")
     work = out / ".long.mp4.vsr"
     wait_until(lambda: len(list(work.glob("*.segment"))) > 2)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert batch(folder, out, "--segment", "1") == 0
+    assert batch(folder, out, "--segment", "0.5") == 0
     entries = read_entries(out)
     assert {key: entry.status for key, entry in entries.items()} == {"long.mp4": "done", "photo.png": "done"}
     record = entries["long.mp4"].record
     assert record is not None
-    assert record["result"]["frames"] == num_frames(out / "long.mp4") == 1000
-    assert record["measured"]["frames"] < 1000  # it went on after the segments that were there
+    assert record["result"]["frames"] == num_frames(out / "long.mp4") == 400
+    assert record["measured"]["frames"] < 400  # it went on after the segments that were there
     assert not work.exists()
     assert [path.name for path in (out / ".vsr").iterdir()] == ["state.sqlite"]
 
@@ -343,8 +343,8 @@ def test_what_a_killed_command_was_at_is_taken_over(tmp_path, capfd):
 def test_sigterm_ends_cleanly_and_other_options_then_begin_anew(tmp_path, capfd):
     folder, out = tmp_path / "tapes", tmp_path / "out"
     folder.mkdir()
-    write_clip(folder / "long.mp4", ClipOptions(num_frames=1000, size=(32, 48)))
-    ended = begin(folder, out, "--segment", "1")
+    write_clip(folder / "long.mp4", ClipOptions(num_frames=400, size=(32, 48)))
+    ended = begin(folder, out, "--segment", "0.5")
     wait_until(lambda: len(list(out.glob(".long.mp4.vsr/*.segment"))) > 2)
     ended.send_signal(signal.SIGTERM)
     said = ended.communicate(timeout=60)[1]
@@ -353,11 +353,11 @@ def test_sigterm_ends_cleanly_and_other_options_then_begin_anew(tmp_path, capfd)
     entry = read_entries(out)["long.mp4"]
     assert (entry.status, entry.deaths) == ("waiting", 0)
     assert (out / "manifest.csv").exists()
-    assert batch(folder, out, "--segment", "1", "--quality", "60") == 0
+    assert batch(folder, out, "--segment", "0.5", "--quality", "60") == 0
     said = capfd.readouterr().err
     assert "options have changed: quality 75 (now 60)" in said
     assert "long.mp4: begins anew" in said
-    assert num_frames(out / "long.mp4") == 1000
+    assert num_frames(out / "long.mp4") == 400
 
 
 def opened(out: Path) -> Archive:

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.text import Text
 
 from vsr.cli.console import LINE_EVERY_S, Bar, console, duration, plain_line, say, size_of
-from vsr.jobs.lanes import Begun, Ended, Message, Told
-from vsr.jobs.ledger import Entry
+from vsr.jobs.crew import Message
+from vsr.jobs.entries import Entry
+from vsr.jobs.lanes import Begun, Ended, Told
 
 
 class ArchiveView:

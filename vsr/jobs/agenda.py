@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vsr.jobs.entries import Entry, Stamp, differences, key_of, text_of
 from vsr.jobs.identity import sampled
 from vsr.jobs.inputs import Job
-from vsr.jobs.ledger import Entry, Stamp, differences, key_of, text_of
 from vsr.jobs.records import sha256_of
 
 

@@ -11,10 +11,12 @@ from typing import Literal
 from vsr.config import EnhanceOptions, at_least
 from vsr.jobs.agenda import Again, Agenda, make_agenda
 from vsr.jobs.cost import num_cores
+from vsr.jobs.crew import Crew, Message
+from vsr.jobs.entries import Entry, key_of
 from vsr.jobs.identity import wishes_of
 from vsr.jobs.inputs import Job
-from vsr.jobs.lanes import Crew, Message, Work
-from vsr.jobs.ledger import Entry, Ledger, key_of, read_entries
+from vsr.jobs.lanes import Work
+from vsr.jobs.ledger import Ledger, read_entries
 from vsr.jobs.manifest import write_manifest
 from vsr.jobs.tree import Naming
 

@@ -1,8 +1,4 @@
-"""Processes that enhance an archive's files, each one file at a time.
-
-They are processes because a file can end one (a decoder that crashes, memory that runs out): that is then the failure
-of this file, and a new process goes on. All are equal: each claims in the state what it does next.
-"""
+"""A lane: a process that claims files of an archive, one after the other, enhances them and says so through a pipe."""
 
 import contextlib
 import multiprocessing
@@ -11,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
@@ -21,11 +17,12 @@ from typing import Any
 from vsr.config import EnhanceOptions
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import SourceError, VerifyError, VsrError
+from vsr.jobs.entries import Entry, Stamp
 from vsr.jobs.files import Outcome
 from vsr.jobs.identity import sampled
 from vsr.jobs.inputs import Job
 from vsr.jobs.journal import OtherJobError
-from vsr.jobs.ledger import Entry, Ledger, Stamp
+from vsr.jobs.ledger import Ledger
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import Record, provenance, write_sidecar
 from vsr.jobs.records import NAME, work_folder
@@ -33,8 +30,6 @@ from vsr.jobs.runner import Result, run_file
 from vsr.pipeline import Clock
 
 _TELL_EVERY_S = 0.25
-_END_WITHIN_S = 30.0
-"""How long a lane may take to end when it is told to; an encoder may have a segment to flush."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +69,24 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hello:
+class Hello:
+    """A lane is there."""
+
     worker: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Ticked:
+class Ticked:
+    """How far the file is that was begun last."""
+
     clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
-class _Broken:
+class Broken:
+    """A lane cannot work."""
+
     error: VsrError
-
-
-Message = Begun | Told | Ended
-"""What comes out of a crew. The clock of `Begun` goes on."""
 
 
 class _Wire:
@@ -108,7 +105,7 @@ class _Wire:
         assert parent is not None
         while not wait([parent.sentinel], _TELL_EVERY_S):
             if (clock := self._clock) is not None:
-                self.send(_Ticked(replace(clock)))
+                self.send(Ticked(replace(clock)))
         os.kill(os.getpid(), signal.SIGTERM)
 
     @contextmanager
@@ -129,7 +126,7 @@ def _terminated(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _lane(work: Work, pipe: Connection) -> None:
+def run_lane(work: Work, pipe: Connection) -> None:
     """A lane's whole life."""
     try:
         for name in ("SIGINT", "SIGHUP"):  # the terminal's are for the process that began it
@@ -146,14 +143,14 @@ def _work_through(work: Work, wire: _Wire) -> None:
     try:
         ledger = Ledger(work.out, work.wishes)
         try:
-            wire.send(_Hello(ledger.worker))
+            wire.send(Hello(ledger.worker))
             ledger.take_on(work.jobs)
             while (claimed := ledger.claim()) is not None:
                 wire.send(Ended(_do(*claimed, ledger, work, wire)))
         finally:
             ledger.close()
     except VsrError as error:
-        wire.send(_Broken(error))
+        wire.send(Broken(error))
         sys.exit(1)
 
 
@@ -227,95 +224,3 @@ def _adopted(job: Job, work: Work) -> _Made | None:
     except (VsrError, OSError):
         return None
     return made
-
-
-@dataclass
-class _Lane:
-    process: Any
-    pipe: Connection
-    worker: int = 0
-    """0 until it has said hello."""
-    clock: Clock | None = None
-    """Of the file it is at."""
-
-
-class Crew:
-    """Lanes that work until nothing waits any more. Used by one thread; `stop` ends them at any time."""
-
-    def __init__(self, ledger: Ledger, work: Work):
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self._processes: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self._processes.set_forkserver_preload(["vsr.jobs.lanes"])  # PyTorch is loaded once for all lanes
-        self._ledger, self._work = ledger, work
-        self._lanes: list[_Lane] = []
-
-    def start(self, num_lanes: int) -> None:
-        """Begin so many lanes more."""
-        for _ in range(num_lanes):
-            ours, theirs = self._processes.Pipe(duplex=False)
-            lane = _Lane(self._processes.Process(target=_lane, args=(self._work, theirs), name="vsr-lane"), ours)
-            self._lanes.append(lane)  # before it starts, so that `stop` knows of it whatever happens
-            lane.process.start()
-            theirs.close()  # or the end of the lane would not be seen
-
-    @property
-    def is_at_work(self) -> bool:
-        return bool(self._lanes)
-
-    def listen(self, timeout_s: float) -> Iterator[Message]:
-        """Yield what lanes have to say, after at most so many seconds.
-
-        Raises:
-            VsrError: lanes cannot work, or cannot even begin.
-        """
-        ready = wait([lane.pipe for lane in self._lanes], timeout_s)
-        for lane in [lane for lane in self._lanes if lane.pipe in ready]:
-            try:
-                message = lane.pipe.recv()
-            except (EOFError, OSError):
-                yield from self._left(lane)
-                continue
-            if isinstance(message, _Hello):
-                lane.worker = message.worker
-            elif isinstance(message, _Broken):
-                raise message.error
-            elif isinstance(message, _Ticked):
-                _copy(message.clock, lane.clock)
-            else:
-                lane.clock = message.clock if isinstance(message, Begun) else None
-                yield message
-
-    def _left(self, lane: _Lane) -> Iterator[Message]:
-        """A lane has ended: for good, or it has crashed in a file."""
-        self._lanes.remove(lane)
-        lane.process.join()
-        lane.pipe.close()
-        code = lane.process.exitcode
-        if code in (0, 130):
-            return
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        buried = self._ledger.bury(lane.worker, f"the process that enhanced it {how}")
-        yield from (Ended(entry) for entry in buried)
-        if not buried:
-            raise VsrError(f"a process of the batch {how}")
-        self.start(1)
-
-    def stop(self) -> None:
-        """End the lanes; what they are at goes back, with what is finished of it."""
-        started = [lane for lane in self._lanes if lane.process.pid is not None]
-        for lane in started:
-            lane.process.terminate()
-        for lane in started:
-            lane.process.join(_END_WITHIN_S)
-            if lane.process.is_alive():
-                lane.process.kill()
-                lane.process.join()
-            lane.pipe.close()
-        self._lanes.clear()
-
-
-def _copy(new: Clock, into: Clock | None) -> None:
-    if into is not None:
-        for name in Clock.__dataclass_fields__:
-            setattr(into, name, getattr(new, name))

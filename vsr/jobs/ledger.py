@@ -11,12 +11,13 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.disk import LEAST, wait_for_room
+from vsr.jobs.entries import TABLE, Entry, Stamp, differences, from_row, key_of, to_row
 from vsr.jobs.inputs import Job
 from vsr.jobs.presence import Presence, lives
 
@@ -27,74 +28,9 @@ _VERSION = 1
 _PATIENCE_S = 120.0
 """How long another process may hold the state."""
 
-_TABLES = """
-create table files (
-    result text primary key, source text, size integer, mtime_ns integer, mark text, wishes text,
-    status text, owner integer, deaths integer default 0, before text, lasting integer default 0, error text,
-    result_size integer, result_mtime_ns integer, record text, version integer default 0);
-create index by_status on files (status);
+_WORKERS = """
 create table workers (id integer primary key autoincrement, name text, wishes text);
 """
-
-Status = Literal["waiting", "working", "done", "failed", "unverified"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """By what a file is told to be as it was."""
-
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp | None":
-        """The stamp of a file; None where there is none."""
-        try:
-            stat = path.stat()
-        except OSError:
-            return None
-        return cls(stat.st_size, stat.st_mtime_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one source."""
-
-    result: str
-    """Path of the result in the folder of results, with /."""
-    source: str
-    """Absolute path."""
-    stamp: Stamp | None = None
-    """Of the source when it was entered or claimed."""
-    mark: str = ""
-    """Hash of samples of the source, once it is done."""
-    wishes: Mapping[str, str] = field(default_factory=dict[str, str])
-    status: Status = "waiting"
-    owner: int | None = None
-    """The worker that has claimed it."""
-    deaths: int = 0
-    """How often a process has died at it."""
-    before: str | None = None
-    """What lay in the result's place when it was claimed first; empty for nothing, None where it was not claimed."""
-    lasting: bool = False
-    """It failed for what the source is, and would fail again."""
-    error: str = ""
-    made: Stamp | None = None
-    """Of the finished result."""
-    record: Mapping[str, Any] | None = None
-    """Where the result comes from."""
-    version: int = 0
-    """Counts changes."""
-
-
-def text_of(path: Path | str) -> str:
-    """Return a path as text that every file and database takes; bytes that are not UTF-8 are spelled out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def key_of(job: Job, out: Path) -> str:
-    """Return by what name the state knows a job whose result lies in `out`."""
-    return text_of(job.target.relative_to(out).as_posix())
 
 
 class Ledger:
@@ -129,7 +65,7 @@ class Ledger:
         if version not in (0, _VERSION):
             raise SinkError(f"state of {self.out} was written by another vsr (version {version}, not {_VERSION})")
         if version == 0:
-            for statement in _TABLES.split(";"):
+            for statement in f"{TABLE}{_WORKERS}".split(";"):
                 self._db.execute(statement)
             self._db.execute(f"pragma user_version={_VERSION}")
 
@@ -199,7 +135,7 @@ class Ledger:
         self._write(lambda: [self._put(entry) for entry in entries])
 
     def _put(self, entry: Entry) -> None:
-        row = _row(entry)
+        row = to_row(entry)
         names = ", ".join(row)
         self._db.execute(
             f"insert into files ({names}) values ({', '.join(f':{name}' for name in row)})"
@@ -230,7 +166,7 @@ class Ledger:
             row = self._db.execute(find).fetchone()
         if row is None:
             return None
-        entry = _entry(row)
+        entry = from_row(row)
         job = self._jobs[entry.result]
         there = Stamp.of(job.target)
         before = entry.before if entry.before is not None else f"{there.size}:{there.mtime_ns}" if there else ""
@@ -242,7 +178,7 @@ class Ledger:
         self._write(lambda: self._change(replace(entry, owner=None)))
 
     def _change(self, entry: Entry) -> Entry:
-        row = _row(replace(entry, version=entry.version + 1))
+        row = to_row(replace(entry, version=entry.version + 1))
         changes = ", ".join(f"{name} = :{name}" for name in row)
         changed = self._db.execute(
             f"update files set {changes} where result = :result and version = :old", row | {"old": entry.version}
@@ -257,7 +193,7 @@ class Ledger:
             "update files set status = 'failed', owner = null, before = null, error = ?, version = version + 1"
             " where owner = ? and status = 'working' returning *"
         )
-        return [_entry(row) for row in self._write(lambda: self._db.execute(bury, (error, worker)).fetchall())]
+        return [from_row(row) for row in self._write(lambda: self._db.execute(bury, (error, worker)).fetchall())]
 
     def apart(self, action: Callable[[], T]) -> T:
         """Run an action while no other process changes the state."""
@@ -283,34 +219,4 @@ def _entries(db: sqlite3.Connection, out: Path) -> dict[str, Entry]:
         rows = db.execute("select * from files order by result").fetchall()
     except sqlite3.Error as error:
         raise SinkError(f"state of {out} cannot be read: {error}") from error
-    return {row["result"]: _entry(row) for row in rows}
-
-
-def differences(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Say which options differ, in a few words."""
-    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    told = [f"{name} {old.get(name) or 'none'} (now {new.get(name) or 'none'})" for name in names[:3]]
-    return ", ".join(told) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _entry(row: sqlite3.Row) -> Entry:
-    return Entry(
-        row["result"], row["source"], _stamp(row["size"], row["mtime_ns"]), row["mark"], json.loads(row["wishes"]),
-        row["status"], row["owner"], row["deaths"], row["before"], bool(row["lasting"]), row["error"],
-        _stamp(row["result_size"], row["result_mtime_ns"]), json.loads(row["record"]), row["version"],
-    )  # fmt: skip
-
-
-def _stamp(size: int | None, mtime_ns: int | None) -> Stamp | None:
-    return None if size is None or mtime_ns is None else Stamp(size, mtime_ns)
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    stamp, made = entry.stamp, entry.made
-    return {
-        "result": entry.result, "source": entry.source, "size": stamp and stamp.size,
-        "mtime_ns": stamp and stamp.mtime_ns, "mark": entry.mark, "wishes": json.dumps(entry.wishes),
-        "status": entry.status, "owner": entry.owner, "deaths": entry.deaths, "before": entry.before,
-        "lasting": int(entry.lasting), "error": entry.error, "result_size": made and made.size,
-        "result_mtime_ns": made and made.mtime_ns, "record": json.dumps(entry.record), "version": entry.version,
-    }  # fmt: skip
+    return {row["result"]: from_row(row) for row in rows}

@@ -9,7 +9,7 @@ from typing import Any
 
 from vsr import __version__
 from vsr.errors import SinkError
-from vsr.jobs.ledger import Entry
+from vsr.jobs.entries import Entry
 from vsr.jobs.provenance import write_whole
 
 COLUMNS: tuple[str, ...] = (

@@ -16,10 +16,11 @@ from typing import Literal
 from vsr.errors import ConfigError
 from vsr.jobs.agenda import Again
 from vsr.jobs.archive import Archive
+from vsr.jobs.crew import Message
 from vsr.jobs.disk import LEAST, free_bytes
+from vsr.jobs.entries import Entry, Stamp
 from vsr.jobs.inputs import Job
-from vsr.jobs.lanes import Ended, Message
-from vsr.jobs.ledger import Entry, Stamp
+from vsr.jobs.lanes import Ended
 from vsr.jobs.tree import Naming, walk
 
 Tell = Callable[[str], None]
