@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 import av
@@ -25,6 +26,8 @@ from vsr.live.wire import TICKS, Message, describe, packet_message
 from vsr.media.encode import RawPipe
 from vsr.media.encoders import EncoderChoice, choose_encoder
 from vsr.media.ffmpeg import find_ffmpeg, first_error_line
+
+_ASKING = threading.Lock()
 
 _END_S = 2.0
 """How long FFmpeg may take to give out its last packets."""
@@ -53,6 +56,22 @@ class LiveEncode:
     """Seconds between keyframes, at most."""
 
 
+def why_software(binary: str) -> str:
+    """Say why live streams are encoded in software here, empty where NVENC works; may take a second the first time.
+
+    Asked at one size, once: an encoder that does not work there works at no other, and trying it at the size of a
+    camera's first frame made its next dozen wait.
+    """
+    with _ASKING:  # or all cameras of a station would ask the same at once
+        return _why_software(binary)
+
+
+@lru_cache(maxsize=8)
+def _why_software(binary: str) -> str:
+    usual = choose_encoder(EncodeOptions(), PictureFormat(720, 1280), "mp4")
+    return "" if "nvenc" in usual.encoder else usual.why
+
+
 def choose_live_encoder(options: LiveEncode, format: PictureFormat) -> EncoderChoice:
     """Settle the encoder for pictures of `format`. NVENC is tried by encoding a few frames.
 
@@ -67,9 +86,11 @@ def choose_live_encoder(options: LiveEncode, format: PictureFormat) -> EncoderCh
     if format.layout in ("rgb", "gray"):
         kept = replace(kept, matrix="bt709", range="limited" if format.layout == "rgb" else format.range)
     wanted = EncodeOptions(encoder=options.encoder, quality=options.quality)
-    choice = choose_encoder(wanted, kept, "mp4")
+    why = why_software(find_ffmpeg()) if options.encoder == "auto" else ""
+    choice = choose_encoder(replace(wanted, encoder="x264") if why else wanted, kept, "mp4")
     if choice.encoder not in _SPECIFIC:  # NVENC that makes HEVC alone
         choice = choose_encoder(replace(wanted, encoder="x264"), kept, "mp4")
+    choice = replace(choice, why=why or choice.why)
     return _low_latency(choice, options, format, kept)
 
 

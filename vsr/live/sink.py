@@ -16,7 +16,7 @@ import av
 
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
-from vsr.live.encoder import LiveEncode, LiveEncoder, choose_live_encoder
+from vsr.live.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.label import black_frame, dim, draw_label
 from vsr.live.options import OutputOptions
 from vsr.live.outputs import Output, OutputStatus
@@ -24,6 +24,7 @@ from vsr.live.passage import Passage
 from vsr.live.stills import Stills, snapshot
 from vsr.live.threads import Courier
 from vsr.live.wire import TICKS, Message
+from vsr.media.ffmpeg import find_ffmpeg
 
 _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""
@@ -35,8 +36,6 @@ _WAITING, _WAITING_AT_FIRST = 2, 8
 """Frames that may wait for the encoder, and for one that starts, which takes as long as four to six frames."""
 _FIRST_S = 1.0
 """How soon an encoder must have caught up with what waited for its start."""
-_USUAL = PictureFormat(720, 1280)
-"""What an encoder is chosen for, to find out what there is, before anything is known of the camera."""
 _STEP = TICKS // 1000
 """Ticks between two pictures, at least: Matroska and FLV know no less than a millisecond."""
 
@@ -200,7 +199,7 @@ class LiveSink:
     def _take(self, item: Frame | float | None) -> None:
         if item is None:  # while the camera connects: asking FFmpeg and drivers what they have takes half a second
             with contextlib.suppress(VsrError):
-                choose_live_encoder(self._encode, _USUAL)
+                why_software(find_ffmpeg())
             return
         if isinstance(item, Frame):
             self._last, self._dimmed = item, None

@@ -73,9 +73,14 @@ class Station:
 
     def __init__(self, options: LiveOptions):
         self.options = options
-        plan = Plan(_levels(options), options.latency_ms)
         self._numbers = itertools.count()
-        self._channels = self._open(options.cameras)
+        self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
+        try:
+            plan = Plan(_levels(options), options.latency_ms)
+        except BaseException:
+            for _, sink in self._channels.values():
+                sink.close()
+            raise
         self._waiting: set[str] = set()
         """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
         self._leaving: list[LiveSink] = []
