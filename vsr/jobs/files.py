@@ -101,25 +101,11 @@ def is_long(plan: Plan, options: EnhanceOptions) -> bool:
 
 
 def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, tell: Callable[[str], None]) -> Outcome:
-    assert plan.encoder is not None
-    seconds = options.job.segment
-    assert seconds != "off"
     sink = _sink(plan, options)
     assert isinstance(sink, FileSink)
-    work = Work(
-        path=plan.job.path,
-        file=plan.source,
-        frames=plan.frames,
-        read=options.read,
-        models=plan.models,
-        engine=options.engine,
-        resample=plan.resample,
-        encoding=Encoding(tuple(output.choice for output in sink.outputs), plan.output, plan.frames.time_base),
-        cutting=Cutting(Fraction(str(seconds)), Reach.of(plan.models), _pipeline(plan, options)),
-    )
     job = LongJob(
         outputs=sink.outputs,
-        work=work,
+        work=_work(plan, options, sink),
         identity=identity_of(
             plan.job.path,
             options,
@@ -140,6 +126,21 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
     notes = [*plan.notes, *counts.notes, *report.notes, *(note for each in written for note in each.notes)]
     also = written[1] if plan.second else None
     return Outcome(plan.job.target, report, counts, written[0], tuple(dict.fromkeys(notes)), also)
+
+
+def _work(plan: Plan, options: EnhanceOptions, sink: FileSink) -> Work:
+    assert options.job.segment != "off"
+    return Work(
+        path=plan.job.path,
+        file=plan.source,
+        frames=plan.frames,
+        read=options.read,
+        models=plan.models,
+        engine=options.engine,
+        resample=plan.resample,
+        encoding=Encoding(tuple(output.choice for output in sink.outputs), plan.output, plan.frames.time_base),
+        cutting=Cutting(Fraction(str(options.job.segment)), Reach.of(plan.models), _pipeline(plan, options)),
+    )
 
 
 def _open_pool(options: EnhanceOptions) -> Callable[[Work, Path], Pool] | None:

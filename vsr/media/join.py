@@ -33,15 +33,8 @@ from vsr.media.probe import open_container
 from vsr.media.tracks import Span, Track, interleave, readable, video_packets
 
 _STALE = (
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "number_of_",
-    "bps",
-    "_statistics",
-)
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_", "bps", "_statistics",
+)  # fmt: skip
 """Beginnings of metadata keys that describe the old file and not the film."""
 
 _Readers = list[Iterator["Packet[Any]"]]
