@@ -230,10 +230,17 @@ def test_bad_usage_gets_one_clear_line(words, code, said, capsys):
     assert said in lines[0]
 
 
-def test_unknown_key_in_a_config_is_an_error(tmp_path, capsys):
-    (tmp_path / "c.toml").write_text("scal = 2\n")
+@pytest.mark.parametrize("key", ["scal", "bench", "train"])
+def test_unknown_key_in_a_config_is_an_error_a_command_s_name_too(tmp_path, capsys, key):
+    (tmp_path / "c.toml").write_text(f"{key} = 2\n")
     assert run(["enhance", "x.mp4", "--config", str(tmp_path / "c.toml")]) == 2
-    assert "scal" in capsys.readouterr().err
+    assert key in capsys.readouterr().err
+
+
+def test_a_key_that_is_named_as_a_command_is_counts(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text("batch = 0\n")
+    assert run(["enhance", "x.mp4", "--config", str(tmp_path / "c.toml")]) == 2
+    assert "batch 0 is too small" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
-from cyclopts.config import Toml
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
+from cyclopts.config import Dict, Toml
 
 import vsr
 from vsr.cli.batch import batch
@@ -97,13 +99,20 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _config_file(words: list[str]) -> tuple[Toml, ...]:
+def _config_file(words: list[str]) -> tuple[Callable[..., None], ...]:
     """Find `--config FILE`: its keys come after the defaults and before the flags; an unknown one is an error."""
     if len(words) > 1 and words[0] == "train" and words[1].endswith(".toml"):
         words = ["train", "--config", *words[1:]]  # the one command whose first word may be its config
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == "--config":
-            path = find_config(value if equals else "".join(words[index + 1 : index + 2]))
-            return (Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False, allow_unknown=False),)
+            return (partial(_read_keys, find_config(value if equals else "".join(words[index + 1 : index + 2]))),)
     return ()
+
+
+def _read_keys(path: Path, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take a file's keys for the command's options: also those that are named as a command is, such as `batch`."""
+    keys = Toml(path, must_exist=True, search_parents=False).config
+    for command in reversed(commands):  # below its name, or cyclopts would take them for other commands' tables
+        keys = {command: keys}
+    Dict(keys, source=str(path.absolute()), allow_unknown=False)(app, commands, arguments)
