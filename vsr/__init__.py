@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vsr.models.spec import Context, Model, ModelSpec
     from vsr.pipeline import PipelineOptions, Report, enhance
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _PLACES = {
     "config": "EncodeOptions EngineOptions EnhanceOptions JobOptions ModelOptions PictureOptions ReadOptions",
