@@ -11,24 +11,13 @@ from cyclopts import Parameter
 
 from vsr.cli.archive_view import ArchiveView, conclude
 from vsr.cli.console import say
-from vsr.config import (
-    AlsoOptions,
-    EncodeOptions,
-    EngineOptions,
-    EnhanceOptions,
-    JobOptions,
-    ModelOptions,
-    PictureOptions,
-    ReadOptions,
-)
+from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import ConfigError
 from vsr.jobs.agenda import Again, Agenda
 from vsr.jobs.archive import Archive, ArchiveOptions, look
 from vsr.jobs.inputs import Job
 from vsr.jobs.lanes import Ended
 from vsr.jobs.tree import Naming, find_archive
-
-Flat = Parameter(name="*")
 
 
 @dataclass(frozen=True)
@@ -58,13 +47,7 @@ def batch(
     archive: Annotated[ArchiveOptions, Flat] = ArchiveOptions(),
     again: Annotated[Again, Flat] = Again(),
     run: Annotated[BatchOptions, Flat] = BatchOptions(),
-    models: Annotated[ModelOptions, Flat] = ModelOptions(),
-    read: Annotated[ReadOptions, Flat] = ReadOptions(),
-    picture: Annotated[PictureOptions, Flat] = PictureOptions(),
-    encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
-    also: Annotated[AlsoOptions, Flat] = AlsoOptions(),
-    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
-    job: Annotated[JobOptions, Flat] = JobOptions(),
+    flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
 ) -> int:
     """Enhance an archive: what is done and verified is left alone, so the same command goes on, any number of times.
 
@@ -75,11 +58,9 @@ def batch(
     source
         Folder, pattern such as 'tapes/**/*.avi', or list of paths (.txt).
     """
-    options = EnhanceOptions(
-        read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
-    )
+    options = flags.options
     out = out_folder(run.out)
-    jobs = find_archive(source, Naming(out, archive.name, encode.container, also), tell=say)
+    jobs = find_archive(source, Naming(out, archive.name, options.encode.container, options.also), tell=say)
     if run.order == "size":
         jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
     if run.dry_run:

@@ -11,17 +11,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from vsr.cli.console import duration, progress, say, size_of
+from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
-from vsr.config import (
-    AlsoOptions,
-    EncodeOptions,
-    EngineOptions,
-    EnhanceOptions,
-    JobOptions,
-    ModelOptions,
-    PictureOptions,
-    ReadOptions,
-)
+from vsr.config import EnhanceOptions, ModelOptions
 from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
@@ -32,8 +24,6 @@ from vsr.jobs.provenance import provenance, write_sidecar
 from vsr.jobs.records import Records, read_records, work_folder
 from vsr.jobs.runner import Result, run_file
 from vsr.pipeline import Clock
-
-Flat = Parameter(name="*")
 
 
 @dataclass(frozen=True)
@@ -62,13 +52,7 @@ def enhance(
     inputs: Annotated[tuple[str, ...], Parameter(show_default=False)],
     /,
     *,
-    models: Annotated[ModelOptions, Flat] = ModelOptions(),
-    read: Annotated[ReadOptions, Flat] = ReadOptions(),
-    picture: Annotated[PictureOptions, Flat] = PictureOptions(),
-    encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
-    also: Annotated[AlsoOptions, Flat] = AlsoOptions(),
-    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
-    job: Annotated[JobOptions, Flat] = JobOptions(),
+    flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
     run: Annotated[RunOptions, Flat] = RunOptions(),
 ) -> int:
     """Enhance videos, pictures, folders or globs of both.
@@ -78,15 +62,13 @@ def enhance(
     inputs
         Files, folders or patterns such as 'tapes/*.avi'.
     """
-    options = EnhanceOptions(
-        read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
-    )
+    options = flags.options
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
-    jobs = find_jobs(inputs, out=run.out, suffix=_suffix(models), container=encode.container)
-    check_also(jobs, also)
+    jobs = find_jobs(inputs, out=run.out, suffix=_suffix(options.models), container=options.encode.container)
+    check_also(jobs, options.also)
     results = [Result(job) for job in jobs]
     view = _Terminal(options, run, alone=len(jobs) == 1)
     try:

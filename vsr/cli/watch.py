@@ -12,22 +12,11 @@ from cyclopts import Parameter
 from vsr.cli.archive_view import ArchiveView
 from vsr.cli.batch import out_folder
 from vsr.cli.console import say
-from vsr.config import (
-    AlsoOptions,
-    EncodeOptions,
-    EngineOptions,
-    EnhanceOptions,
-    JobOptions,
-    ModelOptions,
-    PictureOptions,
-    ReadOptions,
-)
+from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import SourceError
 from vsr.jobs.archive import Archive, ArchiveOptions
 from vsr.jobs.tree import Naming
 from vsr.jobs.watch import Watch, WatchOptions
-
-Flat = Parameter(name="*")
 
 
 @dataclass(frozen=True)
@@ -51,13 +40,7 @@ def watch(
     watch: Annotated[WatchOptions, Flat] = WatchOptions(),
     archive: Annotated[ArchiveOptions, Flat] = ArchiveOptions(),
     run: Annotated[WatchFlags, Flat] = WatchFlags(),
-    models: Annotated[ModelOptions, Flat] = ModelOptions(),
-    read: Annotated[ReadOptions, Flat] = ReadOptions(),
-    picture: Annotated[PictureOptions, Flat] = PictureOptions(),
-    encode: Annotated[EncodeOptions, Flat] = EncodeOptions(),
-    also: Annotated[AlsoOptions, Flat] = AlsoOptions(),
-    engine: Annotated[EngineOptions, Flat] = EngineOptions(),
-    job: Annotated[JobOptions, Flat] = JobOptions(),
+    flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
 ) -> int:
     """Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.
 
@@ -71,10 +54,8 @@ def watch(
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is no folder; name one that exists")
-    options = EnhanceOptions(
-        read=read, picture=picture, models=models, engine=engine, encode=encode, also=also, job=job
-    )
-    naming = Naming(out_folder(run.out), archive.name, encode.container, also)
+    options = flags.options
+    naming = Naming(out_folder(run.out), archive.name, options.encode.container, options.also)
     with closing(Archive(naming.out, options, archive, debug=run.debug)) as opened, _terminable() as terminated:
         say(f"watching {folder}", quiet=run.quiet)
         watched = Watch(folder, opened, naming, watch, say)
