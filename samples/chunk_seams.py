@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import vsr
-from vsr.models.chunks import in_chunks
+from vsr.models.layers.bidirectional import in_chunks
 from vsr.quality.metrics import psnr
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from conftest import read_number
 
 from vsr.frames import Frame
-from vsr.live.backoff import Retry
-from vsr.live.camera import Camera
+from vsr.live.cameras.camera import Camera
+from vsr.live.newest_wins import Newest
 from vsr.live.options import CameraOptions
-from vsr.live.threads import Newest
+from vsr.live.retry import Retry
 
 QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4, refused_longest_s=0.4)
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.engine.tiles import padded, tiled
 from vsr.frames import Frame, PictureFormat
-from vsr.models.checkpoint import read_model
+from vsr.models.files.checkpoint import read_model
 from vsr.models.spec import Model
+from vsr.options import EngineOptions
 from vsr.resample import enlarge
 
 

@@ -15,11 +15,11 @@ from conftest import read_number
 
 from vsr.cli.main import run
 from vsr.engine.engine import Engine
-from vsr.jobs.records import read_records, work_folder
-from vsr.media import output
-from vsr.media.encode import VideoEncoder
+from vsr.jobs.segments.journal_records import read_records, work_folder
 from vsr.media.probe import probe
-from vsr.media.verify import verify
+from vsr.media.writing import output
+from vsr.media.writing.encode import VideoEncoder
+from vsr.media.writing.verify import verify
 
 MASTER = ["--encoder", "ffv1", "--bit-depth", "10"]
 COPY = ["--also-encoder", "x264", "--also-preset", "ultrafast", "--also-bit-depth", "8", "--also-chroma", "420"]

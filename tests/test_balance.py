@@ -10,11 +10,11 @@ import pytest
 import torch
 from conftest import run_ffmpeg
 
-from vsr.balance import ADAPTS_IN_S, Correction, correct_colors, corrected, judge
 from vsr.cli.main import run
+from vsr.color_correct import ADAPTS_IN_S, Correction, correct_colors, corrected, judge
 from vsr.frames import Frame, PictureFormat
-from vsr.media.source import VideoSource
-from vsr.pictures import as_rgb, from_planes, in_ycc, to_planes
+from vsr.media.reading.source import VideoSource
+from vsr.picture import as_rgb, from_planes, in_ycc, to_planes
 
 HEIGHT, WIDTH = 72, 96
 FORMATS = [

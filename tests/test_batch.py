@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 from conftest import ClipOptions, run_ffmpeg, write_clip
 
+from vsr.archive import archive as archive_module
+from vsr.archive.archive import Archive, ArchiveOptions
+from vsr.archive.sources import Naming, find_archive
+from vsr.archive.state import Ledger, read_entries
+from vsr.archive.todo import Again
+from vsr.archive.worker import Begun, Ended
 from vsr.cli.main import run
-from vsr.config import EnhanceOptions, ModelOptions
-from vsr.jobs import archive as archive_module
-from vsr.jobs.agenda import Again
-from vsr.jobs.archive import Archive, ArchiveOptions
 from vsr.jobs.identity import wishes_of
-from vsr.jobs.lanes import Begun, Ended
-from vsr.jobs.ledger import Ledger, read_entries
-from vsr.jobs.tree import Naming, find_archive
+from vsr.options import EnhanceOptions, ModelOptions
 
 FLAGS = ["--model", "nano", "--preset", "ultrafast", "--threads", "1"]
 

@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 import torch
 
+from vsr.bench.clip import make_clip, ready_frames
+from vsr.bench.cost import Cost, measure, spent, steady
+from vsr.bench.hardware_peak import hidden_width, measure_peak
+from vsr.bench.other_program import Peer
+from vsr.bench.run import BenchOptions
+from vsr.bench.stages import Parts, to_and_fro
 from vsr.cli.main import run
-from vsr.config import EngineOptions
 from vsr.engine.device import Placement
 from vsr.engine.engine import Engine
-from vsr.engine.parts import Parts, to_and_fro
-from vsr.engine.peak import hidden_width, measure_peak
 from vsr.errors import ConfigError, VsrError
-from vsr.jobs.against import Peer
-from vsr.jobs.bench import BenchOptions
-from vsr.jobs.bench_clip import make_clip, ready_frames
-from vsr.jobs.cost import Cost, measure, spent, steady
 from vsr.media.ffmpeg import find_ffmpeg
 from vsr.media.probe import probe
-from vsr.media.source import VideoSource
-from vsr.models.catalogue import load
-from vsr.models.compact import CompactNet
-from vsr.models.int8 import has_int8
+from vsr.media.reading.source import VideoSource
+from vsr.models.catalogue.names import load
+from vsr.models.networks.compact import CompactNet
+from vsr.models.variants.int8 import has_int8
+from vsr.options import EngineOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--model", "nano-x2", "--size", "48x32", "--frames", "12", "--repeat", "1", "--device", "cpu"]

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from conftest import plane_view, read_number, run_ffmpeg
 
-from vsr.borders import Rectangle, crop, cropped_format, find_borders
+from vsr.autocrop import Rectangle, crop, cropped_format, find_borders
 from vsr.cli.main import run
-from vsr.config import ReadOptions
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.jobs.samples import COUNT, spread_frames
+from vsr.jobs.sample_frames import COUNT, spread_frames
 from vsr.media.probe import probe
+from vsr.options import ReadOptions
 
 HEIGHT, WIDTH = 72, 96
 FORMATS = [
@@ -160,7 +160,7 @@ def test_frames_are_looked_at_all_over_what_is_read(make_clip, options, first, l
 
 
 def test_frames_of_a_long_clip_are_looked_at_all_over(make_clip, monkeypatch):
-    monkeypatch.setattr("vsr.jobs.samples.SHORT", 20)
+    monkeypatch.setattr("vsr.jobs.sample_frames.SHORT", 20)
     info = probe(make_clip("in.mp4", num_frames=60, gop=12))
     numbers = [read_number(found.planes[0]) for found in spread_frames(info, ReadOptions())]
     assert numbers == [3 + 5 * n for n in range(COUNT)]

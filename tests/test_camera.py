@@ -17,10 +17,10 @@ import pytest
 from conftest import ClipOptions, write_clip
 from live_player import QUICK, Player, assert_goes_forward, wait_for
 
-from vsr.live import camera as camera_module
-from vsr.live.backoff import Retry
-from vsr.live.camera import Camera
+from vsr.live.cameras import camera as camera_module
+from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
+from vsr.live.retry import Retry
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 PYTHON = "/usr/bin/python3"

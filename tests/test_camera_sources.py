@@ -18,11 +18,11 @@ import pytest
 import torch
 from live_player import Player, assert_goes_forward, wait_for
 
-from vsr.live.backoff import Backoff, Retry
-from vsr.live.camera import Camera
+from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
+from vsr.live.retry import Backoff, Retry
 from vsr.media.ffmpeg import find_ffmpeg
-from vsr.media.nvdec import why_no_nvdec
+from vsr.media.reading.nvdec import why_no_nvdec
 
 STEP = 3600
 

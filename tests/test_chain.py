@@ -6,15 +6,15 @@ import torch
 from conftest import tiny
 from torch import Tensor
 
-from vsr.config import EngineOptions, ModelOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue
-from vsr.models.blend import blend
+from vsr.models.catalogue import names as catalogue
 from vsr.models.chain import Chain, Verdict, make_chain
-from vsr.models.ensemble import SelfEnsemble, self_ensemble
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.models.variants.blend import blend
+from vsr.models.variants.self_ensemble import SelfEnsemble, self_ensemble
+from vsr.options import EngineOptions, ModelOptions
 
 GOOD = Verdict(False, "a.mp4: H.264 at 0.5 bits per pixel")
 POOR = Verdict(True, "a.mp4: H.264 at 0.02 bits per pixel")

@@ -14,9 +14,9 @@ from test_long_jobs import contents, enhance, records_of, words
 from test_workers import at_work_on, made_by, wait_for_the_end_of
 
 from vsr.cli.main import run
-from vsr.jobs.cluster import Cluster
-from vsr.jobs.journal import Journal
-from vsr.jobs.records import work_folder
+from vsr.jobs.segments.journal import Journal
+from vsr.jobs.segments.journal_records import work_folder
+from vsr.jobs.workers.ray_pool import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from vsr import color
 from vsr.errors import SourceError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
-from vsr.pictures import Picture, as_rgb, as_ycc, enlarge_chroma, from_planes, resize_picture, to_planes
+from vsr.picture import Picture, as_rgb, as_ycc, enlarge_chroma, from_planes, resize_picture, to_planes
 
 MATRICES = ("bt709", "bt470bg", "smpte170m", "smpte240m", "fcc", "bt2020nc")
 SWS_CODES = {"bt709": 1, "smpte170m": 5, "bt2020nc": 9}

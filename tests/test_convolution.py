@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vsr.models.convolution import conv_relu
+from vsr.models.layers.conv_relu import conv_relu
 
 
 def layer(dtype: torch.dtype, channels: int = 8) -> nn.Conv2d:

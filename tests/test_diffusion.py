@@ -16,16 +16,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vsr.cli.main import run
-from vsr.config import EngineOptions, ModelOptions
 from vsr.engine.device import Placement
 from vsr.engine.engine import Engine
+from vsr.engine.executor import choose_way
 from vsr.engine.memory import step_bytes
-from vsr.engine.prepare import choose_way
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import load
+from vsr.models.catalogue.names import load
 from vsr.models.chain import Verdict, make_chain
-from vsr.models.diffusion import sampled
+from vsr.models.files.diffusion import sampled
+from vsr.options import EngineOptions, ModelOptions
 
 pytest.importorskip("diffusers", reason="diffusers is not installed (pip install 'vsr[diffusion]')")
 pytest.importorskip("transformers", reason="transformers is not installed (pip install 'vsr[diffusion]')")

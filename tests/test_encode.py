@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
-from vsr.config import EncodeOptions
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.encode import VideoEncoder
-from vsr.media.encoders import choose_encoder
 from vsr.media.pixels import PlanarConverter, read_planes
+from vsr.media.writing.encode import VideoEncoder
+from vsr.media.writing.encoders import choose_encoder
+from vsr.options import EncodeOptions
 
 TICK = Fraction(1, 90000)
 

@@ -5,12 +5,12 @@ from fractions import Fraction
 import imageio_ffmpeg
 import pytest
 
-from vsr.config import EncodeOptions
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import MasteringMetadata, PictureFormat
-from vsr.media.encoder_table import ENCODERS
-from vsr.media.encoders import choose_encoder
 from vsr.media.ffmpeg import find_ffmpeg, list_encoder_options, list_encoders
+from vsr.media.writing.encoder_table import ENCODERS
+from vsr.media.writing.encoders import choose_encoder
+from vsr.options import EncodeOptions
 
 SMALL = PictureFormat(64, 96)
 GENERIC = {"b:v"}

@@ -19,7 +19,8 @@ from conftest import plane_view, read_number, run_ffmpeg
 
 from vsr.cli.enhance import RunOptions
 from vsr.cli.main import run
-from vsr.config import (
+from vsr.media.probe import best_stream
+from vsr.options import (
     AlsoOptions,
     EncodeOptions,
     EngineOptions,
@@ -28,7 +29,6 @@ from vsr.config import (
     PictureOptions,
     ReadOptions,
 )
-from vsr.media.probe import best_stream
 
 FAST = ["--preset", "ultrafast", "--quiet"]
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import load
+from vsr.models.catalogue.names import load
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 
 GRAY = PictureFormat(6, 8, layout="gray", bit_depth=16, range="full")
 

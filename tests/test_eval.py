@@ -13,19 +13,19 @@ import pytest
 import torch
 
 from vsr.cli.main import run
-from vsr.config import EngineOptions
 from vsr.errors import ConfigError, SourceError
+from vsr.evaluation.candidates import Candidate, our_candidate
+from vsr.evaluation.codec_damage import parse_compression, spoilt
+from vsr.evaluation.score_clips import Clip, open_clip, score_clip
+from vsr.evaluation.score_pictures import as_frame, score_pictures
+from vsr.evaluation.test_sets import PicturePair, PictureSet, cut_to, reduced
 from vsr.frames import Frame
-from vsr.jobs.candidates import Candidate, our_candidate
-from vsr.jobs.score_clips import Clip, open_clip, score_clip
-from vsr.jobs.score_pictures import as_frame, score_pictures
-from vsr.jobs.spoil import parse_compression, spoilt
-from vsr.media.source import ListSource
-from vsr.models.checkpoint import save_network
-from vsr.models.recurrent import RecurrentNet
+from vsr.media.reading.source import ListSource
+from vsr.models.files.checkpoint import save_network
+from vsr.models.networks.recurrent import RecurrentNet
+from vsr.options import EngineOptions
 from vsr.quality.drawing import to_frame
 from vsr.quality.grid import Gallery, hardest_detail
-from vsr.quality.picture_set import PicturePair, PictureSet, cut_to, reduced
 from vsr.quality.score import Judge, Score, mean_score
 from vsr.quality.temporal import Steadiness, visible
 

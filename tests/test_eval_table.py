@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from vsr.cli.ladder import markdown
 from vsr.cli.main import run
+from vsr.cli.model_table import markdown
 from vsr.errors import ModelError
-from vsr.jobs.candidates import Candidate
-from vsr.jobs.ladder import Rung, frames
-from vsr.jobs.score_pictures import as_frame, score_pictures
-from vsr.quality.opencv_networks import OpenCvNetwork
-from vsr.quality.picture_set import PictureSet
+from vsr.evaluation.candidates import Candidate
+from vsr.evaluation.model_table import Rung, frames
+from vsr.evaluation.opencv_networks import OpenCvNetwork
+from vsr.evaluation.score_pictures import as_frame, score_pictures
+from vsr.evaluation.test_sets import PictureSet
 from vsr.quality.score import Judge, Score
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from conftest import numbered_frame, plane_view, read_number, run_ffmpeg
 
-from vsr.config import ReadOptions
 from vsr.frames import Frame
 from vsr.media.probe import probe
-from vsr.media.source import VideoSource
+from vsr.media.reading.source import VideoSource
+from vsr.options import ReadOptions
 
 MakeClip = Callable[..., Path]
 NTSC, FILM = Fraction(30000, 1001), Fraction(24000, 1001)

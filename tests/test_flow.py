@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.models.flow import SMALLEST, anchors, motion, moved
+from vsr.models.layers.flow import SMALLEST, anchors, motion, moved
 
 
 def scene(height: int, width: int, seed: int = 0) -> np.ndarray:

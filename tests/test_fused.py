@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from vsr import color
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.frames import PictureFormat
+from vsr.options import EngineOptions
 
 FORMATS = [
     PictureFormat(4, 4, bit_depth, range=range_) for bit_depth in (8, 10, 12, 16) for range_ in ("limited", "full")
@@ -22,9 +22,9 @@ def interpreted(monkeypatch) -> ModuleType:
     """The kernels' module, with the kernels run by Triton's interpreter."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     pytest.importorskip("triton", reason="Triton is not installed")
-    monkeypatch.delitem(sys.modules, "vsr.engine.fused", raising=False)
-    yield importlib.import_module("vsr.engine.fused")
-    sys.modules.pop("vsr.engine.fused", None)
+    monkeypatch.delitem(sys.modules, "vsr.engine.triton_rounding", raising=False)
+    yield importlib.import_module("vsr.engine.triton_rounding")
+    sys.modules.pop("vsr.engine.triton_rounding", None)
 
 
 def hard_values(scale: tuple[float, float], bit_depth: int) -> torch.Tensor:

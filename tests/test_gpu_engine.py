@@ -8,13 +8,13 @@ import pytest
 import torch
 from conftest import draw_number, read_number
 
-from vsr.config import EngineOptions
+from vsr.engine.cuda_graphs import CudaGraphs, Recorded
 from vsr.engine.engine import Engine
-from vsr.engine.graphs import CudaGraphs, Recorded
-from vsr.engine.prepare import prepare
+from vsr.engine.executor import prepare
 from vsr.engine.transfer import CudaTransfer
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import load
+from vsr.models.catalogue.names import load
+from vsr.options import EngineOptions
 
 pytestmark = pytest.mark.gpu
 

@@ -11,10 +11,10 @@ import tifffile
 
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
 from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media import image_codec, images
-from vsr.media.exif import ORIENTATION, make_exif, orientation_of, read_tags
-from vsr.media.image_files import Metadata
-from vsr.media.images import ImageSink, ImageSource, is_image, probe_image
+from vsr.media.images import codec, stream
+from vsr.media.images.containers import Metadata
+from vsr.media.images.exif import ORIENTATION, make_exif, orientation_of, read_tags
+from vsr.media.images.stream import ImageSink, ImageSource, is_image, probe_image
 
 EXIF = make_exif({ORIENTATION: 6, 271: "Maker", 306: "2020:01:02 03:04:05"})
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + b"y" * 301 + b"</x:xmpmeta>"
@@ -30,12 +30,12 @@ def picture(channels: int, dtype: type = np.uint8, size: tuple[int, int] = (30, 
 
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata = METADATA) -> Path:
-    container = images.EXTENSIONS[path.suffix]
-    path.write_bytes(image_codec.encode(pixels, container, quality=90, metadata=metadata)[0])
+    container = stream.EXTENSIONS[path.suffix]
+    path.write_bytes(codec.encode(pixels, container, quality=90, metadata=metadata)[0])
     return path
 
 
-def convert(source: Path, target: Path, quality: int = 75) -> tuple[Frame, images.ImageReport]:
+def convert(source: Path, target: Path, quality: int = 75) -> tuple[Frame, stream.ImageReport]:
     reader = ImageSource(source)
     (frame,) = reader.frames()
     with ImageSink(target, source=reader.info, quality=quality) as sink:
@@ -64,8 +64,8 @@ def test_lossless_formats_keep_every_pixel_and_the_metadata(tmp_path: Path, exte
     assert frame.format.bit_depth == 8 * np.dtype(dtype).itemsize
     assert frame.format.alpha == (channels in (2, 4))
     assert frame.format.layout == ("gray" if channels <= 2 else "rgb")
-    data, header = image_codec.read(tmp_path / f"out{extension}")
-    assert np.array_equal(image_codec.decode(data, header), pixels)
+    data, header = codec.read(tmp_path / f"out{extension}")
+    assert np.array_equal(codec.decode(data, header), pixels)
     assert header.metadata == METADATA
     assert report.notes == ()
     assert report.num_bytes == len(data)
@@ -75,9 +75,9 @@ def test_lossless_formats_keep_every_pixel_and_the_metadata(tmp_path: Path, exte
 def test_lossy_formats_keep_metadata_byte_for_byte_and_pixels_closely(tmp_path: Path, extension: str):
     source = write(tmp_path / f"in{extension}", picture(3))
     frame, report = convert(source, tmp_path / f"out{extension}")
-    data, header = image_codec.read(tmp_path / f"out{extension}")
+    data, header = codec.read(tmp_path / f"out{extension}")
     assert header.metadata == METADATA
-    assert np.abs(image_codec.decode(data, header).astype(int) - np.stack(frame.planes, axis=2)).max() < 25
+    assert np.abs(codec.decode(data, header).astype(int) - np.stack(frame.planes, axis=2)).max() < 25
     assert report.notes == ()
 
 
@@ -143,7 +143,7 @@ def test_cmyk_is_converted_and_says_so(tmp_path: Path):
     frame, _ = convert(tmp_path / "a.jpg", tmp_path / "b.jpg")
     assert frame.planes[0].mean() > 240
     assert frame.planes[1].mean() < 10
-    assert image_codec.read(tmp_path / "b.jpg")[1].metadata.icc == b""
+    assert codec.read(tmp_path / "b.jpg")[1].metadata.icc == b""
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "packbits", "tiff_adobe_deflate"])
@@ -163,8 +163,8 @@ def test_what_jpeg_cannot_hold_is_named(tmp_path: Path):
     _, report = convert(write(tmp_path / "a.png", pixels), tmp_path / "b.jpg")
     assert any("16 bits" in note for note in report.notes)
     assert any("over white" in note for note in report.notes)
-    data, header = image_codec.read(tmp_path / "b.jpg")
-    assert image_codec.decode(data, header).min() > 250
+    data, header = codec.read(tmp_path / "b.jpg")
+    assert codec.decode(data, header).min() > 250
 
 
 def test_what_webp_and_tiff_cannot_hold_is_named(tmp_path: Path):
@@ -172,28 +172,28 @@ def test_what_webp_and_tiff_cannot_hold_is_named(tmp_path: Path):
     assert [note.split()[0] for note in convert(source, tmp_path / "b.webp")[1].notes] == ["16", "grey"]
     foreign = Metadata(exif=EXIF.replace(b"Maker", b"MAKER") + b"\0" * 40)
     assert "EXIF" in convert(write(tmp_path / "c.jpg", picture(3), foreign), tmp_path / "d.tiff")[1].notes[0]
-    assert read_tags(image_codec.read(tmp_path / "d.tiff")[1].metadata.exif)[271] == "MAKER"
+    assert read_tags(codec.read(tmp_path / "d.tiff")[1].metadata.exif)[271] == "MAKER"
 
 
 def test_an_exif_block_too_large_for_jpeg_leaves_the_orientation(tmp_path: Path):
     source = write(tmp_path / "a.png", picture(3), Metadata(exif=EXIF + b"\0" * 70_000))
     _, report = convert(source, tmp_path / "b.jpg")
     assert "larger than a JPEG" in report.notes[0]
-    assert orientation_of(image_codec.read(tmp_path / "b.jpg")[1].metadata.exif) == 6
+    assert orientation_of(codec.read(tmp_path / "b.jpg")[1].metadata.exif) == 6
 
 
 def test_png_colour_and_text_chunks_stay_in_png_and_are_named_elsewhere(tmp_path: Path):
     metadata = Metadata(chunks=((b"gAMA", struct.pack(">I", 45455)), (b"tEXt", b"Author\0me")))
     source = write(tmp_path / "a.png", picture(3), metadata)
     convert(source, tmp_path / "b.png")
-    assert image_codec.read(tmp_path / "b.png")[1].metadata == metadata
+    assert codec.read(tmp_path / "b.png")[1].metadata == metadata
     assert "gAMA, tEXt" in convert(source, tmp_path / "c.webp")[1].notes[0]
 
 
 def test_webp_keeps_transparency(tmp_path: Path):
     pixels = picture(4)
     convert(write(tmp_path / "a.webp", pixels), tmp_path / "b.webp", quality=100)
-    _data, header = image_codec.read(tmp_path / "b.webp")
+    _data, header = codec.read(tmp_path / "b.webp")
     assert header.alpha
     assert header.metadata == METADATA
     pixels[..., 3] = 255
@@ -305,8 +305,8 @@ def test_too_large_for_webp_is_refused(tmp_path: Path):
 
 def test_a_picture_that_reads_back_differently_stays_unverified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     frame, info = frame_of(picture(3))
-    other = image_codec.encode(255 - picture(3), "png", quality=75, metadata=Metadata())
-    monkeypatch.setattr(images.image_codec, "encode", lambda *_, **__: other)
+    other = codec.encode(255 - picture(3), "png", quality=75, metadata=Metadata())
+    monkeypatch.setattr(stream.image_codec, "encode", lambda *_, **__: other)
     with pytest.raises(VerifyError, match="differ"), ImageSink(tmp_path / "a.png", source=info) as sink:
         sink.write(frame)
     assert [path.name for path in tmp_path.iterdir()] == ["a.unverified.png"]

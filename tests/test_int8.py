@@ -6,16 +6,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vsr.cli.main import run
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue
-from vsr.models.blend import blend
-from vsr.models.checkpoint import read_model, save_network
-from vsr.models.ensemble import self_ensemble
-from vsr.models.int8 import calibrate, has_int8
-from vsr.models.plain import PlainNet
+from vsr.models.catalogue import names as catalogue
+from vsr.models.files.checkpoint import read_model, save_network
+from vsr.models.networks.plain import PlainNet
+from vsr.models.variants.blend import blend
+from vsr.models.variants.int8 import calibrate, has_int8
+from vsr.models.variants.self_ensemble import self_ensemble
+from vsr.options import EngineOptions
 
 needs_vnni = pytest.mark.skipif(not has_int8(), reason="this processor has no VNNI")
 CALIBRATED = [entry.name for entry in catalogue.BUILT_IN if "int8" in catalogue.load(entry.name).spec.dtypes]

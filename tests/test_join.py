@@ -8,16 +8,16 @@ import av
 import pytest
 from conftest import read_number, run_ffmpeg
 
-from vsr.config import EncodeOptions, ReadOptions
-from vsr.media.encode import VideoEncoder
-from vsr.media.encoders import choose_encoder
-from vsr.media.join import join
 from vsr.media.pixels import read_planes
 from vsr.media.probe import probe
-from vsr.media.sink import FileSink
-from vsr.media.source import VideoSource
-from vsr.media.tracks import Track, readable
-from vsr.media.verify import verify
+from vsr.media.reading.source import VideoSource
+from vsr.media.writing.encode import VideoEncoder
+from vsr.media.writing.encoders import choose_encoder
+from vsr.media.writing.join import join
+from vsr.media.writing.packet_times import Track, readable
+from vsr.media.writing.sink import FileSink
+from vsr.media.writing.verify import verify
+from vsr.options import EncodeOptions, ReadOptions
 
 FAST = EncodeOptions(encoder="x264", preset="ultrafast", quality=90)
 VFR = [0, 40, 80, 81, 120, 240, 241, 600, 1000, 1001, 1040, 1080]

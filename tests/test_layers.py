@@ -8,14 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1] / "vsr"
 
 ROWS = {
-    7: "cli",
-    6: "web",
-    5: "jobs live training",
+    9: "cli",
+    8: "web",
+    7: "archive",
+    6: "jobs bench",
+    5: "live training evaluation",
     4: "pipeline",
     3: "media engine quality",
-    2: "models pictures borders balance",
-    1: "windows scenes prefetch color config",
-    0: "frames errors resample trace",
+    2: "models picture autocrop color_correct",
+    1: "windows scenes color options",
+    0: "frames errors prefetch resample trace durable",
 }
 """Imports point downward only; places of one row do not import each other."""
 

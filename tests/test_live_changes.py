@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from vsr.config import EngineOptions
-from vsr.live.changes import Changes, compare
+from vsr.live.config_diff import Changes, compare
 from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
+from vsr.options import EngineOptions
 
 DOOR, YARD, HALL = (CameraOptions(name, f"rtsp://127.0.0.1/{name}") for name in ("door", "yard", "hall"))
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import RANGES, draw_number, read_number
 
 from vsr.frames import Frame, PictureFormat
-from vsr.live.encoder import _SPECIFIC, LiveEncode, LiveEncoder
-from vsr.live.muxing import Muxer
+from vsr.live.outputs.encoder import _SPECIFIC, LiveEncode, LiveEncoder
+from vsr.live.push.muxer import Muxer
 from vsr.media.ffmpeg import list_encoder_options
 
 FORMATS = [

@@ -1,6 +1,6 @@
 import pytest
 
-from vsr.live.gauge import Recent
+from vsr.live.scheduling.recent import Recent
 
 
 def filled(*values: float, step_s: float = 1.0, **options: int) -> Recent:

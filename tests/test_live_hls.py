@@ -6,8 +6,8 @@ import av
 import pytest
 from conftest import ClipOptions, read_number, write_clip
 
-from vsr.live.push import Hls, Job
-from vsr.live.wire import describe, packet_message
+from vsr.live.packets import describe, packet_message
+from vsr.live.push.__main__ import Hls, Job
 
 
 @pytest.mark.parametrize(("segment_s", "gop"), [(0.0, 12), (0.24, 6), (2.0, 50)])

@@ -5,13 +5,13 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from vsr.live.journal import DROPS_EVERY_S, Event, Journal, JsonLines, Secrets, TextLines
+from vsr.live.cameras.status import CameraStatus
+from vsr.live.monitoring.log import DROPS_EVERY_S, Event, Journal, JsonLines, Secrets, TextLines
 from vsr.live.options import CameraOptions, LiveOptions
-from vsr.live.outputs import OutputStatus
-from vsr.live.overview import ChannelOverview, Overview
-from vsr.live.sink import SinkStatus
-from vsr.live.station import CameraView, View
-from vsr.live.status import CameraStatus
+from vsr.live.outputs.output import OutputStatus
+from vsr.live.outputs.sink import SinkStatus
+from vsr.live.scheduling.overview import ChannelOverview, Overview
+from vsr.live.service import CameraView, View
 
 STATUS = CameraStatus("playing", decoded=100, height=360, width=640, rate=25.0)
 RECORD = OutputStatus("record", "recordings", "running", bytes=1000, bitrate_kbps=800.0)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vsr.live.ladder import Change, Ladder, Load, Patience, Rung
+from vsr.live.scheduling.latency_control import Change, Ladder, Load, Patience, Rung
 
 RUNGS = [
     Rung("large-x2", 607),

@@ -12,20 +12,20 @@ import torch
 from conftest import draw_number, read_number
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.live.camera import Camera
-from vsr.live.channel import Channel, ListCamera, MemoryLiveSink, Roster
-from vsr.live.ladder import Patience, Rung
-from vsr.live.levels import Level, Plan, first_level, make_levels
-from vsr.live.loop import watch
+from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
-from vsr.live.overview import OverviewBoard
-from vsr.live.sink import LiveSink
-from vsr.models.catalogue import load
+from vsr.live.outputs.sink import LiveSink
+from vsr.live.scheduling.channel import Channel, ListCamera, MemoryLiveSink, Roster
+from vsr.live.scheduling.engines import Level, Plan, first_level, make_levels
+from vsr.live.scheduling.latency_control import Patience, Rung
+from vsr.live.scheduling.loop import watch
+from vsr.live.scheduling.overview import OverviewBoard
+from vsr.models.catalogue.names import load
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 
 CPU = EngineOptions(device="cpu", precision="fp32", threads=2)
 SIZE = (64, 96)

@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_live_command import free_port
 from test_live_journal import view
 
-from vsr.config import EngineOptions
 from vsr.errors import ConfigError
-from vsr.live.metrics import Metrics
+from vsr.live.monitoring.metrics import Metrics
 from vsr.live.options import CameraOptions, LiveOptions
-from vsr.live.station import Station, View
+from vsr.live.service import Station, View
+from vsr.options import EngineOptions
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vsr.live.rounds import Ready, Round, Rounds
+from vsr.live.scheduling.rounds import Ready, Round, Rounds
 
 SMALL, LARGE = (180, 320), (360, 640)
 

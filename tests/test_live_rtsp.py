@@ -10,8 +10,8 @@ from conftest import read_number
 from test_camera import Server, gstreamer  # noqa: F401
 from test_live_sink import STEP, Rig, frame, rig  # noqa: F401
 
-from vsr.live import feed
 from vsr.live.options import OutputOptions
+from vsr.live.outputs import feeder
 
 pytestmark = pytest.mark.rtsp
 
@@ -68,8 +68,8 @@ def test_pictures_and_sound_arrive_at_a_server_that_wants_a_password(rig, server
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_server_that_dies_or_freezes_is_pushed_to_again(rig, server, tmp_path, monkeypatch, fault):  # noqa: F811
-    monkeypatch.setattr(feed, "_SILENCE_S", 0.5)
-    monkeypatch.setattr(feed, "_OPEN_S", 2.0)
+    monkeypatch.setattr(feeder, "_SILENCE_S", 0.5)
+    monkeypatch.setattr(feeder, "_OPEN_S", 2.0)
     target = tmp_path / "pushed.h264"
     server.start(f"/in>{target}")
     live: Rig = rig(OutputOptions("rtsp", server.url("/in")), "record").run()

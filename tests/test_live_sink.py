@@ -17,10 +17,11 @@ from conftest import draw_number, read_number
 
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.live import children, feed, sink
-from vsr.live.encoder import LiveEncode
+from vsr.live import child_pipes
 from vsr.live.options import OutputOptions
-from vsr.live.sink import LiveSink, SinkOptions
+from vsr.live.outputs import feeder, sink
+from vsr.live.outputs.encoder import LiveEncode
+from vsr.live.outputs.sink import LiveSink, SinkOptions
 from vsr.media.ffmpeg import find_ffmpeg
 
 FORMAT = PictureFormat(96, 128)
@@ -181,7 +182,7 @@ def test_an_output_that_is_killed_is_started_again_and_the_others_go_on(rig, tmp
 
 
 def test_an_output_that_is_frozen_is_killed_and_started_again(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr(feed, "_SILENCE_S", 0.5)
+    monkeypatch.setattr(feeder, "_SILENCE_S", 0.5)
     live = rig("hls", "record").run()
     hls, record = live.output("hls"), live.output("record")
     os.kill(hls.pid, signal.SIGSTOP)
@@ -307,7 +308,7 @@ def test_credentials_show_in_no_process_list_status_or_exception(rig, monkeypatc
     live.feed_until(spy)
     texts.append(repr(live.sink.status))
     texts += [repr(one.options) for one in live.sink._outputs]
-    assert any("vsr.live.push" in text for text in texts)
+    assert any("vsr.live.push.__main__" in text for text in texts)
     assert "refused" in repr(live.sink.status)
     assert not [text for text in texts if "s3cr3t" in text]
 
@@ -360,7 +361,7 @@ def test_close_takes_four_seconds_at_most_with_everything_frozen_and_files_are_f
         os.kill(pid, signal.SIGSTOP)
     live.feed(20)
     if not wakes:  # as if they hung on a disk or in a driver
-        monkeypatch.setattr(children.Piped, "wake", lambda piped: None)
+        monkeypatch.setattr(child_pipes.Piped, "wake", lambda piped: None)
     began = time.monotonic()
     live.sink.close()
     took_s = time.monotonic() - began

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import ClipOptions, write_clip
 
-from vsr.live.muxing import Muxer
-from vsr.live.wire import Message, describe, packet_message
+from vsr.live.packets import Message, describe, packet_message
+from vsr.live.push.muxer import Muxer
 
 RATE, CHUNK = 8000, 160
 AAC = frozenset({"aac"})

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vsr.live.threads import Courier, Newest
+from vsr.live.newest_wins import Courier, Newest
 
 
 def threads() -> set[threading.Thread]:

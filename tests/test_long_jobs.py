@@ -21,12 +21,13 @@ from conftest import plane_view
 from vsr.cli.console import plain_line
 from vsr.cli.main import main, run
 from vsr.errors import SinkError
-from vsr.jobs import journal, resume
-from vsr.jobs.closed_segments import ClosedSegments
+from vsr.jobs import long_job
 from vsr.jobs.inputs import find_jobs
-from vsr.jobs.journal import Journal
-from vsr.jobs.records import NAME, Records, read_records, work_folder
-from vsr.media.source import VideoSource
+from vsr.jobs.segments import journal
+from vsr.jobs.segments.journal import Journal
+from vsr.jobs.segments.journal_records import NAME, Records, read_records, work_folder
+from vsr.jobs.segments.sink import ClosedSegments
+from vsr.media.reading.source import VideoSource
 
 DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}
 """Segments of 20 frames of 25 a second."""
@@ -280,7 +281,7 @@ def test_a_run_that_is_killed_before_the_work_folder_goes_is_finished_by_the_sam
 
 def test_a_run_that_is_killed_during_the_join_joins_again(clip, tmp_path, monkeypatch):
     out = tmp_path / "out.mkv"
-    complete = resume.complete
+    complete = long_job.complete
 
     def fail_when_joined(outputs, parts, folder, *, before_rename):
         def stop(joined):
@@ -290,7 +291,7 @@ def test_a_run_that_is_killed_during_the_join_joins_again(clip, tmp_path, monkey
         return complete(outputs, parts, folder, before_rename=stop)
 
     with monkeypatch.context() as patched:
-        patched.setattr(resume, "complete", fail_when_joined)
+        patched.setattr(long_job, "complete", fail_when_joined)
         assert enhance(clip, out) == 130
     assert (work_folder(out) / "joined.mkv").exists()
     assert not out.exists()
@@ -345,11 +346,11 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
     assert enhance(clip, tmp_path / "whole.mkv", *flags) == 0
     needed = round(share * (tmp_path / "whole.mkv").stat().st_size)
     flags += ["--workers", "2"] if meets == "in a worker" else []
-    finish, met = resume.complete, []
+    finish, met = long_job.complete, []
     if meets != "before a segment":
-        monkeypatch.setattr(resume, "_watch", lambda *_, **__: None)
+        monkeypatch.setattr(long_job, "_watch", lambda *_, **__: None)
     else:
-        needed += resume.LEAST
+        needed += long_job.LEAST
     lost = ClosedSegments.__exit__
 
     def noting(self, kind, error, traceback):
@@ -364,7 +365,7 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
             raise
 
     monkeypatch.setattr(ClosedSegments, "__exit__", noting)
-    monkeypatch.setattr(resume, "complete", joining)
+    monkeypatch.setattr(long_job, "complete", joining)
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - needed))
     said = []
 
@@ -460,7 +461,7 @@ def test_a_job_that_is_killed_while_it_joins_joins_again(clip, tmp_path, monkeyp
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     assert enhance(clip, whole) == 0
     with monkeypatch.context() as patched:
-        patched.setattr(resume, "_join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(long_job, "_join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert enhance(clip, out) == 130
     saved = shutil.copytree(work_folder(out), tmp_path / "saved")
     for _ in range(20):
@@ -493,8 +494,8 @@ def test_what_an_earlier_run_has_left_and_what_the_disk_must_hold_are_told_befor
 
     half_done(clip, out, monkeypatch)
     capfd.readouterr()
-    clocks, check = [], resume._check
-    monkeypatch.setattr(resume, "_check", lambda journal, clock: (clocks.append(clock), check(journal, clock))[1])
+    clocks, check = [], long_job._check
+    monkeypatch.setattr(long_job, "_check", lambda journal, clock: (clocks.append(clock), check(journal, clock))[1])
     monkeypatch.setattr(journal, "sha256_of", looking)
     num = len(records_of(out).segments)
     assert run(begun) == 0

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from vsr.cli.main import run
-from vsr.config import EncodeOptions
 from vsr.errors import ConfigError
 from vsr.frames import PictureFormat
-from vsr.media.encoders import choose_encoder
+from vsr.media.writing.encoders import choose_encoder
+from vsr.options import EncodeOptions
 
 TAPE = {"codec": "mpeg2video", "interlaced": "tff", "size": (64, 64), "num_frames": 8}
 

@@ -9,9 +9,9 @@ import pytest
 from conftest import run_ffmpeg
 
 from vsr.frames import PictureFormat, StreamInfo
-from vsr.jobs.material import bits_per_pixel, judge
-from vsr.media.images import probe_image
-from vsr.media.jpeg_quality import jpeg_quality
+from vsr.jobs.source_quality import bits_per_pixel, judge
+from vsr.media.images.jpeg_quality import jpeg_quality
+from vsr.media.images.stream import probe_image
 from vsr.media.probe import probe
 
 CLIP = StreamInfo(

@@ -19,20 +19,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsr import color
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue
+from vsr.models.catalogue import names as catalogue
 from vsr.models.chain import with_window
-from vsr.models.checkpoint import read_model, save_network
-from vsr.models.compact import CompactNet
-from vsr.models.ensemble import self_ensemble
-from vsr.models.plain import PlainNet
-from vsr.models.recurrent import RecurrentNet
+from vsr.models.files.checkpoint import read_model, save_network
+from vsr.models.networks.compact import CompactNet
+from vsr.models.networks.plain import PlainNet
+from vsr.models.networks.recurrent import RecurrentNet
+from vsr.models.networks.unet import UNet
 from vsr.models.spec import Context, Model
-from vsr.models.unet import UNet
-from vsr.pictures import from_planes
+from vsr.models.variants.self_ensemble import self_ensemble
+from vsr.options import EngineOptions
+from vsr.picture import from_planes
 from vsr.resample import enlarge
 from vsr.training.transfer import take_over
 

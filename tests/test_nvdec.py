@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from vsr.config import ReadOptions
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.nvdec import SEMIPLANAR, why_no_nvdec
 from vsr.media.pixels import PlanarConverter, read_planes
-from vsr.media.source import VideoSource
+from vsr.media.reading.nvdec import SEMIPLANAR, why_no_nvdec
+from vsr.media.reading.source import VideoSource
+from vsr.options import ReadOptions
 
 
 def interleaved(planes: list[np.ndarray], depth: int, name: str) -> av.VideoFrame:

@@ -17,14 +17,14 @@ import torch
 from conftest import draw_number, read_number
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError, SinkError, SourceError
 from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media.sink import MemorySink
-from vsr.media.source import ListSource
-from vsr.models.catalogue import load
+from vsr.media.reading.source import ListSource
+from vsr.media.writing.sink import MemorySink
+from vsr.models.catalogue.names import load
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 from vsr.pipeline import Clock, PipelineOptions, enhance
 
 SIZE = PictureFormat(32, 48, layout="gray")

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.config import EngineOptions
+from vsr.engine.cuda_graphs import Recorded, Step
 from vsr.engine.engine import Engine
-from vsr.engine.graphs import Recorded, Step
-from vsr.engine.prepare import WAYS, choose_way, prepare, release
+from vsr.engine.executor import WAYS, choose_way, prepare, release
 from vsr.engine.stage import Stage
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import load
+from vsr.models.catalogue.names import load
 from vsr.models.spec import Context, Model, ModelSpec, Network
+from vsr.options import EngineOptions
 
 FLAG = torch.zeros(1, dtype=torch.bool)
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from conftest import numbered_frame, run_ffmpeg
 
-from vsr.borders import Rectangle
+from vsr.autocrop import Rectangle
 from vsr.cli.main import run
 from vsr.cli.presets import PRESETS, find_config
-from vsr.config import EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
 from vsr.errors import ConfigError
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import make_plan
 from vsr.media.probe import probe
+from vsr.options import EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
 
 QUICK = ["--threads", "1", "--quiet", "--also-preset", "ultrafast", "--model"]
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from vsr.cli.main import run
-from vsr.config import EncodeOptions, EngineOptions, EnhanceOptions, JobOptions, ModelOptions
 from vsr.jobs.identity import wishes_of
-from vsr.models.catalogue import load
-from vsr.models.checkpoint import save_network
+from vsr.models.catalogue.names import load
+from vsr.models.files.checkpoint import save_network
+from vsr.options import EncodeOptions, EngineOptions, EnhanceOptions, JobOptions, ModelOptions
 
 FLAGS = ["--model", "nano", "--preset", "ultrafast", "--quiet"]
 

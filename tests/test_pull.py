@@ -13,11 +13,11 @@ from http_shelf import HttpShelf, serving
 
 from vsr.cli.main import run
 from vsr.errors import ModelError
-from vsr.models import download, published
-from vsr.models.catalogue import load
-from vsr.models.checkpoint import save_network
-from vsr.models.published import Published, models_folder
-from vsr.models.pull import pull
+from vsr.models.catalogue import download, published
+from vsr.models.catalogue.names import load
+from vsr.models.catalogue.published import Published, models_folder
+from vsr.models.catalogue.pull import pull
+from vsr.models.files.checkpoint import save_network
 
 FILE = "theirs.safetensors"
 

@@ -7,9 +7,9 @@ import av
 import pytest
 from conftest import read_number
 
-from vsr.live import recording
-from vsr.live.recording import Recording
-from vsr.live.wire import describe, packet_message
+from vsr.live.packets import describe, packet_message
+from vsr.live.push import recording
+from vsr.live.push.recording import Recording
 
 
 def messages(path):

@@ -12,14 +12,14 @@ from conftest import tiny
 from torch import Tensor
 
 from vsr.cli.main import run
-from vsr.config import EncodeOptions, EngineOptions
 from vsr.engine.engine import Engine
 from vsr.engine.repeats import Contents
 from vsr.frames import Frame, PictureFormat
-from vsr.media.sink import FileSink, MemorySink
-from vsr.media.source import VideoSource
-from vsr.models.plain import PlainNet
+from vsr.media.reading.source import VideoSource
+from vsr.media.writing.sink import FileSink, MemorySink
+from vsr.models.networks.plain import PlainNet
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EncodeOptions, EngineOptions
 from vsr.pipeline import Report, enhance
 
 FORMAT = PictureFormat(18, 26, layout="yuv420", alpha=True, matrix="bt709")

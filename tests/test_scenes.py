@@ -10,12 +10,12 @@ import pytest
 from conftest import run_ffmpeg
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
-from vsr.media.sink import MemorySink
-from vsr.media.source import ListSource, VideoSource
+from vsr.media.reading.source import ListSource, VideoSource
+from vsr.media.writing.sink import MemorySink
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 from vsr.pipeline import enhance
 from vsr.scenes import mark_scene_cuts
 

@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vsr.balance import Adaptation, correct_colors
+from vsr.color_correct import Adaptation, correct_colors
 from vsr.frames import Frame, PictureFormat
-from vsr.jobs.records import Segment, mark_of, read_records
-from vsr.jobs.segments import WARM_UP, Border, Cutting, Reach, ReadsDifferentlyError, Stretch
-from vsr.media.source import ListSource
-from vsr.models.plain import PlainNet
+from vsr.jobs.segments.borders import WARM_UP, Border, Cutting, Reach, ReadsDifferentlyError, Stretch
+from vsr.jobs.segments.journal_records import Segment, mark_of, read_records
+from vsr.media.reading.source import ListSource
+from vsr.models.networks.plain import PlainNet
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.pipeline import PipelineOptions
 from vsr.scenes import Scene, mark_scene_cuts

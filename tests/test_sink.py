@@ -15,13 +15,13 @@ from test_encode import noise
 from test_encoders import HDR
 from test_join import write
 
-from vsr.config import EncodeOptions
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media.output import output_container
 from vsr.media.probe import probe
-from vsr.media.sink import FileSink, MemorySink
-from vsr.media.source import VideoSource
+from vsr.media.reading.source import VideoSource
+from vsr.media.writing.output import output_container
+from vsr.media.writing.sink import FileSink, MemorySink
+from vsr.options import EncodeOptions
 
 FAST = EncodeOptions(encoder="x264", preset="ultrafast", quality=90)
 TICK = Fraction(1, 90000)
@@ -325,9 +325,9 @@ def test_ctrl_c_removes_everything(tmp_path):
     code = f"""
 import itertools, numpy as np
 from fractions import Fraction
-from vsr.config import EncodeOptions
+from vsr.options import EncodeOptions
 from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media.sink import FileSink
+from vsr.media.writing.sink import FileSink
 f = PictureFormat(64, 96)
 info = StreamInfo("memory", "video", "memory", "rawvideo", "", f, time_base=Fraction(1, 1000))
 planes = tuple(np.zeros(f.plane_size(i), np.uint8) for i in range(3))

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from conftest import plane_view, read_number, run_ffmpeg
 
-from vsr.config import ReadOptions
 from vsr.errors import SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.media.pixels import PlanarConverter, make_av_frame, make_frame, pixel_format, read_planes, reading
-from vsr.media.source import ListSource, VideoSource
+from vsr.media.reading.source import ListSource, VideoSource
+from vsr.options import ReadOptions
 
 MakeClip = Callable[..., Path]
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.cli.main import run
-from vsr.config import EngineOptions
-from vsr.engine.changes import Patchwork
 from vsr.engine.engine import Engine
+from vsr.engine.unchanged import Patchwork
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 
 FORMAT = PictureFormat(210, 370, matrix="bt709")
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
-from vsr.engine.streams import Streams
+from vsr.engine.many_streams import Streams
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import load
-from vsr.models.recurrent import NEIGHBOURS, RecurrentNet
+from vsr.models.catalogue.names import load
+from vsr.models.networks.recurrent import NEIGHBOURS, RecurrentNet
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 
 SIZES = [(18, 26), (18, 26), (18, 26), (22, 30)]
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from vsr.config import EngineOptions
 from vsr.engine.device import has_fast_bf16
 from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import load
-from vsr.models.compact import CompactNet
-from vsr.models.int8 import has_int8
+from vsr.models.catalogue.names import load
+from vsr.models.networks.compact import CompactNet
 from vsr.models.spec import Model, ModelSpec
+from vsr.models.variants.int8 import has_int8
+from vsr.options import EngineOptions
 
 SETTINGS = [
     {"batch": 2},

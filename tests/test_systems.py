@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from vsr.cli.main import run
-from vsr.models.architectures import ARCHITECTURES
-from vsr.models.edsr import EdsrNet
-from vsr.models.systems import SYSTEMS, licences_of
+from vsr.models.catalogue.systems import SYSTEMS, licences_of
+from vsr.models.files.architectures import ARCHITECTURES
+from vsr.models.networks.edsr import EdsrNet
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from vsr.live.timeline import Timeline
+from vsr.live.cameras.timestamps import Timeline
 
 STEP = 3600
 

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from vsr.cli.timeline import draw_timeline, in_order, json_of, lane_label
-from vsr.config import EngineOptions
+from vsr.cli.bench_timeline import draw_timeline, in_order, json_of, lane_label
 from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
-from vsr.media.sink import MemorySink
-from vsr.media.source import ListSource
-from vsr.models.catalogue import load
+from vsr.media.reading.source import ListSource
+from vsr.media.writing.sink import MemorySink
+from vsr.models.catalogue.names import load
+from vsr.options import EngineOptions
 from vsr.pipeline import enhance
 from vsr.trace import Span, Trace, recording, span
 

@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue
+from vsr.models.catalogue import names as catalogue
 from vsr.models.spec import Model
+from vsr.options import EngineOptions
 from vsr.training import loop
-from vsr.training.data import batches, find_data
-from vsr.training.degrade import cleanly
-from vsr.training.footage import read_picture
+from vsr.training.data.batches import batches, find_data
+from vsr.training.data.degrade import cleanly
+from vsr.training.data.footage import read_picture
 from vsr.training.loop import Progress, learning_rate, train
 from vsr.training.losses import charbonnier
 from vsr.training.options import TrainOptions

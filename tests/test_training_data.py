@@ -13,11 +13,11 @@ import torch
 from vsr.errors import ConfigError, SourceError
 from vsr.media.roundtrip import through_codec
 from vsr.quality.metrics import psnr
-from vsr.training.blur import filmed, write_blurred
-from vsr.training.data import batches, example, find_data
-from vsr.training.degrade import cleanly, really
-from vsr.training.footage import find_clips, read_clip, read_picture
-from vsr.training.motion import MOST_SPEED, move
+from vsr.training.data.batches import batches, example, find_data
+from vsr.training.data.blur import filmed, write_blurred
+from vsr.training.data.degrade import cleanly, really
+from vsr.training.data.footage import find_clips, read_clip, read_picture
+from vsr.training.data.motion import MOST_SPEED, move
 from vsr.training.options import TrainOptions
 
 

@@ -20,8 +20,8 @@ from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.quality.metrics import luma_psnr
 from vsr.training import loop
-from vsr.training.data import batches, find_data
-from vsr.training.footage import read_picture
+from vsr.training.data.batches import batches, find_data
+from vsr.training.data.footage import read_picture
 from vsr.training.loop import Progress, train
 from vsr.training.networks import Unrolled, build, predict
 from vsr.training.options import LossOptions, TrainOptions

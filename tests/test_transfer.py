@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.engine.transfer import CpuTransfer, Pending, pack, transfer_for, unpack
 from vsr.frames import Frame, PictureFormat, Plane
 from vsr.models.spec import Context, Model, ModelSpec
+from vsr.options import EngineOptions
 
 FORMATS = [
     PictureFormat(15, 21, 8, "yuv420"),

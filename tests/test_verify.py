@@ -7,11 +7,11 @@ import pytest
 from conftest import run_ffmpeg
 from test_encode import noise
 
-from vsr.config import EncodeOptions
 from vsr.errors import VerifyError
 from vsr.frames import PictureFormat, StreamInfo
-from vsr.media import output as output_module
-from vsr.media.sink import FileSink
+from vsr.media.writing import output as output_module
+from vsr.media.writing.sink import FileSink
+from vsr.options import EncodeOptions
 
 TICK = Fraction(1, 1000)
 FORMAT = PictureFormat(64, 96, matrix="bt709", primaries="bt709", transfer="bt709", sample_aspect=Fraction(4, 3))

@@ -12,13 +12,13 @@ import pytest
 from conftest import ClipOptions, write_clip
 from test_batch import FLAGS, num_frames, picture, wait_until
 
+from vsr.archive.archive import Archive, ArchiveOptions
+from vsr.archive.sources import Naming
+from vsr.archive.state import read_entries
+from vsr.archive.watch import Settling, Watch, WatchOptions
+from vsr.archive.worker import Begun
 from vsr.cli.main import run
-from vsr.config import EncodeOptions, EnhanceOptions, ModelOptions
-from vsr.jobs.archive import Archive, ArchiveOptions
-from vsr.jobs.lanes import Begun
-from vsr.jobs.ledger import read_entries
-from vsr.jobs.tree import Naming
-from vsr.jobs.watch import Settling, Watch, WatchOptions
+from vsr.options import EncodeOptions, EnhanceOptions, ModelOptions
 
 
 @pytest.fixture

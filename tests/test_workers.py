@@ -14,23 +14,23 @@ import pytest
 from conftest import tiny
 from test_long_jobs import begin, contents, enhance, records_of
 
-from vsr.config import EncodeOptions, EngineOptions, JobOptions, ReadOptions
 from vsr.engine.device import all_devices
 from vsr.errors import ConfigError, SourceError, VsrError
-from vsr.jobs import node
-from vsr.jobs.closed_segments import Encoding
 from vsr.jobs.identity import describe_source
-from vsr.jobs.journal import Gap, Journal
-from vsr.jobs.pool import Died, Failed, Finished, News, Progress
-from vsr.jobs.processes import Processes
-from vsr.jobs.records import Segment, read_records, work_folder
-from vsr.jobs.segments import Cutting, Reach
-from vsr.jobs.sharing import Sharing, gaps_of
-from vsr.jobs.work import Reading, Work, Worker, attempt
-from vsr.media.encoders import choose_encoder
+from vsr.jobs.segments.borders import Cutting, Reach
+from vsr.jobs.segments.journal import Gap, Journal
+from vsr.jobs.segments.journal_records import Segment, read_records, work_folder
+from vsr.jobs.segments.sink import Encoding
+from vsr.jobs.workers import ray_task
+from vsr.jobs.workers.dispatcher import Sharing, gaps_of
+from vsr.jobs.workers.local_pool import Processes
+from vsr.jobs.workers.pool import Died, Failed, Finished, News, Progress
+from vsr.jobs.workers.worker import Reading, Work, Worker, attempt
 from vsr.media.probe import probe
-from vsr.models.plain import PlainNet
+from vsr.media.writing.encoders import choose_encoder
+from vsr.models.networks.plain import PlainNet
 from vsr.models.spec import Model, ModelSpec
+from vsr.options import EncodeOptions, EngineOptions, JobOptions, ReadOptions
 from vsr.pipeline import Clock, PipelineOptions
 
 
@@ -330,10 +330,10 @@ def test_a_network_that_cannot_be_sent_is_refused_by_name(clip, tmp_path):
         Processes(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
 
 
-def order_for(work: Work, folder: Path, **changes: object) -> node.Order:
+def order_for(work: Work, folder: Path, **changes: object) -> ray_task.Order:
     (folder / "seen").touch()
-    order = node.Order(
-        folder.name, Gap(None, None), folder, "seen", describe_source(work.path), node.result_of(work), "cpu", 1
+    order = ray_task.Order(
+        folder.name, Gap(None, None), folder, "seen", describe_source(work.path), ray_task.result_of(work), "cpu", 1
     )
     return replace(order, **changes)
 
@@ -343,13 +343,13 @@ def test_a_node_gives_back_what_it_cannot_put_where_it_belongs(clip, tmp_path):
     seen, told = work_on(clip), []
     seen = replace(seen, cutting=replace(seen.cutting, seconds=Fraction(60)))
     packed = seen.packed()
-    here = node.enhance_segment(packed, order_for(seen, folder), bytes, told.append)
+    here = ray_task.enhance_segment(packed, order_for(seen, folder), bytes, told.append)
     assert isinstance(here, Finished)
     assert here.part.parent == folder
     assert [progress.number for progress in told] == [0]
     away = replace(order_for(seen, folder, token="other"), job=f"elsewhere-{os.getpid()}")
-    given = node.enhance_segment(packed, away, bytes, told.append)
-    assert isinstance(given, node.Delivered)
+    given = ray_task.enhance_segment(packed, away, bytes, told.append)
+    assert isinstance(given, ray_task.Delivered)
     assert given.contents == here.part.read_bytes()
     assert given.segment == here.segment
 
@@ -360,7 +360,7 @@ def test_a_node_that_does_not_see_the_source_asks_for_it(clip, tmp_path):
     work = replace(work, cutting=replace(work.cutting, seconds=Fraction(60)))
     packed, order = work.packed(), order_for(work, folder, job=job)
     clip.write_bytes(data[:-1])
-    assert isinstance(node.enhance_segment(packed, order, bytes, lambda _: None), node.Unseen)
+    assert isinstance(ray_task.enhance_segment(packed, order, bytes, lambda _: None), ray_task.Unseen)
     asked = []
 
     def fetch(block: int) -> bytes:
@@ -370,19 +370,19 @@ def test_a_node_that_does_not_see_the_source_asks_for_it(clip, tmp_path):
     shipped = replace(order, blocks=list(range(-(-len(data) // 1000))))
     try:
         for _ in range(2):
-            assert isinstance(node.enhance_segment(packed, shipped, fetch, lambda _: None), Finished)
+            assert isinstance(ray_task.enhance_segment(packed, shipped, fetch, lambda _: None), Finished)
         assert asked == list(shipped.blocks)
-        assert node._own_folder(job).exists()
+        assert ray_task._own_folder(job).exists()
     finally:
-        node.forget(job)
-    assert not node._own_folder(job).exists()
+        ray_task.forget(job)
+    assert not ray_task._own_folder(job).exists()
 
 
 def test_a_node_with_other_software_is_named(clip, tmp_path):
     (folder := tmp_path / "job").mkdir()
     work = work_on(clip)
     order = order_for(work, folder, software={"software": "vsr 0.1.0"}, job=f"old-{os.getpid()}")
-    failed = node.enhance_segment(work.packed(), order, bytes, lambda _: None)
+    failed = ray_task.enhance_segment(work.packed(), order, bytes, lambda _: None)
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, ConfigError)
     assert "would make another result: software vsr" in str(failed.error)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from published import base, noise, run
 
-from vsr.config import ModelOptions
 from vsr.errors import ConfigError, ModelError
-from vsr.models import catalogue
-from vsr.models.blend import blend
+from vsr.models.catalogue import names as catalogue
 from vsr.models.chain import Verdict, make_chain
-from vsr.models.compact import CompactNet
+from vsr.models.networks.compact import CompactNet
 from vsr.models.spec import Model
+from vsr.models.variants.blend import blend
+from vsr.options import ModelOptions
 
 
 def compact(folder: Path, name: str, seed: int, depth: int = 2) -> Model:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models import catalogue
-from vsr.models.deblurgan import DeblurGan
+from vsr.models.catalogue import names as catalogue
+from vsr.models.networks.deblurgan import DeblurGan
 from vsr.models.normalisation import Normalisation
 from vsr.models.spec import Model
 

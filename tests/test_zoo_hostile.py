@@ -18,8 +18,8 @@ from test_zoo_opencv import graph
 from torch import Tensor
 
 from vsr.errors import ModelError
-from vsr.models.catalogue import load
-from vsr.models.edsr import EdsrNet
+from vsr.models.catalogue.names import load
+from vsr.models.networks.edsr import EdsrNet
 
 
 def refusal(path: Path) -> str:

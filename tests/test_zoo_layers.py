@@ -10,20 +10,20 @@ from published import base, noise, reference_error, run, run_tiled, set5_psnr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue
-from vsr.models.checkpoint import read_model
-from vsr.models.edsr import EdsrNet
-from vsr.models.enlarged import SrcnnNet, VdsrNet
-from vsr.models.espcn import EspcnNet
-from vsr.models.fsrcnn import FsrcnnNet
-from vsr.models.rrdb import RrdbNet
-from vsr.models.span import SpanNet
+from vsr.models.catalogue import names as catalogue
+from vsr.models.files.checkpoint import read_model
+from vsr.models.networks.edsr import EdsrNet
+from vsr.models.networks.espcn import EspcnNet
+from vsr.models.networks.fsrcnn import FsrcnnNet
+from vsr.models.networks.rrdb import RrdbNet
+from vsr.models.networks.span import SpanNet
+from vsr.models.networks.srcnn_vdsr import SrcnnNet, VdsrNet
+from vsr.models.networks.srresnet import SrResNet
 from vsr.models.spec import Model
-from vsr.models.srresnet import SrResNet
+from vsr.options import EngineOptions
 from vsr.resample import enlarge
 
 TINY: dict[str, Callable[[], nn.Module]] = {

@@ -10,11 +10,12 @@ from protobuf_writer import field
 from published import noise, run, run_tiled, set5_psnr
 from torch.nn import functional as F
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue, onnx
+from vsr.models.catalogue import names as catalogue
+from vsr.models.files import onnx
+from vsr.options import EngineOptions
 
 Sides = list[int | str]
 SIZE: Sides = ["batch", 3, "height", "width"]

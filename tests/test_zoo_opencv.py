@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.jobs.score_pictures import as_frame
-from vsr.models import catalogue
-from vsr.models.tensorflow import read_graph
-from vsr.quality.opencv_networks import OpenCvNetwork
+from vsr.evaluation.opencv_networks import OpenCvNetwork
+from vsr.evaluation.score_pictures import as_frame
+from vsr.models.catalogue import names as catalogue
+from vsr.models.files.opencv_graph import read_graph
 
 
 def node(name: str, operation: str, *inputs: str, **attributes: bytes) -> bytes:

@@ -14,7 +14,7 @@ from test_zoo_layers import TINY, tensors_of
 from test_zoo_safmn import tensors_of as safmn_of
 
 from vsr.cli.main import run
-from vsr.models.catalogue import load
+from vsr.models.catalogue.names import load
 
 
 @pytest.fixture

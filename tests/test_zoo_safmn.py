@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models import catalogue
-from vsr.models.checkpoint import read_model
-from vsr.models.safmn import SafmnNet
+from vsr.models.catalogue import names as catalogue
+from vsr.models.files.checkpoint import read_model
+from vsr.models.networks.safmn import SafmnNet
 from vsr.models.spec import Model
 
 LAYOUTS = {

@@ -13,10 +13,11 @@ from test_zoo_layers import unfolded
 from torch import Tensor
 
 from vsr.errors import ModelError
-from vsr.models import catalogue, formats
-from vsr.models.checkpoint import UnknownLayoutError
-from vsr.models.spandrel import read_with_spandrel
-from vsr.models.systems import licences_of
+from vsr.models.catalogue import names as catalogue
+from vsr.models.catalogue.systems import licences_of
+from vsr.models.files import any_file
+from vsr.models.files.checkpoint import UnknownLayoutError
+from vsr.models.files.spandrel import read_with_spandrel
 
 
 def has(name: str) -> None:
@@ -31,7 +32,7 @@ def strange(folder: Path) -> Path:
 
 
 def test_without_spandrel_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(formats, "has_spandrel", lambda: False)
+    monkeypatch.setattr(any_file, "has_spandrel", lambda: False)
     with pytest.raises(UnknownLayoutError, match=r"unknown layout .*pip install 'vsr\[zoo\]'"):
         catalogue.load(str(strange(tmp_path)))
 

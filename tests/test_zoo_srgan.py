@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models import catalogue
-from vsr.models.checkpoint import read_model
-from vsr.models.srgan import SrganNet
+from vsr.models.catalogue import names as catalogue
+from vsr.models.files.checkpoint import read_model
+from vsr.models.networks.srgan import SrganNet
 
 WIDE = 4
 """Channels here; 64 in published files."""

@@ -8,9 +8,9 @@ import torch
 from published import noise, reference_error, run, run_tiled
 
 from vsr.errors import ModelError
-from vsr.models.checkpoint import read_model
+from vsr.models.files.checkpoint import read_model
+from vsr.models.networks.swinir import SwinIr
 from vsr.models.spec import Model
-from vsr.models.swinir import SwinIr
 
 SIZES = {"channels": 8, "heads": 2, "window": 8, "hidden": 12, "depth": 2, "groups": 2, "colors": 3}
 KINDS: dict[str, dict[str, Any]] = {

@@ -17,25 +17,25 @@ from published import base, filled, noise
 from restated import basicvsr, deformed, realbasicvsr, rlsp, rrn, warp
 from torch import Tensor, nn
 
-from vsr.config import EngineOptions
 from vsr.engine.engine import Engine
-from vsr.engine.streams import Streams
+from vsr.engine.many_streams import Streams
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import deformable
-from vsr.models.basicvsr import BasicVsr
-from vsr.models.basicvsrpp import BasicVsrPp
 from vsr.models.chain import with_window
-from vsr.models.checkpoint import read_model
-from vsr.models.chunks import in_chunks
-from vsr.models.deformable import sampled_convolution
-from vsr.models.edvr import Edvr
-from vsr.models.ensemble import self_ensemble
-from vsr.models.flow import moved
-from vsr.models.realbasicvsr import RealBasicVsr
-from vsr.models.rlsp import Rlsp
-from vsr.models.rrn import Rrn
+from vsr.models.files.checkpoint import read_model
+from vsr.models.layers import deformable
+from vsr.models.layers.bidirectional import in_chunks
+from vsr.models.layers.deformable import sampled_convolution
+from vsr.models.layers.flow import moved
+from vsr.models.networks.basicvsr import BasicVsr
+from vsr.models.networks.basicvsrpp import BasicVsrPp
+from vsr.models.networks.edvr import Edvr
+from vsr.models.networks.realbasicvsr import RealBasicVsr
+from vsr.models.networks.rlsp import Rlsp
+from vsr.models.networks.rrn import Rrn
 from vsr.models.spec import Context, Model
+from vsr.models.variants.self_ensemble import self_ensemble
+from vsr.options import EngineOptions
 
 TINY: dict[str, Callable[[], nn.Module]] = {
     "basicvsr": lambda: BasicVsr(channels=4, depth=1, wide=4),
@@ -197,7 +197,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_first_difference(name: str
 
 @pytest.mark.parametrize("size", [(5, 7), (1, 1), (9, 2)])
 def test_deformable_convolution_is_a_sum_over_places_read_between_pixels(size, monkeypatch):
-    monkeypatch.setattr("vsr.models.deformable._BAND", {"cpu": 4 * 9 * size[1] * 2})  # bands of two rows
+    monkeypatch.setattr("vsr.models.layers.deformable._BAND", {"cpu": 4 * 9 * size[1] * 2})  # bands of two rows
     torch.manual_seed(0)
     x, weight, bias = torch.randn(1, 4, *size), torch.randn(3, 4, 3, 3), torch.randn(3)
     offset, mask = 3 * torch.randn(1, 2 * 18, *size), torch.rand(1, 18, *size)
@@ -388,7 +388,7 @@ def test_enlarging_in_bands_gives_the_same_as_whole(monkeypatch):
     clip = gray(noise(2, 3, 40, 16, seed=15))
     model = load("basicvsr")
     at_once = steps(model, clip)
-    monkeypatch.setattr("vsr.models.trunk._ROWS", 16 * 12)
+    monkeypatch.setattr("vsr.models.layers.video_trunk._ROWS", 16 * 12)
     assert (steps(model, clip) - at_once).abs().max() < 1e-6
 
 

@@ -17,10 +17,10 @@ from test_zoo_video import FP32, TINY, saved, stream, tensors_of
 from vsr.cli.main import run
 from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
-from vsr.models.basicvsrpp import BasicVsrPp
-from vsr.models.catalogue import load
-from vsr.models.checkpoint import read_model
-from vsr.models.chunks import in_chunks
+from vsr.models.catalogue.names import load
+from vsr.models.files.checkpoint import read_model
+from vsr.models.layers.bidirectional import in_chunks
+from vsr.models.networks.basicvsrpp import BasicVsrPp
 
 SIZE = (32, 48)
 

@@ -4,7 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsr.config import (
+    from vsr.engine.engine import Engine
+    from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
+    from vsr.frames import Frame, PictureFormat, StreamInfo
+    from vsr.media.images.stream import ImageSink, ImageSource, probe_image
+    from vsr.media.probe import probe
+    from vsr.media.reading.source import ListSource, Source, VideoSource
+    from vsr.media.writing.sink import FileSink, MemorySink, Sink
+    from vsr.models.catalogue.names import choose_chain, load
+    from vsr.models.spec import Context, Model, ModelSpec
+    from vsr.options import (
         EncodeOptions,
         EngineOptions,
         EnhanceOptions,
@@ -13,29 +22,20 @@ if TYPE_CHECKING:
         PictureOptions,
         ReadOptions,
     )
-    from vsr.engine.engine import Engine
-    from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
-    from vsr.frames import Frame, PictureFormat, StreamInfo
-    from vsr.media.images import ImageSink, ImageSource, probe_image
-    from vsr.media.probe import probe
-    from vsr.media.sink import FileSink, MemorySink, Sink
-    from vsr.media.source import ListSource, Source, VideoSource
-    from vsr.models.catalogue import choose_chain, load
-    from vsr.models.spec import Context, Model, ModelSpec
     from vsr.pipeline import PipelineOptions, Report, enhance
 
 __version__ = "0.4.0"
 
 _PLACES = {
-    "config": "EncodeOptions EngineOptions EnhanceOptions JobOptions ModelOptions PictureOptions ReadOptions",
+    "options": "EncodeOptions EngineOptions EnhanceOptions JobOptions ModelOptions PictureOptions ReadOptions",
     "engine.engine": "Engine",
     "errors": "ConfigError ModelError SinkError SourceError VerifyError VsrError",
     "frames": "Frame PictureFormat StreamInfo",
-    "media.images": "ImageSink ImageSource probe_image",
+    "media.images.stream": "ImageSink ImageSource probe_image",
     "media.probe": "probe",
-    "media.sink": "FileSink MemorySink Sink",
-    "media.source": "ListSource Source VideoSource",
-    "models.catalogue": "choose_chain load",
+    "media.writing.sink": "FileSink MemorySink Sink",
+    "media.reading.source": "ListSource Source VideoSource",
+    "models.catalogue.names": "choose_chain load",
     "models.spec": "Context Model ModelSpec",
     "pipeline": "PipelineOptions Report enhance",
 }

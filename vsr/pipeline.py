@@ -10,12 +10,12 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vsr.balance import Adaptation, correct_colors
-from vsr.borders import Rectangle, crop
+from vsr.autocrop import Rectangle, crop
+from vsr.color_correct import Adaptation, correct_colors
 from vsr.engine.engine import Engine
 from vsr.frames import Frame
-from vsr.media.sink import Sink
-from vsr.media.source import Source
+from vsr.media.reading.source import Source
+from vsr.media.writing.sink import Sink
 from vsr.prefetch import prefetch
 from vsr.scenes import Scene, mark_scene_cuts
 from vsr.trace import span

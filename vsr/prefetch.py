@@ -1,6 +1,6 @@
 """The only file that starts a pipeline's threads. One call marks one thread border; nothing else knows of threads.
 
-Streams that nobody may hold up have threads of their own kind, in `live/threads.py`.
+Streams that nobody may hold up have threads of their own kind, in `live/newest_wins.py`.
 """
 
 import threading

@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.cli.archive_view import ArchiveView, conclude
+from vsr.archive.archive import Archive, ArchiveOptions, look
+from vsr.archive.sources import Naming, find_archive
+from vsr.archive.todo import Again, Agenda
+from vsr.archive.worker import Ended
+from vsr.cli.batch_view import ArchiveView, conclude
 from vsr.cli.console import say
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import ConfigError
-from vsr.jobs.agenda import Again, Agenda
-from vsr.jobs.archive import Archive, ArchiveOptions, look
 from vsr.jobs.inputs import Job
-from vsr.jobs.lanes import Ended
-from vsr.jobs.tree import Naming, find_archive
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.table import Table
 
 import vsr
+from vsr.bench.cost import Cost
+from vsr.bench.row import ON_COMPUTE_STREAM, Row
+from vsr.bench.run import BenchOptions
+from vsr.bench.run import bench as measure
+from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import say, size_of
-from vsr.cli.scores import write_json
-from vsr.cli.timeline import draw_timeline, json_of
-from vsr.config import EngineOptions
+from vsr.cli.eval_view import write_json
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.bench import BenchOptions
-from vsr.jobs.bench import bench as measure
-from vsr.jobs.bench_row import ON_COMPUTE_STREAM, Row
-from vsr.jobs.cost import Cost
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
+from vsr.options import EngineOptions
 from vsr.quality.grid import encode_png
 
 Flat = Parameter(name="*")

@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vsr.cli.console import progress, say
-from vsr.config import EncodeOptions, EngineOptions, ReadOptions
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, StreamInfo
-from vsr.media.images import EXTENSIONS as PICTURES
-from vsr.media.images import ImageSink, ImageSource, is_image
-from vsr.media.output import CONTAINERS
-from vsr.media.sink import FileSink
-from vsr.media.source import Source, VideoSource
+from vsr.media.images.stream import EXTENSIONS as PICTURES
+from vsr.media.images.stream import ImageSink, ImageSource, is_image
+from vsr.media.reading.source import Source, VideoSource
+from vsr.media.writing.output import CONTAINERS
+from vsr.media.writing.sink import FileSink
+from vsr.options import EncodeOptions, EngineOptions, ReadOptions
 from vsr.pipeline import Clock
 from vsr.pipeline import enhance as run_pipeline
 from vsr.quality.compare import compare as score

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 
 import vsr
-from vsr.config import EncodeOptions, EngineOptions
 from vsr.engine.device import has_fast_bf16
 from vsr.engine.engine import Engine
-from vsr.engine.prepare import WAYS
+from vsr.engine.executor import WAYS
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.encoder_table import ENCODERS
-from vsr.media.encoders import choose_encoder, try_encoder
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
-from vsr.media.nvdec import why_no_nvdec
-from vsr.models.catalogue import load
+from vsr.media.reading.nvdec import why_no_nvdec
+from vsr.media.writing.encoder_table import ENCODERS
+from vsr.media.writing.encoders import choose_encoder, try_encoder
+from vsr.models.catalogue.names import load
+from vsr.options import EncodeOptions, EngineOptions
 
 _CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv"}
 """A container that holds what the encoder makes, where mp4 does not."""

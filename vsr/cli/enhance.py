@@ -13,16 +13,16 @@ from cyclopts import Parameter
 from vsr.cli.console import duration, progress, say, size_of
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
-from vsr.config import EnhanceOptions, ModelOptions
 from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
-from vsr.jobs.files import Outcome, estimate, is_long, num_workers
+from vsr.jobs.enhance_file import Outcome, estimate, is_long, num_workers
 from vsr.jobs.inputs import Job, check_also, find_jobs
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import provenance, write_sidecar
-from vsr.jobs.records import Records, read_records, work_folder
 from vsr.jobs.runner import Result, run_file
+from vsr.jobs.segments.journal_records import Records, read_records, work_folder
+from vsr.options import EnhanceOptions, ModelOptions
 from vsr.pipeline import Clock
 
 

@@ -12,23 +12,23 @@ from typing import Annotated, Literal, cast
 from cyclopts import Parameter
 
 from vsr.cli.console import say
-from vsr.cli.ladder import markdown
-from vsr.cli.scores import Scored, flattened, print_scores, write_json
-from vsr.config import EngineOptions
+from vsr.cli.eval_view import Scored, flattened, print_scores, write_json
+from vsr.cli.model_table import markdown
 from vsr.engine.device import CPU_THREADS
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.candidates import Candidate, our_candidate
-from vsr.jobs.ladder import measure_ladder
-from vsr.jobs.score_clips import open_clip, score_clip
-from vsr.jobs.score_pictures import score_pictures
-from vsr.jobs.spoil import parse_compression, spoilt
+from vsr.evaluation.candidates import Candidate, our_candidate
+from vsr.evaluation.codec_damage import parse_compression, spoilt
+from vsr.evaluation.model_table import measure_ladder
+from vsr.evaluation.score_clips import open_clip, score_clip
+from vsr.evaluation.score_pictures import score_pictures
+from vsr.evaluation.test_sets import PictureSet
 from vsr.media.vmaf import Vmaf
+from vsr.options import EngineOptions
 from vsr.quality.grid import Gallery, encode_png
 from vsr.quality.lpips import Lpips
 from vsr.quality.niqe import Niqe
-from vsr.quality.picture_set import PictureSet
 from vsr.quality.score import Judge
-from vsr.training.blur import Kind, write_blurred
+from vsr.training.data.blur import Kind, write_blurred
 
 Flat = Parameter(name="*")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vsr.config import (
+from vsr.options import (
     AlsoOptions,
     EncodeOptions,
     EngineOptions,

@@ -13,12 +13,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, rungs, table
-from vsr.config import EngineOptions
 from vsr.errors import ConfigError, VsrError
-from vsr.live.journal import Event, Journal, JsonLines, Secrets, TextLines
-from vsr.live.metrics import Metrics
+from vsr.live.monitoring.log import Event, Journal, JsonLines, Secrets, TextLines
+from vsr.live.monitoring.metrics import Metrics
 from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
-from vsr.live.station import Station, View
+from vsr.live.service import Station, View
+from vsr.options import EngineOptions
 
 Flat = Parameter(name="*")
 

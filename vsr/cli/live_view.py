@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from vsr.cli.console import console, duration
-from vsr.live.journal import Event, JsonLines
-from vsr.live.station import CameraView, Station, View
+from vsr.live.monitoring.log import Event, JsonLines
+from vsr.live.service import CameraView, Station, View
 
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
 

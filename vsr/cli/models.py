@@ -13,11 +13,11 @@ from rich.table import Column, Table
 
 from vsr.cli.console import console, fail, say, size_of
 from vsr.errors import ConfigError, ModelError
-from vsr.models import published
-from vsr.models.card import Card, all_cards, card_of, verify
-from vsr.models.catalogue import BUILT_IN
-from vsr.models.published import Published, find_published
-from vsr.models.pull import pull
+from vsr.models.catalogue import published
+from vsr.models.catalogue.card import Card, all_cards, card_of, verify
+from vsr.models.catalogue.names import BUILT_IN
+from vsr.models.catalogue.published import Published, find_published
+from vsr.models.catalogue.pull import pull
 
 models = App(name="models", help="List, show, fetch and check models.")
 

@@ -9,14 +9,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vsr.cli.archive_view import ArchiveView
+from vsr.archive.archive import Archive, ArchiveOptions
+from vsr.archive.sources import Naming
+from vsr.archive.watch import Watch, WatchOptions
 from vsr.cli.batch import out_folder
+from vsr.cli.batch_view import ArchiveView
 from vsr.cli.console import say
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import SourceError
-from vsr.jobs.archive import Archive, ArchiveOptions
-from vsr.jobs.tree import Naming
-from vsr.jobs.watch import Watch, WatchOptions
 
 
 @dataclass(frozen=True)

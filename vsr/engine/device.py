@@ -7,9 +7,9 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
-from vsr.config import EngineOptions
 from vsr.errors import ConfigError
-from vsr.models.int8 import has_int8, in_int8
+from vsr.models.variants.int8 import has_int8, in_int8
+from vsr.options import EngineOptions
 
 CPU_THREADS = torch.get_num_threads()
 """Cores that PyTorch found when it was loaded; later it answers for the thread that asks."""

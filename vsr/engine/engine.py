@@ -7,16 +7,16 @@ from fractions import Fraction
 
 import torch
 
-from vsr.config import EngineOptions
 from vsr.engine.device import CPU_THREADS, pick_device
-from vsr.engine.prepare import rounding_on
+from vsr.engine.executor import rounding_on
 from vsr.engine.repeats import Contents
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Model
-from vsr.pictures import Picture, from_planes, resize_picture, to_planes
+from vsr.options import EngineOptions
+from vsr.picture import Picture, from_planes, resize_picture, to_planes
 from vsr.trace import span
 
 

@@ -9,10 +9,14 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from vsr.config import EngineOptions
-from vsr.engine.changes import Patchwork
 from vsr.engine.device import CPU_THREADS, Placement, place
-from vsr.engine.lane import (
+from vsr.engine.executor import prepare, release
+from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
+from vsr.engine.residual import merge, surroundings
+from vsr.engine.step import Stepper
+from vsr.engine.tiles import is_out_of_memory
+from vsr.engine.unchanged import Patchwork
+from vsr.engine.windowed_stream import (
     Area,
     Enhanced,
     Input,
@@ -23,14 +27,10 @@ from vsr.engine.lane import (
     shape,
     states_stack,
 )
-from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
-from vsr.engine.merge import merge, surroundings
-from vsr.engine.prepare import prepare, release
-from vsr.engine.step import Stepper
-from vsr.engine.tiles import is_out_of_memory
 from vsr.errors import ModelError
 from vsr.models.spec import Model
-from vsr.pictures import Picture
+from vsr.options import EngineOptions
+from vsr.picture import Picture
 from vsr.prefetch import parallel_map
 from vsr.trace import span
 from vsr.windows import Window

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vsr.engine.lane import Lane, Place, join_states, part_states
 from vsr.engine.tiles import padded, tiled
+from vsr.engine.windowed_stream import Lane, Place, join_states, part_states
 from vsr.models.spec import ModelSpec, Network, State
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from vsr import __version__
-from vsr.config import EnhanceOptions
 from vsr.engine.device import place
 from vsr.errors import ModelError
 from vsr.frames import PictureFormat
-from vsr.jobs.records import sha256_of
-from vsr.media.encoders import EncoderChoice
+from vsr.jobs.segments.journal_records import sha256_of
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
+from vsr.media.writing.encoders import EncoderChoice
 from vsr.models.spec import Model
+from vsr.options import EnhanceOptions
 
 _BLOCK = 1 << 16
 _NUM_BLOCKS = 18

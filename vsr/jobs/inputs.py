@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsr.config import AlsoOptions
 from vsr.errors import ConfigError, SourceError
-from vsr.media.images import EXTENSIONS as PICTURES
-from vsr.media.images import is_image
-from vsr.media.output import CONTAINERS
+from vsr.media.images.stream import EXTENSIONS as PICTURES
+from vsr.media.images.stream import is_image
+from vsr.media.writing.output import CONTAINERS
+from vsr.options import AlsoOptions
 
 VIDEOS = frozenset(
     (

@@ -6,9 +6,23 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vsr.balance import HDR
-from vsr.borders import Rectangle, crop, cropped_format, cut_sides, find_borders
-from vsr.config import (
+from vsr.autocrop import Rectangle, crop, cropped_format, cut_sides, find_borders
+from vsr.color_correct import HDR
+from vsr.engine.device import pick_device
+from vsr.errors import ConfigError
+from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
+from vsr.jobs.inputs import Job
+from vsr.jobs.sample_frames import spread_frames
+from vsr.jobs.source_quality import judge
+from vsr.media.images.codec import MAX_PIXELS
+from vsr.media.images.stream import probe_image
+from vsr.media.probe import probe
+from vsr.media.reading.fields import as_read, describe_fields
+from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
+from vsr.media.writing.output import Second, output_container
+from vsr.models.chain import make_chain
+from vsr.models.spec import Model
+from vsr.options import (
     EncodeOptions,
     EnhanceOptions,
     ModelOptions,
@@ -17,20 +31,6 @@ from vsr.config import (
     parse_aspect,
     parse_size,
 )
-from vsr.engine.device import pick_device
-from vsr.errors import ConfigError
-from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
-from vsr.jobs.inputs import Job
-from vsr.jobs.material import judge
-from vsr.jobs.samples import spread_frames
-from vsr.media.encoders import EncoderChoice, choose_encoder, wanted_format
-from vsr.media.fields import as_read, describe_fields
-from vsr.media.image_codec import MAX_PIXELS
-from vsr.media.images import probe_image
-from vsr.media.output import Second, output_container
-from vsr.media.probe import probe
-from vsr.models.chain import make_chain
-from vsr.models.spec import Model
 
 
 @dataclass(frozen=True, slots=True)

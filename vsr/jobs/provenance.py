@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vsr.config import EnhanceOptions
 from vsr.errors import SinkError
-from vsr.jobs.files import Outcome
+from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
-from vsr.jobs.records import sha256_of
-from vsr.media.output import WriteReport
+from vsr.jobs.segments.journal_records import sha256_of
+from vsr.media.writing.output import WriteReport
+from vsr.options import EnhanceOptions
 
 Record = dict[str, Any]
 """As JSON takes it."""

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from vsr.config import EnhanceOptions
 from vsr.errors import VerifyError, VsrError
-from vsr.jobs.files import Outcome, carry_out
+from vsr.jobs.enhance_file import Outcome, carry_out
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
+from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 
 Status = Literal["done", "failed", "unverified", "planned", "not begun"]

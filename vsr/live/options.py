@@ -13,10 +13,10 @@ from typing import Any, Literal, cast
 import av
 from av.error import FFmpegError, ProtocolNotFoundError
 
-from vsr.config import EngineOptions, at_least
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
-from vsr.live.tables import make, read_tables
+from vsr.live.toml_options import make, read_tables
+from vsr.options import EngineOptions, at_least
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
 

@@ -6,14 +6,14 @@ The catalogue knows what there is; this module decides what to do with it, and s
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vsr.config import ModelOptions
 from vsr.errors import ConfigError
-from vsr.models.blend import blend
-from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
-from vsr.models.chunks import Chunked, in_chunks
-from vsr.models.diffusion import is_diffusion, sampled
-from vsr.models.ensemble import self_ensemble
+from vsr.models.catalogue.names import Choice, choose, default_tiers, load, tiers, with_twins
+from vsr.models.files.diffusion import is_diffusion, sampled
+from vsr.models.layers.bidirectional import Chunked, in_chunks
 from vsr.models.spec import Model
+from vsr.models.variants.blend import blend
+from vsr.models.variants.self_ensemble import self_ensemble
+from vsr.options import ModelOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import torch
 
 from vsr.color import to_codes
 from vsr.frames import Frame, PictureFormat
-from vsr.pictures import Picture, as_rgb, from_planes, to_planes
+from vsr.picture import Picture, as_rgb, from_planes, to_planes
 
 Array = npt.NDArray[Any]
 Rgb = npt.NDArray[np.uint8]

@@ -6,11 +6,11 @@ from pathlib import Path
 from torch import Tensor
 
 from vsr.errors import ConfigError, SourceError
-from vsr.models.checkpoint import read_model, save_network
-from vsr.models.int8 import calibrate
-from vsr.models.plain import PlainNet
-from vsr.training.data import as_tensor
-from vsr.training.footage import find_pictures, read_picture
+from vsr.models.files.checkpoint import read_model, save_network
+from vsr.models.networks.plain import PlainNet
+from vsr.models.variants.int8 import calibrate
+from vsr.training.data.batches import as_tensor
+from vsr.training.data.footage import find_pictures, read_picture
 
 _MOST = 64
 """Pictures looked at, spread over all there are."""

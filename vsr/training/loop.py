@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from vsr.engine.device import has_fast_bf16, pick_device
-from vsr.models.checkpoint import save_network
-from vsr.models.int8 import calibrate
-from vsr.models.plain import PlainNet
+from vsr.models.files.checkpoint import save_network
+from vsr.models.networks.plain import PlainNet
+from vsr.models.variants.int8 import calibrate
 from vsr.training.critic import critic_loss
-from vsr.training.data import batches, find_data
+from vsr.training.data.batches import batches, find_data
 from vsr.training.logbook import Logbook
 from vsr.training.losses import weigh
 from vsr.training.networks import predict

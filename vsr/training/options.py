@@ -6,8 +6,8 @@ A field's docstring is its help text.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vsr.config import at_least
 from vsr.errors import ConfigError
+from vsr.options import at_least
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from vsr.errors import ModelError
-from vsr.models.catalogue import load
-from vsr.models.recurrent import NUM_FRAMES
+from vsr.models.catalogue.names import load
+from vsr.models.networks.recurrent import NUM_FRAMES
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 

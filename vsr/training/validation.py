@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from vsr.errors import SourceError
-from vsr.models.unet import SIZE_MULTIPLE
+from vsr.models.networks.unet import SIZE_MULTIPLE
 from vsr.quality.metrics import luma_of, psnr
-from vsr.training.data import as_tensor, example
-from vsr.training.footage import find_pictures, read_picture
+from vsr.training.data.batches import as_tensor, example
+from vsr.training.data.footage import find_pictures, read_picture
 from vsr.training.logbook import sample
 from vsr.training.networks import Trained, Unrolled, predict
 from vsr.training.options import TrainOptions

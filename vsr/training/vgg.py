@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models.checkpoint import read_tensors
+from vsr.models.files.checkpoint import read_tensors
 
 _LAYERS = {
     0: 64, 2: 64,

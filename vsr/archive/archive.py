@@ -1,0 +1,136 @@
+"""The story of an archive: look what is to be done, let lanes do it, write down what there is.
+
+The state beside the results is the truth: whoever was killed, or runs beside another process, goes on by it.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from vsr.archive.entry import Entry, key_of
+from vsr.archive.manifest import write_manifest
+from vsr.archive.sources import Naming
+from vsr.archive.state import Ledger, read_entries
+from vsr.archive.supervisor import Crew, Message
+from vsr.archive.todo import Again, Agenda, make_agenda
+from vsr.archive.worker import Work
+from vsr.bench.cost import num_cores
+from vsr.jobs.identity import wishes_of
+from vsr.jobs.inputs import Job
+from vsr.options import EnhanceOptions, at_least
+
+_SMALL_BYTES = 8 << 20
+"""Sources up to this size are enhanced side by side; larger ones have all cores, and the memory, to themselves."""
+
+_MOST_LANES = 4
+"""Side by side unless more are asked for; each takes the memory of a whole run."""
+
+_LISTEN_S = 0.5
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """How an archive is worked through."""
+
+    name: str = "{stem}{ext}"
+    """Names of results: {stem} and {name} are the source's, without and with its suffix, {ext} the result's suffix."""
+    parallel: Literal["auto"] | int = "auto"
+    """Files enhanced side by side, each by a process. `auto`: small ones by one for each core, 4 at most; others alone,
+    with all cores."""
+    sidecar: bool = False
+    """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
+    manifest: str = "manifest"
+    """Records of all files, as PATH.csv and PATH.json; a relative path lies in the output folder. Empty for none."""
+
+    def __post_init__(self) -> None:
+        at_least(1, parallel=self.parallel)
+        Naming(Path(), self.name)
+
+
+class Archive:
+    """A folder of results with its state, open for one process until `close`. Used by one thread."""
+
+    def __init__(self, out: Path, options: EnhanceOptions, archive: ArchiveOptions, *, debug: bool = False):
+        """Open the state, or begin it.
+
+        Raises:
+            ConfigError: another process is at work there with other options.
+            SinkError: the state cannot be written.
+        """
+        self._options, self._archive, self._debug = options, archive, debug
+        self._ledger = Ledger(out, wishes_of(options))
+
+    def enter(self, jobs: Sequence[Job], again: Again) -> Agenda:
+        """Look what of the jobs, all in the folder of results, is to be done, and take it up into the state."""
+        ledger = self._ledger
+        agenda = make_agenda(jobs, ledger.out, ledger.entries(), ledger.wishes, again)
+        ledger.enter(agenda.entries)
+        return agenda
+
+    def enhance(self, jobs: Sequence[Job]) -> Generator[Message | None, None, None]:
+        """Do what waits of the jobs, in their order but small ones first where these go side by side.
+
+        Yields what lanes say, and None where they have said nothing for a while. Closing it early ends them; nothing
+        that is finished of a file is lost.
+        """
+        for phase, lanes in self._phases(jobs):
+            crew = Crew(self._ledger, self._work(phase, lanes))
+            try:
+                crew.start(lanes)
+                while crew.is_at_work:
+                    said = list(crew.listen(_LISTEN_S))
+                    yield from said or [None]
+            finally:
+                crew.stop()
+
+    def _work(self, jobs: Sequence[Job], lanes: int) -> Work:
+        options, archive = self._options, self._archive
+        if lanes > 1 and not options.engine.threads:
+            options = replace(options, engine=replace(options.engine, threads=max(1, num_cores() // lanes)))
+        ledger = self._ledger
+        return Work(ledger.out, tuple(jobs), options, ledger.wishes, sidecar=archive.sidecar, debug=self._debug)
+
+    def _phases(self, jobs: Sequence[Job]) -> list[tuple[list[Job], int]]:
+        """Which jobs are done by how many lanes."""
+        lanes = self._archive.parallel
+        small, large = list(jobs), list[Job]()
+        if lanes == "auto":
+            small = [job for job in jobs if _size(job) <= _SMALL_BYTES]
+            large = [job for job in jobs if _size(job) > _SMALL_BYTES]
+            lanes = min(num_cores(), _MOST_LANES)
+        lanes = min(lanes, len(small))
+        if lanes <= 1:
+            return [(list(jobs), 1)] if jobs else []
+        return [(small, lanes), *([(large, 1)] if large else [])]
+
+    def entries(self, jobs: Iterable[Job]) -> list[Entry]:
+        """How jobs stand that have been entered."""
+        known = self._ledger.entries()
+        return [known[key_of(job, self._ledger.out)] for job in jobs]
+
+    def write_manifest(self) -> None:
+        """Write down all that the state knows.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        if self._archive.manifest:
+            path = self._ledger.out / self._archive.manifest
+            self._ledger.apart(lambda: write_manifest(self._ledger.entries().values(), path))
+
+    def close(self) -> None:
+        """Let go of the state."""
+        self._ledger.close()
+
+
+def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) -> Agenda:
+    """Look what of the jobs would be done, and write nothing."""
+    return make_agenda(jobs, out, read_entries(out), wishes_of(options), again)
+
+
+def _size(job: Job) -> int:
+    try:
+        return job.path.stat().st_size
+    except OSError:
+        return 0  # it fails soon

@@ -1,0 +1,73 @@
+"""An archive's manifest: a row for each source, as CSV and as JSON, made from the state. Never read back."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vsr import __version__
+from vsr.archive.entry import Entry
+from vsr.errors import SinkError
+from vsr.jobs.provenance import write_whole
+
+COLUMNS: tuple[str, ...] = (
+    "status", "source", "result", "source_bytes", "source_sha256", "result_bytes", "result_sha256", "also",
+    "also_sha256", "width", "height", "frames", "duration_s", "models", "models_sha256", "running_on", "options",
+    "seconds", "fps", "share_skipped", "verified", "ended", "notes", "error",
+)  # fmt: skip
+"""Of the CSV. Several models, options and notes are parted by `; `."""
+
+
+def write_manifest(entries: Iterable[Entry], path: Path) -> None:
+    """Write PATH.csv and PATH.json, each at once.
+
+    Raises:
+        SinkError: they cannot be written.
+    """
+    entries = list(entries)
+    rows = [_row(entry) for entry in entries]
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, COLUMNS)
+    table.writeheader()
+    table.writerows(rows)
+    files = [_full(entry) for entry in entries]
+    whole = json.dumps({"vsr": __version__, "files": files}, indent=1, ensure_ascii=False) + "\n"
+    try:
+        write_whole(path.with_name(f"{path.name}.csv"), text.getvalue())
+        write_whole(path.with_name(f"{path.name}.json"), whole)
+    except OSError as error:
+        raise SinkError(f"manifest {path} cannot be written: {error.strerror or error}") from error
+
+
+def _full(entry: Entry) -> dict[str, Any]:
+    """An entry with all that is recorded of its result."""
+    told = {"status": entry.status, "source_path": entry.source, "result_path": entry.result}
+    if entry.error:
+        told["error"] = entry.error
+    return told | (dict(entry.record) if entry.record and entry.status == "done" else {})
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "status": entry.status, "source": entry.source, "result": entry.result, "error": entry.error,
+        "source_bytes": entry.stamp.size if entry.stamp else None,
+        "options": "; ".join(f"{name}={value}" for name, value in entry.wishes.items()),
+    }  # fmt: skip
+    record = entry.record
+    if entry.status != "done" or record is None:
+        return row
+    source, result, models = record["source"], record["result"], record["models"]
+    measured, also = record["measured"] or {}, record["also"] or {}
+    return row | {
+        "source_sha256": source["sha256"], "duration_s": source["duration_s"],
+        "result_bytes": result["bytes"], "result_sha256": result["sha256"],
+        "also": also.get("path"), "also_sha256": also.get("sha256"),
+        "width": result["width"], "height": result["height"], "frames": result["frames"],
+        "models": "; ".join(model["name"] for model in models),
+        "models_sha256": "; ".join(model["sha256"] for model in models),
+        "running_on": record["running_on"], "verified": bool(record["verification"]),
+        "seconds": measured.get("seconds"), "fps": measured.get("fps"), "share_skipped": measured.get("share_skipped"),
+        "ended": record["ended"], "notes": "; ".join(record["notes"]),
+    }  # fmt: skip

@@ -1,0 +1,138 @@
+"""An archive: the files that a folder, a pattern or a list means, and the tree of results that mirrors theirs."""
+
+import errno
+import glob
+import os
+import string
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vsr.errors import ConfigError, SourceError
+from vsr.jobs.inputs import Job, check_names, extension_of, is_media
+from vsr.media.images.stream import is_image
+from vsr.options import AlsoOptions
+
+_FIELDS = {"stem", "name", "ext"}
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How results are named."""
+
+    out: Path
+    """Folder of the results."""
+    pattern: str = "{stem}{ext}"
+    """{stem} and {name} of the source, without and with its suffix; {ext}: suffix of the result."""
+    container: str = "auto"
+    """As `EncodeOptions` has it."""
+    also: AlsoOptions = field(default_factory=AlsoOptions)
+    """Second output of each video."""
+
+    def __post_init__(self) -> None:
+        if self.also.also and not self.also.is_ending:
+            raise ConfigError(f"also {self.also.also} names one file; give an ending for all, such as _view.mp4")
+        try:
+            fields = {field for _, field, _, _ in string.Formatter().parse(self.pattern) if field is not None}
+        except ValueError as error:
+            raise ConfigError(f"name {self.pattern!r} is not understood: {error}") from None
+        if fields - _FIELDS or not fields & {"stem", "name"} or Path(self.pattern).name != self.pattern:
+            raise ConfigError(
+                f"name {self.pattern!r} is not understood; text without folders, around {{stem}} or {{name}} of the"
+                " source and {ext} of the result, is expected"
+            )
+
+    def job(self, path: Path, root: Path) -> Job:
+        """Say where the result of a file below `root` goes."""
+        image = is_image(path)
+        extension = extension_of(path, self.container, is_image=image)
+        name = self.pattern.format(stem=path.stem, name=path.name, ext=extension)
+        if not name.endswith(extension):
+            name += extension
+        return Job(path, self.out / path.relative_to(root).parent / name, image, creates_folder=True)
+
+
+def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = lambda _: None) -> list[Job]:
+    """List the files that a folder, a pattern such as 'tapes/**/*.avi' or a list (.txt) means, by name.
+
+    A line of a list is a path, as seen from the list; empty ones and those that begin with # say nothing. What a list
+    names and is not there is a job that will fail. `tell` is told of folders that cannot be read.
+
+    Raises:
+        SourceError: there is nothing.
+        ConfigError: two results would have one name, or a result would overwrite a source.
+    """
+    path = Path(source)
+    if path.is_dir():
+        root, found = path, list(walk(path, {naming.out.absolute()}, tell=tell))
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        root, found = path.parent, list(_listed(path))
+    elif path.exists():
+        root, found = path.parent, [path]
+    else:
+        root = _root_of(source)
+        matches = (Path(match) for match in glob.glob(source, recursive=True))
+        found = [match for match in matches if match.is_file() and not _lies_in(match, naming.out)]
+    if not found:
+        raise SourceError(
+            f"{source} means no video and no picture; a folder, a pattern such as 'tapes/**/*.avi' or a list of paths"
+            " in a .txt file is expected"
+        )
+    root, found = _rooted(root, found)
+    jobs = [naming.job(each, root) for each in sorted(set(found))]
+    ending = naming.also.also
+    seconds = [replace(job, target=job.target.with_name(job.target.stem + ending)) for job in jobs if not job.is_image]
+    try:
+        check_names([*jobs, *(seconds if ending else [])])
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or give --name '{{name}}{{ext}}'") from None
+    return jobs
+
+
+def walk(root: Path, leave_out: Iterable[Path], *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
+    """Yield the media files below a folder, and nothing of hidden folders, our own and those to leave out."""
+    left_out = {str(path) for path in leave_out}
+
+    def unreadable(error: OSError) -> None:
+        if error.errno != errno.ENOENT:  # gone meanwhile
+            tell(f"note: folder {error.filename} cannot be read ({error.strerror}), what is in it is left out")
+
+    for folder, folders, files in os.walk(root, onerror=unreadable):
+        here = Path(folder)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not name.endswith(".vsr") and str(here.absolute() / name) not in left_out
+        )
+        yield from (here / name for name in sorted(files) if is_media(here / name) and (here / name).is_file())
+
+
+def _listed(path: Path) -> Iterator[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"list {path} cannot be read as UTF-8 text: {error}") from None
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            yield path.parent / line.strip()
+
+
+def _root_of(pattern: str) -> Path:
+    """The part of a pattern before the first wildcard."""
+    parts = Path(pattern).parts
+    fixed = next((n for n, part in enumerate(parts) if glob.has_magic(part)), max(0, len(parts) - 1))
+    return Path(*parts[:fixed])
+
+
+def _rooted(root: Path, found: list[Path]) -> tuple[Path, list[Path]]:
+    """Return a folder that all lie in, so that what lies under it can be mirrored."""
+    if all(each.is_relative_to(root) and ".." not in each.relative_to(root).parts for each in found):
+        return root, found
+    found = [Path(os.path.abspath(each)) for each in found]
+    if all(_lies_in(each, root) for each in found):
+        return Path(os.path.abspath(root)), found
+    return Path(os.path.commonpath([each.parent for each in found])), found
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))

@@ -1,0 +1,136 @@
+"""What of an archive is to be done, and why: each source held against what the state knows of it. Changes nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vsr.archive.entry import Entry, Stamp, differences, key_of, text_of
+from vsr.jobs.identity import sampled
+from vsr.jobs.inputs import Job
+from vsr.jobs.segments.journal_records import sha256_of
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is done although it would be left alone."""
+
+    overwrite: bool = False
+    """Replace files that lie where results belong and were not made here."""
+    retry: bool = False
+    """Try again what could not be read or verified before; other failures are tried again in any case."""
+    verify: bool = False
+    """Hash the results of earlier runs, and make those again whose bytes are not what was written."""
+
+
+@dataclass
+class Agenda:
+    """What is to be done."""
+
+    todo: list[Job] = field(default_factory=list[Job])
+    reasons: dict[str, str] = field(default_factory=dict[str, str])
+    """By result, of everything in `todo`."""
+    entries: list[Entry] = field(default_factory=list[Entry])
+    """What the state must take up before."""
+    conflicts: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
+    """What cannot be done, because its result would take the place of another one's."""
+
+
+def make_agenda(
+    jobs: Iterable[Job], out: Path, known: Mapping[str, Entry], wishes: Mapping[str, str], again: Again = Again()
+) -> Agenda:
+    """Look at every job and what is known of it. Opens only sources that look changed, and with `verify` results.
+
+    Args:
+        jobs: with results in `out`.
+        out: folder of results.
+        known: by result.
+        wishes: as `wishes_of` gives them.
+        again: what is done although it would be left alone.
+    """
+    agenda, taken = Agenda(), dict[str, Job]()
+    for job in jobs:
+        key = key_of(job, out)
+        entry = known.get(key)
+        fresh = _fresh(key, job, wishes, entry)
+        if conflict := _conflict(job, entry, fresh, taken.get(key), again):
+            agenda.conflicts.append((job, conflict))
+            continue
+        taken[key] = job
+        if (entry is None or not _is_ours(entry)) and job.target.exists() and not again.overwrite:
+            error = f"{job.target} exists and was not made here; pass --overwrite to replace it"
+            agenda.entries.append(replace(fresh, status="failed", error=error))
+            continue
+        reason = "new" if entry is None else _reason(job, entry, fresh, again)
+        if reason:
+            agenda.todo.append(job)
+            agenda.reasons[key] = reason
+        if entry is None or (reason and reason != UNFINISHED):
+            agenda.entries.append(fresh)
+        elif not reason and entry.status == "done" and fresh.stamp not in (None, entry.stamp):
+            agenda.entries.append(replace(entry, stamp=fresh.stamp))  # the same contents at another time
+    return agenda
+
+
+UNFINISHED = "not finished"
+
+
+def _fresh(key: str, job: Job, wishes: Mapping[str, str], entry: Entry | None) -> Entry:
+    """A job as it waits to be done; of an earlier result it is known that it is ours."""
+    fresh = Entry(key, text_of(job.path.absolute()), Stamp.of(job.path), wishes=wishes)
+    return fresh if entry is None else replace(fresh, version=entry.version, made=entry.made, record=entry.record)
+
+
+def _is_ours(entry: Entry) -> bool:
+    """Whether what lies in the result's place was made here, or may have been."""
+    return entry.made is not None or entry.before is not None
+
+
+def _conflict(job: Job, entry: Entry | None, fresh: Entry, other: Job | None, again: Again) -> str:
+    """Say whose place a job's result would take; empty where nobody's."""
+    if other is not None:
+        return f"{job.path} and {other.path} would both become {job.target}; give --name '{{name}}{{ext}}'"
+    if entry is None or fresh.source == entry.source or again.overwrite or not _has_changed(job, entry, fresh):
+        return ""
+    if entry.made is None and not Path(entry.source).exists():
+        return ""
+    return (
+        f"{job.target} is the result of {entry.source}, another file; name another folder for the results, or pass"
+        " --overwrite to replace it"
+    )
+
+
+def _reason(job: Job, entry: Entry, fresh: Entry, again: Again) -> str:
+    """Say why a job is to be done; empty where it is not."""
+    if _has_changed(job, entry, fresh):
+        return "source has changed"
+    if entry.wishes != fresh.wishes:
+        return f"options have changed: {differences(entry.wishes, fresh.wishes)}"
+    if entry.status in ("waiting", "working"):
+        return UNFINISHED
+    if entry.status == "done":
+        return _fault(job, entry, again)
+    return "failed before" if again.retry or not entry.lasting else ""
+
+
+def _has_changed(job: Job, entry: Entry, fresh: Entry) -> bool:
+    old, new = entry.stamp, fresh.stamp
+    if old == new or old is None or new is None:
+        return False  # one that is not there, or was not, has its error
+    same = entry.mark and old.size == new.size and sampled(job.path) == entry.mark
+    return not same
+
+
+def _fault(job: Job, entry: Entry, again: Again) -> str:
+    """What is wrong with the result of a finished entry."""
+    there, record = Stamp.of(job.target), entry.record or {}
+    if there is None:
+        return "result is missing"
+    if there != entry.made:
+        return "result has been changed"
+    files = [file for file in (record.get("result"), record.get("also")) if file]
+    stamps = [Stamp.of(job.target.with_name(file["path"])) for file in files]
+    if [stamp and stamp.size for stamp in stamps] != [file["bytes"] for file in files]:
+        return "second output is missing or has been changed"
+    if again.verify and any(sha256_of(job.target.with_name(file["path"])) != file["sha256"] for file in files):
+        return "result is damaged on the disk"
+    return ""

@@ -1,0 +1,226 @@
+"""A lane: a process that claims files of an archive, one after the other, enhances them and says so through a pipe."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from vsr.archive.entry import Entry, Stamp
+from vsr.archive.state import Ledger
+from vsr.engine.malloc import tune_malloc
+from vsr.errors import SourceError, VerifyError, VsrError
+from vsr.jobs.enhance_file import Outcome
+from vsr.jobs.identity import sampled
+from vsr.jobs.inputs import Job
+from vsr.jobs.plan import Plan, make_plan
+from vsr.jobs.provenance import Record, provenance, write_sidecar
+from vsr.jobs.runner import Result, run_file
+from vsr.jobs.segments.journal import OtherJobError
+from vsr.jobs.segments.journal_records import NAME, work_folder
+from vsr.options import EnhanceOptions
+from vsr.pipeline import Clock
+
+_TELL_EVERY_S = 0.25
+
+
+@dataclass(frozen=True)
+class Work:
+    """What lanes do."""
+
+    out: Path
+    jobs: tuple[Job, ...]
+    options: EnhanceOptions
+    wishes: Mapping[str, str]
+    sidecar: bool = False
+    debug: bool = False
+    """Print tracebacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A lane begins to enhance a file."""
+
+    source: Path
+    num_frames: int | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A lane has something to say that cannot wait."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A file is done or has failed."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A lane is there."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """How far the file is that was begun last."""
+
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A lane cannot work."""
+
+    error: VsrError
+
+
+class _Wire:
+    """A lane's side of the pipe, and the `View` of what it does. Ends the lane when who began it is gone."""
+
+    def __init__(self, pipe: Connection):
+        self._pipe, self._lock, self._clock = pipe, threading.Lock(), None
+        threading.Thread(target=self._tick, name="wire", daemon=True).start()
+
+    def send(self, message: Any) -> None:
+        with self._lock, contextlib.suppress(OSError):  # nobody listens any more: `_tick` sees to that
+            self._pipe.send(message)
+
+    def _tick(self) -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        while not wait([parent.sentinel], _TELL_EVERY_S):
+            if (clock := self._clock) is not None:
+                self.send(Ticked(replace(clock)))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @contextmanager
+    def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
+        self.send(Begun(plan.job.path, plan.num_frames, replace(clock)))
+        self._clock = clock
+        try:
+            yield
+        finally:
+            self._clock = None
+
+    def tell(self, line: str) -> None:
+        self.send(Told(line))
+
+
+def _terminated(_signal: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up is not to be disturbed
+    raise KeyboardInterrupt
+
+
+def run_lane(work: Work, pipe: Connection) -> None:
+    """A lane's whole life."""
+    try:
+        for name in ("SIGINT", "SIGHUP"):  # the terminal's are for the process that began it
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _terminated)
+        tune_malloc()
+        _work_through(work, _Wire(pipe))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _work_through(work: Work, wire: _Wire) -> None:
+    try:
+        ledger = Ledger(work.out, work.wishes)
+        try:
+            wire.send(Hello(ledger.worker))
+            ledger.take_on(work.jobs)
+            while (claimed := ledger.claim()) is not None:
+                wire.send(Ended(_do(*claimed, ledger, work, wire)))
+        finally:
+            ledger.close()
+    except VsrError as error:
+        wire.send(Broken(error))
+        sys.exit(1)
+
+
+def _do(job: Job, entry: Entry, ledger: Ledger, work: Work, wire: _Wire) -> Entry:
+    """Do what has been claimed, and write down what became of it."""
+    try:
+        made = _adopted(job, work) if _lies_there(job, entry) else None
+        result, made = (Result(job), made) if made else _enhanced(job, entry, work, wire)
+    except KeyboardInterrupt:
+        ledger.settle(replace(entry, status="waiting"))
+        raise
+    if result.error is not None and work.debug:
+        traceback.print_exception(result.error)
+    entry = replace(entry, before=None, error=result.reason, deaths=0)
+    if result.error is None:
+        entry = replace(entry, status="done", record=made.record, made=made.stamp, mark=made.mark)
+    else:
+        lasting = isinstance(result.error, SourceError | VerifyError) and Stamp.of(job.path) == entry.stamp
+        status = "unverified" if isinstance(result.error, VerifyError) else "failed"
+        entry = replace(entry, status=status, lasting=lasting)
+    ledger.settle(entry)
+    return entry
+
+
+@dataclass
+class _Made:
+    """What is written down of a result."""
+
+    record: Record = field(default_factory=dict[str, Any])
+    mark: str = ""
+    stamp: Stamp | None = None
+
+    def take(self, plan: Plan, outcome: Outcome | None, work: Work) -> None:
+        """Look at a finished file, and write its sidecar."""
+        self.record = provenance(plan, outcome, work.options)
+        self.mark, self.stamp = sampled(plan.job.path), Stamp.of(plan.job.target)
+        if work.sidecar:
+            write_sidecar(plan.job.target, self.record)
+
+
+def _enhanced(job: Job, entry: Entry, work: Work, wire: _Wire) -> tuple[Result, _Made]:
+    made = _Made()
+
+    def keep(plan: Plan, outcome: Outcome) -> None:
+        if Stamp.of(job.path) != entry.stamp:
+            raise SourceError(f"{job.path} was written to while it was enhanced; do it again when it has come to rest")
+        made.take(plan, outcome, work)
+
+    result = run_file(job, work.options, wire, overwrite=True, after=keep)
+    if isinstance(result.error, OtherJobError):
+        wire.tell(f"{job.path}: begins anew; {result.error}")
+        restart = replace(work.options, job=replace(work.options.job, restart=True))
+        result = run_file(job, restart, wire, overwrite=True, after=keep)
+    return result, made
+
+
+def _lies_there(job: Job, entry: Entry) -> bool:
+    """Whether a process had just finished the result when it died: only what is verified takes a result's name."""
+    there = Stamp.of(job.target)
+    is_new = there is not None and entry.before != f"{there.size}:{there.mtime_ns}"
+    return is_new and not (work_folder(job.target) / NAME).exists()
+
+
+def _adopted(job: Job, work: Work) -> _Made | None:
+    """Write down a result that a process had just finished when it died; None where there is something about it."""
+    made = _Made()
+    if work.options.also.also:
+        return None  # of two outputs one may be there
+    try:
+        made.take(make_plan(job, work.options), None, work)
+    except (VsrError, OSError):
+        return None
+    return made

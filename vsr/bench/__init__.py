@@ -1,0 +1,1 @@
+"""What `vsr bench` does: how fast this machine is, stage by stage, and why not faster."""

@@ -1,0 +1,96 @@
+"""How scores are shown: tables on the screen, JSON in a file."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from vsr.errors import SinkError
+from vsr.evaluation.candidates import Candidate
+from vsr.evaluation.score_clips import ClipResult
+from vsr.evaluation.score_pictures import PicturesResult
+
+
+class Scored(NamedTuple):
+    """One row: what was given to whom, and what came of it."""
+
+    source: str
+    """How the reduced version was made."""
+    candidate: Candidate
+    result: PicturesResult | ClipResult
+
+
+_COLUMNS = {
+    "psnr": ("PSNR-Y (dB)", "{:.2f}"),
+    "ssim": ("SSIM-Y", "{:.4f}"),
+    "lpips": ("LPIPS", "{:.4f}"),
+    "niqe": ("NIQE", "{:.2f}"),
+    "vmaf": ("VMAF", "{:.1f}"),
+    "flicker_psnr": ("flicker (dB)", "{:.2f}"),
+    "warping_error": ("warping error", "{:.2e}"),
+    "latency_frames": ("latency (frames)", "{}"),
+    "ms_per_frame": ("ms /frame", "{:.1f}"),
+    "kflop_per_pixel": ("KFLOP /pixel", "{:.3g}"),
+    "precision": ("precision", "{}"),
+}
+"""Heading and format of everything that can be shown; what nobody measured has no column."""
+
+
+_FILE_WIDTH = 160
+"""Letters in a line where there is no terminal to fit into."""
+
+
+def print_scores(scored: Sequence[Scored]) -> None:
+    """Print a table: a row for each candidate, and a line of facts below."""
+    rows = flattened(scored)
+    sources = list(dict.fromkeys(row["source"] for row in rows))
+    shown = [name for name in _COLUMNS if any(row.get(name) is not None for row in rows)]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    if len(sources) > 1:
+        table.add_column("source", no_wrap=True)
+    for name in shown:
+        table.add_column(_COLUMNS[name][0], justify="right", min_width=max(map(len, _COLUMNS[name][0].split())))
+    for row in rows:
+        names = [row["model"], row["source"]] if len(sources) > 1 else [row["model"]]
+        table.add_row(*names, *(_COLUMNS[name][1].format(row[name]) for name in shown))
+    screen = Console()
+    Console(width=None if screen.is_terminal else _FILE_WIDTH).print(table)
+    if "original_warping_error" in rows[0]:
+        print(f"{rows[0]['num_frames']} frames; warping error of the original {rows[0]['original_warping_error']:.2e}")
+
+
+def flattened(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Everything that is known of each row, by name."""
+    return [_flat(row) for row in scored]
+
+
+def _flat(row: Scored) -> dict[str, Any]:
+    values, candidate = asdict(row.result), row.candidate
+    facts = {"precision": candidate.precision, "kflop_per_pixel": candidate.kflop_per_pixel}
+    return {"model": candidate.name, "source": row.source, **facts, **values.pop("score"), **values}
+
+
+def write_json(path: str, report: dict[str, Any]) -> None:
+    """Write everything that was measured; what is infinite or not a number is null.
+
+    Raises:
+        SinkError: the file cannot be written.
+    """
+    try:
+        Path(path).write_text(json.dumps(_finite(report), indent=2) + "\n")
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

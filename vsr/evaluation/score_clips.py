@@ -1,0 +1,153 @@
+"""Scoring candidates on clips: as streams through the engine, frame beside frame, with what time does to them.
+
+A clip is read as 8-bit RGB, as papers do; its reduced version is made frame by frame, or given, or made and spoilt by a
+codec (`jobs.spoil`). All frames count. Memory holds the frames under way and the few that time is measured on.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
+from pathlib import Path
+
+from vsr.errors import ModelError, SourceError
+from vsr.evaluation.candidates import Candidate, time_per_frame
+from vsr.evaluation.test_sets import cut_to, reduced
+from vsr.frames import Frame
+from vsr.media.reading.source import Source, VideoSource
+from vsr.media.vmaf import Vmaf
+from vsr.options import ReadOptions
+from vsr.quality.drawing import Rgb, to_frame, to_rgb
+from vsr.quality.metrics import luma_of
+from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
+from vsr.quality.temporal import Steadiness
+from vsr.scenes import mark_scene_cuts
+
+TIMED_FRAMES = 16
+"""Frames of the clip on which time per frame is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """An original clip and what a network is given of it. Every call of `high` or `low` reads the sources anew."""
+
+    original: Source
+    given: Source | None
+    """The reduced version; None to make it by MATLAB's bicubic reduction."""
+    scale: int
+    """Enlargement from the reduced version to the original."""
+
+    @property
+    def name(self) -> str:
+        return Path(self.original.info.path).stem
+
+    def high(self) -> Generator[Rgb, None, None]:
+        """Yield the original's pictures, cut to multiples of the scale."""
+        for frame in self.original.frames():
+            yield cut_to(to_rgb(frame), self.scale)
+
+    def low(self) -> Generator[Frame, None, None]:
+        """Yield the reduced frames; scene cuts are marked."""
+        return mark_scene_cuts(self._reduced() if self.given is None else self.given.frames())
+
+    def _reduced(self) -> Iterator[Frame]:
+        for frame in self.original.frames():
+            yield to_frame(reduced(cut_to(to_rgb(frame), self.scale), self.scale), frame)
+
+
+def open_clip(high: Path, low: Path | None, scale: int, *, num_frames: int = 0) -> Clip:
+    """Open an original, and its reduced version where there is one; `num_frames` of them count, 0 for all.
+
+    Raises:
+        SourceError: a file cannot be read, or the sizes do not fit the scale.
+    """
+    options = ReadOptions(frames=num_frames)
+    clip = Clip(VideoSource(high, options), None if low is None else VideoSource(low, options), scale)
+    if clip.given is not None:
+        given, wanted = clip.given.info.format, clip.original.info.format
+        size = (wanted.height // scale, wanted.width // scale)
+        if (given.height, given.width) != size:
+            raise SourceError(
+                f"{low} is {given.width}x{given.height}; at scale {scale} {size[1]}x{size[0]} is expected"
+            )
+    return clip
+
+
+@dataclass(frozen=True, slots=True)
+class ClipResult:
+    """What one candidate made of a clip."""
+
+    score: Score
+    """Means over all frames."""
+    num_frames: int
+    warping_error: float
+    """See `quality.temporal`."""
+    original_warping_error: float
+    """The same of the original clip: below it, a result is steadier because it shows less."""
+    flicker_psnr: float
+    """dB; see `quality.temporal`."""
+    latency_frames: int
+    ms_per_frame: float
+    vmaf: float | None = None
+    """0 to 100, larger is better; None where it was not measured."""
+
+
+def score_clip(
+    candidate: Candidate, clip: Clip, judge: Judge, *, vmaf: Vmaf | None = None, show: Show = show_nobody
+) -> ClipResult:
+    """Run a clip through a candidate as one stream and score every frame.
+
+    Args:
+        candidate: what enlarges.
+        clip: original and reduced version.
+        judge: scores of single frames.
+        vmaf: where it is to be measured, too.
+        show: is shown every result, named `frame 0`, `frame 1`, ...
+
+    Raises:
+        SourceError: original and reduced version have different numbers of frames.
+        ModelError: the results have another size than the original.
+    """
+    steadiness, scores = Steadiness(), list[Score]()
+    with vmaf or nullcontext(), closing(_side_by_side(candidate, clip)) as pairs:
+        for number, (result, original, cut) in enumerate(pairs):
+            scores.append(judge.score(result, original))
+            lumas = luma_of(result), luma_of(original)
+            steadiness.add(*lumas, cut=cut)
+            if vmaf is not None:
+                vmaf.add(*lumas)
+            show(f"frame {number}", result, original, scores[-1])
+        value = None if vmaf is None else vmaf.value()
+    return ClipResult(
+        mean_score(scores),
+        len(scores),
+        steadiness.warping_error,
+        steadiness.original_warping_error,
+        steadiness.flicker_psnr,
+        candidate.latency_frames,
+        time_per_frame(candidate, _first(clip), rounds=2),
+        value,
+    )
+
+
+def _side_by_side(candidate: Candidate, clip: Clip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:
+    """Yield each result, its original, and whether a scene begins with it."""
+    number = 0
+    with closing(clip.high()) as highs, closing(candidate.run(clip.low())) as results:
+        for original, frame in zip_longest(highs, results):
+            if original is None or frame is None:
+                which = "the original" if original is None else "the reduced version"
+                raise SourceError(f"{which} of {clip.name} ends after {number} frames, before the other")
+            result = to_rgb(frame)
+            if result.shape != original.shape:
+                raise ModelError(f"{candidate.name} made {result.shape[:2]}, {original.shape[:2]} expected")
+            yield result, original, frame.reset
+            number += 1
+
+
+def _first(clip: Clip) -> list[Frame]:
+    with closing(clip.low()) as frames:
+        return [
+            replace(frame, planes=tuple(plane.copy() for plane in frame.planes))
+            for frame in islice(frames, TIMED_FRAMES)
+        ]

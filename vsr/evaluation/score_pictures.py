@@ -1,0 +1,60 @@
+"""Scoring candidates on test sets of pictures: each picture is a stream of one frame."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsr.errors import ModelError
+from vsr.evaluation.candidates import Candidate
+from vsr.evaluation.test_sets import PicturePair
+from vsr.frames import Frame, PictureFormat
+from vsr.quality.drawing import Rgb, to_rgb
+from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScore:
+    """One picture of a test set."""
+
+    name: str
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class PicturesResult:
+    """What one candidate made of a test set."""
+
+    score: Score
+    """Means over the pictures."""
+    pictures: tuple[PictureScore, ...]
+
+
+def score_pictures(
+    candidate: Candidate, pairs: Iterable[PicturePair], judge: Judge, *, show: Show = show_nobody
+) -> PicturesResult:
+    """Enlarge each reduced picture and score it against its original.
+
+    Raises:
+        ModelError: a result has another size than its original.
+    """
+    scores: list[PictureScore] = []
+    for pair in pairs:
+        (enhanced,) = candidate.run([as_frame(pair.low)])
+        picture = to_rgb(enhanced)
+        if picture.shape != pair.high.shape:
+            raise ModelError(
+                f"{candidate.name} made {picture.shape[:2]} of {pair.name}, {pair.high.shape[:2]} expected"
+            )
+        scores.append(PictureScore(pair.name, judge.score(picture, pair.high)))
+        show(pair.name, picture, pair.high, scores[-1].score)
+    return PicturesResult(mean_score([item.score for item in scores]), tuple(scores))
+
+
+def as_frame(rgb: Rgb) -> Frame:
+    """Make a frame of an 8-bit sRGB picture."""
+    height, width = rgb.shape[:2]
+    format = PictureFormat(
+        height, width, layout="rgb", matrix="gbr", range="full", primaries="bt709", transfer="iec61966-2-1"
+    )
+    return Frame(tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3)), format)

@@ -1,0 +1,160 @@
+"""The story of a long job: enhance what is missing, segment by segment; join what is there; take the work away.
+
+The journal is the truth. A job that was killed, interrupted or met a full disk goes on by the same steps as one that
+begins: find the first stretch that is missing, enhance it, look again.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
+from vsr.jobs.segments.journal import Journal
+from vsr.jobs.segments.journal_records import sync, work_folder
+from vsr.jobs.workers.dispatcher import Sharing, gaps_of
+from vsr.jobs.workers.pool import Pool, Tell
+from vsr.jobs.workers.worker import Reading, Work, Worker
+from vsr.media.reading.decode import ReadCounts
+from vsr.media.writing.encode import is_disk_full
+from vsr.media.writing.output import Output, WriteReport, complete
+from vsr.pipeline import Clock, Report
+
+
+@dataclass(frozen=True)
+class LongJob:
+    """Everything that must be known to do a job in segments."""
+
+    outputs: Sequence[Output]
+    """The work folder lies beside the first."""
+    work: Work
+    identity: Mapping[str, str]
+    told: Mapping[str, Any]
+    """What `vsr jobs` shows."""
+    num_frames: int | None
+    """As far as known."""
+    open_pool: Callable[[Work, Path], Pool] | None = None
+    """Starts the workers that share the job, which write into a folder; None for this process alone."""
+
+
+def run_long(
+    job: LongJob, *, restart: bool = False, clock: Clock | None = None, tell: Tell = lambda _: None
+) -> tuple[Report, ReadCounts, list[WriteReport]]:
+    """Begin or go on with a job, to the finished file. On an error all finished segments stay.
+
+    Raises:
+        ConfigError: another job lies there.
+        VsrError: as the stages say.
+        KeyboardInterrupt: with a line on how to go on.
+    """
+    for output in job.outputs:
+        output.check()
+    clock = clock or Clock()
+    journal = Journal(work_folder(job.outputs[0].path), job.identity, job.told, restart=restart)
+    finished = False
+    try:
+        for number in sorted(_check(journal, clock)):
+            tell(f"segment {number} is damaged on the disk and is made again")
+        clock.done = journal.num_frames
+        fill = _fill if job.open_pool is None else _fill_together
+        report, counts = fill(job, journal, clock, tell)
+        report = replace(report, num_frames=journal.num_frames - clock.done)
+        clock.finishing = True
+        written = _join(job, journal, tell)
+        for output in job.outputs:
+            sync(output.path.parent)  # the name must outlive a power cut before the segments go
+        finished = True
+        return report, counts, written
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the same command goes on after {_of(journal, job)} frames") from None
+    finally:
+        journal.close(remove=finished)
+
+
+def _check(journal: Journal, clock: Clock) -> set[int]:
+    """Look at what an earlier run has left, and show how far that is."""
+
+    def seen() -> None:
+        clock.checked += 1
+
+    clock.to_check, clock.checked = len(journal.segments), 0
+    damaged = journal.find_damaged(seen)
+    clock.started = time.monotonic()  # the speed is that of enhancing
+    return damaged
+
+
+def _of(journal: Journal, job: LongJob) -> str:
+    return f"{journal.num_frames}" + (f" of {job.num_frames}" if job.num_frames else "")
+
+
+def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
+    """Enhance what is missing."""
+    report = Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest)
+    worker = Worker(job.work)
+    while (gap := journal.missing()) is not None:
+        try:
+            clock.finishing = False
+            report = worker.run(
+                gap, journal.folder, journal.keep, clock=clock, before_segment=lambda: _watch(job, journal, tell)
+            )
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            wait_for_room(journal.folder, max(2 * worker.lost_bytes, _room(journal)), tell)
+    return report, worker.reading.counts
+
+
+def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
+    """Have what is missing enhanced by several workers."""
+    if journal.missing() is None:
+        return Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest), ReadCounts()
+
+    def wait_for_disk(num_writers: int, lost_bytes: int | None) -> None:
+        if lost_bytes is not None:
+            wait_for_room(journal.folder, max(2 * lost_bytes, _room(journal, num_writers)), tell)
+        _watch(job, journal, tell, num_writers=num_writers)
+
+    assert job.open_pool is not None
+    reading = Reading(job.work)
+    try:
+        with job.open_pool(job.work, journal.folder) as pool:
+            sharing = Sharing(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
+            return sharing.run(gaps_of(journal, reading)), reading.counts
+    finally:
+        journal.sweep()  # what was finished too late to be heard of
+
+
+def _watch(job: LongJob, journal: Journal, tell: Tell, *, num_writers: int = 1) -> None:
+    """Wait where the next segment may not fit; once the first one's size is known, say if all will not."""
+    wait_for_room(journal.folder, _room(journal, num_writers), tell)
+    if len(journal.segments) != 1 or not job.num_frames:
+        return
+    written = sum(segment.num_bytes for segment in journal.segments.values())
+    expected = round(written / journal.num_frames * job.num_frames) if journal.num_frames else 0
+    needed, free = 2 * expected - written, free_bytes(journal.folder)
+    if free < needed:
+        tell(
+            f"note: about {needed / 1e6:,.0f} MB will be needed in {journal.folder.parent}, {free / 1e6:,.0f} are free"
+        )
+
+
+def _room(journal: Journal, num_writers: int = 1) -> int:
+    """Bytes for the segments that are written and one that flushes."""
+    return max([LEAST, *((num_writers + 1) * segment.num_bytes for segment in journal.segments.values())])
+
+
+def _join(job: LongJob, journal: Journal, tell: Tell) -> list[WriteReport]:
+    """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has taken."""
+    parts = journal.parts(job.work.encoding.time_base)
+    room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
+    while True:
+        try:
+            return complete(job.outputs, parts, journal.folder, before_rename=journal.add_result)
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            for left in journal.folder.glob("joined.*"):
+                written = max(written, left.stat().st_size)
+                left.unlink()
+            wait_for_room(journal.folder, max(room, round(1.25 * written)) + LEAST, tell)

@@ -1,0 +1,57 @@
+"""A few frames of an input, spread over all that will be read of it."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from typing import cast
+
+from vsr.errors import SourceError
+from vsr.frames import Frame, StreamInfo
+from vsr.media.images.stream import ImageSource
+from vsr.media.reading.source import VideoSource
+from vsr.options import ReadOptions
+
+COUNT = 12
+"""Frames of a video."""
+
+SHORT = 1500
+"""Frames that are decoded one after the other faster than `COUNT` times from a key frame on, up to 250 earlier."""
+
+UNKNOWN = 600
+"""Frames that are looked at where the container does not tell how many there are."""
+
+
+def spread_frames(info: StreamInfo, read: ReadOptions) -> Iterator[Frame]:
+    """Yield frames from the middles of equal parts of the span that will be read, or the one of a picture.
+
+    Raises:
+        SourceError: nothing can be decoded.
+    """
+    if info.kind == "image":
+        yield from ImageSource(info.path).frames()
+        return
+    start, end = (float(time or 0) for time in read.span)
+    rate = float(info.average_rate or 25)
+    last = start + read.frames / rate if read.frames else None
+    ends = [time for time in (end, info.duration_s, last) if time]
+    total = max(1, round((min(ends) - start) * rate)) if ends else UNKNOWN
+    if total > SHORT:
+        yield from _at(info, read, [start + (index + 0.5) * total / rate / COUNT for index in range(COUNT)])
+        return
+    step = max(1, total // COUNT)
+    with closing(cast(Generator[Frame, None, None], VideoSource(info.path, read, info=info).frames())) as frames:
+        yield from islice(frames, step // 2, total, step)
+
+
+def _at(info: StreamInfo, read: ReadOptions, times: list[float]) -> Iterator[Frame]:
+    found = 0
+    for time in times:
+        try:
+            here = replace(read, start=f"{time:.6f}", end="", frames=1)
+            for frame in VideoSource(info.path, here, info=info).frames():
+                found += 1
+                yield frame
+        except SourceError:
+            if time == times[-1] and not found:
+                raise  # elsewhere a damaged part has no say

@@ -1,0 +1,1 @@
+"""Segments done side by side, by processes of one machine or tasks of a cluster."""

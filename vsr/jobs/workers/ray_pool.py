@@ -1,0 +1,281 @@
+"""Workers all over a Ray cluster: each segment is a task that Ray queues, places, and begins again if a node is lost.
+
+Whether a node sees the source and the job's folder is found by looking. What it does not see is shipped through Ray's
+object store: the source's bytes to it, the segment's bytes back. Ray is imported here alone, and when it is asked for.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import signal
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from vsr.engine.device import pick_device
+from vsr.errors import ConfigError, VsrError
+from vsr.jobs.identity import describe_source
+from vsr.jobs.segments.journal import Gap
+from vsr.jobs.segments.journal_records import sync
+from vsr.jobs.workers import ray_task
+from vsr.jobs.workers.pool import Failed, Finished, News, Progress
+from vsr.jobs.workers.worker import Work
+
+_MAX_RETRIES = 3
+"""Times that Ray begins a task again whose node was lost."""
+
+_MOST_THREADS = 4
+"""CPUs of a task, where the user does not say."""
+
+_BLOCK_BYTES = 64 << 20
+_LOOK_EVERY_S = 2.0
+_STOP_S = 15.0
+_KNOCK_S = 5.0
+
+
+def check_cluster(address: str) -> None:
+    """Raise ConfigError where Ray is missing, or the address is of a kind that is not taken."""
+    if not importlib.util.find_spec("ray"):
+        raise ConfigError("cluster needs Ray (pip install 'vsr[cluster]'); --workers shares a job on one machine")
+    if address.startswith("ray://"):
+        raise ConfigError(f"cluster {address}: name the cluster itself, as HOST:6379, not its server for clients")
+
+
+class Cluster:
+    """A pool of Ray tasks."""
+
+    def __init__(self, work: Work, folder: Path, *, address: str):
+        """Prepare; the cluster is joined by `__enter__`.
+
+        Args:
+            work: what is done.
+            folder: the job's, where segments are written.
+            address: HOST:PORT of a cluster, `auto` for the one that this machine is part of, or `local` to start one
+                here that ends with the pool.
+
+        Raises:
+            ConfigError: a network cannot be sent.
+        """
+        self._work = replace(work, path=work.path.absolute())
+        self._bytes = self._work.packed()
+        self._folder, self._address = folder.absolute(), address
+        self._job, self._token = uuid.uuid4().hex, f"seen-{uuid.uuid4().hex}"
+        self._on_gpu = pick_device(work.engine.device).type == "cuda"
+        self._source, self._software = describe_source(self._work.path), ray_task.result_of(work)
+        self._threads = work.engine.threads
+        self._under_way: dict[Any, Gap] = {}
+        self._blocks: list[Any] | None = None
+        self._asked: Any = None
+        self._width, self._looked_s = 1, 0.0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Join the cluster.
+
+        Raises:
+            ConfigError: it cannot be reached.
+        """
+        with ExitStack() as stack:
+            self._ray = stack.enter_context(_connected(self._address))
+            stack.callback((self._folder / self._token).unlink, missing_ok=True)
+            (self._folder / self._token).touch()
+            self._prepare()
+            self._stack = stack.pop_all()
+        return self
+
+    def _prepare(self) -> None:
+        """What all tasks share: their size, the work, the board that shows how far they are."""
+        ray = self._ray
+        counts = [int(each["Resources"].get("CPU", 0)) for each in self._nodes()]
+        self._threads = self._threads or min([_MOST_THREADS, *filter(None, counts)])
+        here = _on(ray.get_runtime_context().get_node_id(), soft=True)
+        self._board = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(_board()).remote()
+        self._packed = ray.put(self._bytes)
+        options: dict[str, Any] = {"num_cpus": self._threads, "max_retries": _MAX_RETRIES, "max_calls": 0}
+        self._task = ray.remote(**options, num_gpus=int(self._on_gpu))(_run)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [each for each in self._ray.nodes() if each["Alive"]]
+
+    @property
+    def width(self) -> int:
+        """Twice what runs at once: Ray queues the rest, and nodes may join."""
+        if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+            need, kind = (1, "GPU") if self._on_gpu else (self._threads, "CPU")
+            self._width = max(1, 2 * sum(int(each["Resources"].get(kind, 0)) // need for each in self._nodes()))
+            self._looked_s = time.monotonic()
+        return self._width
+
+    def submit(self, gap: Gap) -> None:
+        order = ray_task.Order(
+            self._job, gap, self._folder, self._token, self._source, self._software,
+            "cuda" if self._on_gpu else "cpu", self._threads, self._blocks,
+        )  # fmt: skip
+        self._under_way[self._task.remote(self._packed, order, self._board)] = gap
+
+    def news(self, timeout_s: float) -> list[News]:
+        if not self._under_way:
+            return []
+        ready, _ = self._ray.wait(list(self._under_way), timeout=timeout_s)
+        if ready:
+            ready, _ = self._ray.wait(list(self._under_way), num_returns=len(self._under_way), timeout=0)
+        numbers = {gap.number for gap in self._under_way.values()}
+        heard: list[News] = [progress for progress in self._progress() if progress.number in numbers]
+        return heard + [news for ref in ready if (news := self._outcome(ref, self._under_way.pop(ref))) is not None]
+
+    def _progress(self) -> list[Progress]:
+        """What the board has shown; asked for once, and taken when it has come."""
+        if self._asked is None:
+            self._asked = self._board.take.remote()
+        if not self._ray.wait([self._asked], timeout=0)[0]:
+            return []
+        asked, self._asked = self._asked, None
+        with contextlib.suppress(Exception):  # the board may have died, and begins anew
+            return [Progress(*numbers) for numbers in self._ray.get(asked)]
+        return []
+
+    def _outcome(self, ref: Any, gap: Gap) -> News | None:
+        """What has become of a task; None where it has been sent out anew, with the source."""
+        try:
+            result = self._ray.get(ref)
+        except Exception as error:  # Ray's own: a node without vsr, too many nodes lost, no memory
+            cause = getattr(error, "cause", None) or error
+            first = next(iter(str(cause).strip().splitlines()), "")
+            return Failed(gap.number, VsrError(f"segment {gap.number} failed in Ray: {type(cause).__name__}: {first}"))
+        if isinstance(result, ray_task.Unseen):
+            self._blocks = self._blocks or self._shipped()
+            self.submit(gap)
+            return None
+        return self._received(result) if isinstance(result, ray_task.Delivered) else result
+
+    def _shipped(self) -> list[Any]:
+        """The source in Ray's object store, which keeps on the disk what its memory does not hold."""
+        with self._work.path.open("rb") as file:
+            return [self._ray.put(block) for block in iter(lambda: file.read(_BLOCK_BYTES), b"")]
+
+    def _received(self, result: ray_task.Delivered) -> News:
+        part = self._folder / f"{result.segment.number:06}.{uuid.uuid4().hex[:6]}.part"
+        try:
+            part.write_bytes(result.contents)
+            sync(part)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            return Failed(result.segment.number, error, True, len(result.contents))
+        return Finished(result.segment, part, result.report)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Cancel what is under way and leave nothing on any node."""
+        with self._stack:
+            refs = list(self._under_way)
+            for ref in refs:
+                self._ray.cancel(ref)
+            _, rest = self._ray.wait(refs, num_returns=len(refs), timeout=_STOP_S) if refs else ([], [])
+            for ref in rest:
+                self._ray.cancel(ref, force=True)
+            if self._blocks is not None:
+                self._forget()
+            self._ray.kill(self._board)
+            self._under_way.clear()
+
+    def _forget(self) -> None:
+        """Remove the copies of the source."""
+        task = self._ray.remote(num_cpus=0, max_retries=0)(ray_task.forget)
+        places = [_on(each["NodeID"], soft=False) for each in self._nodes()]
+        refs = [task.options(scheduling_strategy=place).remote(self._job) for place in places]
+        self._ray.wait(refs, num_returns=len(refs), timeout=_STOP_S)
+
+
+def _on(node_id: str, *, soft: bool) -> Any:
+    """One node alone, or (soft) any other where that one is not to be had."""
+    strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
+    return strategies.NodeAffinitySchedulingStrategy(node_id, soft=soft)
+
+
+def _board() -> type:
+    """Where tasks write how far they are, as an actor. Made here, so that its process needs nothing of ours."""
+
+    class Board:
+        def __init__(self) -> None:
+            self._shown: dict[int, tuple[Any, ...]] = {}
+
+        def show(self, *numbers: Any) -> None:
+            self._shown[numbers[0]] = numbers
+
+        def take(self) -> list[tuple[Any, ...]]:
+            shown, self._shown = list(self._shown.values()), {}
+            return shown
+
+    return Board
+
+
+def _run(packed: bytes, order: ray_task.Order, board: Any) -> Any:
+    """A task."""
+    ray: Any = importlib.import_module("ray")
+
+    def tell(progress: Progress) -> None:
+        board.show.remote(progress.number, progress.frames, progress.decode_s, progress.engine_s, progress.encode_s)
+
+    return ray_task.enhance_segment(packed, order, ray.get, tell)
+
+
+@contextmanager
+def _connected(address: str) -> Generator[Any, None, None]:
+    """Ray, joined for as long as the block lasts; a connection that somebody else has made is used and left alone."""
+    ray: Any = importlib.import_module("ray")
+    if ray.is_initialized():
+        yield ray
+        return
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if address == "local":
+            # In a folder that goes with it; Ray would keep its logs for ever, and tell its makers of its use.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsr-ray-", ignore_cleanup_errors=True))
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            options |= {"address": "local", "include_dashboard": False, "_temp_dir": folder}
+        else:
+            _knock(address)
+            options |= {"address": address}
+        stack.callback(ray.shutdown, wait_for_processes=True)
+        try:
+            with _own_signals():
+                ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise _unreachable(address, error) from error
+        yield ray
+
+
+def _knock(address: str) -> None:
+    """Raise ConfigError where nobody is at an address: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split())[:300]
+    return ConfigError(f"cluster {address} cannot be reached: {reason}; HOST:PORT, auto and local are accepted")
+
+
+@contextmanager
+def _own_signals() -> Generator[None, None, None]:
+    """Ray puts a handler of its own in the place of ours for SIGTERM, which would end us without cleaning up."""
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # not the main thread, where Ray sets none either
+            signal.signal(signal.SIGTERM, ours)

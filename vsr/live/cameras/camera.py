@@ -1,0 +1,110 @@
+"""A camera: the one owner of its container, which opens, reads and closes it, and comes back after every failure."""
+
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import replace
+
+from av.error import FFmpegError
+
+from vsr.errors import SourceError, VsrError
+from vsr.frames import Frame
+from vsr.live.cameras.connection import GoneError, LoginError, RefusedError, connect
+from vsr.live.cameras.session import Session, Tap
+from vsr.live.cameras.status import Board, CameraStatus
+from vsr.live.cameras.timestamps import Timeline
+from vsr.live.options import CameraOptions
+from vsr.live.retry import Backoff, Retry
+
+_SETTLED_S = 10.0
+"""A session that played this long ends the growth of the waits between attempts."""
+
+
+class Camera:
+    """A camera that is played for as long as one likes.
+
+    Args:
+        options: where it is.
+        number: its `Frame.stream`.
+        retry: how soon it is tried again.
+    """
+
+    def __init__(self, options: CameraOptions, number: int, *, retry: Retry = Retry()):
+        self.options = options
+        self.tap: Tap | None = None
+        """Gets every audio and video packet as it came, in the camera's thread; set it before `frames`. It must not
+        block, nor keep the packet or its stream, which are part of the container: copy what is wanted."""
+        self._number = number
+        self._backoff = Backoff(retry)
+        self._timeline = Timeline()
+        self._board = Board()
+
+    @property
+    def status(self) -> CameraStatus:
+        """What the camera is doing; from any thread."""
+        return self._board.status
+
+    def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        """Yield the camera's frames until `stop` is set, connecting again whenever that is needed.
+
+        Times are ticks of 1/90000 s and only go forward; `reset` marks the first frame after a connect, a gap or a
+        change of format. No error of the camera is raised: `status` tells it. Ends within a second of `stop`, with
+        everything closed. To be run in one thread, which owns the connection.
+        """
+        try:
+            while not stop.is_set():
+                yield from self._attempt(stop)
+        finally:
+            self._board.change(state="stopped")
+
+    def _attempt(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        """Connect, play until the camera goes, and wait before the next attempt."""
+        decoded, began = self.status.decoded, time.monotonic()
+        self._board.change(state="connecting")
+        refused = login = False
+        try:
+            yield from self._session(stop)
+        except VsrError as error:
+            if stop.is_set():
+                return
+            refused, login = isinstance(error, RefusedError), isinstance(error, LoginError)
+            self._board.change(state="refused" if refused else "away", last_error=str(error))
+        if self.status.decoded > decoded and time.monotonic() - began > _SETTLED_S:
+            self._backoff.worked()
+        stop.wait(self._backoff.next_s(refused=refused, for_good=login))
+
+    def _session(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        """Play one connection.
+
+        Raises:
+            GoneError: nobody is there, or the camera went.
+            RefusedError: it says no.
+        """
+        try:
+            address = self.options.address  # read anew: the password may have been put right
+        except VsrError as error:
+            raise RefusedError(str(error)) from None
+        connection = connect(self.options, address, stop, quiet=self._quiet)
+        try:
+            session = Session(
+                connection,
+                address.shown,
+                board=self._board,
+                timeline=self._timeline,
+                stall_s=self.options.stall_s,
+                tap=self.tap,
+            )
+            for frame in session.frames(stop):
+                yield replace(frame, stream=self._number)
+        except (GoneError, RefusedError):
+            raise
+        except (FFmpegError, SourceError, ValueError, OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise GoneError(f"{address.shown}: {address.redact(reason).lower()}") from None
+        finally:
+            connection.close()
+
+    def _quiet(self) -> None:
+        """Take note that nothing comes while a read goes on."""
+        if self.status.state == "playing":
+            self._board.change(state="stalled")

@@ -1,0 +1,197 @@
+"""Opening a camera: protocol by protocol, within what it may reach, and telling a refusal from a dead host.
+
+A container is opened, read and closed by one thread; closing one from another thread crashes PyAV.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+import av
+from av import error
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+
+from vsr.errors import SourceError, VsrError
+from vsr.live.address import Address
+from vsr.live.cameras.reachable import call
+from vsr.live.cameras.udp import Datagrams
+from vsr.live.options import CameraOptions
+from vsr.media.probe import open_container
+from vsr.media.reading.nvdec import why_no_nvdec
+
+OPEN_S = 5.0
+"""How long opening may take once the host answers."""
+
+
+class GoneError(SourceError):
+    """The camera is not there: a dead host, a closed port, a stream that ended."""
+
+
+class RefusedError(SourceError):
+    """The camera or this FFmpeg says no: wrong password, unknown path, a protocol or format that it does not know."""
+
+
+class LoginError(RefusedError):
+    """Wrong user or password. Some cameras lock out who asks again and again."""
+
+
+@dataclass(frozen=True)
+class _Protocol:
+    """How FFmpeg reads from addresses of one kind."""
+
+    reaches: str
+    """Protocols that may be used on the way: a playlist must not lead to files."""
+    formats: str
+    """Demuxers that may be used."""
+    format: str | None = None
+    """The demuxer, where it is known."""
+    port: int = 0
+    """TCP port of a server that is asked first whether it is there; 0 for none."""
+    read_s: float = 0.5
+    """Longest time that one read takes, and so the longest time to a stop."""
+    resumes: bool = False
+    """After a read that took too long the container can be read on. Where FFmpeg buffers by avio, the error stays."""
+    analyze_us: int = 1_000_000
+    """How far ahead FFmpeg reads to find out about the streams."""
+
+
+_STREAMED = "mpegts,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpjpeg,mjpeg,h264,hevc,aac"
+_RTSP = _Protocol(
+    "rtsp,rtsps,rtp,srtp,udp,tcp,tls,crypto", "rtsp,sdp,rtp,mpegts", "rtsp", port=554, resumes=True, analyze_us=100_000
+)
+_RTMP = _Protocol("rtmp,rtmps,tcp,tls,crypto", "flv,live_flv", "flv", read_s=2.0)
+"""Not asked first: servers that take one connection only, as FFmpeg's, would be lost by it."""
+_WEB = _Protocol("http,https,httpproxy,tcp,tls,crypto", _STREAMED, port=80, read_s=2.0)
+_HLS = _Protocol("http,https,httpproxy,tcp,tls,crypto,data", f"hls,webvtt,{_STREAMED}", "hls", port=80, read_s=10.0)
+"""A read waits for the next segment."""
+_PROTOCOLS = {
+    "rtsp": _RTSP,
+    "rtsps": _RTSP,
+    "rtmp": _RTMP,
+    "rtmps": _RTMP,
+    "http": _WEB,
+    "https": _WEB,
+    "srt": _Protocol("srt", "mpegts", "mpegts", read_s=2.0),
+    "udp": _Protocol("", "mpegts", "mpegts", read_s=60.0),  # `Datagrams` ends earlier
+    "device": _Protocol("file", "video4linux2,v4l2", "video4linux2"),
+}
+_TLS_PORTS = {"rtsps": 322, "https": 443}
+_REFUSALS = (
+    error.HTTPClientError,
+    error.ProtocolNotFoundError,
+    error.DemuxerNotFoundError,
+    error.PermissionError,
+    error.FileNotFoundError,
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An open camera. The caller closes it, in the thread that opened it."""
+
+    container: InputContainer
+    resumes: bool = False
+    """The container can be read on after a read that took too long (`ExitError`)."""
+    paced: bool = False
+    """Pictures come faster than they are to be shown: a file, the segments of HLS."""
+    loops: bool = False
+    """To be played over and over: a file."""
+    datagrams: Datagrams | None = None
+
+    def close(self) -> None:
+        self.container.close()
+        if self.datagrams is not None:
+            self.datagrams.close()
+
+
+def connect(
+    options: CameraOptions, address: Address, stop: threading.Event, *, quiet: Callable[[], None]
+) -> Connection:
+    """Open a camera.
+
+    Args:
+        options: how.
+        address: where it is, with its secrets.
+        stop: ends waiting for an answer.
+        quiet: called now and then while a stream without a connection is silent.
+
+    Raises:
+        GoneError: nobody is there, or `stop` was set.
+        RefusedError: somebody says no; `LoginError` where that is about the password.
+    """
+    gpu = _gpu(options.decoder)
+    if address.scheme == "file":
+        return _play_file(address, gpu)
+    protocol, datagrams = _PROTOCOLS[address.scheme], None
+    if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
+        protocol = _HLS
+    try:
+        if protocol.port:
+            call(address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S)
+        if address.scheme == "udp":
+            datagrams = Datagrams(address, stop, patience_s=options.stall_s, quiet=quiet)
+        container = _open(datagrams or address.url, protocol, options.transport, gpu)
+    except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
+        raise LoginError(f"{address.shown}: {_reason(caught)}") from None
+    except _REFUSALS as caught:
+        raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
+    except (error.FFmpegError, ValueError, OSError) as caught:
+        raise GoneError(f"{address.shown}: {_reason(caught)}") from None
+    else:
+        made = Connection(container, protocol.resumes, paced=protocol is _HLS, datagrams=datagrams)
+        datagrams = None
+        return made
+    finally:
+        if datagrams is not None:
+            datagrams.close()
+
+
+def _play_file(address: Address, gpu: HWAccel | None) -> Connection:
+    try:
+        return Connection(open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True)
+    except VsrError as caught:
+        raise RefusedError(str(caught)) from None
+
+
+def _open(where: str | Datagrams, protocol: _Protocol, transport: str, gpu: HWAccel | None) -> InputContainer:
+    options = {
+        "format_whitelist": protocol.formats,
+        "fpsprobesize": "0",  # or a second of frames is read to guess their rate
+        "analyzeduration": str(protocol.analyze_us),
+    }
+    if protocol.reaches:
+        options["protocol_whitelist"] = protocol.reaches
+    if protocol is _RTSP:
+        options["rtsp_transport"] = transport
+    if protocol in (_RTSP, _WEB, _HLS):
+        options["timeout"] = str(round(OPEN_S * 1e6))
+    return cast(
+        InputContainer,
+        av.open(
+            cast(Any, where),
+            format=protocol.format,
+            options=options,
+            timeout=(OPEN_S, protocol.read_s),
+            metadata_errors="replace",
+            hwaccel=gpu,
+        ),
+    )
+
+
+def _gpu(decoder: Literal["auto", "software", "nvdec"]) -> HWAccel | None:
+    """What lets FFmpeg decode on a GPU, None for software. Asked anew each time: drivers come and go."""
+    reason = "" if decoder == "software" else why_no_nvdec()
+    if reason and decoder == "nvdec":
+        raise RefusedError(f"decoder nvdec cannot be had ({reason}); auto and software are accepted here")
+    return None if reason or decoder == "software" else HWAccel("cuda", allow_software_fallback=True)
+
+
+def _reason(caught: BaseException) -> str:
+    """FFmpeg's own words for an error; the rest of its message holds the URL."""
+    if isinstance(caught, error.ExitError | error.TimeoutError):
+        return "no answer"
+    return str(getattr(caught, "strerror", None) or type(caught).__name__).lower()

@@ -1,0 +1,251 @@
+"""One output of an encode: a process that muxes, and a thread that feeds it, judges it and starts it again.
+
+A process that dies, or acknowledges nothing for a while, is killed and restarted after a growing pause, from a
+keyframe. Neither the encode nor the other outputs notice.
+"""
+
+import json
+import select
+import sys
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from vsr.errors import ConfigError, SinkError, redact
+from vsr.live import child_pipes
+from vsr.live.address import Address
+from vsr.live.newest_wins import in_background
+from vsr.live.options import OutputOptions
+from vsr.live.outputs.feeder import Feed
+from vsr.live.outputs.packet_queue import Backlog
+from vsr.live.packets import END, VIDEO, Message
+from vsr.live.push.__main__ import Job
+from vsr.live.push.recording import finish_parts
+from vsr.live.retry import Backoff, Retry
+from vsr.media.ffmpeg import find_ffmpeg
+
+_RETRY = Retry(longest_s=10.0, soon_s=2.0)
+"""Each attempt costs the start of a process."""
+_STEADY_S = 10.0
+"""A process that has lived so long begins with short pauses again."""
+_RATE_S = 2.0
+"""Over how long a bit rate is averaged."""
+
+State = Literal["waiting", "opening", "running", "paused", "restarting", "closed", "failed"]
+
+
+@dataclass(frozen=True)
+class OutputStatus:
+    """How an output does."""
+
+    kind: str
+    target: str
+    """Without secrets."""
+    state: State
+    """`waiting` for the first packets; `paused`: a recording without room; `failed`: it cannot work as configured."""
+    restarts: int = 0
+    bytes: int = 0
+    """Sent so far."""
+    bitrate_kbps: float = 0.0
+    dropped: int = 0
+    """Packets that it was too slow for."""
+    note: str = ""
+    """What it said last: why it was restarted or pauses, or what could not go along."""
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What recorded files are called."""
+
+    prefix: str
+    suffix: str = ""
+
+
+class Output:
+    """One output. `put` may be called from any thread and never waits; `close` ends it.
+
+    Args:
+        options: where to and how. Credentials are read at every start, so that a changed password is taken up.
+        name: the camera's; recorded files begin with it.
+        suffix: what they end with.
+    """
+
+    def __init__(self, options: OutputOptions, name: str, *, suffix: str = ""):
+        self.options = options
+        self._names = _Names(name, suffix)
+        files = options.kind in ("record", "hls")
+        # A recording may catch up with a slow disk; whoever watches wants now.
+        self._backlog = Backlog(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
+        self._live = not files
+        self._state: State = "waiting"
+        self._address = Address("", options.kind, "")
+        self._restarts, self._bytes, self._note = 0, 0, ""
+        self._sent: deque[tuple[float, int]] = deque()
+        self._streams: dict[int, Message] = {}
+        self._closing_s = 0.0
+        self._fresh = True
+        self._child: child_pipes.Piped | None = None
+        self._check()
+        self._done = in_background(self._run, name=f"vsr-out-{options.kind}")
+
+    def _check(self) -> None:
+        self._address = self.options.address
+        if self.options.kind == "srt" and "passphrase" in self._address.url:
+            raise ConfigError(
+                f"{self._address.shown} has a passphrase, which would show in the process list: SRT is sent by"
+                " FFmpeg's program; use a tunnel, or rtsp, whose password does not show"
+            )
+
+    @property
+    def pid(self) -> int | None:
+        """Process number of the child, where one runs."""
+        child = self._child
+        return child.child.pid if child else None
+
+    @property
+    def status(self) -> OutputStatus:
+        """How it does; from any thread."""
+        sent, now = list(self._sent), time.monotonic()
+        recent = sum(size for when, size in sent if now - when < _RATE_S)
+        return OutputStatus(
+            self.options.kind, self._address.shown, self._state, self._restarts, self._bytes,
+            recent * 8 / 1000 / _RATE_S, self._backlog.dropped, self._note,
+        )  # fmt: skip
+
+    def put(self, message: Message) -> None:
+        """Hand over a description or a packet."""
+        if not self._closing_s:
+            self._backlog.put(message)
+
+    def close(self) -> None:
+        """Finish what is being written, for four seconds at most, and end process and thread. Harmless twice."""
+        self.begin_close(time.monotonic() + 4.0)
+        self._done.result()
+
+    def begin_close(self, until: float) -> None:
+        """Begin to finish, without waiting: several outputs end at the same time, by `time.monotonic()` `until`."""
+        if self._closing_s:
+            return
+        self._closing_s = until
+        self._backlog.put(Message(END, b""))
+        child = self._child
+        if child is not None:
+            child.wake()
+
+    # What follows runs in the output's own thread.
+
+    def _run(self) -> None:
+        backoff = Backoff(_RETRY)
+        try:
+            while self._await_start():
+                began = time.monotonic()
+                reason = self._once()
+                if not reason:  # it came to a good end: closed, or streams of another kind
+                    continue
+                if self._closing_s:
+                    self._note = self._hide(reason)
+                    break
+                self._restarts += 1
+                self._note, self._state = self._hide(reason), "restarting"
+                if time.monotonic() - began > _STEADY_S:
+                    backoff.worked()
+                self._sleep(backoff.next_s())
+            self._state = "closed"
+        except BaseException as error:
+            self._state, self._note = "failed", self._hide(str(error))
+            raise
+        finally:
+            self._closing_s = self._closing_s or time.monotonic()
+            self._backlog.close()
+
+    def _await_start(self) -> bool:
+        """Wait for a keyframe to begin with and take in the descriptions before it; False when all is over."""
+        while not self._closing_s or time.monotonic() < self._closing_s:
+            while (message := self._backlog.take()) is not None:
+                if message.stream == END:
+                    return False
+                if message.describes:
+                    self.changes(message)
+                elif message.keyframe and VIDEO in self._streams:
+                    self._backlog.give_back(message)
+                    return True
+            self._sleep(1.0)
+        return False
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait until something comes, or when closing not at all."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._closing_s:
+            waiting = select.select([self._backlog.bell], [], [], left)[0]
+            self._backlog.hush()
+            if waiting and self._state != "restarting":
+                return
+
+    def _once(self) -> str:
+        """Run one process to its end; return why it ended, empty where it was meant to."""
+        self._state = "opening"
+        try:
+            self._address = self.options.address
+            arguments = [sys.executable, "-P", "-m", "vsr.live.push"]
+            self._child = child = child_pipes.start(arguments)
+        except (ConfigError, SinkError) as error:
+            return str(error)
+        try:
+            reason = Feed(self, child, self._backlog, self._greeting()).run()
+            if not reason:
+                return ""
+            child.child.kill()
+            return child.child.log.strip().rpartition("\n")[2] or reason
+        finally:
+            self._child = None
+            child.close()
+            if self._closing_s and self.options.kind == "record":
+                finish_parts(Path(self._address.url), self._names.prefix, self._names.suffix)
+
+    def _hide(self, text: str) -> str:
+        return redact(self._address.redact(text))
+
+    def _greeting(self) -> bytes:
+        options = self.options
+        job = Job(
+            options.kind, self._address.url, streams=len(self._streams), transport=options.transport,
+            segment_s=options.segment_s, prefix=self._names.prefix, suffix=self._names.suffix,
+            keep_s=options.keep_hours * 3600, keep_bytes=options.keep_gb * 1e9,
+            min_free_bytes=options.min_free_gb * 1e9, fresh=self._fresh,
+            ffmpeg=find_ffmpeg() if options.kind == "srt" else "",
+        )  # fmt: skip
+        streams = [self._streams[index] for index in sorted(self._streams)]
+        return json.dumps(asdict(job)).encode() + b"\n" + b"".join(message.pack() for message in streams)
+
+    @property
+    def closing_s(self) -> float:
+        """When all must be over, by `time.monotonic()`; 0 while nobody wants that."""
+        return self._closing_s
+
+    def changes(self, description: Message) -> bool:
+        """Take in what a stream is from now on; say whether that is new."""
+        if self._streams.get(description.stream) == description:
+            return False
+        self._streams[description.stream] = description
+        self._fresh = True
+        return True
+
+    def hear(self, news: str) -> None:
+        """Take in a line of the child's."""
+        if news == "open":
+            self._state, self._fresh = "running", False
+            self._backlog.restart(newest=self._live)
+            return
+        self._note = self._hide(news.removeprefix("note: "))
+        if self._state in ("running", "paused") and not news.startswith("note: "):
+            self._state = "paused" if news.startswith("paused") else "running"
+
+    def count(self, size: int) -> None:
+        """Take note of bytes that are sent."""
+        now = time.monotonic()
+        self._bytes += size
+        self._sent.append((now, size))
+        while now - self._sent[0][0] > _RATE_S:
+            self._sent.popleft()

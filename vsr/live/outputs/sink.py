@@ -1,0 +1,278 @@
+"""Where a camera's enhanced frames go: one encode, and from it all of the camera's outputs.
+
+`write` hands over and returns; a thread of the sink's labels and encodes the newest. While the camera is away the last
+picture goes on, so that players stay connected.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from vsr.errors import VsrError
+from vsr.frames import Frame, PictureFormat
+from vsr.live.newest_wins import Courier
+from vsr.live.options import OutputOptions
+from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
+from vsr.live.outputs.label import black_frame, dim, draw_label
+from vsr.live.outputs.output import Output, OutputStatus
+from vsr.live.outputs.passthrough import Passage
+from vsr.live.outputs.snapshots import Stills, snapshot
+from vsr.live.packets import TICKS, Message
+from vsr.media.ffmpeg import find_ffmpeg
+
+_STUCK_S = 5.0
+"""An encoder that has taken so long over one frame is killed and started again."""
+_PAUSE_S = 2.0
+"""Between two attempts to start an encoder that fails."""
+_CLOSE_S, _ENCODER_CLOSE_S = 3.5, 1.0
+"""Closing takes no longer; how much of it the encoder may have before it is killed."""
+_WAITING, _WAITING_AT_FIRST = 2, 8
+"""Frames that may wait for the encoder, and for one that starts, which takes as long as four to six frames."""
+_FIRST_S = 1.0
+"""How soon an encoder must have caught up with what waited for its start."""
+_STEP = TICKS // 1000
+"""Ticks between two pictures, at least: Matroska and FLV know no less than a millisecond."""
+
+
+@dataclass(frozen=True)
+class SinkOptions:
+    """What happens to a camera's frames before they go out."""
+
+    encode: LiveEncode = field(default_factory=LiveEncode)
+    """How all outputs of packets are encoded."""
+    label: bool = False
+    """Burn camera, time and "enhanced" into the picture."""
+    record_original: bool = False
+    """Record what the camera sent beside each recording."""
+    format: PictureFormat | None = None
+    """What is shown in black if the camera is away before its first frame; None shows nothing until then."""
+
+
+@dataclass(frozen=True)
+class SinkStatus:
+    """How a sink and its outputs do."""
+
+    encoder: str
+    """FFmpeg's name of the encoder, empty before the first frame."""
+    why: str
+    """Why this one, or what is wrong with it."""
+    written: int
+    """Frames encoded, those of an absent camera included."""
+    dropped: int
+    """Frames that the encoder was too slow for."""
+    encoder_restarts: int
+    outputs: tuple[OutputStatus, ...]
+
+
+class LiveSink:
+    """All outputs of one camera.
+
+    `write`, `away` and `close` belong to one thread, `packet` to the camera's; none but `close` waits.
+
+    Args:
+        name: the camera's.
+        outputs: where the stream goes.
+        options: what happens on the way.
+        callback: gets enhanced frames as they are, in a thread of its own; of those that come while it is busy the
+            newest.
+
+    Raises:
+        ConfigError: an output cannot work as configured.
+    """
+
+    def __init__(
+        self, name: str, outputs: Sequence[OutputOptions], options: SinkOptions = SinkOptions(), *,
+        callback: Callable[[Frame], None] | None = None,
+    ):  # fmt: skip
+        self.name, self._options = name, options
+        self._encode = _with_segments(options.encode, outputs)
+        self._outputs: list[Output] = []
+        self._originals: list[Output] = []
+        self._snapshots: list[Stills] = []
+        self._callbacks: list[Stills] = []
+        try:
+            for one in outputs:
+                self._add(one)
+        except BaseException:
+            self._close_outputs(time.monotonic())
+            raise
+        if callback is not None:
+            self._callbacks.append(Stills(callback, kind="callback", target=getattr(callback, "__name__", "function")))
+        self._encoder: LiveEncoder | None = None
+        self._why, self._restarts, self._written, self._retry_s = "", 0, 0, 0.0
+        self._last: Frame | None = None
+        self._dimmed: Frame | None = None
+        self._last_pts, self._last_s, self._shift = -1, 0.0, 0
+        self._passage = Passage(name, self._outputs, self._originals)
+        self._begun_s = 0.0
+        self._courier: Courier[Frame | float | None] = Courier(
+            self._take, depth=_WAITING_AT_FIRST, name=f"vsr-sink-{name}"
+        )
+        self._courier.put(None)
+
+    def _add(self, options: OutputOptions) -> None:
+        if options.kind == "snapshot":
+            self._snapshots.append(snapshot(options))
+            return
+        self._outputs.append(Output(options, self.name))
+        if options.kind == "record" and self._options.record_original:
+            self._originals.append(Output(options, self.name, suffix="-original"))
+
+    def write(self, frame: Frame) -> None:
+        """Hand over an enhanced frame. A new size or layout starts a new encode; outputs take it up as they can."""
+        self._look_after_encoder()
+        self._courier.put(frame)
+
+    def away(self, since_s: float) -> None:
+        """Show the last frame again, dimmed, with the seconds since the camera went; to be called once a frame time.
+
+        Before the first frame this shows black of the configured size, or nothing.
+        """
+        self._look_after_encoder()
+        self._courier.put(since_s)
+
+    def packet(self, packet: "av.Packet[Any]", shift: int = 0) -> None:
+        """Pass on what the camera sent: its sound, and for `record_original` its video. In the camera's thread.
+
+        Args:
+            packet: as demuxed; copied.
+            shift: what makes its times those of the frames, in ticks of 1/90000 s.
+        """
+        self._passage.packet(packet, shift=shift, ahead=self._shift)
+
+    @property
+    def status(self) -> SinkStatus:
+        """How it does; from any thread."""
+        encoder = self._encoder
+        parts = [*self._outputs, *self._originals, *self._snapshots, *self._callbacks]
+        return SinkStatus(
+            encoder.choice.encoder if encoder else "", self._why, self._written, self._courier.dropped, self._restarts,
+            tuple(part.status for part in parts),
+        )  # fmt: skip
+
+    @property
+    def encoder_pid(self) -> int | None:
+        """Process number of the encoder, where one runs."""
+        encoder = self._encoder
+        return encoder.pid if encoder else None
+
+    def close(self) -> None:
+        """Finish all files and end all processes and threads, within four seconds. Harmless twice."""
+        until = time.monotonic() + _CLOSE_S
+        encoder_until = time.monotonic() + _ENCODER_CLOSE_S
+        if self._encoder is not None:
+            self._encoder.wake()
+        try:
+            self._courier.close(_ENCODER_CLOSE_S / 2)
+        except TimeoutError:
+            if self._encoder is not None:
+                self._encoder.kill()  # a write that blocks then returns
+            self._courier.close()
+        if self._encoder is not None:
+            self._encoder.close(max(0.1, encoder_until - time.monotonic()))
+            self._encoder = None
+        self._close_outputs(until)
+
+    def _close_outputs(self, until: float) -> None:
+        """All at the same time: one that has frozen takes nothing from the others."""
+        for output in (*self._outputs, *self._originals):
+            output.begin_close(until)
+        for still in (*self._snapshots, *self._callbacks):
+            still.close(max(0.1, until - time.monotonic()))
+        for output in (*self._outputs, *self._originals):
+            output.close()
+
+    def _look_after_encoder(self) -> None:
+        encoder = self._encoder
+        since = encoder.busy_since_s if encoder else 0.0
+        if encoder and since and time.monotonic() - since > _STUCK_S:
+            encoder.kill()  # the thread that waits for it then starts another
+
+    # What follows runs in the sink's own thread.
+
+    def _take(self, item: Frame | float | None) -> None:
+        if item is None:  # while the camera connects: asking FFmpeg and drivers what they have takes half a second
+            with contextlib.suppress(VsrError):
+                why_software(find_ffmpeg())
+            return
+        if isinstance(item, Frame):
+            self._last, self._dimmed = item, None
+            for callback in self._callbacks:
+                callback.put(item)
+            self._show(self._labelled(item), self._next_pts(item))
+            return
+        if self._last is None and self._options.format is not None:
+            self._last = black_frame(self._options.format)
+        if self._last is not None:
+            self._dimmed = self._dimmed or dim(self._last)
+            text = f"{self.name}  no signal {_ago(item)}"
+            self._show(draw_label(self._dimmed, text), self._next_pts(None))
+
+    def _labelled(self, frame: Frame) -> Frame:
+        if not self._options.label:
+            return frame
+        arrived = time.time() - (time.monotonic() - frame.arrived_s if frame.arrived_s else 0.0)
+        # Tenths would cost a new drawing for each frame.
+        when = datetime.fromtimestamp(arrived).strftime("%Y-%m-%d %H:%M:%S")
+        return draw_label(frame, f"{self.name}  {when}  enhanced")
+
+    def _next_pts(self, frame: Frame | None) -> int:
+        """Time of the next picture, later than the last one's; pictures that stand in take the clock's."""
+        now = time.monotonic()
+        if frame is None:
+            pts = self._last_pts + max(_STEP, round((now - self._last_s) * TICKS)) if self._last_pts >= 0 else 0
+        else:
+            pts = round(frame.pts * frame.time_base * TICKS) + self._shift
+            if pts <= self._last_pts:  # stand-ins have run ahead of the camera's clock
+                self._shift += self._last_pts + _STEP - pts
+                pts = self._last_pts + _STEP
+        self._last_pts, self._last_s = pts, now
+        return pts
+
+    def _show(self, frame: Frame, pts: int) -> None:
+        """Encode a picture; an encoder that fails is started again with a later one."""
+        for still in self._snapshots:
+            still.put(frame)
+        if self._encoder is not None and self._encoder.format != frame.format:
+            self._encoder.close()
+            self._encoder = None
+        if self._encoder is None and time.monotonic() < self._retry_s:
+            return
+        try:
+            if self._encoder is None:
+                self._courier.depth, self._begun_s = _WAITING_AT_FIRST, time.monotonic()
+                self._encoder = LiveEncoder(frame.format, self._encode, self._deliver)
+                self._why = self._encoder.choice.why
+            self._encoder.write(replace(frame, pts=pts, time_base=Fraction(1, TICKS)))
+            self._written += 1
+            if len(self._courier) == 0 or time.monotonic() - self._begun_s > _FIRST_S:
+                self._courier.depth = _WAITING
+        except VsrError as error:
+            self._encoder = None
+            self._why, self._restarts = str(error), self._restarts + 1
+            self._retry_s = time.monotonic() + _PAUSE_S
+
+    def _deliver(self, message: Message) -> None:
+        """Give a message to all outputs; in the encoder's thread."""
+        for output in self._outputs:
+            output.put(message)
+
+
+def _with_segments(encode: LiveEncode, outputs: Sequence[OutputOptions]) -> LiveEncode:
+    """Keyframes often enough for the shortest segments."""
+    shortest = [output.segment_s or 0.5 for output in outputs if output.kind == "hls"]
+    return replace(encode, keyframe_s=min([encode.keyframe_s, *shortest]))
+
+
+def _ago(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

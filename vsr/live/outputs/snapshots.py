@@ -1,0 +1,83 @@
+"""Outputs that take pictures and not packets: a JPEG that is always the latest, and a function of the user's.
+
+Each works in a thread of its own; of frames that come while it is busy the newest wins.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
+
+import cv2
+
+from vsr.errors import redact
+from vsr.frames import Frame
+from vsr.live.newest_wins import Courier
+from vsr.live.options import OutputOptions
+from vsr.live.outputs.output import OutputStatus, State
+from vsr.quality.drawing import to_rgb
+
+_QUALITY = 90
+
+
+class Stills:
+    """Brings frames to a function. One that raises is called again with the next frame; the error shows in `status`.
+
+    Args:
+        function: takes a frame; may block.
+        kind, target: for the status.
+        every_s: seconds between calls, at least.
+    """
+
+    def __init__(self, function: Callable[[Frame], None], *, kind: str, target: str, every_s: float = 0.0):
+        self._function, self._kind, self._target, self._every_s = function, kind, target, every_s
+        self._next_s = 0.0
+        self._state: State = "waiting"
+        self._errors, self._note = 0, ""
+        self._courier: Courier[Frame] = Courier(self._call, name=f"vsr-out-{kind}")
+
+    def put(self, frame: Frame) -> None:
+        """Hand over a frame; never waits."""
+        now = time.monotonic()
+        if now >= self._next_s:
+            self._next_s = now + self._every_s
+            self._courier.put(frame)
+
+    def _call(self, frame: Frame) -> None:
+        try:
+            self._function(frame)
+            self._state = "running"
+        except Exception as error:  # whatever the user's function does, the stream goes on
+            self._errors += 1
+            self._state, self._note = "restarting", redact(f"{type(error).__name__}: {error}")
+
+    @property
+    def status(self) -> OutputStatus:
+        """How it does; `restarts` counts the calls that failed."""
+        return OutputStatus(
+            self._kind, self._target, self._state, self._errors, dropped=self._courier.dropped, note=self._note
+        )
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Wait for the call under way. One that does not return is left behind."""
+        try:
+            self._courier.close(timeout_s)
+        except FutureTimeout:
+            self._note = f"the function did not return within {timeout_s:g} s"
+        self._state = "closed"
+
+
+def snapshot(options: OutputOptions) -> Stills:
+    """Make a JPEG that is replaced as a whole every `every_s` seconds."""
+    path = Path(options.target)
+
+    def write(frame: Frame) -> None:
+        done, data = cv2.imencode(".jpg", to_rgb(frame)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        assert done, "OpenCV writes JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(data.tobytes())
+        os.replace(part, path)
+
+    return Stills(write, kind="snapshot", target=str(path), every_s=options.every_s)

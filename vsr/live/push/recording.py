@@ -1,0 +1,185 @@
+"""Recording in segments by wall clock. Runs in an output's process.
+
+A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of pictures
+that cameras send, and their sound, A-law and the like decoded; and because it stays readable up to the last second
+when the machine loses power. Times of a camera that jump begin a new segment.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+
+from vsr.live.packets import VIDEO, Message
+from vsr.live.push.muxer import Muxer
+
+_LOOK_S = 1.0
+"""How often the free space is looked at."""
+_JUMP_S, _REORDER_S = 10.0, 0.7
+"""Steps in a camera's own times beyond these, forward and back, begin a new segment."""
+_CLUSTER_MS = "1000"
+"""What a loss of power may cost."""
+
+
+class Recording:
+    """Writes segments of one stream into a folder, and deletes old ones.
+
+    Args:
+        folder: made where it is missing.
+        streams: descriptions, video first.
+        segment_s: length; segments begin at multiples of it on the clock, at the first keyframe.
+        prefix, suffix: around the local time in each name: `PREFIX-20250131-235900SUFFIX.mkv`.
+        keep_s: age beyond which finished segments are deleted; 0 keeps them.
+        keep_bytes: size of all finished segments beyond which the oldest are deleted; 0 for no limit.
+        min_free_bytes: writing pauses, after deleting what may be deleted, while the disk has less.
+        say: is told of pauses.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(
+        self, folder: Path, streams: Sequence[Message], *, segment_s: float, prefix: str, suffix: str = "",
+        keep_s: float = 0.0, keep_bytes: float = 0.0, min_free_bytes: float = 0.0, say: Callable[[str], None],
+    ):  # fmt: skip
+        self.notes: list[str] = []
+        self._folder, self._streams, self._segment_s = folder, streams, segment_s
+        self._prefix, self._suffix = prefix, suffix
+        self._keep_s, self._keep_bytes, self._min_free, self._say = keep_s, keep_bytes, min_free_bytes, say
+        self._muxer: Muxer | None = None
+        self._path = folder
+        self._slot, self._looked_s, self._paused = 0, 0.0, ""
+        self._last_s: float | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        finish_parts(folder, prefix, suffix)
+        self._delete_old()
+
+    def mux(self, message: Message) -> None:
+        """Write one packet, where there is room."""
+        now = time.time()
+        try:
+            if message.stream == VIDEO:
+                self._look(now)
+                self._turn(message, now)
+            if self._muxer is not None:
+                self._muxer.mux(message)
+        except OSError as error:
+            self._pause(f"{self._folder} cannot be written to: {error.strerror}")
+
+    def _turn(self, message: Message, now: float) -> None:
+        """Begin a segment where it is time."""
+        # Presentation times go back and forth within a group of pictures, by less than a second.
+        pts_s = float(message.pts * message.time_base)
+        jumped = self._last_s is not None and not -_REORDER_S < pts_s - self._last_s < _JUMP_S
+        self._last_s = pts_s
+        if jumped:
+            self._end()
+        slot = int(now // self._segment_s)
+        if message.keyframe and not self._paused and (self._muxer is None or slot != self._slot):
+            self._end()
+            self._begin(now)
+            self._slot = slot
+
+    def _begin(self, now: float) -> None:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+        name = f"{self._prefix}-{stamp}"
+        number = 1
+        while (path := self._folder / f"{name}{self._suffix}.mkv").exists() or Path(f"{path}.part").exists():
+            number += 1
+            name = f"{self._prefix}-{stamp}_{number}"
+        self._path = Path(f"{path}.part")
+        options = {"cluster_time_limit": _CLUSTER_MS, "max_interleave_delta": "500000", "flush_packets": "1"}
+        self._muxer = Muxer(
+            str(self._path), format="matroska", streams=self._streams, options=options, spare="pcm_s16le"
+        )
+        if self._muxer.notes and not self.notes:
+            self.notes = list(self._muxer.notes)
+            for note in self.notes:
+                self._say(f"note: {note}")
+
+    def _end(self) -> None:
+        """Finish the segment and rename it."""
+        muxer, self._muxer = self._muxer, None
+        if muxer is None:
+            return
+        with contextlib.suppress(FFmpegError, OSError):  # a full disk: what is written plays without its index
+            muxer.close()
+        if muxer.empty:
+            self._path.unlink(missing_ok=True)
+        else:
+            _rename(self._path)
+        self._delete_old()
+
+    def _look(self, now: float) -> None:
+        """Pause or go on by what the disk has free."""
+        if now - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = now
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._free() < self._min_free:
+            self._delete_old()
+        free = self._free()
+        if free < self._min_free:
+            self._pause(f"the disk of {self._folder} has {free / 1e9:.2f} GB free, {self._min_free / 1e9:.2f} are kept")
+        elif self._paused:
+            self._paused = ""
+            self._say("recording goes on")
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self._folder).free
+
+    def _pause(self, reason: str) -> None:
+        self._end()
+        if not self._paused:
+            self._say(f"paused: {reason}")
+        self._paused = reason
+
+    def _delete_old(self) -> None:
+        """Delete finished segments beyond their age, then the oldest beyond the size."""
+        total, now = 0, time.time()
+        for path in sorted(_files(self._folder, self._prefix, self._suffix + ".mkv"), reverse=True):
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                total += facts.st_size
+                too_old = self._keep_s and now - facts.st_mtime > self._keep_s
+                if too_old or (self._keep_bytes and total > self._keep_bytes):
+                    path.unlink()
+
+    def close(self) -> None:
+        self._end()
+
+
+def finish_parts(folder: Path, prefix: str, suffix: str) -> None:
+    """Make segments of what a process has left behind that was killed; what holds no picture is deleted."""
+    for left in _files(folder, prefix, suffix + ".mkv.part") if folder.is_dir() else []:
+        if _plays(left):
+            _rename(left)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _files(folder: Path, prefix: str, ending: str) -> list[Path]:
+    """Files of one recording alone: others may share the folder."""
+    name = re.compile(re.escape(prefix) + r"-\d{8}-\d{6}(_\d+)?" + re.escape(ending))
+    return [path for path in folder.iterdir() if name.fullmatch(path.name)]
+
+
+def _rename(path: Path) -> None:
+    """Take `.part` off a file's name."""
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(path, path.with_suffix(""))
+
+
+def _plays(path: Path) -> bool:
+    """Say whether a file that was never finished holds a picture."""
+    try:
+        with av.open(str(path)) as container:
+            return any(True for _ in container.decode(video=0))
+    except (FFmpegError, IndexError):
+        return False

@@ -1,0 +1,1 @@
+"""Which frame runs next, through which networks, so that latency holds."""

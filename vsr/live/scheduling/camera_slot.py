@@ -1,0 +1,205 @@
+"""One camera's place in the loop: its newest frames, its sink, and what is counted of both.
+
+Nothing that goes wrong with the camera or the sink leaves this module.
+"""
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import replace
+
+from vsr.errors import redact
+from vsr.frames import Frame
+from vsr.live.newest_wins import Newest
+from vsr.live.scheduling.channel import Channel
+from vsr.live.scheduling.overview import ChannelOverview
+from vsr.live.scheduling.recent import Recent
+from vsr.live.scheduling.rounds import Ready
+
+_WAITING = 2
+"""Decoded frames that may wait; one more takes the place of the oldest."""
+_LATELY_S = 5.0
+_AWAY_S, _AWAY_FRAMES = 0.5, 4
+"""A camera counts as away after this long without a frame, and after so many of its frame times."""
+_LEAVE_S = 1.0
+"""How long a camera's thread is waited for; a read of HLS may take ten seconds, and nobody else waits for it."""
+_FIRST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
+"""Before a camera whose thread failed is begun again."""
+
+
+class Post:
+    """One channel under way. All methods but the camera's own thread belong to the loop.
+
+    Args:
+        channel: camera and sink; the sink is closed with the post.
+        ring: called when there may be something to do.
+        now: `time.monotonic()`.
+    """
+
+    def __init__(self, channel: Channel, *, ring: Callable[[], None], now: float):
+        self.channel = channel
+        self._ring = ring
+        self._stop = threading.Event()
+        self._dropped_before = 0
+        self._newest = self._begin()
+        self._broken = False
+        self._again_s: float | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._taken = self._thinned = self._delivered = self._failed = self._arrived = 0
+        self._arrivals, self._departures, self._latencies = (Recent(_LATELY_S, now) for _ in range(3))
+        self._interval_s, self._scene = 0.04, -1
+        self._last_arrival_s, self._next_stand_in_s = now, now
+        self._last_error = ""
+
+    def _begin(self) -> Newest[tuple[int, Frame]]:
+        name = f"vsr-camera-{self.channel.name}"
+        frames = _with_scenes(self.channel.camera.frames(self._stop))
+        return Newest(frames, depth=_WAITING, name=name, ring=self._ring)
+
+    @property
+    def waiting(self) -> int:
+        """Decoded frames that wait."""
+        return len(self._newest)
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a newer one took the place of."""
+        return self._dropped_before + self._newest.dropped
+
+    @property
+    def arrived(self) -> int:
+        """Frames decoded so far, as of the last `look`."""
+        return self._arrived
+
+    @property
+    def interval_s(self) -> float:
+        """Between two frames, as the camera or else the clock says; at the usual rate before the first ones."""
+        rate = self.channel.camera.status.rate
+        return 1 / min(max(rate, 1.0), 240.0) if rate else self._interval_s
+
+    def look(self, now: float, *, every: int = 1) -> Ready | None:
+        """See whether a frame waits, leaving out all but each `every`-th."""
+        self._revive(now)
+        while (head := self._newest.head) is not None and (self._taken + self.dropped) % every:
+            self._take()
+            self._thinned += 1
+        arrived = self._taken + self.dropped + len(self._newest)
+        if arrived > self._arrived:
+            self._arrivals.add(arrived - self._arrived, now)
+            self._arrived, self._last_arrival_s = arrived, now
+            self._interval_s = 1 / min(max(self._arrivals.rate(now), 1.0), 240.0)
+        if head is None:
+            return None
+        frame = head[1]
+        return Ready(self.channel.number, (frame.format.height, frame.format.width), frame.arrived_s)
+
+    def take(self) -> Frame | None:
+        """The oldest frame that waits; a reset is handed on where the frame that had it was left out."""
+        item = self._take()
+        if item is None:
+            return None
+        scene, frame = item
+        reset = scene != self._scene
+        self._scene = scene
+        return replace(frame, stream=self.channel.number, reset=reset)
+
+    def _take(self) -> tuple[int, Frame] | None:
+        try:
+            item = self._newest.take()
+        except Exception as error:  # a camera tells its own errors by its status: this one nobody has foreseen
+            self._note(error)
+            self._broken = True
+            return None
+        self._taken += item is not None
+        return item
+
+    def _revive(self, now: float) -> None:
+        """Begin a camera anew, after a pause, whose thread an error has ended."""
+        if not self._newest.ended or self._stop.is_set():
+            return
+        if not self._broken:
+            self._take()  # brings the error to light, if one has ended it
+        if self._broken and self._again_s is None:
+            self._again_s = now + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _MOST_PAUSE_S)
+        elif self._again_s is not None and now >= self._again_s:
+            self._newest.close()
+            self._dropped_before = self.dropped
+            self._broken, self._again_s, self._scene, self._newest = False, None, -1, self._begin()
+
+    def deliver(self, frame: Frame, now: float) -> float:
+        """Hand an enhanced frame to the sink; returns the time since it arrived."""
+        latency_s = now - frame.arrived_s
+        if self._guard(lambda: self.channel.sink.write(frame)):
+            self._delivered += 1
+            self._departures.add(1, now)
+            self._latencies.add(latency_s, now)
+        else:
+            self._failed += 1
+        return latency_s
+
+    def lose(self) -> None:
+        """Count a frame that the engine could not enhance."""
+        self._failed += 1
+
+    def stand_in(self, now: float) -> float:
+        """Tell the sink, once a frame time, while the camera is away; returns when to come again."""
+        interval_s = self.interval_s
+        away_from_s = self._last_arrival_s + max(_AWAY_S, _AWAY_FRAMES * interval_s)
+        if now < away_from_s:
+            return away_from_s
+        if now >= self._next_stand_in_s:
+            self._guard(lambda: self.channel.sink.away(now - self._last_arrival_s))
+            # In step with the frame time, unless the loop has fallen behind.
+            self._next_stand_in_s = max(self._next_stand_in_s + interval_s, now + interval_s / 2)
+        return self._next_stand_in_s
+
+    def _guard(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Exception as error:  # whatever it is, the other cameras go on
+            self._note(error)
+            return False
+        return True
+
+    def _note(self, error: Exception) -> None:
+        self._last_error = redact(" ".join(str(error).split())) or type(error).__name__
+
+    def overview(self, now: float) -> ChannelOverview:
+        """What there is to say of it."""
+        away_s = now - self._last_arrival_s
+        return ChannelOverview(
+            number=self.channel.number,
+            name=self.channel.name,
+            camera=self.channel.camera.status,
+            fps_in=self._arrivals.rate(now),
+            fps_out=self._departures.rate(now),
+            latency_p50_s=self._latencies.quantile(0.5, now),
+            latency_p95_s=self._latencies.quantile(0.95, now),
+            arrived=self._arrived,
+            delivered=self._delivered,
+            dropped=self.dropped,
+            thinned=self._thinned,
+            failed=self._failed,
+            away_s=away_s if away_s > max(_AWAY_S, _AWAY_FRAMES * self.interval_s) else 0.0,
+            last_error=self._last_error,
+        )
+
+    def end(self) -> None:
+        """Tell the camera to stop; `close` waits for it."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Finish the sink, and wait for the camera's thread, which should have ended meanwhile."""
+        self.end()
+        self._guard(self.channel.sink.close)
+        self._newest.close(_LEAVE_S)
+
+
+def _with_scenes(frames: Generator[Frame, None, None]) -> Generator[tuple[int, Frame], None, None]:
+    """Number the scenes, so that a reset is known of even if its frame is dropped."""
+    scene = 0
+    with closing(frames):
+        for frame in frames:
+            scene += frame.reset
+            yield scene, frame

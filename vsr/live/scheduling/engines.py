@@ -1,0 +1,87 @@
+"""The rungs of a ladder with an engine each, all of the same scale, so that no rung changes an output's size."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from vsr.engine.device import pick_device
+from vsr.engine.engine import Engine
+from vsr.errors import ConfigError
+from vsr.live.scheduling.latency_control import Patience, Rung
+from vsr.models.catalogue.names import DEFAULT_TIER, choose_chain, load
+from vsr.models.spec import Model
+from vsr.options import EngineOptions
+
+TIERS = {"cpu": ("base", "fast", "nano"), "cuda": ("large", "base", "fast", "nano")}
+"""What suits a device, the best first; on a CPU `large` keeps up with nothing."""
+
+_BATCH = {"cpu": 1, "cuda": 16}
+"""Frames of several cameras that go through a network together: on a CPU that gains nothing."""
+
+_OVERHEAD = 2.0
+"""KFLOP per pixel that conversions and all that is not the network cost: 5 ms for bicubic beside 12 for nano-x2."""
+
+FEWER = (2, 4)
+"""At the end of the ladder one of so many frames is enlarged."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A rung that can be used."""
+
+    rung: Rung
+    engine: Engine
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the loop enhances with and aims at."""
+
+    levels: Sequence[Level]
+    """Ways to enhance, the best first, all of one scale."""
+    latency_ms: int = 300
+    """Target for the time from a frame's arrival to the encoder's input, p95."""
+    patience: Patience = field(default_factory=Patience)
+    """Of the controller."""
+
+
+def make_levels(models: Sequence[str] = (), scale: int = 2, options: EngineOptions = EngineOptions()) -> list[Level]:
+    """Load the models of a ladder, the best first, and bring them to the device; bicubic and fewer frames follow.
+
+    All engines are made now: weights are small, and no camera waits for a rung later.
+
+    Args:
+        models: names, tiers or paths; empty for what suits the device.
+        scale: enlargement of height and width.
+        options: for all engines.
+
+    Raises:
+        ModelError: a model is not known or does not load.
+        ConfigError: a model does not give the scale, or the device or precision is not to be had.
+    """
+    device = pick_device(options.device).type
+    if options.batch == "auto":
+        options = replace(options, batch=_BATCH[device])
+    wanted = list(models) or ([] if scale == 1 else list(TIERS[device]))
+    levels = [_level(choose_chain([name], scale), scale, options) for name in wanted]
+    plain = _level([load("identity" if scale == 1 else f"bicubic-x{scale}")], scale, replace(options, precision="auto"))
+    fewer = [replace(plain.rung, name=f"{plain.rung.name}, 1 frame of {every}", every=every) for every in FEWER]
+    return [*levels, plain, *(Level(rung, plain.engine) for rung in fewer)]
+
+
+def first_level(levels: Sequence[Level], *, device: str) -> int:
+    """Where to begin: with the device's default tier if it is on the ladder, else at the top."""
+    names = [level.rung.name.split("-x")[0] for level in levels]
+    return names.index(DEFAULT_TIER[device]) if DEFAULT_TIER[device] in names else 0
+
+
+def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> Level:
+    name = "+".join(model.spec.name for model in chain)
+    reached, work, latency = 1, _OVERHEAD, 0
+    for model in chain:
+        work += model.spec.kflop_per_pixel * reached**2
+        latency += model.spec.context.latency
+        reached *= model.spec.scale
+    if math.prod(model.spec.scale for model in chain) != scale:
+        raise ConfigError(f"{name} enlarges by {reached} and not by {scale}; give models that do, or another scale")
+    return Level(Rung(name, work, latency=latency), Engine(chain, options))

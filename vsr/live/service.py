@@ -1,0 +1,193 @@
+"""All cameras of a configuration under way, from connecting to closing; another configuration is taken up meanwhile.
+
+The loop runs in a thread of its own, so that the caller's is free for signals and for showing what happens.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from vsr.live.cameras.camera import Camera
+from vsr.live.config_diff import Changes, compare
+from vsr.live.newest_wins import in_background
+from vsr.live.options import CameraOptions, LiveOptions
+from vsr.live.outputs.encoder import LiveEncode
+from vsr.live.outputs.sink import LiveSink, SinkOptions, SinkStatus
+from vsr.live.scheduling.channel import Channel, Roster
+from vsr.live.scheduling.engines import Level, Plan, make_levels
+from vsr.live.scheduling.loop import watch
+from vsr.live.scheduling.overview import ChannelOverview, Overview, OverviewBoard
+
+_STALE_S = 10.0
+"""The loop shows how it goes twice a second; silent for so long, it hangs."""
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """A camera with its outputs."""
+
+    facts: ChannelOverview
+    sink: SinkStatus
+
+    @property
+    def dropped(self) -> int:
+        """Frames that there was no time for, before the engine and before the encoder."""
+        return self.facts.dropped + self.sink.dropped
+
+    @property
+    def bitrate_kbps(self) -> float:
+        """Of all its outputs together."""
+        return sum(output.bitrate_kbps for output in self.sink.outputs)
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything there is to show at one moment."""
+
+    overview: Overview = field(default_factory=Overview)
+    cameras: tuple[CameraView, ...] = ()
+
+    @property
+    def playing(self) -> int:
+        """Cameras that play."""
+        return sum(camera.facts.camera.state == "playing" for camera in self.cameras)
+
+    @property
+    def hangs(self) -> bool:
+        """The loop has not been heard of for long."""
+        return time.monotonic() - self.overview.made_s > _STALE_S
+
+
+class Station:
+    """Cameras, engine and outputs as configured. A context: leaving it closes all within five seconds.
+
+    All methods but `view` belong to one thread.
+
+    Raises:
+        ConfigError: an output or the device cannot work as configured.
+        ModelError: a model is not known or does not load.
+    """
+
+    def __init__(self, options: LiveOptions):
+        self.options = options
+        self._numbers = itertools.count()
+        self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
+        try:
+            plan = Plan(_levels(options), options.latency_ms)
+        except BaseException:
+            for _, sink in self._channels.values():
+                sink.close()
+            raise
+        self._waiting: set[str] = set()
+        """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
+        self._leaving: list[LiveSink] = []
+        self._stop, self._board = threading.Event(), OverviewBoard()
+        self._roster = roster = Roster(self._in_order(), plan)
+        stop, board = self._stop, self._board
+        self._loop: Future[None] = in_background(lambda: watch(roster, stop=stop, board=board), name="vsr-live")
+
+    @property
+    def levels(self) -> Sequence[Level]:
+        """The ladder, the best first."""
+        return self._roster.plan.levels
+
+    def _in_order(self) -> list[Channel]:
+        names = [camera.name for camera in self.options.cameras]
+        return [self._channels[name][0] for name in names if name not in self._waiting]
+
+    def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, tuple[Channel, LiveSink]]:
+        """Make channels; if one cannot be made, none is left open."""
+        made: dict[str, tuple[Channel, LiveSink]] = {}
+        try:
+            for camera in cameras:
+                made[camera.name] = _channel(camera, next(self._numbers))
+        except BaseException:
+            for _, sink in made.values():
+                sink.close()
+            raise
+        return made
+
+    def adopt(self, options: LiveOptions) -> Changes:
+        """Take up another configuration; what has not changed goes on without a gap.
+
+        Raises:
+            VsrError: it cannot be taken up; everything is as it was.
+        """
+        changes = compare(self.options, options)
+        plan = self._roster.plan
+        if changes.engine or changes.latency:  # engines are made while those before them work
+            plan = Plan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
+        anew = {*changes.begun, *changes.restarted}
+        opened = self._open(camera for camera in options.cameras if camera.name in anew)
+        self._leave({*changes.ended, *changes.restarted})
+        self._channels = {name: self._channels[name] for name in changes.kept} | opened
+        self._waiting = (self._waiting & {*changes.kept}) | {*opened}
+        self.options = options
+        self._roster.plan, self._roster.channels = plan, tuple(self._in_order())
+        self.check()
+        return changes
+
+    def _leave(self, names: Iterable[str]) -> None:
+        """Take note of channels whose place in the roster will be gone."""
+        for name in names:
+            sink = self._channels[name][1]
+            if name in self._waiting:
+                sink.close()  # the loop has never seen it
+            else:
+                self._leaving.append(sink)
+
+    def check(self) -> None:
+        """Begin what waits for others to end; raise what has ended the loop, if anything has. To be called often."""
+        self._leaving = [sink for sink in self._leaving if not _closed(sink)]
+        if self._waiting and not self._leaving:
+            self._waiting = set()
+            self._roster.channels = tuple(self._in_order())
+        if self._loop.done():
+            self._loop.result()
+
+    def view(self) -> View:
+        """What everything is doing; from any thread."""
+        overview, channels = self._board.overview, self._channels
+        sinks = {channel.number: sink for channel, sink in channels.values()}
+        cameras = (
+            CameraView(facts, sinks[facts.number].status) for facts in overview.channels if facts.number in sinks
+        )
+        return View(overview, tuple(cameras))
+
+    def close(self) -> None:
+        """Stop the cameras and finish all outputs. Harmless twice."""
+        self._end()
+
+    def _end(self) -> None:
+        self._stop.set()
+        try:
+            self._loop.result()
+        finally:
+            for _, sink in self._channels.values():
+                sink.close()  # of channels that the loop has never seen
+
+    def __enter__(self) -> "Station":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _closed(sink: LiveSink) -> bool:
+    return all(output.state in ("closed", "failed") for output in sink.status.outputs)
+
+
+def _levels(options: LiveOptions) -> list[Level]:
+    return make_levels(options.models, options.scale, options.engine)
+
+
+def _channel(options: CameraOptions, number: int) -> tuple[Channel, LiveSink]:
+    encode = LiveEncode(encoder=options.encoder, quality=options.quality)
+    how = SinkOptions(encode, label=options.label, record_original=options.record_original)
+    sink = LiveSink(options.name, options.outputs, how)
+    camera = Camera(options, number)
+    camera.tap = sink.packet
+    return Channel(number, options.name, camera, sink), sink

@@ -1,0 +1,146 @@
+"""Picture files to pixels and back, in memory: OpenCV for PNG, JPEG and WebP, tifffile for TIFF.
+
+Owns the limits on what is read and the choice of codec settings; knows nothing of frames.
+"""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vsr.errors import SourceError
+from vsr.media.images import containers, tiff
+from vsr.media.images.containers import DamagedError, Header, Metadata
+from vsr.media.images.tiff import Pixels
+
+MAX_PIXELS = 200_000_000
+"""More than any camera's sensor; a file that claims more is a mistake or an attack."""
+
+MAX_BYTES = 2 << 30
+"""Largest file that is read."""
+
+_SIGNATURES = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "jpeg": (b"\xff\xd8\xff",),
+    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+}
+
+
+def container_of(head: bytes) -> str | None:
+    """Tell a picture file's format by its first 16 bytes."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return next((name for name, signatures in _SIGNATURES.items() if head.startswith(signatures)), None)
+
+
+def read(path: str | Path) -> tuple[bytes, Header]:
+    """Read a file and its header; nothing is decoded yet.
+
+    Raises:
+        SourceError: the file is missing, empty, damaged, too large or no picture.
+    """
+    try:
+        size = os.path.getsize(path)
+        if size > MAX_BYTES:
+            raise SourceError(f"{path} has {size:,} bytes; a picture of at most {MAX_BYTES:,} is accepted")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    container = container_of(data[:16])
+    if container is None:
+        what = "is no picture that is understood" if data else "is empty"
+        raise SourceError(f"{path} {what}; PNG, JPEG, WebP and TIFF are accepted")
+    try:
+        header = tiff.read_header(data) if container == "tiff" else containers.read_header(data, container)
+    except DamagedError as error:
+        raise SourceError(f"{path}: the {container.upper()} file {error}") from error
+    if not 0 < header.height * header.width <= MAX_PIXELS:
+        size = f"{header.width}x{header.height}"
+        raise SourceError(f"{path} claims {size} pixels; 1 to {MAX_PIXELS:,} pixels are accepted")
+    return data, header
+
+
+def _gray_alpha(pixels: Pixels, header: Header) -> Pixels:
+    """Bring OpenCV's idea of grey with transparency (four channels, or the key ignored) to grey, alpha."""
+    if header.key is None:
+        return pixels[..., [0, -1]]
+    opaque = np.array(np.iinfo(pixels.dtype).max, pixels.dtype)
+    return np.concatenate([pixels[..., :1], np.where(pixels[..., :1] == header.key, 0, opaque)], axis=2)
+
+
+def decode(data: bytes, header: Header) -> Pixels:
+    """Decode to (height, width, channels), RGB order, alpha last.
+
+    Raises:
+        DamagedError: the pixels cannot be decoded.
+    """
+    if header.container == "tiff":
+        return tiff.decode(data, header)
+    decoded = tiff.opencv_pixels(data)
+    if decoded is None:
+        raise DamagedError("is damaged: its pixels cannot be decoded")
+    pixels: Pixels = np.atleast_3d(decoded)
+    if header.color == "gray":
+        pixels = _gray_alpha(pixels, header) if header.alpha else pixels[..., :1]
+    elif pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    else:
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    if header.alpha and pixels.shape[2] == 3:  # the decoder leaves out an alpha that is opaque everywhere
+        pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], np.iinfo(pixels.dtype).max)], axis=2)
+    if pixels.shape[:2] != (header.height, header.width):
+        raise DamagedError("is damaged: its size differs from its header")
+    return pixels
+
+
+def _png(pixels: Pixels, quality: int) -> bytes:
+    if pixels.shape[2] != 2:
+        return _by_opencv(".png", pixels, [])
+    # OpenCV writes no grey with alpha. Each row is stored as its difference from the row above (filter 2).
+    height, width = pixels.shape[:2]
+    rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
+    rows = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    filtered = np.insert(rows, 0, 2, axis=1).tobytes()
+    return containers.png(height, width, 8 * pixels.dtype.itemsize, 4, filtered)
+
+
+def _jpeg(pixels: Pixels, quality: int) -> bytes:
+    # 75 gives the encoder's 95; chroma stays whole where quality is asked for, because enlarged colour edges show.
+    level = 50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75)
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if quality >= 50 else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+    options = [cv2.IMWRITE_JPEG_QUALITY, round(level), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    return _by_opencv(".jpg", pixels, [*options, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+
+
+def _webp(pixels: Pixels, quality: int) -> bytes:
+    level = 50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75)
+    return _by_opencv(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, round(level) if quality < 100 else 101])
+
+
+def _by_opencv(extension: str, pixels: Pixels, options: list[int]) -> bytes:
+    order = [2, 1, 0, 3][: pixels.shape[2]] if pixels.shape[2] >= 3 else [0]
+    done, data = cv2.imencode(extension, np.ascontiguousarray(pixels[..., order]), options)
+    if not done:
+        raise cv2.error(f"no {extension} was made")
+    return data.tobytes()
+
+
+_ENCODERS = {"png": _png, "jpeg": _jpeg, "webp": _webp}
+
+
+def encode(pixels: Pixels, container: str, *, quality: int, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]:
+    """Encode (height, width, 1 to 4 channels), RGB order, alpha last, of a depth that the format holds.
+
+    Args:
+        quality: 0 to 100 for JPEG and WebP; 100 makes a WebP lossless.
+
+    Returns:
+        The file, and notes about metadata that it cannot hold.
+
+    Raises:
+        cv2.error: the encoder refuses.
+    """
+    if container == "tiff":
+        return tiff.encode(pixels, metadata)
+    return containers.with_metadata(_ENCODERS[container](pixels, quality), container, metadata)

@@ -1,0 +1,299 @@
+"""A picture as a stream of one frame: PNG, JPEG, WebP and TIFF, 8 and 16 bit, with EXIF, XMP and ICC profile.
+
+Pixels stay as they are stored; EXIF's orientation travels unchanged. What the output's format cannot hold is named in a
+note. Never PyAV, and no temporary file but the output's own.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
+from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.media.images import codec
+from vsr.media.images.containers import DamagedError, Header, Metadata
+from vsr.media.images.exif import TURNS, orientation_of, portable_tags
+from vsr.media.images.tiff import Pixels
+
+EXTENSIONS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+"""Format by the output's extension."""
+
+_CODECS = {"jpeg": "mjpeg"}
+_PIXEL_FORMATS = {
+    ("gray", False, 8): "gray",
+    ("gray", True, 8): "ya8",
+    ("gray", False, 16): "gray16le",
+    ("gray", True, 16): "ya16le",
+    ("rgb", False, 8): "rgb24",
+    ("rgb", True, 8): "rgba",
+    ("rgb", False, 16): "rgb48le",
+    ("rgb", True, 16): "rgba64le",
+}
+_MAX_EDGE = {"jpeg": 65_500, "webp": 16_383}
+_EIGHT_BIT = ("jpeg", "webp")
+_LOSSLESS = ("png", "tiff")
+_SURE_TO_FIT = 65_000
+"""Bytes of EXIF or XMP that every format holds."""
+_CMYK_NOTE = "CMYK is converted to RGB without its colour profile, which is left out"
+
+
+def is_image(path: str | Path) -> bool:
+    """Tell by a file's first bytes whether `ImageSource` reads it; False where it cannot be opened."""
+    if Path(path).suffix.lower() in (".mjpeg", ".mjpg"):
+        return False  # a video: JPEG files one after another
+    try:
+        with open(path, "rb") as file:
+            return codec.container_of(file.read(16)) is not None
+    except OSError:
+        return False
+
+
+def _info(path: str | Path, header: Header) -> StreamInfo:
+    layout = "gray" if header.color == "gray" else "rgb"
+    notes = header.notes + ((_CMYK_NOTE,) if header.color == "cmyk" else ())
+    return StreamInfo(
+        path=str(path),
+        kind="image",
+        container=header.container,
+        codec=_CODECS.get(header.container, header.container),
+        pixel_format=_PIXEL_FORMATS[layout, header.alpha, header.bit_depth],
+        format=PictureFormat(
+            height=header.height,
+            width=header.width,
+            bit_depth=header.bit_depth,
+            layout=layout,
+            alpha=header.alpha,
+            matrix="gbr" if layout == "rgb" else "unknown",
+            range="full",
+            primaries="bt709",
+            transfer="iec61966-2-1",
+        ),
+        start_pts=0,
+        num_frames=1,
+        rotation=TURNS.get(orientation_of(header.metadata.exif), 0),
+        notes=notes,
+    )
+
+
+def probe_image(path: str | Path) -> StreamInfo:
+    """Tell what a picture file holds, from its header alone.
+
+    Raises:
+        SourceError: the file is missing, empty, damaged, too large or no picture.
+    """
+    return _info(path, codec.read(path)[1])
+
+
+class ImageSource:
+    """A picture as a stream of one frame.
+
+    Raises:
+        SourceError: as `probe_image`.
+    """
+
+    def __init__(self, path: str | Path):
+        self.info = probe_image(path)
+        """What the file holds."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode the picture and yield it.
+
+        Raises:
+            SourceError: the pixels are damaged.
+        """
+        data, header = codec.read(self.info.path)
+        try:
+            pixels = codec.decode(data, header)
+        except DamagedError as error:
+            raise SourceError(f"{self.info.path}: the {header.container.upper()} file {error}") from error
+        planes = tuple(np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[2]))
+        yield Frame(planes, _info(self.info.path, header).format, time_base=self.info.time_base)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """What an `ImageSink` wrote."""
+
+    path: str
+    num_frames: int
+    num_bytes: int
+    notes: tuple[str, ...] = ()
+    """What the format could not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """An encoded picture, and what reading it back must give."""
+
+    data: bytes
+    pixels: Pixels
+    """(height, width, channels) as they went into the encoder."""
+    container: str
+    metadata: Metadata
+    notes: tuple[str, ...]
+
+
+def _to_depth(pixels: Pixels, source: int, target: int) -> Pixels:
+    if source == target:
+        return pixels
+    factor = ((1 << target) - 1) / ((1 << source) - 1)
+    return np.rint(pixels * np.float64(factor)).astype(np.uint8 if target == 8 else np.uint16)
+
+
+def _fitting(frame: Frame, container: str) -> tuple[Pixels, tuple[str, ...]]:
+    """Stack the planes as (height, width, channels) and bring them to what the format holds, with notes."""
+    format, notes = frame.format, list[str]()
+    pixels = np.stack(frame.planes, axis=2)
+    depth = 8 if format.bit_depth == 8 or container in _EIGHT_BIT else 16
+    if depth < format.bit_depth:
+        notes.append(f"{format.bit_depth} bits are reduced to 8, which is what {container.upper()} holds")
+    pixels = _to_depth(pixels, format.bit_depth, depth)
+    if format.alpha and container == "jpeg":
+        white = (1 << depth) - 1
+        opacity = pixels[..., -1:] / white
+        pixels = np.rint(pixels[..., :-1] * opacity + white * (1 - opacity)).astype(pixels.dtype)
+        notes.append("transparency is laid over white, since JPEG holds none")
+    if format.layout == "gray" and container == "webp":
+        pixels = pixels[..., [0, 0, 0, 1][: pixels.shape[2] + 2]]
+        notes.append("grey is stored as RGB, since WebP holds no grey")
+    return pixels, tuple(notes)
+
+
+def _carried(source: StreamInfo, pixels: Pixels, container: str) -> tuple[Metadata, tuple[str, ...]]:
+    """Metadata of the source's file that fits the output."""
+    if source.kind != "image":
+        return Metadata(), ()
+    try:
+        header = codec.read(source.path)[1]
+    except SourceError as error:
+        return Metadata(), (f"metadata is not carried: {error}",)
+    metadata, notes = header.metadata, list[str]()
+    gray_out = pixels.shape[2] <= 2
+    if metadata.icc and (header.color == "cmyk" or (header.color == "gray") != gray_out):
+        metadata = replace(metadata, icc=b"")
+        if header.color != "cmyk":  # probing has said so for CMYK
+            notes.append("the colour profile is left out, since grey and RGB need different ones")
+    if container != "png" and metadata.chunks:
+        names = ", ".join(sorted({name.decode() for name, _ in metadata.chunks}))
+        metadata = replace(metadata, chunks=())
+        notes.append(f"of the PNG, {names} are left out, which {container.upper()} does not have")
+    return metadata, tuple(notes)
+
+
+def _encode(frame: Frame, path: Path, source: StreamInfo, quality: int) -> _Encoded:
+    container = EXTENSIONS[path.suffix.lower()]
+    format = frame.format
+    edge = _MAX_EDGE.get(container, max(format.height, format.width))
+    if max(format.height, format.width) > edge:
+        size = f"{format.width}x{format.height}"
+        raise SinkError(f"{path}: {size} is too large for {container.upper()} (at most {edge}); PNG and TIFF hold it")
+    if format.layout not in ("rgb", "gray"):
+        raise SinkError(f"{path}: a picture is written from rgb or gray frames, and this one is {format.layout}")
+    pixels, notes = _fitting(frame, container)
+    metadata, left_out = _carried(source, pixels, container)
+    try:
+        data, reduced = codec.encode(pixels, container, quality=quality, metadata=metadata)
+    except (cv2.error, ValueError) as error:
+        raise SinkError(f"{path} cannot be encoded: {error}") from error
+    return _Encoded(data, pixels, container, metadata, (*notes, *left_out, *reduced))
+
+
+def _difference(path: Path, encoded: _Encoded) -> str:
+    """Read a written file back and tell in words how it differs from what went in; empty where it does not."""
+    try:
+        data, header = codec.read(path)
+        pixels = codec.decode(data, header)
+    except (SourceError, DamagedError) as error:
+        return f"the written file cannot be read back ({error})"
+    expected = encoded.pixels
+    opaque = expected.shape[2] in (2, 4) and bool((expected[..., -1] == np.iinfo(expected.dtype).max).all())
+    if opaque and pixels.shape[2] == expected.shape[2] - 1:
+        expected = expected[..., :-1]  # WebP leaves out an alpha that is opaque everywhere
+    if (pixels.shape, pixels.dtype) != (expected.shape, expected.dtype):
+        return f"written as {expected.shape} {expected.dtype}, read back as {pixels.shape} {pixels.dtype}"
+    if encoded.container in _LOSSLESS and not np.array_equal(pixels, expected):
+        return "pixels differ from what was written"
+    want, got = encoded.metadata, header.metadata
+    reduced = encoded.container == "tiff" or len(want.exif) > _SURE_TO_FIT  # then a note has said so
+    exif = portable_tags(want.exif) == portable_tags(got.exif) if reduced else want.exif == got.exif
+    xmp = want.xmp == got.xmp or len(want.xmp) > _SURE_TO_FIT
+    lost = [name for name, same in (("EXIF", exif), ("XMP", xmp), ("ICC profile", want.icc == got.icc)) if not same]
+    return f"{' and '.join(lost)} differs from what was written" if lost else ""
+
+
+class ImageSink:
+    """Writes one frame as a picture; the extension chooses the format.
+
+    A context manager: the file appears under its name when the block ends without an error, read back and verified.
+    After an error nothing is left.
+
+    Raises:
+        ConfigError: the extension names no picture format that is written.
+    """
+
+    report: ImageReport
+    """What was written; there once the block has ended."""
+
+    def __init__(self, path: str | Path, *, source: StreamInfo, quality: int = 75):
+        self._path = Path(path)
+        if self._path.suffix.lower() not in EXTENSIONS:
+            raise ConfigError(f"{path}: pictures are written as {', '.join(EXTENSIONS)}")
+        self._source = source
+        self._quality = quality
+        self._encoded: _Encoded | None = None
+
+    def __enter__(self) -> Self:
+        """Check the output's folder, before anything is enhanced.
+
+        Raises:
+            SinkError: the folder is missing or cannot be written to.
+        """
+        folder = self._path.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise SinkError(f"folder {str(folder)!r} does not exist or cannot be written to; name another output")
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Encode the frame in memory.
+
+        Raises:
+            SinkError: it is the second frame, or the format cannot hold its size or layout.
+        """
+        if self._encoded is not None:
+            raise SinkError(f"{self._path} holds one picture and a second frame came; name a video file instead")
+        self._encoded = _encode(frame, self._path, self._source, self._quality)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None):
+        if kind is None:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._encoded is None:
+            raise SinkError(f"{self._path}: no frame came, so no picture was written")
+        temporary = self._path.with_name(f".{self._path.name[:40]}.{os.getpid()}.part")
+        try:
+            temporary.write_bytes(self._encoded.data)
+            difference = _difference(temporary, self._encoded)
+            if difference:
+                kept = self._path.with_name(f"{self._path.stem}.unverified{self._path.suffix}")
+                os.replace(temporary, kept)
+                raise VerifyError(f"{self._path}: {difference}; what was written lies in {kept.name}")
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise SinkError(f"{self._path} cannot be written: {error.strerror or error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.report = ImageReport(str(self._path), 1, len(self._encoded.data), self._encoded.notes)

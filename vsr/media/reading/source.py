@@ -1,0 +1,280 @@
+"""Where frames come from: `Source`, and its two plain implementations for memory and for video files.
+
+A file is opened, read and closed by `VideoSource.frames()` in the one thread that runs it. Times are the stream's own,
+never rebased and never made from a frame rate. What went wrong on the way is counted, never hidden.
+"""
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vsr.errors import ConfigError, SourceError
+from vsr.frames import Frame, StreamInfo
+from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
+from vsr.media.probe import best_stream, open_container, probe
+from vsr.media.reading.decode import (
+    ReadCounts,
+    Timestamps,
+    decode_after,
+    decode_packet,
+    origin_of,
+    read_packets,
+    seek_before,
+)
+from vsr.media.reading.fields import as_read, make_fields
+from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
+from vsr.options import ReadOptions, parse_time
+
+_LEAD_S = Fraction(1, 2)
+"""How far before the first frame wanted reading begins: filters want pictures before it, a telecine's up to five."""
+
+
+class Source(Protocol):
+    """Frames of one stream, in presentation order."""
+
+    @property
+    def info(self) -> StreamInfo: ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames. What is opened is closed by the thread that runs or closes this generator."""
+        ...
+
+
+class ListSource:
+    """Frames that are already in memory.
+
+    Raises:
+        SourceError: there are no frames, and no `info` says what they would have been.
+    """
+
+    def __init__(self, frames: Sequence[Frame], info: StreamInfo | None = None):
+        if info is None and not frames:
+            raise SourceError("an empty list of frames has no format; give info, or at least one frame")
+        self._frames = tuple(frames)
+        self.info = info or _describe(self._frames)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames as they were given."""
+        yield from self._frames
+
+
+def _describe(frames: Sequence[Frame]) -> StreamInfo:
+    first = frames[0]
+    return StreamInfo(
+        path="memory",
+        kind="video",
+        container="memory",
+        codec="rawvideo",
+        pixel_format=pixel_format(first.format),
+        format=first.format,
+        time_base=first.time_base,
+        start_pts=first.pts,
+        duration_s=float((frames[-1].pts + frames[-1].duration - first.pts) * first.time_base),
+        num_frames=len(frames),
+    )
+
+
+class VideoSource:
+    """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
+
+    `info` is what `probe` says of the file; the attribute of that name tells of the frames that come (`as_read`).
+    `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames before a time of the stream, in ticks,
+    and reads from a little before it; what a file that is cut off lacks is then not counted.
+
+    Raises:
+        SourceError: the file cannot be probed.
+        ConfigError: NVDEC is asked for and cannot be had.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        options: ReadOptions = ReadOptions(),
+        *,
+        info: StreamInfo | None = None,
+        threads: int = 0,
+        from_pts: int | None = None,
+    ):
+        self._file = info or probe(path)
+        self.info = as_read(self._file, options)
+        self.counts = ReadCounts()
+        self._path = path
+        self._options = options
+        self._threads = threads
+        self._from_pts = from_pts
+        self._jumps: set[int] = set()
+        self._on_gpu = is_wanted(options.decoder, self.info)
+        self._names = {self.info.pixel_format, *([SEMIPLANAR[self.info.format.bit_depth]] if self._on_gpu else ())}
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames in presentation order; planes are views of the decoder's own memory.
+
+        Raises:
+            SourceError: nothing can be decoded, or the wanted span holds no frame.
+        """
+        counts = self.counts = ReadCounts()
+        wanted, end = self._options.span
+        converter = PlanarConverter(self.info.format)
+        container, origin = self._open_at(wanted)
+        start = origin + wanted if wanted else None
+        if self._from_pts is not None:
+            start = self._from_pts * self.info.time_base
+        try:
+            with closing(self._pictures(container)) as pictures:
+                for picture in pictures:
+                    assert picture.pts is not None
+                    time, jumped = picture.pts * self.info.time_base, self._has_jumped(picture)
+                    if start is not None and time < start:
+                        continue
+                    if end is not None and time >= origin + end:
+                        break
+                    counts.frames += 1
+                    frame = make_frame(converter.convert(picture), self.info.format)
+                    yield replace(frame, reset=jumped)
+                    if counts.frames == self._options.frames:
+                        break
+        finally:
+            container.close()
+            self._summarise()
+        if not counts.frames:
+            raise SourceError(self._nothing())
+
+    def _open_at(self, wanted: Fraction) -> tuple[InputContainer, Fraction]:
+        """Return the container, read from a point from where the frame at `wanted` can be decoded, and its start."""
+        container = self._open()
+        origin = origin_of(container)
+        if self._from_pts is not None:
+            wanted = self._from_pts * self.info.time_base - origin
+        wanted = max(Fraction(0), wanted - _LEAD_S)
+        if wanted and not seek_before(container, self._stream(container), origin + wanted):
+            container.close()
+            container = self._open()
+        return container, origin
+
+    def _open(self) -> InputContainer:
+        container = (self._open_on_gpu() if self._on_gpu else None) or open_container(self._path)
+        stream = self._stream(container)
+        stream.thread_type = "AUTO"
+        stream.thread_count = 1 if self._on_gpu else self._threads  # each thread would hold surfaces of the GPU
+        return container
+
+    def _open_on_gpu(self) -> InputContainer | None:
+        try:
+            return open_on_gpu(self._path)
+        except SourceError as error:
+            if self._options.decoder == "nvdec":
+                raise
+            self._on_gpu = False
+            self.counts.notes.append(f"decoded in software: {error}")
+            return None
+
+    def _stream(self, container: InputContainer) -> VideoStream:
+        for stream in container.streams.video:
+            if stream.index == self.info.stream_index:
+                return stream
+        return best_stream(container, self._path)
+
+    def _pictures(self, container: InputContainer) -> Generator[av.VideoFrame, None, None]:
+        """Decode, give every picture its time, deinterlace."""
+        counts, info = self.counts, self._file
+        clock = Timestamps(
+            counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc")
+        )
+        self._jumps = clock.jumps
+        fields = make_fields(info, self._options)
+        with closing(self._decoded(container, clock)) as decoded:
+            for picture in decoded:
+                for timed in clock.push(picture):
+                    yield from fields.push(timed)
+                counts.deinterlaced = fields.num_deinterlaced
+        for timed in clock.flush():
+            yield from fields.push(timed)
+        yield from fields.flush()
+        counts.deinterlaced = fields.num_deinterlaced
+        stream = self._stream(container)
+        if not stream.frames:
+            self._check_length(stream, clock.end)
+
+    def _has_jumped(self, picture: av.VideoFrame) -> bool:
+        """Whether the clock jumped between the picture before and this one."""
+        now = Fraction(picture.pts or 0) * self.info.time_base
+        passed = {time for time in self._jumps if time * self._file.time_base <= now}
+        self._jumps -= passed
+        return bool(passed)
+
+    def _decoded(self, container: InputContainer, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
+        """Yield pictures as they leave the decoder, and count."""
+        counts, format = self.counts, self.info.format
+        stream = self._stream(container)
+        # An edit list hides pictures, or drops their packets from the index.
+        expected = min(stream.frames, len(stream.index_entries) or stream.frames)
+        num_packets = num_pictures = num_hidden = 0
+        last: int | None = None
+        with closing(read_packets(container, stream, counts)) as packets:
+            for packet in packets:
+                num_packets += packet.size > 0
+                num_hidden += packet.is_discard
+                clock.expect(packet)
+                for picture in decode_packet(packet, counts):
+                    num_pictures += 1
+                    if num_pictures == 1 and self._options.decoder == "nvdec" and not came_from_gpu(picture, stream):
+                        raise SourceError(
+                            f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto"
+                        )
+                    last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
+                    counts.concealed += picture.is_corrupt
+                    same = (picture.height, picture.width) == (format.height, format.width)
+                    counts.resampled += not same or picture.format.name not in self._names
+                    yield picture
+        if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
+            with closing(open_container(self._path)) as again:
+                yield from decode_after(again, self._stream(again), last)
+        if not self._options.start and self._from_pts is None and num_packets < expected:
+            counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
+
+    def _check_length(self, stream: VideoStream, end: int | None) -> None:
+        """Note where a container that promises a duration, but no number of frames, ends too soon."""
+        promised = self._promised_s(stream)
+        if end is None or not promised:
+            return
+        seconds = float(end * self._file.time_base)
+        if seconds < promised - max(0.1, 0.01 * promised):
+            self.counts.notes.append(f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s")
+
+    def _promised_s(self, stream: VideoStream) -> float | None:
+        """Return when the pictures should end: Matroska's own tag, else the file's end where it holds nothing else."""
+        if "matroska" in self.info.container:
+            with contextlib.suppress(ConfigError):
+                return float(parse_time(stream.metadata.get("DURATION", "")))
+        return None if any(other.kind != "attachment" for other in self.info.others) else self.info.duration_s
+
+    def _summarise(self) -> None:
+        """Put the counts of what was wrong into notes."""
+        counts = self.counts
+        for number, line in (
+            (counts.corrupt_packets, "damaged packets were met; pictures may be missing there"),
+            (counts.concealed, "damaged pictures were patched up by the decoder"),
+            (counts.deinterlaced, "interlaced pictures were deinterlaced"),
+            (counts.resampled, "pictures of another size or pixel format were brought to the first one's"),
+            (counts.retimed, "pictures had no time of their own and were given the next free one"),
+            (counts.dropped, "damaged or repeated pictures had no time of their own, none was free, and were left out"),
+        ):
+            if number:
+                counts.notes.append(f"{number} {line}")
+
+    def _nothing(self) -> str:
+        """Say why no frame came."""
+        path, counts, options = str(self._path), self.counts, self._options
+        lasts = f"; it lasts {self.info.duration_s:.3f} s" if self.info.duration_s is not None else ""
+        if options.start or options.end:
+            span = f"from {options.start or '0'}" + (f" to {options.end}" if options.end else "")
+            return f"{path!r} has no frame {span}{lasts}"
+        return f"cannot decode {path!r}: no picture came out ({counts.corrupt_packets} packets are damaged)"

@@ -1,0 +1,1 @@
+"""From frames to verified files: encode, join, verify."""

@@ -1,0 +1,294 @@
+"""The second step of writing: encoded video and the original's other streams become one file, nothing re-encoded.
+
+Times are the original's own: video and audio keep their offset to the tick. With `trim`, everything is shifted by the
+time of the first written frame. Memory does not grow with the length of the other streams.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeError
+from av.packet import Packet
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from vsr.errors import SinkError
+from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.ffmpeg import local
+from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
+from vsr.media.probe import open_container
+from vsr.media.writing.clock_jumps import find_jumps
+from vsr.media.writing.encode import Encoded, constant_rate
+from vsr.media.writing.encoders import MUXERS
+from vsr.media.writing.matroska_aspect import write_aspect
+from vsr.media.writing.other_streams import COVER, Carriage, Carried, codec_name, plan_carriage
+from vsr.media.writing.packet_times import Span, Track, interleave, readable, video_packets
+
+_STALE = (
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_", "bps", "_statistics",
+)  # fmt: skip
+"""Beginnings of metadata keys that describe the old file and not the film."""
+
+_Readers = list[Iterator["Packet[Any]"]]
+_REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
+"""What a muxer says of a packet it cannot read; a full disk is another matter."""
+_PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
+_MAX_TIMESCALE = 2**31 - 1
+_COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
+_SEEK_BACK_S = 30
+"""How far before a trimmed beginning reading starts: a subtitle may be shown for that long."""
+
+
+@dataclass(frozen=True)
+class JoinedStream:
+    """A stream beside the enhanced one as it was written, for the verification."""
+
+    kind: str
+    name: str
+    """For messages."""
+    first: Fraction | None
+    """Seconds of its first packet; None where there was none, or where it has no times."""
+    tick: Fraction = Fraction(0)
+    """Seconds in a tick of the file it came from."""
+    language: str | None = None
+    empty: bool = False
+    """No packet of it went along."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What the join wrote."""
+
+    shift: Fraction
+    """Seconds subtracted from every time."""
+    copied: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    streams: tuple[JoinedStream, ...] = ()
+    num_chapters: int = 0
+
+
+def join(
+    parts: Sequence[Encoded], source: StreamInfo, target: Path, *,
+    container: str, format: PictureFormat, trim: bool = False,
+) -> Joined:  # fmt: skip
+    """Mux the intermediates `parts`, in order, with everything else of `source` that `container` can hold.
+
+    `format` is what the video holds; its tags are written to the container too. Temporary files lie beside `target`.
+
+    Raises:
+        SinkError: an intermediate does not hold the frames that it should, or the file cannot be written.
+    """
+    try:
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix=".carry-", dir=target.parent))
+            original = stack.enter_context(open_container(source.path)) if Path(source.path).is_file() else None
+            carriage = plan_carriage(original, source, container, Path(folder, "stream")) if original else Carriage()
+            inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
+            options = _muxer_options(container, parts[0].time_base, original)
+            out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
+            join_ = _Join(out, Span.of(parts, trim=trim), stack)
+            own = inputs[0].streams.video[parts[0].stream].codec_context.codec.canonical_name in ("h264", "hevc")
+            joined = join_.run(parts, inputs, original, source, carriage, format)
+        if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
+            write_aspect(target, format)
+        return joined
+    except (FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SinkError(f"{target.parent}: the output cannot be written: {reason}") from error
+
+
+class _Join:
+    """One join under way."""
+
+    def __init__(self, out: OutputContainer, window: Span, stack: ExitStack):
+        self._out, self._window, self._stack = out, window, stack
+        self._tracks: list[tuple[Carried, Track]] = []
+        self._notes: list[str] = []
+        self._num_refused = 0
+
+    def run(
+        self, parts: Sequence[Encoded], inputs: Sequence[InputContainer], original: InputContainer | None,
+        source: StreamInfo, carriage: Carriage, format: PictureFormat,
+    ) -> Joined:  # fmt: skip
+        templates = [opened.streams.video[part.stream] for part, opened in zip(parts, inputs, strict=True)]
+        _check_same_headers(templates)
+        video = self._add_video(templates[0], parts, format, source, original)
+        readers = self._add_others(carriage, original, source) if original else []
+        num_chapters = 0
+        if original is not None:
+            self._out.metadata.update(_fresh(original.metadata))
+            num_chapters = self._add_chapters(original)
+        pictures = video_packets(parts, inputs, video, self._window.shift)
+        for packet in interleave([pictures, *readers]):
+            self._mux(packet, video)
+        if self._num_refused:
+            self._notes.append(f"{self._num_refused} damaged packets of the original's other streams are left out")
+        names = {how: tuple(c.name for c in carriage.carried if c.how == how) for how in ("copied", "attached")}
+        return Joined(
+            shift=self._window.shift,
+            copied=names["copied"] + names["attached"],
+            converted=tuple(f"{c.name}: {c.detail}" for c in carriage.carried if c.how == "converted"),
+            left_out=carriage.left_out,
+            notes=tuple(self._notes),
+            streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
+            num_chapters=num_chapters,
+        )
+
+    def _mux(self, packet: "Packet[Any]", video: Any) -> None:
+        """Write a packet. Damaged sound must not cost the pictures: what the muxer cannot take is left out."""
+        try:
+            self._out.mux(packet)
+        except _REFUSALS:
+            track = next((track for _, track in self._tracks if track.out is packet.stream), None)
+            if packet.stream is video or track is None:
+                raise
+            track.take_back()
+            self._num_refused += 1
+
+    def _add_video(
+        self, template: VideoStream, parts: Sequence[Encoded], format: PictureFormat,
+        source: StreamInfo, original: InputContainer | None,
+    ) -> Any:  # fmt: skip
+        out = self._out.add_stream_from_template(template, opaque=True)
+        out.time_base = parts[0].time_base
+        context = out.codec_context
+        context.color_range = RANGES[format.range]
+        context.colorspace = MATRICES.get(format.matrix, 2)
+        context.color_primaries = PRIMARIES.get(format.primaries, 2)
+        context.color_trc = TRANSFERS.get(format.transfer, 2)
+        cast(Any, context).sample_aspect_ratio = format.sample_aspect
+        cast(Any, context).framerate = constant_rate(parts)
+        cast(Any, context).field_order = _PROGRESSIVE
+        if template.codec_context.name == "prores":
+            context.codec_tag = template.codec_context.codec_tag  # 422 HQ or 4444
+        if template.codec_context.name == "hevc" and self._out.format.name in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # Apple's players ignore hev1
+        if source.rotation:
+            out.set_display_rotation(source.rotation)
+        if original is not None and source.stream_index < len(original.streams):
+            old = original.streams[source.stream_index]
+            out.metadata.update(_fresh(old.metadata))
+            out.disposition = old.disposition
+        return out
+
+    def _add_others(self, carriage: Carriage, original: InputContainer, source: StreamInfo) -> _Readers:
+        """Make the output's other streams, in the original's order; return one reader for each file they are in."""
+        first, jumps = find_jumps(source, original)
+        if self._window.start not in (None, first):
+            jumps = ()  # read from a later start on, the pictures' own times were taken as they are
+        by_file: dict[Path, dict[int, Track]] = {}
+        opened: dict[Path, InputContainer] = {}
+        for carried in carriage.carried:
+            if carried.how == "converted":
+                opened[carried.path] = self._stack.enter_context(av.open(local(carried.path)))
+            file = opened.setdefault(carried.path, original)
+            old, stream = original.streams[carried.index], file.streams[carried.stream]
+            if old.type == "attachment":
+                data = cast(Any, old)
+                self._out.add_attachment(old.name or f"attachment {old.index}", data.mimetype or "", data.data)
+            elif carried.how == "attached":
+                self._attach_cover(old, carried)
+            else:
+                out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
+                out.metadata.update(_fresh(old.metadata))
+                out.disposition = old.disposition
+                track = Track(stream, out, self._window, span=stream.type == "subtitle", jumps=jumps)
+                self._tracks.append((carried, track))
+                by_file.setdefault(carried.path, {})[carried.stream] = track
+        return [self._read(opened[path], tracks) for path, tracks in by_file.items()]
+
+    def _attach_cover(self, stream: Any, carried: Carried) -> None:
+        mime, suffix = _COVER_TYPES.get(codec_name(stream), ("application/octet-stream", "bin"))
+        with open_container(carried.path) as again:
+            picture = next((p for p in again.demux(again.streams[carried.stream]) if p.size), None)
+        if picture is not None:
+            name = stream.metadata.get("filename") or f"cover.{suffix}"
+            self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
+
+    def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator["Packet[Any]"]:
+        """Yield the packets of some streams of a file, timed for the output. A broken file ends early, with a note."""
+        for stream in opened.streams:
+            stream.discard = Discard.default if stream.index in tracks else Discard.all
+        start = self._window.start
+        if start is not None and start > _SEEK_BACK_S:
+            opened.seek(int((start - _SEEK_BACK_S) * 1_000_000))
+        broken: list[str] = []
+        past: set[int] = set()
+        # Subtitles are too rare to wait for.
+        waited = {index for index, track in tracks.items() if track.out.type != "subtitle"} or set(tracks)
+        for packet in readable(opened.demux(*(opened.streams[index] for index in tracks)), broken):
+            if not packet.size:
+                continue  # the end of a stream
+            track = tracks[packet.stream_index]
+            if not waited - past and not track.has_jumps:
+                break  # a short span of a long recording is not paid with reading all of it
+            if self._window.is_past(packet):
+                past.add(packet.stream_index)
+            if track.out.disposition & COVER:
+                packet.pts = packet.dts = 0
+                packet.stream = track.out
+            elif not track.admit(packet):
+                continue
+            yield packet
+        self._notes += [
+            f"the original's other streams end early, where they are damaged: {reason}" for reason in broken
+        ]
+
+    def _add_chapters(self, original: InputContainer) -> int:
+        """Copy the chapters, cut to the window; return how many there are."""
+        chapters: list[Any] = []
+        for chapter in original.chapters():
+            base = chapter["time_base"] or Fraction(1, 1000)
+            kept = self._window.cut(chapter["start"] * base, chapter["end"] * base)
+            if kept is not None:
+                times = {"start": round(kept[0] / base), "end": round(kept[1] / base)}
+                chapters.append({**chapter, **times, "time_base": base})
+        if chapters:
+            self._out.set_chapters(chapters)
+        return len(chapters)
+
+
+def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
+    cover = bool(track.out.disposition & COVER)
+    first = None if cover else track.first_s
+    language, empty = track.out.metadata.get("language"), not cover and first is None
+    return JoinedStream(track.out.type, carried.name, first, track.time_base, language, empty)
+
+
+def _check_same_headers(streams: Sequence[VideoStream]) -> None:
+    headers = {bytes(stream.codec_context.extradata or b"") for stream in streams}
+    if len(headers) > 1:
+        raise SinkError("the parts of the video were encoded with different settings and cannot be joined")
+
+
+def _fresh(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
+
+
+def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:
+    if container in ("mkv", "webm"):
+        # Dispositions are the original's. Left to itself, the muxer moves everything where the first packet is an
+        # Opus or AAC packet before time 0, but the sound with its codec delay differently from the pictures.
+        return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
+    timescale = time_base.denominator
+    while timescale < 1000:
+        timescale *= 2
+    # A delayed beginning is written in ticks of the whole movie, so these must suit video and audio alike.
+    sounds = [cast(Any, stream).codec_context for stream in original.streams.audio] if original else []
+    rates = [sound.sample_rate for sound in sounds if sound is not None and sound.sample_rate]
+    movie = math.lcm(timescale, *rates)
+    return {
+        "movflags": "+faststart",
+        "video_track_timescale": str(timescale),
+        "movie_timescale": str(movie if movie <= _MAX_TIMESCALE else timescale),
+    }

@@ -1,0 +1,147 @@
+"""What of the original goes along with the enhanced video: which streams a container can hold, and conversions.
+
+A stream is copied where the container takes it, converted by an FFmpeg child where a faithful conversion exists, and
+otherwise named as left out. Nothing here is fatal, and nothing here writes the output.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import ffmpeg
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from vsr.frames import StreamInfo
+from vsr.media.ffmpeg import PROTOCOLS, find_ffmpeg, first_error_line, local, run_ffmpeg
+from vsr.media.writing.encoders import MUXERS
+
+COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+
+_TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "mkv": "srt", "webm": "webvtt"}
+_TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
+_AUDIO = {"mp4": ("aac", 96_000), "mov": ("aac", 96_000), "mkv": ("flac", 0), "webm": ("libopus", 80_000)}
+"""Encoder and bits a second for each channel: transparent to nearly everybody."""
+_CONVERTED_SUFFIX = {"mp4": ".mp4", "mov": ".mp4", "mkv": ".mkv", "webm": ".webm"}
+_CONVERSION_LIMIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A stream that goes along, and where its packets are."""
+
+    index: int
+    """Its index in the original."""
+    name: str
+    """For the report, e.g. `audio 1 (aac, eng)`."""
+    how: Literal["copied", "converted", "attached"]
+    """`attached`: a cover picture that Matroska keeps as an attachment."""
+    path: Path
+    """The original, or a temporary file that holds nothing but the converted stream."""
+    stream: int
+    """Index in `path`."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Carriage:
+    """All that goes along, and what does not."""
+
+    carried: tuple[Carried, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """`NAME: REASON`."""
+
+
+def describe(stream: Any) -> str:
+    """Name a stream for a report."""
+    facts = [codec_name(stream), stream.metadata.get("language") or "", stream.metadata.get("title") or ""]
+    kind = "cover picture" if stream.type == "video" and stream.disposition & COVER else stream.type
+    return f"{kind} {stream.index} ({', '.join(fact for fact in facts if fact)})"
+
+
+def codec_name(stream: Any) -> str:
+    """Return the name of a stream's codec, for an attachment its file name, for data FFmpeg's name."""
+    context = stream.codec_context
+    return str(context.codec.canonical_name) if context is not None else str(getattr(stream, "name", "") or "")
+
+
+def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temporary: Path) -> Carriage:
+    """Decide about every stream of `source` but the enhanced one; run the conversions that are needed.
+
+    Converted streams are written to files whose names begin with `temporary`; the caller removes them.
+    """
+    carried: list[Carried] = []
+    left_out: list[str] = []
+    for stream in source.streams:
+        if stream.index == info.stream_index:
+            continue
+        result = _carry(stream, info, container, temporary)
+        if isinstance(result, Carried):
+            carried.append(result)
+        elif result:
+            left_out.append(f"{describe(stream)}: {result}")
+    return Carriage(tuple(carried), tuple(left_out))
+
+
+def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Carried | str:
+    """Return how a stream goes along, or why it does not; an empty reason where the muxer makes it anew."""
+    name, path = describe(stream), Path(info.path)
+    if stream.type == "attachment":
+        if container == "mkv":
+            return Carried(stream.index, name, "copied", path, stream.index)
+        return f"{container} cannot hold attachments"
+    if stream.type == "data" and _is_made_anew(stream, info):
+        return ""
+    if stream.type == "video" and stream.disposition & COVER:
+        if container == "mkv":
+            return Carried(stream.index, name, "attached", path, stream.index)
+        if container in ("webm", "mov"):
+            return f"{container} cannot hold cover pictures"
+    refusal = _refusal(stream, container)
+    if refusal is None:
+        return Carried(stream.index, name, "copied", path, stream.index)
+    return _convert(stream, info, container, temporary) or refusal
+
+
+def _is_made_anew(stream: Any, info: StreamInfo) -> bool:
+    """Say whether a data stream is QuickTime's chapter text or time code, which the muxer derives from the metadata."""
+    in_mov = "mov" in info.container.split(",")
+    return in_mov and (stream.metadata.get("timecode") is not None or (codec_name(stream) == "bin_data"))
+
+
+def _refusal(stream: Any, container: str) -> str | None:
+    """Return why the container does not take the stream as it is, or None: a header is written and thrown away."""
+    if stream.type not in ("video", "audio", "subtitle", "data"):
+        return f"{container} cannot hold it"
+    try:
+        with av.open(io.BytesIO(), "w", format=MUXERS[container]) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (FFmpegError, ValueError):
+        return f"{container} cannot hold it"
+    return None
+
+
+def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Carried | str | None:
+    codec = codec_name(stream)
+    options: dict[str, Any]
+    if stream.type == "subtitle" and codec in _TEXT_CODECS:
+        target = _TEXT_SUBTITLES[container]
+        options = {"c:s": target}
+    elif stream.type == "audio" and stream.codec_context is not None:
+        target, rate = _AUDIO[container]
+        options = {"c:a": target} | ({"b:a": rate * max(1, stream.codec_context.channels)} if rate else {})
+    else:
+        return None
+    path = temporary.with_name(f"{temporary.name}.{stream.index}{_CONVERTED_SUFFIX[container]}")
+    demuxer = info.container.split(",")[0]
+    opened = ffmpeg.input(local(info.path), f=demuxer, protocol_whitelist=PROTOCOLS)
+    command = opened[str(stream.index)].output(local(path), **options)
+    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
+    code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()), timeout_s=_CONVERSION_LIMIT_S)
+    if code != 0 or not path.exists():
+        return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
+    return Carried(stream.index, describe(stream), "converted", path, 0, f"{codec} to {target}")

@@ -1,0 +1,220 @@
+"""A finished video file: joined from what encoders made, read back, and only then given its name."""
+
+import glob
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from vsr.errors import ConfigError, SinkError, VerifyError
+from vsr.frames import StreamInfo
+from vsr.media.writing.encode import Encoded
+from vsr.media.writing.encoders import EncoderChoice
+from vsr.media.writing.join import Joined, join
+from vsr.media.writing.verify import Verification, verify
+from vsr.options import EncodeOptions
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a `FileSink` made."""
+
+    path: Path
+    container: str
+    """`mp4`, `mkv`, `mov` or `webm`."""
+    encoder: str
+    """FFmpeg's name."""
+    why: str
+    """Why this encoder, one line."""
+    num_frames: int
+    num_bytes: int
+    copied: tuple[str, ...]
+    """Streams that went along as they were."""
+    converted: tuple[str, ...]
+    """Streams that the container could not hold as they were, `NAME: FROM to TO`."""
+    left_out: tuple[str, ...]
+    """Streams that could not go along, `NAME: REASON`."""
+    notes: tuple[str, ...]
+    """Lines that the user should read once."""
+    verification: Verification
+
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv": "mkv", ".webm": "webm"}
+_BY_DEMUXER = {"matroska,webm": "mkv", "mov,mp4,m4a,3gp,3g2,mj2": "mp4"}
+
+
+def output_container(source: StreamInfo, options: EncodeOptions, path: str | Path | None = None) -> str:
+    """Return the container to write: as asked, else by the output's name, else the input's own.
+
+    Inputs in other containers (avi, flv, MPEG-TS, 3gp, ...) become mkv, which holds whatever they held.
+
+    Raises:
+        ConfigError: the output's name has an ending of no container that is written, or of another than the option.
+    """
+    if path is not None:
+        named = CONTAINERS.get(Path(path).suffix.lower())
+        if named is None and options.container == "auto":
+            raise ConfigError(f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container")
+        if named is not None and options.container not in ("auto", named):
+            raise ConfigError(f"output name {str(path)!r} and container {options.container} do not go together")
+        return named or options.container
+    if options.container != "auto":
+        return options.container
+    own = CONTAINERS.get(Path(source.path).suffix.lower())
+    by_content = _BY_DEMUXER.get(source.container)
+    if own is None or by_content is None:
+        return "mkv"
+    same_family = {own, by_content} <= {"mp4", "mov"} or {own, by_content} <= {"mkv", "webm"}
+    return own if same_family else by_content
+
+
+@dataclass(frozen=True)
+class Output:
+    """A video file to be made of encoded parts and everything else that its source holds."""
+
+    path: Path
+    source: StreamInfo
+    container: str
+    """`mp4`, `mkv`, `mov` or `webm`."""
+    choice: EncoderChoice
+    stream: int = 0
+    """Which of the streams that were encoded it holds."""
+    trim: bool = False
+    """The output begins at the first written frame, and the other streams are cut to the written span."""
+
+    def check(self) -> None:
+        """Raise SinkError where the output's folder is missing or has no UTF-8 name, or the output is the input."""
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
+        if any("\udc80" <= letter <= "\udcff" for letter in os.path.abspath(folder)):
+            raise SinkError(f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder")
+        if self.path.is_dir():
+            raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
+        source = Path(self.source.path)
+        if self.path.exists() and source.exists() and self.path.samefile(source):
+            raise SinkError(f"output {str(self.path)!r} is the input itself; name another file")
+
+    def prepare(self, parts: Sequence[Encoded], folder: Path) -> "Prepared":
+        """Join the parts in `folder`, on the output's own file system, and verify the result.
+
+        Raises:
+            VerifyError: the file differs from what was written; it stays as `NAME.unverified.EXT`.
+            SinkError: joining failed.
+        """
+        own = [replace(part, stream=self.stream) for part in parts]
+        finished, kept = folder / f"joined.{self.container}", self.choice.format
+        joined = join(own, self.source, finished, container=self.container, format=kept, trim=self.trim)
+        checked = verify(finished, own, joined, format=kept, rotation=self.source.rotation)
+        if checked.differences:
+            aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
+            _rename(finished, aside)
+            raise VerifyError(f"{aside} differs from what was written: {'; '.join(checked.differences)}")
+        return Prepared(self, finished, joined, checked)
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second file of the same frames, such as a viewing copy beside a master."""
+
+    path: Path
+    choice: EncoderChoice
+
+    def output(self, source: StreamInfo, *, trim: bool) -> Output:
+        """As it will be written, from the second of two encoded streams."""
+        container = output_container(source, EncodeOptions(), self.path)
+        return Output(self.path, source, container, self.choice, stream=1, trim=trim)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A finished and verified file that has not got its name yet."""
+
+    output: Output
+    path: Path
+    joined: Joined
+    verification: Verification
+
+    def publish(self) -> WriteReport:
+        """Give it its name."""
+        output, checked = self.output, self.verification
+        num_bytes = self.path.stat().st_size
+        _rename(self.path, output.path)
+        return WriteReport(
+            path=output.path, container=output.container, encoder=output.choice.encoder, why=output.choice.why,
+            num_frames=checked.num_frames, num_bytes=num_bytes, copied=self.joined.copied,
+            converted=self.joined.converted, left_out=self.joined.left_out, notes=self._notes(), verification=checked,
+        )  # fmt: skip
+
+    def _notes(self) -> tuple[str, ...]:
+        output, joined = self.output, self.joined
+        notes = [*output.choice.notes, *joined.notes]
+        notes += [f"converted: {name}" for name in joined.converted] + [f"left out: {name}" for name in joined.left_out]
+        later = self.verification.shift + max(Fraction(0), -joined.shift)
+        if later and not output.trim:
+            notes.append(f"all streams lie {float(later):.6f} s later: {output.container} has no negative times")
+        return tuple(notes)
+
+
+def complete(
+    outputs: Sequence[Output], parts: Sequence[Encoded], folder: Path, *,
+    before_rename: Callable[[Path], None] = lambda _: None,
+) -> list[WriteReport]:  # fmt: skip
+    """Join and verify all outputs, then give them their names: where one is not as it should be, none gets its own.
+
+    The first is joined in `folder`, on its own file system; the others in folders of their own beside their names.
+
+    Raises:
+        VerifyError: a file differs from what was written; it stays as `NAME.unverified.EXT`.
+        SinkError: joining failed.
+    """
+    with ExitStack() as stack:
+        prepared = [outputs[0].prepare(parts, folder)]
+        for output in outputs[1:]:
+            beside = make_part_folder(output.path)
+            stack.callback(shutil.rmtree, beside, ignore_errors=True)
+            prepared.append(output.prepare(parts, beside))
+        for each in prepared:
+            before_rename(each.path)
+        return [each.publish() for each in prepared]
+
+
+def _rename(finished: Path, target: Path) -> None:
+    try:
+        os.replace(finished, target)
+    except OSError as error:
+        raise SinkError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
+
+
+def make_part_folder(path: Path) -> Path:
+    """Make a folder beside a file to be; what runs that were killed outright have left of such goes.
+
+    Raises:
+        SinkError: the file's folder cannot be written to.
+    """
+    # Short and plain: FFmpeg's functions take no other bytes than UTF-8, and a name has at most 255 of them.
+    prefix = "." + re.sub(r"[^\w.-]", "_", path.name[:40], flags=re.ASCII) + "."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*-*.part"):
+        pid = left.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdigit() and not _runs(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", suffix=".part", dir=path.parent))
+    except OSError as error:
+        reason = error.strerror or error
+        raise SinkError(f"folder {str(path.parent)!r} cannot be written to: {reason}") from error
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True

@@ -1,0 +1,134 @@
+"""Where frames go: `Sink`, its plain implementation in memory, and `FileSink`, which makes a finished video file.
+
+`FileSink` ties the three steps together (encode, join, verify) and owns the temporary files between them: whatever
+happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.
+"""
+
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from vsr.errors import SinkError
+from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.media.writing.encode import VideoEncoder
+from vsr.media.writing.encoders import EncoderChoice, choose_encoder
+from vsr.media.writing.output import Output, Second, WriteReport, complete, make_part_folder, output_container
+from vsr.options import EncodeOptions
+
+
+class Sink(Protocol):
+    """Takes frames in presentation order, between `__enter__` and `__exit__`, in one thread."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame; may block."""
+        ...
+
+
+class MemorySink:
+    """Keeps the frames it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return
+
+    def write(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+
+class FileSink:
+    """Writes frames to a video file, together with everything else that `source` holds.
+
+    `format` is that of the frames to come. With `trim`, the output begins at the first written frame and the other
+    streams are cut to the written span. After a good end, `report` says what was made; before, it is None. `second` is
+    another file of the same frames, whose report comes after in `reports`; both get their names, or neither does.
+    Leaving the `with` block waits for the encoder; leaving it with an exception removes everything.
+    """
+
+    def __init__(
+        self, path: str | Path, *, source: StreamInfo, format: PictureFormat, options: EncodeOptions,
+        trim: bool = False, choice: EncoderChoice | None = None, second: Second | None = None,
+    ):  # fmt: skip
+        self.path = Path(path)
+        self.container = output_container(source, options, path)
+        self.choice = choice or choose_encoder(options, format, self.container, source.mastering)
+        self.reports: list[WriteReport] = []
+        self._format = format
+        self.output = Output(self.path, source, self.container, self.choice, trim=trim)
+        self.outputs = [self.output, *([second.output(source, trim=trim)] if second else [])]
+        self._folder: Path | None = None
+        self._encoder: VideoEncoder | None = None
+
+    def __enter__(self) -> Self:
+        """Start the encoder.
+
+        Raises:
+            SinkError: the output's folder is missing or cannot be written to, or the output is the input.
+        """
+        for output in self.outputs:
+            output.check()
+        self._folder = make_part_folder(self.path)
+        try:
+            self._encoder = VideoEncoder(
+                self._folder / "video.nut",
+                choices=[output.choice for output in self.outputs],
+                format=self._format,
+                time_base=self.output.source.time_base,
+            )
+        except BaseException:
+            self._clean()
+            raise
+        return self
+
+    @property
+    def report(self) -> WriteReport | None:
+        """What became of the file; None before it has its name."""
+        return self.reports[0] if self.reports else None
+
+    def write(self, frame: Frame) -> None:
+        """Hand one frame to the encoder; blocks while it is busy.
+
+        Raises:
+            SinkError: the encoder has ended, or the frame does not fit.
+        """
+        if self._encoder is None:
+            raise SinkError(f"{self.path}: a frame was written outside of the `with` block")
+        self._encoder.write(frame)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Finish the file, or remove what there is of it after an exception.
+
+        Raises:
+            VerifyError: the file differs from what was written; it stays as `NAME.unverified.EXT`.
+            SinkError: encoding or joining failed.
+        """
+        try:
+            if kind is None:
+                assert self._encoder is not None
+                assert self._folder is not None
+                self.reports = complete(self.outputs, [self._encoder.finish()], self._folder)
+        finally:
+            self._clean()
+
+    def _clean(self) -> None:
+        if self._encoder is not None:
+            self._encoder.abort()
+            self._encoder = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None

@@ -1,0 +1,192 @@
+"""The third step of writing: the finished file is read back and compared with what went into the encoder.
+
+Reads packets of the whole file and decodes one picture. Changes nothing.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+from av.error import FFmpegError
+
+from vsr.errors import SourceError
+from vsr.frames import PictureFormat
+from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS, name_of, read_planes, reading
+from vsr.media.probe import open_container
+from vsr.media.writing.encode import Encoded
+from vsr.media.writing.join import Joined
+from vsr.media.writing.other_streams import COVER
+
+_MAX_DIFFERENCES = 8
+"""Sentences are for people; a file that is wrong throughout need not say so a thousand times."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What reading the finished file back gave."""
+
+    num_frames: int
+    shift: Fraction
+    """Seconds by which all streams lie later than asked, because the container has no negative times."""
+    differences: tuple[str, ...]
+    """Sentences; empty where everything is as it should be."""
+
+
+@dataclass
+class _Contents:
+    """What demuxing the file found."""
+
+    pts: list[int] = field(default_factory=list[int])
+    first: dict[int, int] = field(default_factory=dict[int, int])
+    """First pts of every stream, by index."""
+
+
+def verify(
+    path: Path, parts: Sequence[Encoded], joined: Joined, *, format: PictureFormat, rotation: int = 0
+) -> Verification:
+    """Compare the file at `path` with the frames in `parts` and the streams in `joined`.
+
+    `format` is what the encoder was to write. Times may differ by half a tick of the container.
+    """
+    differences: list[str] = []
+    shift = Fraction(0)
+    num_frames = 0
+    try:
+        with open_container(path) as opened:
+            videos = [stream for stream in opened.streams.video if not stream.disposition & COVER]
+            if not videos:
+                return Verification(0, shift, ("the file holds no video stream",))
+            video = videos[0]
+            contents = _demux(opened, video)
+            num_frames = len(contents.pts)
+            shift, sentences = _compare_times(contents.pts, Fraction(video.time_base or 1), parts, joined)
+            differences += sentences
+            differences += _compare_streams(opened, video, contents, joined, shift)
+            opened.seek(0)
+            differences += _compare_picture(opened, video, format, rotation)
+    except (FFmpegError, SourceError) as error:
+        differences.append(f"the file cannot be read back: {error}")
+    return Verification(num_frames, shift, tuple(differences[:_MAX_DIFFERENCES]))
+
+
+def _demux(opened: Any, video: Any) -> _Contents:
+    contents = _Contents()
+    for packet in opened.demux():
+        if not packet.size or packet.pts is None:
+            continue
+        contents.first.setdefault(packet.stream_index, packet.pts)
+        if packet.stream_index == video.index:
+            contents.pts.append(packet.pts)
+    contents.pts.sort()
+    return contents
+
+
+def _compare_times(
+    found: list[int], tick: Fraction, parts: Sequence[Encoded], joined: Joined
+) -> tuple[Fraction, list[str]]:
+    """Return the common shift of the file, and what is wrong with its times."""
+    base = parts[0].time_base
+    expected = [pts for part in parts for pts in part.pts]
+    if len(found) != len(expected):
+        return Fraction(0), [f"the file holds {len(found)} frames, and {len(expected)} went into the encoder"]
+    starts = [expected[0] * base - joined.shift, *(s.first for s in joined.streams if s.first is not None)]
+    # Matroska has no negative times: its muxer moves all streams alike, by a whole number of its ticks or less.
+    negative = min(starts) < 0
+    shift = found[0] * tick - starts[0] if negative else Fraction(0)
+    if negative and not (-tick <= shift <= -min(starts) + tick):
+        return Fraction(0), [f"the video begins at {float(found[0] * tick):.6f} s instead of {float(starts[0]):.6f} s"]
+    scale = math.lcm(base.denominator, tick.denominator, (joined.shift - shift).denominator)
+    unit, ours = int(tick * scale), int(base * scale)
+    offset = int((joined.shift - shift) * scale)
+    limit = unit if negative else unit / 2
+    wrong = [
+        n for n, (f, e) in enumerate(zip(found, expected, strict=True)) if abs(f * unit - e * ours + offset) > limit
+    ]
+    if not wrong:
+        return shift, []
+    n = wrong[0]
+    wanted = expected[n] * base - joined.shift + shift
+    return shift, [
+        f"{len(wrong)} frames have another time than they should; the first is frame {n}, "
+        f"at {float(found[n] * tick):.6f} s instead of {float(wanted):.6f} s"
+    ]
+
+
+def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joined, shift: Fraction) -> list[str]:
+    kinds = ("video", "audio", "subtitle", "data")
+    others = [s for s in opened.streams if s.index != video.index and s.type in kinds]
+    differences: list[str] = []
+    for kind in kinds:
+        # Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers as video.
+        expected = [s for s in joined.streams if s.kind == kind]
+        present = [s for s in others if s.type == kind]
+        if len(present) < len(expected):
+            expected = [s for s in expected if not s.empty]  # mp4 has no tracks without packets
+        if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
+            differences.append(
+                f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
+            )
+        for wanted, stream in zip(expected, present, strict=False):
+            first = contents.first.get(stream.index)
+            if kind != "audio" or first is None or wanted.first is None:
+                continue
+            found = first * Fraction(stream.time_base)
+            limit = max(Fraction(stream.time_base), wanted.tick, Fraction(video.time_base))
+            if abs(found - shift - wanted.first) > limit:
+                differences.append(
+                    f"{wanted.name} begins at {float(found - shift):.6f} s instead of {float(wanted.first):.6f} s"
+                )
+    if len(opened.chapters()) != joined.num_chapters:
+        differences.append(f"the file holds {len(opened.chapters())} chapters instead of {joined.num_chapters}")
+    return differences
+
+
+def _layout(picture: Any, wanted: PictureFormat) -> str:
+    """Return the picture's layout. FFmpeg's H.264 decoder gives grey as 4:2:0 with neutral chroma."""
+    how = reading(picture.format.name)
+    if wanted.layout != "gray" or not how.layout.startswith("yuv"):
+        return how.layout
+    read_as = PictureFormat(picture.height, picture.width, how.bit_depth, how.layout)
+    chroma = read_planes(picture, read_as)[1:]
+    return "gray" if all((plane == 1 << (how.bit_depth - 1)).all() for plane in chroma) else how.layout
+
+
+def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: int) -> list[str]:
+    picture = next(iter(opened.decode(video)), None)
+    if picture is None:
+        return ["no picture of the file can be decoded"]
+    how = reading(picture.format.name)
+    full = how.full_range or picture.color_range == RANGES["full"]
+    aspect = Fraction(video.sample_aspect_ratio or 1)
+    # Matroska keeps the aspect as a display size in whole pixels.
+    if abs(aspect - format.sample_aspect) * picture.width <= 1:
+        aspect = format.sample_aspect
+    found: dict[str, object] = {
+        "size": f"{picture.width}x{picture.height}",
+        "layout": _layout(picture, format),
+        "bit depth": how.bit_depth,
+        "range": "full" if full else "limited",
+        "sample aspect": aspect,
+        "rotation": round(picture.rotation) % 360,
+    }
+    wanted: dict[str, object] = {
+        "size": f"{format.width}x{format.height}",
+        "layout": format.layout,
+        "bit depth": format.bit_depth,
+        "range": "full" if format.layout == "rgb" else format.range,
+        "sample aspect": format.sample_aspect,
+        "rotation": rotation,
+    }
+    tags = (
+        ("matrix", MATRICES, picture.colorspace, format.matrix),
+        ("primaries", PRIMARIES, picture.color_primaries, format.primaries),
+        ("transfer", TRANSFERS, picture.color_trc, format.transfer),
+    )
+    for name, table, code, value in tags:
+        # An RGB picture has no matrix, and what is unknown need not be said.
+        if value in table and value != "unknown" and not (name == "matrix" and format.layout in ("rgb", "gray")):
+            found[name], wanted[name] = name_of(table, cast(int, code)), value
+    return [f"{name} is {found[name]} instead of {wanted[name]}" for name in wanted if found[name] != wanted[name]]

@@ -1,0 +1,1 @@
+"""Every model that has a name: built in, published, described."""

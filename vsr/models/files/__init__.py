@@ -1,0 +1,1 @@
+"""Checkpoints of every kind, read without running code of theirs."""

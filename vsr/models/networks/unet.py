@@ -1,0 +1,105 @@
+"""The deblurring network of our own ladder (`deblur`): a U-Net of residual blocks on the pixel-unshuffled picture.
+
+Blur reaches further than any stack of 3x3 convolutions at full size; three halvings reach 130 pixels for the price of
+a few layers. Scale 1; emits the residual.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vsr.models.layers.conv_relu import conv_relu
+from vsr.models.spec import Context, State
+
+SIZE_MULTIPLE = 8
+"""One unshuffling and two halvings."""
+
+NUM_FRAMES = 3
+"""The frame before, the frame itself, the frame after."""
+
+BLOCKS = (2, 2, 5)
+"""Residual blocks at each size; on the way back the same, without the last."""
+
+
+class Block(nn.Module):
+    """x + conv(relu(conv(x)))."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        nn.init.normal_(self.second.weight, std=1e-3)  # begin as nothing: deep stacks then learn from the first step
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return x + self.second(conv_relu(self.first, x))
+
+
+def _blocks(channels: int, num: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(channels) for _ in range(num)))
+
+
+class UNet(nn.Module):
+    """Head at half size, two halvings with `channels`, 2*`channels`, 4*`channels`, and back."""
+
+    def __init__(self, *, channels: int, colors: int = 3):
+        super().__init__()
+        self.scale = 1
+        c1, c2, c3 = channels, 2 * channels, 4 * channels
+        self.head = nn.Conv2d(4 * colors * NUM_FRAMES, c1, 3, padding=1)
+        self.down1, self.down2, self.bottom = (_blocks(c, num) for c, num in zip((c1, c2, c3), BLOCKS, strict=True))
+        self.shrink1, self.shrink2 = nn.Conv2d(c1, c2, 2, stride=2), nn.Conv2d(c2, c3, 2, stride=2)
+        self.grow2, self.grow1 = nn.ConvTranspose2d(c3, c2, 2, stride=2), nn.ConvTranspose2d(c2, c1, 2, stride=2)
+        self.up2, self.up1 = _blocks(c2, BLOCKS[1]), _blocks(c1, BLOCKS[0])
+        self.tail = nn.Conv2d(c1, 4 * colors, 3, padding=1)
+        nn.init.normal_(self.tail.weight, std=1e-3)  # begin as the picture itself
+        nn.init.zeros_(self.tail.bias) if self.tail.bias is not None else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3 * C, H, W), sides multiples of 8 → (B, C, H, W), the residual."""
+        half = self.down1(self.head(F.pixel_unshuffle(x, 2)))
+        quarter = self.down2(self.shrink1(half))
+        eighth = self.bottom(self.shrink2(quarter))
+        quarter = self.up2(self.grow2(eighth) + quarter)
+        half = self.up1(self.grow1(quarter) + half)
+        return F.pixel_shuffle(self.tail(half), 2)
+
+    def init_state(self, batch: int, height: int, width: int) -> None:
+        """No state."""
+        return
+
+    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
+        """Sharpen the middle one of three frames, or a frame without neighbours: it then stands for them."""
+        if frames.shape[1] == 1:
+            frames = frames.expand(-1, NUM_FRAMES, -1, -1, -1)
+        return self(frames.flatten(1, 2))[:, None], None
+
+
+def unet_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:
+    """Infer `UNet`'s arguments from its tensors; None where they are not a `UNet`'s."""
+    head, tail = state.get("head.weight"), state.get("tail.weight")
+    if head is None or tail is None or "shrink1.weight" not in state or head.ndim != 4:
+        return None
+    return {"channels": head.shape[0], "colors": tail.shape[0] // 4}
+
+
+def unet_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    """What the spec says of a `UNet`: context, reach, cost."""
+    cost, reach = 0.0, 0
+    steps = {"head": 2, "tail": 2, "down1": 2, "up1": 2, "down2": 4, "up2": 4, "bottom": 8}
+    steps |= {"shrink1": 4, "shrink2": 8, "grow1": 4, "grow2": 8}
+    for name, weight in network.named_parameters():
+        if weight.ndim == 4:
+            step = steps[name.split(".")[0]]
+            cost += 2 * weight.numel() / step**2 / 1000
+            reach += step * (weight.shape[-1] // 2)
+    context = Context(before=NUM_FRAMES // 2, after=NUM_FRAMES // 2)
+    return {
+        "context": context,
+        "windows": (1, NUM_FRAMES),
+        "size_multiple": SIZE_MULTIPLE,
+        "halo": reach,
+        "kflop_per_pixel": cost,
+    }

@@ -1,0 +1,1 @@
+"""One network turned into another: mixed, averaged over poses, in int8."""

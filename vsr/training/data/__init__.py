@@ -1,0 +1,1 @@
+"""What networks learn from: pictures, clips, and what spoils them."""
