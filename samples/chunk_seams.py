@@ -27,7 +27,9 @@ def row(name: str, whole: Sequence[np.ndarray], parts: Sequence[np.ndarray], pla
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clip")
     parser.add_argument("weights")
     parser.add_argument("--frames", type=int, default=45)

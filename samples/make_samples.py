@@ -44,7 +44,9 @@ def clouds(height: int, width: int, *scales: int) -> Picture:
     return (total / np.std(total))[..., None]
 
 
-def text(picture: Picture, words: str, x: int, y: int, size: int, color: tuple[int, ...], weight: int = 400) -> None:
+def text(
+    picture: Picture, words: str, x: int, y: int, size: int, color: tuple[int, ...], weight: int = 400
+) -> None:
     """Write a line whose baseline begins at x, y; `size` is the height of the font in pixels."""
     layer = np.zeros(picture.shape[:2], np.uint8)
     cv2.putText(layer, words, (x, y), (255, 0, 0), cv2.FontFace("sans"), size, weight)
@@ -125,14 +127,18 @@ def notices(wall: Picture) -> None:
     rows = ("06  04 19 34 49", "07  02 14 26 38 50", "08  02 14 26 38 50", "09  04 19 34 49", "10  04 24 44")
     for line, words in enumerate(rows):
         text(wall, words, 1360, 460 + 44 * line, 34 - 3 * line, (30, 32, 38), 500)
-    for line, words in enumerate(("Tickets are sold on board and at the kiosk.", "Sundays: see the winter timetable.")):
+    for line, words in enumerate(
+        ("Tickets are sold on board and at the kiosk.", "Sundays: see the winter timetable.")
+    ):
         text(wall, words, 1360, 690 + 30 * line, 17 - 2 * line, (50, 52, 58))
     for x in range(1360, 1700, 4):  # a bar code, finer than the clip can show
         box(wall, x, 760, 2, 56, (30, 30, 30) if RNG.random() < 0.6 else (246, 244, 238))
     box(wall, 1360, 170, 360, 96, (236, 238, 240))
     box(wall, 1367, 177, 346, 82, (24, 58, 128))
     text(wall, "Mill Lane", 1392, 240, 62, (244, 246, 250), 600)
-    wall[120:860, 1850:2150] = fabric(740, 300, 30, ((58, 84, 120), (206, 196, 172), (150, 70, 60), (206, 196, 172)))
+    wall[120:860, 1850:2150] = fabric(
+        740, 300, 30, ((58, 84, 120), (206, 196, 172), (150, 70, 60), (206, 196, 172))
+    )
     text(wall, "SPRING", 1880, 300, 56, (40, 40, 46), 800)
     text(wall, "FAIR", 1912, 384, 80, (40, 40, 46), 800)
 
@@ -168,7 +174,9 @@ def car() -> Picture:
         cv2.rectangle(body, (left, 560), (left + 240, 660), (150, 24, 26, 255), -1, cv2.LINE_AA)
         cv2.rectangle(body, (left + 20, 580), (left + 220, 606), (236, 92, 70, 255), -1, cv2.LINE_AA)
         cv2.rectangle(body, (left + 20, 620), (left + 120, 644), (240, 196, 150, 255), -1, cv2.LINE_AA)
-    cv2.fillPoly(body, [np.int32([(560, 165), (760, 160), (640, 432), (440, 430)])], (62, 74, 86, 255), cv2.LINE_AA)
+    cv2.fillPoly(
+        body, [np.int32([(560, 165), (760, 160), (640, 432), (440, 430)])], (62, 74, 86, 255), cv2.LINE_AA
+    )
     cv2.rectangle(body, (590, 740), (1210, 876), (14, 14, 16, 255), -1)
     cv2.rectangle(body, (598, 748), (1202, 868), (242, 242, 236, 255), -1)
     cv2.rectangle(body, (598, 748), (660, 868), (20, 60, 150, 255), -1)
@@ -271,7 +279,9 @@ def write_astronaut(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the samples of this folder.")
-    parser.add_argument("--reference", type=Path, metavar="DIR", help="write the clip's full-resolution frames there")
+    parser.add_argument(
+        "--reference", type=Path, metavar="DIR", help="write the clip's full-resolution frames there"
+    )
     folder = parser.parse_args().reference
     if folder is None:
         write_clip(HERE / "street.mp4")

@@ -47,7 +47,9 @@ def lengths(frames: int, each: int) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=7200, help="length of the film")
     parser.add_argument("--rate", type=float, default=24, help="frames a second")
     parser.add_argument("--segment", type=float, default=20, help="seconds of a segment")
@@ -57,7 +59,9 @@ def main() -> None:
     costs = Costs(**{field.name: getattr(given, field.name) for field in fields(Costs)})
     segments = lengths(round(given.seconds * given.rate), round(given.segment * given.rate))
     alone = duration(segments, 1, costs)
-    print("| workers | hours | frames a second | times one worker | of the ideal |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| workers | hours | frames a second | times one worker | of the ideal |\n| --- | --- | --- | --- | --- |"
+    )
     for workers in (1, 2, 4, 8, 16, 32, 64):
         seconds = duration(segments, workers, costs)
         gain = alone / seconds

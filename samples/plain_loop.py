@@ -39,7 +39,11 @@ def enlarge(model: vsr.Model, picture: np.ndarray) -> np.ndarray:
     x = torch.from_numpy(planes)[None]  # NCHW
     peak, reset = model.spec.value_range, torch.zeros(1, dtype=torch.bool)
     residual, _ = model.network.step(x[:, None] * peak, None, reset)
-    base = F.interpolate(x, scale_factor=model.spec.scale, mode="nearest") if model.spec.residual == "nearest" else 0
+    base = (
+        F.interpolate(x, scale_factor=model.spec.scale, mode="nearest")
+        if model.spec.residual == "nearest"
+        else 0
+    )
     out = (residual[:, 0] / peak + base)[0].clamp(0, 1).numpy()
     return (np.transpose(out, (1, 2, 0)) * 255.0).round().astype(np.uint8)
 
@@ -47,7 +51,9 @@ def enlarge(model: vsr.Model, picture: np.ndarray) -> np.ndarray:
 def main(source: str, target: str, weights: str) -> None:
     model = vsr.load(weights)
     if model.spec.in_channels != 3 or model.spec.residual == "bicubic" or model.spec.context != vsr.Context():
-        sys.exit(f"{weights}: an RGB network for single frames, such as Real-ESRGAN's compact one, is expected")
+        sys.exit(
+            f"{weights}: an RGB network for single frames, such as Real-ESRGAN's compact one, is expected"
+        )
     info = vsr.probe(source)
     height, width, scale = info.format.height, info.format.width, model.spec.scale
     decoder = reader(source)

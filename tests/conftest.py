@@ -37,7 +37,9 @@ RANGES = {"limited": 1, "full": 2}
 def _cells(plane: np.ndarray) -> list[np.ndarray]:
     rows = np.linspace(0, plane.shape[0], GRID + 1).round().astype(int)
     columns = np.linspace(0, plane.shape[1], GRID + 1).round().astype(int)
-    return [plane[rows[i] : rows[i + 1], columns[j] : columns[j + 1]] for i in range(GRID) for j in range(GRID)]
+    return [
+        plane[rows[i] : rows[i + 1], columns[j] : columns[j + 1]] for i in range(GRID) for j in range(GRID)
+    ]
 
 
 def draw_number(plane: np.ndarray, n: int, *, black: int = 16, white: int = 235) -> None:
@@ -81,10 +83,18 @@ def numbered_frame(n: int, size: tuple[int, int], pixel_format: str, *, full: bo
     bits = fmt.components[0].bits
     planar = fmt.is_planar and all(c.bits == bits for c in fmt.components) and not fmt.is_big_endian
     planar = (
-        planar and len({c.plane for c in fmt.components}) == len(fmt.components) and not pixel_format.startswith("p0")
+        planar
+        and len({c.plane for c in fmt.components}) == len(fmt.components)
+        and not pixel_format.startswith("p0")
     )
     packed_rgb = fmt.is_rgb or fmt.has_palette
-    work = pixel_format if planar or pixel_format.startswith("gray") else "gbrp" if packed_rgb else _planar_twin(fmt)
+    work = (
+        pixel_format
+        if planar or pixel_format.startswith("gray")
+        else "gbrp"
+        if packed_rgb
+        else _planar_twin(fmt)
+    )
     frame = av.VideoFrame(size[1], size[0], work)
     depth = av.VideoFormat(work).components[0].bits
     rgb = av.VideoFormat(work).is_rgb
@@ -217,7 +227,10 @@ def write_clip(path: Path, clip: ClipOptions) -> Path:
             )  # fmt: skip
         for n, time in enumerate(pts):
             frame = numbered_frame(
-                clip.numbers[n] if clip.numbers else n, clip.size, clip.pixel_format, full=clip.range == "full"
+                clip.numbers[n] if clip.numbers else n,
+                clip.size,
+                clip.pixel_format,
+                full=clip.range == "full",
             )
             frame.pts, frame.time_base = time + clip.start_pts, base
             container.mux(stream.encode(frame))
@@ -229,7 +242,15 @@ def write_clip(path: Path, clip: ClipOptions) -> Path:
 
 def run_ffmpeg(*arguments: str | Path) -> None:
     """Run the FFmpeg binary that comes with imageio-ffmpeg; raise with its last lines if it fails."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-v", "error", "-nostdin", "-y", *map(str, arguments)]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-hide_banner",
+        "-v",
+        "error",
+        "-nostdin",
+        "-y",
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         raise RuntimeError(f"ffmpeg {' '.join(map(str, arguments))}: {done.stderr[-2000:]}")
@@ -241,9 +262,14 @@ def _add_extras(path: Path, clip: ClipOptions) -> Path:
     arguments: list[str | Path] = ["-copyts", "-i", plain]
     if clip.subtitles:
         text = path.with_suffix(".srt")
-        text.write_text("1\n00:00:00,000 --> 00:00:00,200\nfirst line\n\n2\n00:00:00,240 --> 00:00:00,400\nsecond\n")
+        text.write_text(
+            "1\n00:00:00,000 --> 00:00:00,200\nfirst line\n\n2\n00:00:00,240 --> 00:00:00,400\nsecond\n"
+        )
         arguments += ["-i", text, "-map", "0", "-map", "1", "-metadata:s:s:0", "language=eng"]
-        arguments += ["-c:s", {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}.get(path.suffix, "srt")]
+        arguments += [
+            "-c:s",
+            {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}.get(path.suffix, "srt"),
+        ]
     if clip.attachment:
         font = path.with_suffix(".ttf")
         font.write_bytes(b"not really a font" * 20)
@@ -285,7 +311,12 @@ def tiny(scale: int, seed: int = 0, **options: int) -> PlainNet:
 @pytest.fixture
 def shelf(tmp_path, monkeypatch) -> Path:
     """A catalogue of networks made here: `tiny` at x2 and x4, `tiny-real` at x2 alone, `deblur` at x1."""
-    nets = {("tiny", 2): tiny(2), ("tiny", 4): tiny(4), ("tiny-real", 2): tiny(2, seed=1), ("deblur", 1): tiny(1)}
+    nets = {
+        ("tiny", 2): tiny(2),
+        ("tiny", 4): tiny(4),
+        ("tiny-real", 2): tiny(2, seed=1),
+        ("deblur", 1): tiny(1),
+    }
     entries = []
     for (tier, scale), net in nets.items():
         path = tmp_path / f"{tier}-x{scale}.safetensors"

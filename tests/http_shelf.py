@@ -55,7 +55,15 @@ def serving(files: dict[str, bytes]) -> Iterator[HttpShelf]:
 def _answer(to: BaseHTTPRequestHandler, shelf: HttpShelf) -> None:
     path, wanted = urlsplit(to.path).path, to.headers.get("Range", "")
     shelf.asked.append((path, wanted))
-    code = shelf.codes.pop(0) if shelf.codes else 302 if path in shelf.moved else 200 if path in shelf.files else 404
+    code = (
+        shelf.codes.pop(0)
+        if shelf.codes
+        else 302
+        if path in shelf.moved
+        else 200
+        if path in shelf.files
+        else 404
+    )
     if code != 200:
         to.send_response(code)
         if code == 302:

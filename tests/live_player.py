@@ -9,7 +9,7 @@ from conftest import read_number
 
 from vsr.frames import Frame
 from vsr.live.cameras.camera import Camera
-from vsr.live.newest_wins import Newest
+from vsr.live.newest_wins import NewestWins
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Retry
 
@@ -28,7 +28,7 @@ def assert_goes_forward(frames: list[Frame]) -> None:
     assert all(b.arrived_s >= a.arrived_s > 0 for a, b in itertools.pairwise(frames))
 
 
-class Player(Newest[Frame]):
+class Player(NewestWins[Frame]):
     """Leaving it stops the camera and asserts that a second is enough and nothing stays behind."""
 
     def __init__(

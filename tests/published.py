@@ -42,7 +42,9 @@ def run(model: Model, x: Tensor) -> Tensor:
     """(B, C, H, W) → the enhanced pictures, as the engine would make them of the whole."""
     spec = model.spec
     with torch.inference_mode():
-        out = padded(lambda frames: _step(model, frames), x[:, None], scale=spec.scale, multiple=spec.size_multiple)
+        out = padded(
+            lambda frames: _step(model, frames), x[:, None], scale=spec.scale, multiple=spec.size_multiple
+        )
     return out[:, 0] + base(model, x)
 
 
@@ -54,7 +56,9 @@ def run_tiled(model: Model, x: Tensor, tile: int) -> Tensor:
         return padded(lambda part: _step(model, part), frames, scale=spec.scale, multiple=spec.size_multiple)
 
     with torch.inference_mode():
-        out = tiled(step, x[:, None], tile=tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
+        out = tiled(
+            step, x[:, None], tile=tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple
+        )
     return out[:, 0] + base(model, x)
 
 
@@ -83,7 +87,9 @@ def reference_error(name: str, folder: Path, data: Path) -> tuple[Model, float]:
     torch.save({"params": filled(recipe)}, folder / f"{name}.pth")
     model = read_model(folder / f"{name}.pth")
     assert sum(p.numel() for p in model.network.parameters()) == recipe["num_params"]  # type: ignore[attr-defined]
-    x = torch.from_numpy(np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32))
+    x = torch.from_numpy(
+        np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32)
+    )
     out = run(model, x)
     assert abs(float(out.mean()) - recipe["mean"]) <= 1e-4 * recipe["std"]
     top, left, size = recipe["crop"]

@@ -123,7 +123,9 @@ def realbasicvsr(weights: Weights, clip: list[Tensor]) -> tuple[list[Tensor], in
     """A whole clip, and how many times it was cleaned."""
     times = 0
     while times < 3:
-        changes = [conv(weights, "image_cleaning.1", trunk(weights, "image_cleaning.0", frame)) for frame in clip]
+        changes = [
+            conv(weights, "image_cleaning.1", trunk(weights, "image_cleaning.0", frame)) for frame in clip
+        ]
         clip = [frame + change for frame, change in zip(clip, changes, strict=True)]
         times += 1
         if torch.stack(changes).abs().mean() < 5 / 255:
@@ -137,7 +139,9 @@ def rrn(weights: Weights, clip: list[Tensor], scale: int) -> list[Tensor]:
     size = clip[0].shape[-2:]
     hidden, given, out = torch.zeros(1, channels, *size), torch.zeros(1, 3 * scale**2, *size), []
     for t, now in enumerate(clip):
-        x = conv(weights, "neuro.conv_1", torch.cat([clip[max(0, t - 1)], now, hidden, given], 1)).clamp(min=0)
+        x = conv(weights, "neuro.conv_1", torch.cat([clip[max(0, t - 1)], now, hidden, given], 1)).clamp(
+            min=0
+        )
         number = 0
         while f"neuro.recon_trunk.{number}.conv1.weight" in weights:
             x = block(weights, f"neuro.recon_trunk.{number}", x)
@@ -148,7 +152,9 @@ def rrn(weights: Weights, clip: list[Tensor], scale: int) -> list[Tensor]:
             for j in range(scale):
                 picture[..., i::scale, j::scale] = small[:, i * scale + j :: scale**2]
         picture += F.interpolate(now, scale_factor=scale, mode="bilinear")
-        parts = [picture[:, c, i::scale, j::scale] for c in range(3) for i in range(scale) for j in range(scale)]
+        parts = [
+            picture[:, c, i::scale, j::scale] for c in range(3) for i in range(scale) for j in range(scale)
+        ]
         given = torch.stack(parts, 1)
         out.append(picture)
     return out

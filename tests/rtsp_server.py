@@ -76,7 +76,9 @@ def recorder(path, options):
     made.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
     sink = "filesink append=true buffer-mode=2 sync=false async=false location"
     sound = f"rtppcmadepay name=depay1 ! {sink}={path}.alaw" if options.audio else ""
-    made.set_launch(f"( rtph264depay name=depay0 ! video/x-h264,stream-format=byte-stream ! {sink}={path} {sound} )")
+    made.set_launch(
+        f"( rtph264depay name=depay0 ! video/x-h264,stream-format=byte-stream ! {sink}={path} {sound} )"
+    )
     return made
 
 

@@ -22,11 +22,32 @@ from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.verify import verify
 
 MASTER = ["--encoder", "ffv1", "--bit-depth", "10"]
-COPY = ["--also-encoder", "x264", "--also-preset", "ultrafast", "--also-bit-depth", "8", "--also-chroma", "420"]
+COPY = [
+    "--also-encoder",
+    "x264",
+    "--also-preset",
+    "ultrafast",
+    "--also-bit-depth",
+    "8",
+    "--also-chroma",
+    "420",
+]
 
 
 def enhance(clip: Path, out: Path, also: object, *flags: str) -> int:
-    words = ["enhance", str(clip), "-o", str(out), "--also", str(also), "--model", "nano", "--threads", "1", "--quiet"]
+    words = [
+        "enhance",
+        str(clip),
+        "-o",
+        str(out),
+        "--also",
+        str(also),
+        "--model",
+        "nano",
+        "--threads",
+        "1",
+        "--quiet",
+    ]
     return run([*words, *MASTER, *COPY, *flags])
 
 
@@ -153,7 +174,18 @@ def test_the_copy_may_lie_elsewhere_and_replaces_nothing_unasked(clip, outs, tmp
 
 
 def test_an_eight_bit_master_stays_so_beside_a_deeper_copy(clip, outs):
-    words = ["enhance", str(clip), "-o", str(outs[0]), "--model", "nano", "--threads", "1", "--quiet", *MASTER[:2]]
+    words = [
+        "enhance",
+        str(clip),
+        "-o",
+        str(outs[0]),
+        "--model",
+        "nano",
+        "--threads",
+        "1",
+        "--quiet",
+        *MASTER[:2],
+    ]
     assert run([*words, "--also", str(outs[1]), "--also-encoder", "x265", "--also-bit-depth", "10"]) == 0
     assert probe(outs[0]).format.bit_depth == 8
     assert probe(outs[1]).format.bit_depth == 10
@@ -171,7 +203,19 @@ def test_the_report_tells_of_both(clip, outs, tmp_path, capsys):
 @pytest.mark.slow
 def test_memory_is_flat_with_two_outputs_in_segments(make_clip, outs):
     clip = make_clip("long.mp4", num_frames=900, size=(180, 320), audio=True)
-    words = [sys.executable, "-m", "vsr", "enhance", clip, "-o", outs[0], "--also", outs[1], "--config", "archive-film"]
+    words = [
+        sys.executable,
+        "-m",
+        "vsr",
+        "enhance",
+        clip,
+        "-o",
+        outs[0],
+        "--also",
+        outs[1],
+        "--config",
+        "archive-film",
+    ]
     words += ["--encoder", "ffv1", "--container", "mkv", "--model", "nano", "--also-preset", "ultrafast"]
     words += ["--precision", "fp32", "--segment", "5"]
     held: list[int] = []

@@ -14,7 +14,10 @@ def test_the_readme_example_runs(make_clip, tmp_path, monkeypatch):
     source = vsr.VideoSource("clip.mp4")
     engine = vsr.Engine([vsr.load("fast-x2")])
     sink = vsr.FileSink(
-        "large.mp4", source=source.info, format=engine.output_format(source.info.format), options=vsr.EncodeOptions()
+        "large.mp4",
+        source=source.info,
+        format=engine.output_format(source.info.format),
+        options=vsr.EncodeOptions(),
     )
     assert vsr.enhance(source, engine, sink).num_frames == 3
     assert vsr.probe("large.mp4").format.height == 2 * source.info.format.height

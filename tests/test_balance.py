@@ -11,7 +11,7 @@ import torch
 from conftest import run_ffmpeg
 
 from vsr.cli.main import run
-from vsr.color_correct import ADAPTS_IN_S, Correction, correct_colors, corrected, judge
+from vsr.color_correct import ADAPTS_IN_S, Correction, correct_colors, corrected, correction_of
 from vsr.frames import Frame, PictureFormat
 from vsr.media.reading.source import VideoSource
 from vsr.picture import as_rgb, from_planes, in_ycc, to_planes
@@ -65,7 +65,8 @@ def differs(a: Frame, b: Frame) -> int:
     """The largest difference, in codes of 8 bits."""
     step = 1 << (a.format.bit_depth - 8)
     return max(
-        int(np.abs(p.astype(int) - q.astype(int)).max()) // step for p, q in zip(a.planes, b.planes, strict=True)
+        int(np.abs(p.astype(int) - q.astype(int)).max()) // step
+        for p, q in zip(a.planes, b.planes, strict=True)
     )
 
 
@@ -77,7 +78,9 @@ def test_a_neutral_ramp_stays_as_it_is(format):
     assert differs(out, frame) <= 1
 
 
-@pytest.mark.parametrize("cast", [(1.0, 1.0, 0.8), (0.85, 1.0, 1.0), (1.0, 0.9, 0.85), (0.9, 1.0, 0.85)], ids=str)
+@pytest.mark.parametrize(
+    "cast", [(1.0, 1.0, 0.8), (0.85, 1.0, 1.0), (1.0, 0.9, 0.85), (0.9, 1.0, 0.85)], ids=str
+)
 @pytest.mark.parametrize("format", FORMATS, ids=NAMES)
 def test_a_cast_is_removed(format, cast):
     clean = room(format)
@@ -103,8 +106,8 @@ def test_levels_are_spread_to_black_and_white(format):
 
 
 def test_levels_that_are_in_order_and_dark_scenes_stay_within_bounds():
-    assert judge(frame_of(room(FORMATS[0]), FORMATS[0])).black == 0  # type: ignore[union-attr]
-    night = judge(frame_of(0.25 * room(FORMATS[0]) + 0.1, FORMATS[0]))
+    assert correction_of(frame_of(room(FORMATS[0]), FORMATS[0])).black == 0  # type: ignore[union-attr]
+    night = correction_of(frame_of(0.25 * room(FORMATS[0]) + 0.1, FORMATS[0]))
     assert night is not None
     assert (night.black, night.white) == (0.08, 0.8)
 
@@ -115,7 +118,7 @@ def test_a_lawn_under_a_white_sky_stays_green():
     lawn[: HEIGHT // 4] = 0.93
     lawn[-2:] = 0.0
     frame = frame_of(lawn.clip(0, 1), FORMATS[0])
-    wanted = judge(frame)
+    wanted = correction_of(frame)
     assert wanted is not None
     assert abs(wanted.red) < 0.01
     assert abs(wanted.blue) < 0.01
@@ -148,7 +151,7 @@ def test_a_new_scene_is_judged_anew_and_a_slow_change_is_followed():
     alone = balanced([b[0]])[0]
     assert differs(balanced([*a, *b])[3], alone) == 0
     b[0] = replace(b[0], reset=False)
-    assert differs(balanced([*a, *b])[3], corrected(b[0], judge(a[0]) or Correction())) <= 2
+    assert differs(balanced([*a, *b])[3], corrected(b[0], correction_of(a[0]) or Correction())) <= 2
     late = [replace(b[1], pts=round(25 * t)) for t in np.arange(0, 4 * ADAPTS_IN_S, 0.5)]
     assert differs(balanced([*a, *late])[-1], alone) <= 2
 
@@ -165,7 +168,7 @@ def test_streams_are_judged_by_themselves():
 
 def test_black_frames_say_nothing():
     black = frame_of(np.zeros((HEIGHT, WIDTH, 3)), FORMATS[0])
-    assert judge(black) is None
+    assert correction_of(black) is None
     assert balanced([black])[0] is black
 
 
@@ -181,7 +184,7 @@ def test_only_levels_are_corrected_where_there_is_no_colour_to_balance(matrix):
     layout = "gray" if matrix == "unknown" else "yuv444"
     format = PictureFormat(HEIGHT, WIDTH, layout=layout, matrix=matrix)
     frame = Frame((luma, *[np.full_like(luma, 128 + 20 * i) for i in range(format.num_planes - 1)]), format)
-    wanted = judge(frame)
+    wanted = correction_of(frame)
     assert wanted is not None
     assert (wanted.red, wanted.blue) == (0, 0)
     (out,) = balanced([frame])
@@ -220,7 +223,9 @@ def test_the_command_removes_a_cast_and_says_so(tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "room.png"), photo[..., ::-1])
     clip, out = tmp_path / "yellow.mp4", tmp_path / "out.mp4"
     yellow = "lutrgb=b=val*0.8"
-    run_ffmpeg("-loop", "1", "-i", tmp_path / "room.png", "-frames:v", "6", "-vf", f"{yellow},format=yuv420p", clip)
+    run_ffmpeg(
+        "-loop", "1", "-i", tmp_path / "room.png", "-frames:v", "6", "-vf", f"{yellow},format=yuv420p", clip
+    )
     words = ["enhance", str(clip), "--scale", "1", "-o", str(out), "--preset", "ultrafast", "--color-correct"]
     assert run(words) == 0
     assert "color-correct: white balance and levels" in capsys.readouterr().err

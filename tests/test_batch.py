@@ -22,7 +22,7 @@ from conftest import ClipOptions, run_ffmpeg, write_clip
 from vsr.archive import archive as archive_module
 from vsr.archive.archive import Archive, ArchiveOptions
 from vsr.archive.sources import Naming, find_archive
-from vsr.archive.state import Ledger, read_entries
+from vsr.archive.state import State, read_entries
 from vsr.archive.todo import Again
 from vsr.archive.worker import Begun, Ended
 from vsr.cli.main import run
@@ -73,7 +73,11 @@ def states(out: Path) -> dict[str, str]:
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file with its inode and time: what was written again shows."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("state.sqlite", "manifest.csv")]
+    paths = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("state.sqlite", "manifest.csv")
+    ]
     return {str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
 
 
@@ -144,7 +148,9 @@ def test_what_has_changed_is_done_again_and_nothing_else(tapes, tmp_path, capfd)
     assert {name for name in before if before[name] == after[name]} == {"1987/b.mkv"}
     assert num_frames(out / "a.mp4") == 5
     assert batch(tapes, out, "--quality", "50", "--dry-run") == 0
-    assert capfd.readouterr().out.count("options have changed: quality 75 (now 50)") == 5  # four files and the sum
+    assert (
+        capfd.readouterr().out.count("options have changed: quality 75 (now 50)") == 5
+    )  # four files and the sum
     assert tree(out).keys() == after.keys()
 
 
@@ -172,11 +178,19 @@ def test_results_mirror_the_tree_with_names_as_asked_and_the_manifest_tells_all(
     results = {"a new.mp4", "1987/b new.mkv", "photo new.png", "1987/photo new.png"}
     assert found == results | {"manifest.csv", "manifest.json", ".vsr/state.sqlite"}
     assert num_frames(out / "1987" / "b new.mkv") == 6
-    rows = {Path(row["source"]).name: row for row in csv.DictReader((out / "manifest.csv").read_text().splitlines())}
+    rows = {
+        Path(row["source"]).name: row
+        for row in csv.DictReader((out / "manifest.csv").read_text().splitlines())
+    }
     clip = rows["b.mkv"]
     assert clip["source_sha256"] == hashlib.sha256((tapes / "1987" / "b.mkv").read_bytes()).hexdigest()
     assert clip["result_sha256"] == hashlib.sha256((out / "1987" / "b new.mkv").read_bytes()).hexdigest()
-    assert (clip["status"], clip["frames"], clip["models"], clip["verified"]) == ("done", "6", "nano-x2", "True")
+    assert (clip["status"], clip["frames"], clip["models"], clip["verified"]) == (
+        "done",
+        "6",
+        "nano-x2",
+        "True",
+    )
     assert float(clip["seconds"]) > 0
     assert "preset=ultrafast" in clip["options"]
     assert (rows["bad.mp4"]["status"], rows["bad.mp4"]["result_sha256"]) == ("failed", "")
@@ -404,7 +418,7 @@ def test_a_result_that_was_just_finished_when_its_process_died_is_not_made_again
     jobs = find_archive(str(tapes / "a.mp4"), Naming(out))
     with closing(opened(out)) as archive:
         archive.enter(jobs, Again())
-    ledger = Ledger(out, wishes_of(options))
+    ledger = State(out, wishes_of(options))
     ledger.take_on(jobs)
     assert ledger.claim() is not None
     assert run(["enhance", str(tapes / "a.mp4"), "-o", str(out / "a.mp4"), "--model", "nano"]) == 0

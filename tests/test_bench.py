@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from vsr.bench.clip import make_clip, ready_frames
-from vsr.bench.cost import Cost, measure, spent, steady
+from vsr.bench.cost import Cost, measure_cost, spent, steady
 from vsr.bench.hardware_peak import hidden_width, measure_peak
 from vsr.bench.other_program import Peer
 from vsr.bench.run import BenchOptions
@@ -49,7 +49,12 @@ def test_every_stage_is_measured_alone(report: dict):
     for cost in [*row["stages"].values(), row["end_to_end"], row["against"]]:
         assert cost["ms_per_frame"] > 0
         assert cost["fps"] == pytest.approx(1000 / cost["ms_per_frame"])
-    assert (row["input_width"], row["input_height"], row["output_width"], row["output_height"]) == (48, 32, 96, 64)
+    assert (row["input_width"], row["input_height"], row["output_width"], row["output_height"]) == (
+        48,
+        32,
+        96,
+        64,
+    )
 
 
 def test_the_figures_of_a_row_agree_with_each_other(report: dict):
@@ -59,7 +64,9 @@ def test_the_figures_of_a_row_agree_with_each_other(report: dict):
     assert row["bound_fps"] == pytest.approx(row["cores"] / total * 1000)
     assert row["cores_bound_fps"] == row["bound_fps"]
     busy = sum(stage["busy"] for stage in row["stages"].values())
-    assert busy == pytest.approx(row["overlap_efficiency"])  # all the work there is, over all the cores could do
+    assert busy == pytest.approx(
+        row["overlap_efficiency"]
+    )  # all the work there is, over all the cores could do
     assert row["overlap_efficiency"] == pytest.approx(row["end_to_end"]["fps"] / row["bound_fps"])
     assert row["gflop_per_frame"] == pytest.approx(load("nano-x2").spec.kflop_per_pixel * 48 * 32 / 1e6)
     assert row["model_gflop_per_s"] == pytest.approx(row["gflop_per_frame"] * row["stages"]["model"]["fps"])
@@ -74,7 +81,10 @@ def test_tables_show_a_row_for_each_model_and_size(capfd: pytest.CaptureFixture[
     sizes = ["--size", "48x32", "--size", "64x32"]
     assert run(["bench", "--model", "nano-x2", "--model", "bicubic-x2", *sizes, *few]) == 0
     shown = capfd.readouterr().out
-    for title in ("nano-x2 in fp32 on cpu, 48x32 → 96x64, null", "bicubic-x2 in fp32 on cpu, 64x32 → 128x64, null"):
+    for title in (
+        "nano-x2 in fp32 on cpu, 48x32 → 96x64, null",
+        "bicubic-x2 in fp32 on cpu, 64x32 → 128x64, null",
+    ):
         assert title in shown
     assert shown.count("end to end") == 4
     assert "3×3 convolution" in shown
@@ -83,7 +93,9 @@ def test_tables_show_a_row_for_each_model_and_size(capfd: pytest.CaptureFixture[
 
 def test_json_goes_to_standard_output_where_asked(capfd: pytest.CaptureFixture[str], make_clip):
     clip = make_clip("a.mkv", num_frames=5, size=(32, 48))
-    assert run(["bench", str(clip), "--model", "identity", "--frames", "8", "--repeat", "1", "--json", "-"]) == 0
+    assert (
+        run(["bench", str(clip), "--model", "identity", "--frames", "8", "--repeat", "1", "--json", "-"]) == 0
+    )
     (row,) = json.loads(capfd.readouterr().out)["rows"]
     assert row["num_frames"] == 8  # five, repeated
     assert row["output_width"] == 48
@@ -94,7 +106,23 @@ def test_frames_that_repeat_are_told(capfd: pytest.CaptureFixture[str], tmp_path
     still = tmp_path / "still.mkv"
     picture = ["-f", "lavfi", "-i", "color=gray:s=48x32:r=25", "-frames:v", "12", "-c:v", "ffv1", str(still)]
     subprocess.run([find_ffmpeg(), "-hide_banner", "-loglevel", "error", *picture], check=True)
-    assert run(["bench", str(still), "--model", "nano-x2", "--frames", "12", "--repeat", "1", "--encoder", "null"]) == 0
+    assert (
+        run(
+            [
+                "bench",
+                str(still),
+                "--model",
+                "nano-x2",
+                "--frames",
+                "12",
+                "--repeat",
+                "1",
+                "--encoder",
+                "null",
+            ]
+        )
+        == 0
+    )
     assert "note: 11 of 12 frames repeat" in capfd.readouterr().out
 
 
@@ -110,7 +138,15 @@ def test_on_a_gpu_the_way_there_and_back_is_measured_too(tmp_path: Path):
     words = ["bench", "--device", "cuda", "--model", "fast-x2", "--model", "video-x4", "--size", "128x96"]
     assert run([*words, "--frames", "40", "--repeat", "1", "--json", str(path)]) == 0
     for row in json.loads(path.read_text())["rows"]:
-        assert list(row["stages"]) == ["decode", "upload", "convert in", "model", "convert out", "download", "encode"]
+        assert list(row["stages"]) == [
+            "decode",
+            "upload",
+            "convert in",
+            "model",
+            "convert out",
+            "download",
+            "encode",
+        ]
         assert row["bound_fps"] == pytest.approx(1000 / row["slowest_stage_ms"])
         assert row["peak_gpu_bytes"] > 0
 
@@ -150,7 +186,9 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (["--json", "no/such/folder.json"], 2, "folder"),
     ],
 )
-def test_bad_input_is_explained_in_one_line(words: list[str], code: int, says: str, capfd: pytest.CaptureFixture[str]):
+def test_bad_input_is_explained_in_one_line(
+    words: list[str], code: int, says: str, capfd: pytest.CaptureFixture[str]
+):
     assert run(["bench", "--device", "cpu", *words]) == code
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert says in line
@@ -196,13 +234,15 @@ def test_ready_frames_stay_within_their_budget(tmp_path: Path):
 
 def test_what_happens_once_per_stream_does_not_count():
     """0.2 s at the beginning of every stream, then a millisecond a frame."""
-    assert steady(Cost(0.21, 0.42), Cost(0.25, 0.46), 10, 50) == Cost(pytest.approx(0.001), pytest.approx(0.001))
+    assert steady(Cost(0.21, 0.42), Cost(0.25, 0.46), 10, 50) == Cost(
+        pytest.approx(0.001), pytest.approx(0.001)
+    )
     assert steady(Cost(0.3, 0.3), Cost(0.2, 0.2), 10, 50) == Cost(pytest.approx(0.004), pytest.approx(0.004))
 
 
 def test_work_is_warmed_up_and_then_repeated():
     counts: list[int] = []
-    measure(counts.append, few=2, many=7, repeat=2)
+    measure_cost(counts.append, few=2, many=7, repeat=2)
     assert counts == [2, 2, 7, 2, 7]
 
 
@@ -228,7 +268,9 @@ def test_parts_together_do_what_the_engine_does(name: str, threads: int, tmp_pat
     wanted = list(Engine([model], options).run(frames))
     assert len(parts._out) == len(wanted)
     for planes, frame in zip(parts._out, wanted, strict=True):
-        assert all(np.array_equal(ours.numpy(), theirs) for ours, theirs in zip(planes, frame.planes, strict=True))
+        assert all(
+            np.array_equal(ours.numpy(), theirs) for ours, theirs in zip(planes, frame.planes, strict=True)
+        )
     assert list(parts.each()) == ["convert in", "model", "convert out"]
     before = torch.get_num_threads()
     for part in parts.each().values():
@@ -256,7 +298,9 @@ def test_the_peak_is_measured_in_the_networks_precision(precision: str):
 def test_a_peer_is_given_files_and_size_and_no_shell(tmp_path: Path):
     output = tmp_path / "the output.txt"
     code = "import sys; open(sys.argv[1], 'w').write(repr(sys.argv[2:]))"
-    peer = Peer(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{output}} in={{input}} {{size}} '$HOME; echo'")
+    peer = Peer(
+        f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{output}} in={{input}} {{size}} '$HOME; echo'"
+    )
     peer.run(Path("a clip.mp4"), output, (360, 640))
     assert output.read_text() == repr(["in=a clip.mp4", "640x360", "$HOME; echo"])
 

@@ -35,7 +35,10 @@ def frame(luma: np.ndarray, format: PictureFormat = FORMATS[0], chroma: float = 
     black, span = (0, peak) if format.range == "full" else (16 * step, 219 * step)
     dtype = np.uint8 if format.bit_depth == 8 else np.uint16
     plane = np.clip((black + span * luma).round(), 0, peak).astype(dtype)
-    others = [np.full(format.plane_size(i), round(peak * (0.5 + chroma)), dtype) for i in range(1, format.num_planes)]
+    others = [
+        np.full(format.plane_size(i), round(peak * (0.5 + chroma)), dtype)
+        for i in range(1, format.num_planes)
+    ]
     return Frame((plane, *([plane, plane] if format.layout == "rgb" else others)), format)
 
 
@@ -75,7 +78,9 @@ def test_a_dark_opening_hides_no_picture():
     opening = [np.zeros((HEIGHT, WIDTH))] * 4
     spot = np.zeros((HEIGHT, WIDTH))
     spot[30:40, 40:50] = 0.6
-    assert found([*opening, spot, *[boxed(10, 10, 0, 0, seed=n) for n in range(3)]]) == Rectangle(10, 0, 52, 96)
+    assert found([*opening, spot, *[boxed(10, 10, 0, 0, seed=n) for n in range(3)]]) == Rectangle(
+        10, 0, 52, 96
+    )
     assert found(opening) is None
     assert found([*opening, spot]) is None  # one lit frame is too little to go by
 
@@ -95,7 +100,11 @@ def test_a_single_star_in_a_black_sky_is_picture():
 
 def test_grain_of_a_night_sky_is_picture_and_noise_of_a_tape_is_not():
     rng = np.random.default_rng(1)
-    for level, amount, kept in ((0.03, 0.02, None), (0.01, 0.03, None), (0.005, 0.01, Rectangle(20, 0, 52, 96))):
+    for level, amount, kept in (
+        (0.03, 0.02, None),
+        (0.01, 0.03, None),
+        (0.005, 0.01, Rectangle(20, 0, 52, 96)),
+    ):
         pictures = [boxed(20, 0, 0, 0, seed=n) for n in range(4)]
         for picture in pictures:
             picture[:20] = (level + amount * rng.standard_normal((20, WIDTH))).clip(-0.05, 0.11)
@@ -115,7 +124,9 @@ def test_a_coloured_border_is_not_black():
 def test_cropping_takes_the_same_part_of_every_plane(layout, alpha):
     format = PictureFormat(20, 30, layout=layout, alpha=alpha)
     rng = np.random.default_rng(0)
-    planes = tuple(rng.integers(0, 256, format.plane_size(i)).astype(np.uint8) for i in range(format.num_planes))
+    planes = tuple(
+        rng.integers(0, 256, format.plane_size(i)).astype(np.uint8) for i in range(format.num_planes)
+    )
     (out,) = crop([Frame(planes, format, pts=7, reset=True)], Rectangle(4, 6, 9, 11))
     assert (out.pts, out.reset, out.format.height, out.format.width) == (7, True, 9, 11)
     for index, (plane, whole) in enumerate(zip(out.planes, planes, strict=True)):
@@ -171,7 +182,9 @@ def pictures_of(path) -> list[av.VideoFrame]:
         return list(container.decode(video=0))
 
 
-@pytest.mark.parametrize("codec", [["libx264", "-crf", "16"], ["libx265", "-pix_fmt", "yuv420p10le", "-crf", "16"]])
+@pytest.mark.parametrize(
+    "codec", [["libx264", "-crf", "16"], ["libx265", "-pix_fmt", "yuv420p10le", "-crf", "16"]]
+)
 def test_a_letterboxed_clip_comes_out_without_its_bars(make_clip, tmp_path, capsys, codec):
     clip = make_clip("plain.mp4", num_frames=20, size=(96, 160))
     boxed_clip, out = tmp_path / "boxed.mkv", tmp_path / "out.mkv"
@@ -205,7 +218,10 @@ def test_heights_are_those_of_what_is_left(make_clip, tmp_path):
     run_ffmpeg("-i", clip, "-vf", "pad=96:80:0:16", "-c:v", "libx264", "-crf", "16", tmp_path / "boxed.mp4")
     out = tmp_path / "out.mp4"
     fast = ["--preset", "ultrafast", "--quiet"]
-    assert run(["enhance", str(tmp_path / "boxed.mp4"), "--autocrop", "--height", "96", "-o", str(out), *fast]) == 0
+    assert (
+        run(["enhance", str(tmp_path / "boxed.mp4"), "--autocrop", "--height", "96", "-o", str(out), *fast])
+        == 0
+    )
     assert (pictures_of(out)[0].height, pictures_of(out)[0].width) == (96, 192)
 
 

@@ -114,7 +114,10 @@ def test_killed_server_is_played_again_and_time_goes_on_by_the_wall(server, clip
         player.wait(10)
         server.kill()
         player.wait_state("away")
-        assert "connection refused" in player.camera.status.last_error or "ended" in player.camera.status.last_error
+        assert (
+            "connection refused" in player.camera.status.last_error
+            or "ended" in player.camera.status.last_error
+        )
         before = len(player.seen)
         time.sleep(0.5)
         server.start(f"/a={clips}/a.h264")
@@ -245,7 +248,9 @@ def test_lost_packets_are_counted_and_the_stream_goes_on(server, clips):
 
 
 @rtsp
-def test_a_camera_that_played_well_is_back_soon_after_its_server_however_long_that_was_away(server, clips, monkeypatch):
+def test_a_camera_that_played_well_is_back_soon_after_its_server_however_long_that_was_away(
+    server, clips, monkeypatch
+):
     monkeypatch.setattr(camera_module, "_SETTLED_S", 0.3)
     server.start(f"/a={clips}/a.h264")
     with Player(server.url(), retry=Retry(first_s=0.1, soon_s=0.2)) as player:

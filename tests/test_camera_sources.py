@@ -38,7 +38,18 @@ def send(clip):
     with contextlib.ExitStack() as stack:
 
         def send(*arguments: str, serve: bool = False) -> "subprocess.Popen[bytes]":
-            command = [find_ffmpeg(), "-v", "quiet", "-re", "-stream_loop", "-1", "-i", str(clip), "-c", "copy"]
+            command = [
+                find_ffmpeg(),
+                "-v",
+                "quiet",
+                "-re",
+                "-stream_loop",
+                "-1",
+                "-i",
+                str(clip),
+                "-c",
+                "copy",
+            ]
             command += arguments
             if serve:  # FFmpeg as a server takes one connection
                 command = ["sh", "-c", f"while :; do {shlex.join(command)}; done"]
@@ -70,7 +81,9 @@ def web(tmp_path) -> Iterator[tuple[Path, str]]:
 
     folder = tmp_path / "web"
     folder.mkdir()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield folder, f"http://127.0.0.1:{server.server_port}"
@@ -148,7 +161,15 @@ def test_rtmp_plays_and_is_played_again(send):
 def test_hls_plays_at_its_own_pace(send, web):
     folder, url = web
     send(
-        "-f", "hls", "-hls_time", "0.4", "-hls_list_size", "8", "-hls_flags", "delete_segments", str(folder / "a.m3u8")
+        "-f",
+        "hls",
+        "-hls_time",
+        "0.4",
+        "-hls_list_size",
+        "8",
+        "-hls_flags",
+        "delete_segments",
+        str(folder / "a.m3u8"),
     )
     wait_for(lambda: (folder / "a.m3u8").exists() and len(list(folder.glob("*.ts"))) > 3)
     with Player(f"{url}/a.m3u8", leave_s=2.0) as player:
@@ -164,7 +185,14 @@ def test_hls_plays_at_its_own_pace(send, web):
 @pytest.mark.parametrize("leads_to", ["file:{clip}", "{clip}"])
 def test_playlist_may_not_lead_to_files(web, clip, leads_to):
     folder, url = web
-    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", leads_to.format(clip=clip), "#EXT-X-ENDLIST", ""]
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-TARGETDURATION:2",
+        "#EXTINF:2,",
+        leads_to.format(clip=clip),
+        "#EXT-X-ENDLIST",
+        "",
+    ]
     (folder / "bad.m3u8").write_text("\n".join(lines))
     with Player(f"{url}/bad.m3u8", leave_s=11.0) as player:
         wait_for(lambda: player.camera.status.last_error)
@@ -191,7 +219,9 @@ def test_what_cannot_be_a_camera_is_refused_and_says_why(tmp_path, web):
 def test_waits_double_up_to_a_bound_and_begin_again():
     backoff = Backoff(Retry(first_s=1, longest_s=8, refused_s=5, refused_longest_s=60))
     waits = [backoff.next_s() for _ in range(6)]
-    assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 8, 8), strict=True))
+    assert all(
+        longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 8, 8), strict=True)
+    )
     assert 30 <= backoff.next_s(refused=True) <= 60
     backoff.worked()
     assert backoff.next_s(refused=True, for_good=True) <= 5
@@ -210,7 +240,9 @@ def test_what_has_just_worked_is_tried_every_second_for_a_minute_and_then_more_a
         assert wait_s <= 1
         now += wait_s
     waits = [backoff.next_s() for _ in range(6)]
-    assert all(longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 16, 30), strict=True))
+    assert all(
+        longest / 2 <= wait <= longest for wait, longest in zip(waits, (1, 2, 4, 8, 16, 30), strict=True)
+    )
 
 
 def test_host_that_does_not_exist_is_away():

@@ -171,7 +171,9 @@ def flexible(monkeypatch) -> Seen:
     network, load = Seen(), catalogue.load
     spec = ModelSpec("flexible", 1, context=Context(before=1, after=1), windows=(1, 3, 5))
     flexible = Model(spec, network)
-    monkeypatch.setattr(catalogue, "load", lambda name, scale=0: flexible if name == "flexible" else load(name))
+    monkeypatch.setattr(
+        catalogue, "load", lambda name, scale=0: flexible if name == "flexible" else load(name)
+    )
     return network
 
 
@@ -249,7 +251,9 @@ def test_a_self_ensemble_turns_with_the_picture(shelf, options):
     format = PictureFormat(20, 30, layout="gray", range="full", bit_depth=16)
     plane = np.random.default_rng(0).integers(20_000, 40_000, (20, 30)).astype(np.uint16)
     turned = np.ascontiguousarray(np.rot90(plane))
-    engine = Engine([model], EngineOptions(**({"device": "cpu", "precision": "fp32", "threads": 1} | options)))  # type: ignore[arg-type]
+    engine = Engine(
+        [model], EngineOptions(**({"device": "cpu", "precision": "fp32", "threads": 1} | options))
+    )  # type: ignore[arg-type]
     (upright,) = engine.run([Frame((plane,), format)])
     (on_its_side,) = engine.run([Frame((turned,), PictureFormat(30, 20, 16, "gray", range="full"))])
     difference = np.abs(np.rot90(upright.planes[0]).astype(int) - on_its_side.planes[0].astype(int))

@@ -16,7 +16,7 @@ from test_workers import at_work_on, made_by, wait_for_the_end_of
 from vsr.cli.main import run
 from vsr.jobs.segments.journal import Journal
 from vsr.jobs.segments.journal_records import work_folder
-from vsr.jobs.workers.ray_pool import Cluster
+from vsr.jobs.workers.ray_pool import RayPool
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -43,7 +43,9 @@ def nodes():
     from ray.cluster_utils import Cluster as Nodes
 
     before = rays()
-    folder = Path(tempfile.mkdtemp(prefix="vsr-nodes-", dir="/tmp"))  # the path of a socket has at most 107 bytes
+    folder = Path(
+        tempfile.mkdtemp(prefix="vsr-nodes-", dir="/tmp")
+    )  # the path of a socket has at most 107 bytes
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | {"RAY_TMPDIR": str(folder)}).items():
             patch.setenv(name, value)
@@ -112,7 +114,9 @@ def blind(nodes, tmp_path):
         "--block",
     ]
     command = ["unshare", "-m", "sh", "-c", f"{hide} && exec {shlex.join(ray)}"]
-    node = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    node = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     yield
     node.terminate()
     node.wait(60)
@@ -125,8 +129,10 @@ def test_a_node_that_sees_neither_source_nor_result_gets_one_and_gives_the_other
     assert enhance(clip, tmp_path / "one.mkv") == 0
     alone = dict(made)
     made.clear()
-    given, shipped = [], Cluster._received
-    monkeypatch.setattr(Cluster, "_received", lambda self, result: (given.append(result), shipped(self, result))[1])
+    given, shipped = [], RayPool._received
+    monkeypatch.setattr(
+        RayPool, "_received", lambda self, result: (given.append(result), shipped(self, result))[1]
+    )
     assert run([*words(clip, tmp_path / "ray.mkv"), "--cluster", nodes.address]) == 0
     assert len(given) == len(alone)
     assert made == alone
@@ -135,7 +141,9 @@ def test_a_node_that_sees_neither_source_nor_result_gets_one_and_gives_the_other
     assert copies() == before
 
 
-def test_an_interrupted_job_leaves_no_task_and_goes_on_without_a_cluster(nodes, clip, tmp_path, monkeypatch, capfd):
+def test_an_interrupted_job_leaves_no_task_and_goes_on_without_a_cluster(
+    nodes, clip, tmp_path, monkeypatch, capfd
+):
     working, out, before, add = nodes.add_node(num_cpus=2), tmp_path / "ray.mkv", copies(), Journal.add
 
     def stop(self, segment):

@@ -111,7 +111,12 @@ def test_conversion_to_rgb_agrees_with_swscale(matrix, range):
         dst_color_range=2, threads=1,
     )  # fmt: skip
     wanted = there.to_ndarray(format="rgb24").astype(int)
-    got = color.to_codes(as_rgb(picture_of(planes, format)), (0.0, 255.0), 8)[0].permute(1, 2, 0).numpy().astype(int)
+    got = (
+        color.to_codes(as_rgb(picture_of(planes, format)), (0.0, 255.0), 8)[0]
+        .permute(1, 2, 0)
+        .numpy()
+        .astype(int)
+    )
     assert np.abs(got - wanted).max() <= 2
 
 
@@ -130,7 +135,11 @@ def test_a_matrix_without_kr_and_kb_is_refused_by_name():
 OFFSETS = {"left": (0.5, 0), "center": (0.5, 0.5), "topleft": (0, 0), "top": (0, 0.5), "bottom": (1, 0.5)}
 """Rows, columns from the first luma sample to the first chroma sample of 4:2:0, as the standards draw them."""
 
-SITED = [("yuv420", siting) for siting in OFFSETS] + [("yuv422", "left"), ("yuv422", "center"), ("yuv444", "left")]
+SITED = [("yuv420", siting) for siting in OFFSETS] + [
+    ("yuv422", "left"),
+    ("yuv422", "center"),
+    ("yuv444", "left"),
+]
 
 TOLERANCE = 0.001
 """A tenth of a luma sample: Keys' kernel misses a line by up to 0.05 chroma samples; forgotten siting is a quarter."""
@@ -147,7 +156,9 @@ def places(format: PictureFormat, step: tuple[float, float] = (1, 1)) -> Tensor:
 
 
 def placed(format: PictureFormat) -> Picture:
-    return Picture(Frame((), format), luma=torch.full((1, 1, format.height, format.width), 0.5), chroma=places(format))
+    return Picture(
+        Frame((), format), luma=torch.full((1, 1, format.height, format.width), 0.5), chroma=places(format)
+    )
 
 
 def assert_registered(got: Tensor | None, wanted: Tensor, margin: int) -> None:

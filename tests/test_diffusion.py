@@ -18,13 +18,13 @@ from torch import Tensor
 from vsr.cli.main import run
 from vsr.engine.device import Placement
 from vsr.engine.engine import Engine
-from vsr.engine.executor import choose_way
+from vsr.engine.executor import choose_executor
 from vsr.engine.memory import step_bytes
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.catalogue.names import load
 from vsr.models.chain import Verdict, make_chain
-from vsr.models.files.diffusion import sampled
+from vsr.models.files.diffusion import with_sampling
 from vsr.options import EngineOptions, ModelOptions
 
 pytest.importorskip("diffusers", reason="diffusers is not installed (pip install 'vsr[diffusion]')")
@@ -77,7 +77,9 @@ def theirs(folder: Path, x: Tensor, *, steps: int, seed: int) -> Tensor:
         warnings.simplefilter("ignore")
         pipeline = getattr(diffusers, folder.name).from_pretrained(folder, local_files_only=True)
         pipeline.set_progress_bar_config(disable=True)
-        out = pipeline(image=image, num_inference_steps=steps, generator=generator, output_type="np", **text).images
+        out = pipeline(
+            image=image, num_inference_steps=steps, generator=generator, output_type="np", **text
+        ).images
     return torch.from_numpy(np.asarray(out)).permute(0, 3, 1, 2)
 
 
@@ -87,12 +89,14 @@ def picture(seed: int, height: int = 16, width: int = 16) -> Tensor:
 
 def frame(seed: int, height: int = 16, width: int = 16) -> Frame:
     pixels = (picture(seed, height, width)[0] * 255).to(torch.uint8).numpy()
-    return Frame(tuple(pixels), PictureFormat(height, width, layout="rgb", range="full", matrix="gbr"), pts=seed)
+    return Frame(
+        tuple(pixels), PictureFormat(height, width, layout="rgb", range="full", matrix="gbr"), pts=seed
+    )
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_pipeline_gives_what_diffusers_gives(saved, name):
-    model = sampled(load(str(saved / name)), steps=3, seed=7)
+    model = with_sampling(load(str(saved / name)), steps=3, seed=7)
     assert model.spec.scale == (2 if "Latent" in name else 4)
     x = picture(1, 16, 32)
     with torch.inference_mode():
@@ -103,7 +107,7 @@ def test_a_pipeline_gives_what_diffusers_gives(saved, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_a_frame_is_the_same_wherever_a_run_begins(saved, name):
     """So a resumed job makes what an uninterrupted one makes, and what stands still does not flicker."""
-    model = sampled(load(str(saved / name)), steps=2, seed=0)
+    model = with_sampling(load(str(saved / name)), steps=2, seed=0)
 
     def enhanced(*seeds: int) -> list[np.ndarray]:
         engine = Engine([model], EngineOptions(device="cpu", threads=1))
@@ -117,11 +121,13 @@ def test_a_frame_is_the_same_wherever_a_run_begins(saved, name):
 
 
 def test_threads_at_once_and_batches_make_the_same(saved):
-    model = sampled(load(str(saved / "LDMSuperResolutionPipeline")), steps=2, seed=0)
+    model = with_sampling(load(str(saved / "LDMSuperResolutionPipeline")), steps=2, seed=0)
 
     def enhanced(threads: int, batch: int) -> np.ndarray:
         engine = Engine([model], EngineOptions(device="cpu", threads=threads, batch=batch))
-        return np.stack([np.stack(out.planes) for out in engine.run(frame(seed) for seed in range(6))]).astype(int)
+        return np.stack(
+            [np.stack(out.planes) for out in engine.run(frame(seed) for seed in range(6))]
+        ).astype(int)
 
     one = enhanced(1, 1)
     assert np.abs(one - enhanced(4, 1)).max() <= 1
@@ -131,10 +137,10 @@ def test_threads_at_once_and_batches_make_the_same(saved):
 def test_a_scheduler_that_adds_noise_takes_it_from_the_seed_too(folder):
     """DDPM's steps draw noise, and this pipeline would let them draw it from everybody's generator."""
     pipelines.change(folder, "model_index.json", scheduler=["diffusers", "DDPMScheduler"])
-    model = sampled(load(str(folder)), steps=3, seed=0)
+    model = with_sampling(load(str(folder)), steps=3, seed=0)
     first, second, other = (
         net.step(picture(1)[:, None], None, torch.ones(1))[0]
-        for net in (model.network, model.network, sampled(model, steps=3, seed=1).network)
+        for net in (model.network, model.network, with_sampling(model, steps=3, seed=1).network)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -177,7 +183,7 @@ def test_the_engine_knows_what_a_pipeline_needs(saved):
     assert model.spec.bytes_per_pixel == 4 * 4 * 8 * 16
     assert step_bytes(model.spec, model.network, torch.float32, 10, 10) >= 100 * model.spec.bytes_per_pixel
     gpu = Placement(torch.device("cuda"), "fp16", "")
-    assert choose_way(model, gpu, EngineOptions()) == "eager"
+    assert choose_executor(model, gpu, EngineOptions()) == "eager"
 
 
 def spoil_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
@@ -219,9 +225,18 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         r"are accepted",
     ),
     "a network of its own": (own_code, r"unet is mine\.Net; diffusers\.UNet2DModel is expected"),
-    "no index": (lambda folder: (folder / "model_index.json").unlink(), r"is a folder without model_index\.json"),
-    "no JSON": (lambda folder: (folder / "model_index.json").write_text("{"), r"model_index\.json cannot be read"),
-    "a list": (lambda folder: (folder / "model_index.json").write_text("[]"), r"model_index\.json holds no table"),
+    "no index": (
+        lambda folder: (folder / "model_index.json").unlink(),
+        r"is a folder without model_index\.json",
+    ),
+    "no JSON": (
+        lambda folder: (folder / "model_index.json").write_text("{"),
+        r"model_index\.json cannot be read",
+    ),
+    "a list": (
+        lambda folder: (folder / "model_index.json").write_text("[]"),
+        r"model_index\.json holds no table",
+    ),
     "a part not listed": (
         lambda folder: pipelines.change(folder, "model_index.json", unet=None),
         r"model_index\.json lists no unet",
@@ -246,7 +261,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         r"unet lacks conv_in\.weight",
     ),
     "a tensor of another shape": (
-        lambda folder: spoil_weights(folder, lambda tensors: tensors.update({"conv_in.weight": torch.zeros(1)})),
+        lambda folder: spoil_weights(
+            folder, lambda tensors: tensors.update({"conv_in.weight": torch.zeros(1)})
+        ),
         r"unet cannot be read",
     ),
     "a claim of terabytes": (

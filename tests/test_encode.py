@@ -74,7 +74,9 @@ def test_ffv1_is_lossless_to_the_bit(tmp_path, format):
     converter = PlanarConverter(format)
     with av.open(str(tmp_path / "a.nut")) as opened:
         for picture, frame in zip(opened.decode(video=0), frames, strict=True):
-            for plane, wanted in zip(read_planes(converter.convert(picture), format), frame.planes, strict=True):
+            for plane, wanted in zip(
+                read_planes(converter.convert(picture), format), frame.planes, strict=True
+            ):
                 assert np.array_equal(plane, wanted)
 
 
@@ -119,7 +121,9 @@ def test_an_encoder_that_refuses_its_arguments_says_why(tmp_path):
     format = PictureFormat(64, 96)
     good = choose_encoder(EncodeOptions(encoder="x264"), format, "mkv")
     bad = tuple((name, "no-such-preset" if name == "preset" else value) for name, value in good.arguments)
-    encoder = VideoEncoder(tmp_path / "a.nut", choices=[replace(good, arguments=bad)], format=format, time_base=TICK)
+    encoder = VideoEncoder(
+        tmp_path / "a.nut", choices=[replace(good, arguments=bad)], format=format, time_base=TICK
+    )
     with pytest.raises(SinkError, match=r"exit code \d+ .*no-such-preset") as caught:
         write_all(encoder, noise(format, range(10_000)))
     assert "no-such-preset" in caught.value.log

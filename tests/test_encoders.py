@@ -38,7 +38,9 @@ def test_every_nvenc_option_is_known_to_ffmpeg(name):
     assert passed - GENERIC <= known
 
 
-@pytest.mark.parametrize(("name", "option"), [("x264", "crf"), ("x265", "crf"), ("av1", "crf"), ("vp9", "crf")])
+@pytest.mark.parametrize(
+    ("name", "option"), [("x264", "crf"), ("x265", "crf"), ("av1", "crf"), ("vp9", "crf")]
+)
 def test_quality_is_linear_and_higher_is_better(name, option):
     values = [float(dict(choose(name, quality=quality).arguments)[option]) for quality in (0, 50, 100)]
     assert values[0] > values[1] > values[2]

@@ -52,7 +52,11 @@ def audio_packets(path: Path) -> list[tuple[int, list[tuple[Fraction, bytes]]]]:
 
 
 def temporaries(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir() if p.name.startswith(".") or "unverified" in p.name or ".part" in p.name]
+    return [
+        p.name
+        for p in folder.iterdir()
+        if p.name.startswith(".") or "unverified" in p.name or ".part" in p.name
+    ]
 
 
 def children() -> list[str]:
@@ -139,7 +143,9 @@ def test_ten_bits_stay_ten_bits(tmp_path, make_clip):
 @pytest.mark.parametrize("range_", ["limited", "full"])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "yuv444p", "gray"])
 def test_identity_in_fp32_is_bit_exact_through_a_lossless_encode(make_clip, tmp_path, pixel_format, range_):
-    clip = make_clip("in.mkv", num_frames=5, codec="ffv1", pixel_format=pixel_format, range=range_, size=(47, 63))
+    clip = make_clip(
+        "in.mkv", num_frames=5, codec="ffv1", pixel_format=pixel_format, range=range_, size=(47, 63)
+    )
     out = tmp_path / "out.mkv"
     lossless = ["--scale", "1", "--model", "identity", "--precision", "fp32", "--encoder", "ffv1"]
     assert run(["enhance", str(clip), "-o", str(out), *lossless, "--quiet"]) == 0
@@ -284,7 +290,18 @@ def test_folder_goes_on_past_failures_and_lists_them(make_clip, tmp_path, capsys
     (folder / "broken.mp4").write_bytes(b"not a video")
     (folder / "notes.txt").write_text("not for us")
     report = tmp_path / "report.json"
-    code = run(["enhance", str(folder), "-o", str(tmp_path / "out"), "--report", str(report), "--preset", "ultrafast"])
+    code = run(
+        [
+            "enhance",
+            str(folder),
+            "-o",
+            str(tmp_path / "out"),
+            "--report",
+            str(report),
+            "--preset",
+            "ultrafast",
+        ]
+    )
     assert code == 1
     said = capsys.readouterr().err
     assert "3 of 4 done; failed:" in said
@@ -313,7 +330,11 @@ def test_dry_run_tells_the_plan_and_writes_nothing(make_clip, capsys):
         (["--progressive", "--scale", "4"], (192, 256), ["tiny-x2 + tiny-x2"]),
         (["--denoise", "0.5"], (96, 128), ["tiny-x2 with 0.5 of tiny-real-x2"]),
         (["--source", "real", "--self-ensemble"], (96, 128), ["tiny-real-x2 (self-ensemble)"]),
-        ([], (96, 128), ["tiny-x2", "H.264 at", "bits per pixel: tiny-x2 (say --source real to decide otherwise)"]),
+        (
+            [],
+            (96, 128),
+            ["tiny-x2", "H.264 at", "bits per pixel: tiny-x2 (say --source real to decide otherwise)"],
+        ),
     ],
 )
 def test_every_wish_is_said_before_and_done(shelf, make_clip, tmp_path, capsys, flags, size, said):
@@ -330,10 +351,17 @@ def test_every_wish_is_said_before_and_done(shelf, make_clip, tmp_path, capsys, 
 
 
 @pytest.mark.parametrize(("crf", "chosen"), [("18", "tiny-x2"), ("36", "tiny-real-x2")])
-def test_a_clip_that_is_compressed_hard_gets_the_network_for_it(shelf, test_data, tmp_path, capsys, crf, chosen):
+def test_a_clip_that_is_compressed_hard_gets_the_network_for_it(
+    shelf, test_data, tmp_path, capsys, crf, chosen
+):
     clip, source = tmp_path / "clip.mkv", test_data / "clips" / "sam2_bedroom.mp4"
-    run_ffmpeg("-i", source, "-frames:v", "40", "-an", "-vf", "scale=320:-2", "-c:v", "libx264", "-crf", crf, clip)
-    assert run(["enhance", str(clip), "-o", str(tmp_path / "o.mkv"), "--frames", "3", "--preset", "ultrafast"]) == 0
+    run_ffmpeg(
+        "-i", source, "-frames:v", "40", "-an", "-vf", "scale=320:-2", "-c:v", "libx264", "-crf", crf, clip
+    )
+    assert (
+        run(["enhance", str(clip), "-o", str(tmp_path / "o.mkv"), "--frames", "3", "--preset", "ultrafast"])
+        == 0
+    )
     said = " ".join(capsys.readouterr().err.split())
     other = "real" if crf == "18" else "clean"
     assert f"640x360, {chosen} on cpu" in said
@@ -427,7 +455,10 @@ def test_compare_scores_and_draws(make_clip, tmp_path, capsys):
     clip = make_clip("in.mp4", num_frames=3)
     same = tmp_path / "same.mkv"
     assert run(["enhance", str(clip), "-o", str(same), "--scale", "1", "--encoder", "ffv1", "--quiet"]) == 0
-    assert run(["compare", str(clip), str(same), "-o", str(tmp_path / "c.png"), "--style", "wipe", "--quiet"]) == 0
+    assert (
+        run(["compare", str(clip), str(same), "-o", str(tmp_path / "c.png"), "--style", "wipe", "--quiet"])
+        == 0
+    )
     assert cv2.imread(str(tmp_path / "c.png")).shape == (48, 64, 3)
     assert run(["compare", str(clip), str(same), "-o", str(tmp_path / "c.mp4")]) == 0
     assert "PSNR inf" in capsys.readouterr().out
@@ -452,7 +483,11 @@ def _unavoidable_shift(clip: Path, out: Path) -> Fraction:
     if out.suffix not in (".mkv", ".webm"):
         return Fraction(0)
     with av.open(str(clip)) as container:
-        starts = [stream.start_time * stream.time_base for stream in container.streams if stream.start_time is not None]
+        starts = [
+            stream.start_time * stream.time_base
+            for stream in container.streams
+            if stream.start_time is not None
+        ]
     return max(Fraction(0), -min(starts))
 
 

@@ -54,7 +54,9 @@ class Weighted:
         span = self.context.before + 1 + self.context.after
         assert frames.shape[1] == span + self.context.emit - 1
         weights = torch.tensor([float(1 << i) for i in range(span)], device=frames.device) / ((1 << span) - 1)
-        each = [(frames[:, i : i + span] * weights.view(1, -1, 1, 1, 1)).sum(1) for i in range(self.context.emit)]
+        each = [
+            (frames[:, i : i + span] * weights.view(1, -1, 1, 1, 1)).sum(1) for i in range(self.context.emit)
+        ]
         return torch.stack(each, 1), None
 
 
@@ -85,7 +87,9 @@ def test_windows_hold_the_neighbours_and_never_cross_a_scene(count, resets, befo
     frames = numbered(count, resets)
     out = list(Engine([weighted(before, after, emit)], cpu(batch=batch)).run(frames))
     # 16-bit codes of 100 a frame: half a code is 0.005 of a frame number.
-    assert values(out) == pytest.approx(expected(count, resets, before, after, emit) if count else [], abs=0.006)
+    assert values(out) == pytest.approx(
+        expected(count, resets, before, after, emit) if count else [], abs=0.006
+    )
     assert [(f.pts, f.time_base, f.duration, f.reset) for f in out] == [
         (f.pts, f.time_base, f.duration, f.reset) for f in frames
     ]
@@ -145,7 +149,9 @@ def test_a_second_stream_of_another_size_begins_with_a_state_of_its_own():
     engine = Engine([counter()], cpu())
     list(engine.run(numbered(3)))
     other = PictureFormat(10, 4, layout="gray", bit_depth=16, range="full")
-    assert values(list(engine.run([frame_of(0, format=other), frame_of(0, format=other)]))) == pytest.approx([1, 2])
+    assert values(list(engine.run([frame_of(0, format=other), frame_of(0, format=other)]))) == pytest.approx(
+        [1, 2]
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -165,20 +171,29 @@ def test_any_batch_gives_what_one_at_a_time_gives(name):
     rng = np.random.default_rng(2)
     format = PictureFormat(18, 26, matrix="bt709")
     frames = [
-        Frame(tuple(rng.integers(16, 236, format.plane_size(i)).astype(np.uint8) for i in range(3)), format, pts=n)
+        Frame(
+            tuple(rng.integers(16, 236, format.plane_size(i)).astype(np.uint8) for i in range(3)),
+            format,
+            pts=n,
+        )
         for n in range(5)
     ]
     one, four = (list(Engine([load(name)], cpu(batch=batch)).run(frames)) for batch in (1, 4))
     for a, b in zip(one, four, strict=True):
         assert a.pts == b.pts
-        assert all(np.abs(p.astype(int) - q.astype(int)).max() <= 1 for p, q in zip(a.planes, b.planes, strict=True))
+        assert all(
+            np.abs(p.astype(int) - q.astype(int)).max() <= 1 for p, q in zip(a.planes, b.planes, strict=True)
+        )
 
 
 class Cramped:
     """Doubles every pixel, and has memory for a number of input pixels alone."""
 
     def __init__(self, most: int, error: Exception | None = None):
-        self.most, self.error = most, error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+        self.most, self.error = (
+            most,
+            error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB"),
+        )
 
     def init_state(self, batch: int, height: int, width: int) -> None:
         return None
@@ -198,7 +213,10 @@ def cramped(most: int, error: Exception | None = None, **spec: object) -> Model:
 def gradient(height: int, width: int, count: int) -> list[Frame]:
     format = PictureFormat(height, width, layout="gray", bit_depth=16, range="full")
     rng = np.random.default_rng(5)
-    return [Frame((rng.integers(0, 65536, (height, width)).astype(np.uint16),), format, pts=n) for n in range(count)]
+    return [
+        Frame((rng.integers(0, 65536, (height, width)).astype(np.uint16),), format, pts=n)
+        for n in range(count)
+    ]
 
 
 def doubled(frames: Sequence[Frame]) -> list[np.ndarray]:
@@ -260,7 +278,10 @@ class Failing(Counter):
     ("failing", "counted"),
     [
         ((), [1, 2, 3, 4]),
-        ((4,), [1, 2, 3, 4]),  # the second frame's second tile, then again from its first one: no tile steps twice
+        (
+            (4,),
+            [1, 2, 3, 4],
+        ),  # the second frame's second tile, then again from its first one: no tile steps twice
         ((4, 6), [1, 1, 2, 3]),  # that too: smaller tiles, which remember nothing
     ],
 )
@@ -268,7 +289,10 @@ def test_each_tile_has_a_state_that_steps_once_a_frame(failing, counted):
     facts = ModelSpec("failing", scale=1, halo=None, context=Context(stateful=True))
     engine = Engine([Model(facts, Failing(*failing))], cpu(tile=128))
     frames = gradient(100, 200, 4)
-    outs = [out.planes[0].astype(int) - frame.planes[0] for out, frame in zip(engine.run(frames), frames, strict=True)]
+    outs = [
+        out.planes[0].astype(int) - frame.planes[0]
+        for out, frame in zip(engine.run(frames), frames, strict=True)
+    ]
     inside = [out[frame.planes[0] < 65000] for out, frame in zip(outs, frames, strict=True)]
     assert [np.unique(np.round(part / 100)).tolist() for part in inside] == [[number] for number in counted]
 
@@ -398,7 +422,9 @@ def test_the_final_size_is_the_one_asked_for(size, format, chain):
     (out,) = engine.run([some_frame(format)])
     assert out.format == engine.output_format(format)
     assert (out.format.height, out.format.width) == size
-    assert [plane.shape for plane in out.planes] == [out.format.plane_size(i) for i in range(out.format.num_planes)]
+    assert [plane.shape for plane in out.planes] == [
+        out.format.plane_size(i) for i in range(out.format.num_planes)
+    ]
 
 
 @pytest.mark.parametrize("name", ["identity", "bicubic-x2", "fast-x2"])

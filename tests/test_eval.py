@@ -16,7 +16,7 @@ from vsr.cli.main import run
 from vsr.errors import ConfigError, SourceError
 from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
-from vsr.evaluation.score_clips import Clip, open_clip, score_clip
+from vsr.evaluation.score_clips import ReferenceClip, open_clip, score_clip
 from vsr.evaluation.score_pictures import as_frame, score_pictures
 from vsr.evaluation.test_sets import PicturePair, PictureSet, cut_to, reduced
 from vsr.frames import Frame
@@ -75,12 +75,16 @@ def test_test_sets_must_be_complete(tmp_path: Path):
         PictureSet(tmp_path / "nowhere", None, 2)
 
 
-@pytest.mark.parametrize(("scale", "psnr", "ssim"), [(2, 33.97, 0.9329), (3, 30.63, 0.8718), (4, 28.63, 0.8138)])
+@pytest.mark.parametrize(
+    ("scale", "psnr", "ssim"), [(2, 33.97, 0.9329), (3, 30.63, 0.8718), (4, 28.63, 0.8138)]
+)
 def test_bicubic_has_its_known_scores_on_set5_however_the_small_ones_came(scale, psnr, ssim, test_data: Path):
     set5 = test_data / "testsets" / "Set5"
     scores = {}
     for low in (None, set5 / "LR_bicubic" / f"X{scale}"):
-        result = score_pictures(our_candidate("bicubic", scale), PictureSet(set5 / "HR", low, scale), Judge(scale))
+        result = score_pictures(
+            our_candidate("bicubic", scale), PictureSet(set5 / "HR", low, scale), Judge(scale)
+        )
         assert [item.name for item in result.pictures] == ["baby", "bird", "butterfly", "head", "woman"]
         scores[low] = result.score
     made, given = scores.values()
@@ -124,7 +128,9 @@ def test_means_of_scores_leave_out_what_nobody_measured():
 # Steadiness
 
 
-def steadiness_of(results: list[np.ndarray], originals: list[np.ndarray], cuts: tuple[int, ...] = ()) -> Steadiness:
+def steadiness_of(
+    results: list[np.ndarray], originals: list[np.ndarray], cuts: tuple[int, ...] = ()
+) -> Steadiness:
     steadiness = Steadiness()
     for index, (result, original) in enumerate(zip(results, originals, strict=True)):
         steadiness.add(result, original, cut=index in cuts)
@@ -160,7 +166,9 @@ def test_an_error_that_moves_with_the_scene_does_not_flicker_and_one_that_stays_
     screen = steadiness_of([frame + stripes for frame in originals], originals)
     scene = steadiness_of([frame * 0.9 for frame in originals], originals)
     assert screen.flicker_psnr == 100  # the same in every frame
-    assert screen.warping_error > 10 * scene.warping_error  # but it does not move along, a dirty window does not
+    assert (
+        screen.warping_error > 10 * scene.warping_error
+    )  # but it does not move along, a dirty window does not
 
 
 def test_frames_across_a_cut_are_not_compared():
@@ -189,7 +197,9 @@ def moving_clip(num_frames: int = 5, size: tuple[int, int] = (64, 96)) -> ListSo
     scene = picture(size[0], size[1] + 2 * num_frames)
     like = as_frame(scene)
     frames = [
-        replace(to_frame(scene[:, 2 * n : 2 * n + size[1]], like), pts=n, time_base=Fraction(1, 25), duration=1)
+        replace(
+            to_frame(scene[:, 2 * n : 2 * n + size[1]], like), pts=n, time_base=Fraction(1, 25), duration=1
+        )
         for n in range(num_frames)
     ]
     return ListSource(frames)
@@ -198,8 +208,10 @@ def moving_clip(num_frames: int = 5, size: tuple[int, int] = (64, 96)) -> ListSo
 def test_a_clip_scores_as_its_frames_do_alone():
     source = moving_clip()
     candidate, judge = our_candidate("fast", 2), Judge(2)
-    result = score_clip(candidate, Clip(source, None, 2), judge)
-    pairs = [(cut_to(rgb, 2), reduced(rgb, 2)) for rgb in (np.stack(f.planes, axis=2) for f in source.frames())]
+    result = score_clip(candidate, ReferenceClip(source, None, 2), judge)
+    pairs = [
+        (cut_to(rgb, 2), reduced(rgb, 2)) for rgb in (np.stack(f.planes, axis=2) for f in source.frames())
+    ]
     alone = []
     for high, low in pairs:
         (enhanced,) = candidate.run([as_frame(low)])
@@ -213,21 +225,23 @@ def test_a_clip_scores_as_its_frames_do_alone():
 
 def test_a_clip_beside_itself_is_perfect_and_steady():
     source = moving_clip()
-    result = score_clip(our_candidate("identity", 1), Clip(source, source, 1), Judge(1))
+    result = score_clip(our_candidate("identity", 1), ReferenceClip(source, source, 1), Judge(1))
     assert (result.score.psnr, result.flicker_psnr) == (math.inf, 100)
     assert result.warping_error == result.original_warping_error
 
 
 def test_reduced_clips_of_other_lengths_are_refused():
     with pytest.raises(SourceError, match=r"the reduced version .* ends after 4 frames"):
-        score_clip(our_candidate("identity", 1), Clip(moving_clip(5), moving_clip(4), 1), Judge(1))
+        score_clip(our_candidate("identity", 1), ReferenceClip(moving_clip(5), moving_clip(4), 1), Judge(1))
     with pytest.raises(SourceError, match=r"the original .* ends after 3 frames"):
-        score_clip(our_candidate("identity", 1), Clip(moving_clip(3), moving_clip(4), 1), Judge(1))
+        score_clip(our_candidate("identity", 1), ReferenceClip(moving_clip(3), moving_clip(4), 1), Judge(1))
 
 
-def test_a_harder_codec_costs_quality_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_harder_codec_costs_quality_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    clip, scores = Clip(moving_clip(6, (128, 192)), None, 2), []
+    clip, scores = ReferenceClip(moving_clip(6, (128, 192)), None, 2), []
     for text in ("x264:18", "x264:40", "mpeg4:2", "mpeg4:25"):
         with spoilt(clip, parse_compression(text)) as worse:
             assert worse.given is not None
@@ -275,12 +289,25 @@ def test_a_grid_has_a_row_per_picture_and_a_column_per_model():
 # The command
 
 
-def test_the_command_scores_a_folder_and_writes_json_and_a_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_scores_a_folder_and_writes_json_and_a_grid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     for name in ("a", "b"):
         write_png(tmp_path / "hr" / f"{name}.png", picture(50, 70))
     out, grid = tmp_path / "scores.json", tmp_path / "grid.png"
     code = run(
-        ["eval", str(tmp_path / "hr"), "--scale", "3", "--model", "nano", "--json", str(out), "--grid", str(grid)]
+        [
+            "eval",
+            str(tmp_path / "hr"),
+            "--scale",
+            "3",
+            "--model",
+            "nano",
+            "--json",
+            str(out),
+            "--grid",
+            str(grid),
+        ]
     )
     assert code == 0
     printed = capsys.readouterr().out
@@ -335,10 +362,12 @@ def test_pictures_of_a_set_are_streams_of_their_own_for_networks_with_a_memory(t
     save_network(path, network)
     candidate, judge = our_candidate(str(path), 2), Judge(2)
     assert candidate.latency_frames == 1
-    pairs = [PicturePair(str(seed), rgb, reduced(rgb, 2)) for seed in (1, 2) for rgb in (picture(40, 48, seed),)]
+    pairs = [
+        PicturePair(str(seed), rgb, reduced(rgb, 2)) for seed in (1, 2) for rgb in (picture(40, 48, seed),)
+    ]
     forward, backward = (score_pictures(candidate, order, judge).pictures for order in (pairs, pairs[::-1]))
     assert forward == backward[::-1]
-    clip = score_clip(candidate, Clip(moving_clip(), None, 2), judge)
+    clip = score_clip(candidate, ReferenceClip(moving_clip(), None, 2), judge)
     assert (clip.num_frames, clip.latency_frames) == (5, 1)
 
 

@@ -141,7 +141,8 @@ def lumas(num_frames: int, noise_of: float = 0.0) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     scene = cv2.GaussianBlur(rng.normal(0, 400, (145, 260)), (0, 0), 3) + 120
     return [
-        np.clip(scene[:, 2 * n : 2 * n + 193] + rng.normal(0, noise_of, (145, 193)), 16, 235) for n in range(num_frames)
+        np.clip(scene[:, 2 * n : 2 * n + 193] + rng.normal(0, noise_of, (145, 193)), 16, 235)
+        for n in range(num_frames)
     ]
 
 

@@ -11,7 +11,7 @@ from vsr.cli.main import run
 from vsr.cli.model_table import markdown
 from vsr.errors import ModelError
 from vsr.evaluation.candidates import Candidate
-from vsr.evaluation.model_table import Rung, frames
+from vsr.evaluation.model_table import TableRow, frames
 from vsr.evaluation.opencv_networks import OpenCvNetwork
 from vsr.evaluation.score_pictures import as_frame, score_pictures
 from vsr.evaluation.test_sets import PictureSet
@@ -82,7 +82,9 @@ def test_the_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFix
     assert "the article: FSRCNN" in text
 
 
-def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_mistakes_are_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.delenv("VSR_TEST_DATA", raising=False)
     assert run(["eval", "--table"]) == 2
     assert "by --data" in capsys.readouterr().err
@@ -93,11 +95,13 @@ def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_each_kind_of_network_has_its_own_table():
-    def rung(name: str, scale: int, psnr: float = 30.0) -> Rung:
+    def rung(name: str, scale: int, psnr: float = 30.0) -> TableRow:
         scores = {} if scale == 1 else {"Set5": Score(psnr, 0.9), "BSD100": Score(psnr - 2, 0.8)}
-        return Rung(name, scale, True, "bf16", 20.0, 0, {"640x360": 17.0, "320x240": 4.0}, scores)
+        return TableRow(name, scale, True, "bf16", 20.0, 0, {"640x360": 17.0, "320x240": 4.0}, scores)
 
-    text = markdown([rung("fast", 2), rung("fast", 3, 33.13), rung("base", 2), rung("fast-real", 2), rung("deblur", 1)])
+    text = markdown(
+        [rung("fast", 2), rung("fast", 3, 33.13), rung("base", 2), rung("fast-real", 2), rung("deblur", 1)]
+    )
     clean, _, real, _, same_size, _, third, _legend = text.split("\n\n")
     assert clean.count("\n") == 3
     assert "| `base` | 20 | 17 |  | 30.00 / 0.9000 |  |  | 28.00 / 0.8000 |  |  |" in clean

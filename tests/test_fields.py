@@ -39,7 +39,9 @@ def pairs_of(fields: list[int]) -> list[tuple[int, int]]:
     return list(zip(fields[::2], fields[1::2], strict=True))
 
 
-def write_woven(path: Path, pairs: Iterable[tuple[int, int]], *, rate: Fraction, top_first: bool = True) -> Path:
+def write_woven(
+    path: Path, pairs: Iterable[tuple[int, int]], *, rate: Fraction, top_first: bool = True
+) -> Path:
     """Pictures whose first field shows one number and whose second another, without flags."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=rate)
@@ -68,7 +70,9 @@ def telecined(make_clip: MakeClip, tmp_path: Path) -> Callable[..., Path]:
 
 def shown(frames: list[Frame], *, top_first: bool) -> list[int]:
     """The number of each frame's own field, whose rows are the source's."""
-    return [read_number(frame.planes[0][(index + 1 - top_first) % 2 :: 2]) for index, frame in enumerate(frames)]
+    return [
+        read_number(frame.planes[0][(index + 1 - top_first) % 2 :: 2]) for index, frame in enumerate(frames)
+    ]
 
 
 @pytest.mark.parametrize("order", ["top", "bottom"])
@@ -79,14 +83,20 @@ def test_each_field_becomes_a_frame_at_its_own_time(tmp_path: Path, order: str):
     assert shown(frames, top_first=order == "top") == SHOWN
     assert times(frames) == [Fraction(n, 50) for n in range(24)]
     assert [frame.duration * frame.time_base for frame in frames] == [Fraction(1, 50)] * 24
-    assert (source.info.num_frames, source.info.average_rate, source.info.time_base) == (24, 50, Fraction(1, 50))
+    assert (source.info.num_frames, source.info.average_rate, source.info.time_base) == (
+        24,
+        50,
+        Fraction(1, 50),
+    )
 
 
 @pytest.mark.parametrize("flag", ["tff", "bff"])
 def test_field_order_is_that_of_the_source(tmp_path: Path, flag: str):
     woven = write_woven(tmp_path / "plain.avi", pairs_of(SHOWN), rate=Fraction(25), top_first=flag == "tff")
     clip = tmp_path / "flagged.mp4"
-    run_ffmpeg("-i", woven, "-vf", f"setfield={flag}", "-c:v", "libx264", "-qp", "0", "-flags", "+ilme+ildct", clip)
+    run_ffmpeg(
+        "-i", woven, "-vf", f"setfield={flag}", "-c:v", "libx264", "-qp", "0", "-flags", "+ilme+ildct", clip
+    )
     assert shown(read(clip, deinterlace="fields"), top_first=flag == "tff") == SHOWN
     swapped = [number for pair in pairs_of(SHOWN) for number in reversed(pair)]
     wrong = "bottom" if flag == "tff" else "top"
@@ -94,7 +104,9 @@ def test_field_order_is_that_of_the_source(tmp_path: Path, flag: str):
 
 
 def test_a_gap_in_a_tape_stays_where_it_is(make_clip: MakeClip):
-    clip = make_clip("gap.mkv", codec="ffv1", pts=[0, 40, 80, 320, 360], time_base=Fraction(1, 1000), num_frames=5)
+    clip = make_clip(
+        "gap.mkv", codec="ffv1", pts=[0, 40, 80, 320, 360], time_base=Fraction(1, 1000), num_frames=5
+    )
     frames = read(clip, deinterlace="fields")
     assert times(frames)[::2] == [Fraction(ms, 1000) for ms in (0, 40, 80, 320, 360)]
     assert times(frames)[1::2] == [Fraction(ms, 1000) for ms in (20, 60, 100, 340, 380)]
@@ -147,9 +159,13 @@ def test_reading_from_the_middle_gives_the_frames_of_the_whole(telecined: Callab
                 assert all(np.array_equal(p, q) for p, q in zip(a.planes, b.planes, strict=True))
 
 
-def test_pictures_missing_from_a_telecine_move_none_behind_them(telecined: Callable[..., Path], tmp_path: Path):
+def test_pictures_missing_from_a_telecine_move_none_behind_them(
+    telecined: Callable[..., Path], tmp_path: Path
+):
     clip, cut = telecined(80), tmp_path / "cut.nut"
-    run_ffmpeg("-i", clip, "-vf", "select='not(between(n,31,37))'", "-fps_mode", "passthrough", "-c:v", "ffv1", cut)
+    run_ffmpeg(
+        "-i", clip, "-vf", "select='not(between(n,31,37))'", "-fps_mode", "passthrough", "-c:v", "ffv1", cut
+    )
     frames = read(cut, deinterlace="film")
     late = [frame for frame in frames if read_number(frame.planes[0]) >= 33]
     assert numbers(late)[0] < 36
@@ -160,7 +176,9 @@ def test_pictures_missing_from_a_telecine_move_none_behind_them(telecined: Calla
 
 def test_film_that_repeats_by_flags_alone_keeps_all_its_frames(make_clip: MakeClip):
     pts = [step + 10 * group for group in range(10) for step in (0, 3, 5, 8)]  # in fields
-    clip = make_clip("soft.nut", codec="ffv1", num_frames=40, pts=pts, time_base=Fraction(1001, 60000), rate=NTSC)
+    clip = make_clip(
+        "soft.nut", codec="ffv1", num_frames=40, pts=pts, time_base=Fraction(1001, 60000), rate=NTSC
+    )
     info = replace(probe(clip), average_rate=NTSC)  # as MPEG-2 says it
     frames = list(VideoSource(clip, ReadOptions(deinterlace="film"), info=info, threads=1).frames())
     assert numbers(frames) == list(range(40))

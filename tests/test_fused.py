@@ -13,7 +13,9 @@ from vsr.frames import PictureFormat
 from vsr.options import EngineOptions
 
 FORMATS = [
-    PictureFormat(4, 4, bit_depth, range=range_) for bit_depth in (8, 10, 12, 16) for range_ in ("limited", "full")
+    PictureFormat(4, 4, bit_depth, range=range_)
+    for bit_depth in (8, 10, 12, 16)
+    for range_ in ("limited", "full")
 ]
 
 

@@ -57,7 +57,9 @@ def test_frames_leave_in_order_with_their_own_picture(chain, bit_depth):
 
 @pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("executor", ["eager", "graphs"])
-@pytest.mark.parametrize("chain", [("nano-x2",), ("large-x2",), ("video-x4",), ("deblur-x1", "fast-x2")], ids=str)
+@pytest.mark.parametrize(
+    "chain", [("nano-x2",), ("large-x2",), ("video-x4",), ("deblur-x1", "fast-x2")], ids=str
+)
 def test_nothing_waits_for_the_device_but_the_arrival_of_a_frame(chain, executor):
     frames = numbered(24)
     runner = engine(*chain, executor=executor)

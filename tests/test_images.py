@@ -31,7 +31,7 @@ def picture(channels: int, dtype: type = np.uint8, size: tuple[int, int] = (30, 
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata = METADATA) -> Path:
     container = stream.EXTENSIONS[path.suffix]
-    path.write_bytes(codec.encode(pixels, container, quality=90, metadata=metadata)[0])
+    path.write_bytes(codec.encode_image(pixels, container, quality=90, metadata=metadata)[0])
     return path
 
 
@@ -55,7 +55,9 @@ def raw_png(kind: int, depth: int, rows: bytes, size: tuple[int, int], *chunks: 
 @pytest.mark.parametrize("extension", [".png", ".tiff"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_lossless_formats_keep_every_pixel_and_the_metadata(tmp_path: Path, extension: str, dtype: type, channels: int):
+def test_lossless_formats_keep_every_pixel_and_the_metadata(
+    tmp_path: Path, extension: str, dtype: type, channels: int
+):
     pixels = picture(channels, dtype)
     source = write(tmp_path / f"in{extension}", pixels)
     frame, report = convert(source, tmp_path / f"out{extension}")
@@ -65,7 +67,7 @@ def test_lossless_formats_keep_every_pixel_and_the_metadata(tmp_path: Path, exte
     assert frame.format.alpha == (channels in (2, 4))
     assert frame.format.layout == ("gray" if channels <= 2 else "rgb")
     data, header = codec.read(tmp_path / f"out{extension}")
-    assert np.array_equal(codec.decode(data, header), pixels)
+    assert np.array_equal(codec.decode_image(data, header), pixels)
     assert header.metadata == METADATA
     assert report.notes == ()
     assert report.num_bytes == len(data)
@@ -77,7 +79,7 @@ def test_lossy_formats_keep_metadata_byte_for_byte_and_pixels_closely(tmp_path: 
     frame, report = convert(source, tmp_path / f"out{extension}")
     data, header = codec.read(tmp_path / f"out{extension}")
     assert header.metadata == METADATA
-    assert np.abs(codec.decode(data, header).astype(int) - np.stack(frame.planes, axis=2)).max() < 25
+    assert np.abs(codec.decode_image(data, header).astype(int) - np.stack(frame.planes, axis=2)).max() < 25
     assert report.notes == ()
 
 
@@ -109,7 +111,11 @@ def test_a_palette_becomes_rgb(tmp_path: Path):
     path.write_bytes(raw_png(3, 8, rows, (3, 4), (b"PLTE", palette)))
     (frame,) = ImageSource(path).frames()
     assert frame.format.layout == "rgb"
-    assert [tuple(int(p[0, x]) for p in frame.planes) for x in range(3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    assert [tuple(int(p[0, x]) for p in frame.planes) for x in range(3)] == [
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+    ]
     path.write_bytes(raw_png(3, 8, rows, (3, 4), (b"PLTE", palette), (b"tRNS", bytes([9, 200]))))
     (frame,) = ImageSource(path).frames()
     assert frame.planes[3][0].tolist() == [9, 200, 255, 200]
@@ -125,7 +131,9 @@ def test_one_bit_becomes_black_and_white(tmp_path: Path):
     assert frame.planes[0][0, :2].tolist() == [0, 255]
 
 
-@pytest.mark.parametrize(("depth", "key", "row"), [(8, 7, bytes([7, 8])), (4, 7, b"\x78"), (16, 600, b"\2\x58\2\x59")])
+@pytest.mark.parametrize(
+    ("depth", "key", "row"), [(8, 7, bytes([7, 8])), (4, 7, b"\x78"), (16, 600, b"\2\x58\2\x59")]
+)
 def test_a_grey_that_means_transparent_becomes_alpha(tmp_path: Path, depth: int, key: int, row: bytes):
     path = tmp_path / "a.png"
     path.write_bytes(raw_png(0, depth, b"\0" + row, (1, 2), (b"tRNS", struct.pack(">H", key))))
@@ -154,7 +162,9 @@ def test_tiff_compressions_are_read_and_never_turned(tmp_path: Path, compression
     source = ImageSource(tmp_path / "a.tif")
     (frame,) = source.frames()
     assert source.info.rotation == 270
-    assert np.abs(np.stack(frame.planes, axis=2).astype(int) - pixels).mean() < (3 if compression == "jpeg" else 1e-9)
+    assert np.abs(np.stack(frame.planes, axis=2).astype(int) - pixels).mean() < (
+        3 if compression == "jpeg" else 1e-9
+    )
 
 
 def test_what_jpeg_cannot_hold_is_named(tmp_path: Path):
@@ -164,7 +174,7 @@ def test_what_jpeg_cannot_hold_is_named(tmp_path: Path):
     assert any("16 bits" in note for note in report.notes)
     assert any("over white" in note for note in report.notes)
     data, header = codec.read(tmp_path / "b.jpg")
-    assert codec.decode(data, header).min() > 250
+    assert codec.decode_image(data, header).min() > 250
 
 
 def test_what_webp_and_tiff_cannot_hold_is_named(tmp_path: Path):
@@ -291,7 +301,10 @@ def test_nothing_is_left_after_an_error(tmp_path: Path):
     with pytest.raises(SinkError, match="no frame"), ImageSink(tmp_path / "a.png", source=info):
         pass
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(SinkError, match="cannot be written"), ImageSink(tmp_path / "no" / "a.png", source=info) as sink:
+    with (
+        pytest.raises(SinkError, match="cannot be written"),
+        ImageSink(tmp_path / "no" / "a.png", source=info) as sink,
+    ):
         sink.write(frame)
     with pytest.raises(ConfigError, match="webp"):
         ImageSink(tmp_path / "a.bmp", source=info)
@@ -303,10 +316,12 @@ def test_too_large_for_webp_is_refused(tmp_path: Path):
         sink.write(frame)
 
 
-def test_a_picture_that_reads_back_differently_stays_unverified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_picture_that_reads_back_differently_stays_unverified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     frame, info = frame_of(picture(3))
-    other = codec.encode(255 - picture(3), "png", quality=75, metadata=Metadata())
-    monkeypatch.setattr(stream.image_codec, "encode", lambda *_, **__: other)
+    other = codec.encode_image(255 - picture(3), "png", quality=75, metadata=Metadata())
+    monkeypatch.setattr(stream.codec, "encode_image", lambda *_, **__: other)
     with pytest.raises(VerifyError, match="differ"), ImageSink(tmp_path / "a.png", source=info) as sink:
         sink.write(frame)
     assert [path.name for path in tmp_path.iterdir()] == ["a.unverified.png"]

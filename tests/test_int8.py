@@ -13,7 +13,7 @@ from vsr.models.catalogue import names as catalogue
 from vsr.models.files.checkpoint import read_model, save_network
 from vsr.models.networks.plain import PlainNet
 from vsr.models.variants.blend import blend
-from vsr.models.variants.int8 import calibrate, has_int8
+from vsr.models.variants.int8 import calibrate_int8, has_int8
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import EngineOptions
 
@@ -95,9 +95,9 @@ def test_ranges_reach_as_far_as_the_activations_do():
     torch.nn.init.zeros_(net.body[0].weight)
     net.body[0].weight.data[0, 0, 1, 1] = 2.0
     x = torch.rand(1, 1, 290, 290, generator=torch.Generator().manual_seed(0))
-    calibrate(net, [x])
+    calibrate_int8(net, [x])
     assert 1.9 < net.ranges.item() <= 2
-    calibrate(net, [x, 3 * x])
+    calibrate_int8(net, [x, 3 * x])
     assert 5 < net.ranges.item() <= 6
 
 
@@ -115,7 +115,9 @@ def test_the_command_calibrates_a_checkpoint_and_leaves_its_weights(tmp_path):
     assert "int8" in read_model(path).spec.dtypes
 
 
-@pytest.mark.parametrize(("name", "words"), [("net.pth", ".safetensors"), ("deblur.safetensors", "plain network")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("net.pth", ".safetensors"), ("deblur.safetensors", "plain network")]
+)
 def test_the_command_says_what_cannot_be_calibrated(tmp_path, capsys, name, words):
     (tmp_path / "net.pth").write_bytes(b"")
     (tmp_path / "deblur.safetensors").write_bytes((catalogue.WEIGHTS / "deblur-x1.safetensors").read_bytes())

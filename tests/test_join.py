@@ -73,9 +73,13 @@ def test_times_are_exact_in_every_container(make_clip, tmp_path, container, star
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])
-@pytest.mark.parametrize("base", [Fraction(1001, 24000), Fraction(1, 25), Fraction(1, 90000), Fraction(1, 1_000_000)])
+@pytest.mark.parametrize(
+    "base", [Fraction(1001, 24000), Fraction(1, 25), Fraction(1, 90000), Fraction(1, 1_000_000)]
+)
 def test_mp4_keeps_the_sources_own_clock(make_clip, tmp_path, container, base):
-    clip = make_clip("in.mp4", rate=1 / base if base > Fraction(1, 100) else Fraction(25), time_base=base, num_frames=8)
+    clip = make_clip(
+        "in.mp4", rate=1 / base if base > Fraction(1, 100) else Fraction(25), time_base=base, num_frames=8
+    )
     out = tmp_path / f"out.{container}"
     write(clip, out)
     assert video_times(out) == video_times(clip)
@@ -124,7 +128,8 @@ def test_mkv_to_mkv_keeps_everything(make_clip, tmp_path):
         assert fonts[0].data == fonts[1].data
         assert fonts[1].mimetype == "application/x-truetype-font"
         chapters = [
-            [(c["metadata"]["title"], c["start"] * c["time_base"]) for c in f.chapters()] for f in (before, after)
+            [(c["metadata"]["title"], c["start"] * c["time_base"]) for c in f.chapters()]
+            for f in (before, after)
         ]
         assert chapters[0] == chapters[1]
         assert len(chapters[0]) == 2
@@ -152,7 +157,9 @@ def test_mp4_to_mkv_converts_subtitles_back(make_clip, tmp_path):
     assert [data for _, data in packets(tmp_path / "out.mkv", "subtitle")] == [b"first line", b"second"]
 
 
-@pytest.mark.parametrize(("codec", "container"), [("libopus", "mov"), ("pcm_s16le", "webm"), ("libvorbis", "mov")])
+@pytest.mark.parametrize(
+    ("codec", "container"), [("libopus", "mov"), ("pcm_s16le", "webm"), ("libvorbis", "mov")]
+)
 def test_audio_that_a_container_cannot_hold_is_converted(make_clip, tmp_path, codec, container):
     plain = make_clip("plain.mkv", audio=True, num_frames=25)
     clip = tmp_path / "in.mkv"
@@ -212,7 +219,19 @@ def test_cover_picture_survives(make_clip, tmp_path, container):
     run_ffmpeg("-f", "lavfi", "-i", "color=red:s=16x16", "-frames:v", "1", picture)
     clip = tmp_path / "in.mp4"
     run_ffmpeg(
-        "-i", plain, "-i", picture, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic", clip
+        "-i",
+        plain,
+        "-i",
+        picture,
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c",
+        "copy",
+        "-disposition:v:1",
+        "attached_pic",
+        clip,
     )
     out = tmp_path / f"out.{container}"
     report = write(clip, out)
@@ -311,7 +330,23 @@ def test_sound_follows_the_pictures_over_a_jump_back(make_clip, tmp_path):
     full, rest = tmp_path / "full.ts", tmp_path / "rest.ts"
     clip = make_clip("a.mp4", num_frames=100, audio=True)
     run_ffmpeg("-i", clip, "-c", "copy", rest)
-    run_ffmpeg("-i", clip, "-i", clip, "-map", "0:v", "-map", "1:a", "-t", "3.5", "-c:a", "copy", "-c:v", "copy", full)
+    run_ffmpeg(
+        "-i",
+        clip,
+        "-i",
+        clip,
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-t",
+        "3.5",
+        "-c:a",
+        "copy",
+        "-c:v",
+        "copy",
+        full,
+    )
     joined = tmp_path / "joined.ts"
     joined.write_bytes(full.read_bytes() + rest.read_bytes())
     for container in ("mkv", "mp4"):
@@ -339,7 +374,9 @@ def test_several_parts_become_one_video(make_clip, tmp_path, container):
     frames = list(VideoSource(clip, info=info, threads=1).frames())
     parts = []
     for n, (first, end) in enumerate([(0, 9), (9, 10), (10, 25)]):
-        encoder = VideoEncoder(tmp_path / f"{n}.nut", choices=[choice], format=info.format, time_base=info.time_base)
+        encoder = VideoEncoder(
+            tmp_path / f"{n}.nut", choices=[choice], format=info.format, time_base=info.time_base
+        )
         for frame in frames[first:end]:
             encoder.write(frame)
         parts.append(encoder.finish())
@@ -387,10 +424,17 @@ def test_real_clips_pass_through(test_data: Path, tmp_path, name):
     if not clip.exists():
         pytest.skip(f"{clip} is absent")
     out = tmp_path / f"out{clip.suffix}"
-    report = write(clip, out, read=ReadOptions(frames=12), trim=True, options=EncodeOptions(preset="ultrafast"))
+    report = write(
+        clip, out, read=ReadOptions(frames=12), trim=True, options=EncodeOptions(preset="ultrafast")
+    )
     assert report.num_frames == 12
     old, new = probe(clip).format, probe(out).format
-    assert (new.matrix, new.range, new.bit_depth, new.layout) == (old.matrix, old.range, old.bit_depth, old.layout)
+    assert (new.matrix, new.range, new.bit_depth, new.layout) == (
+        old.matrix,
+        old.range,
+        old.bit_depth,
+        old.layout,
+    )
     assert new.sample_aspect == old.sample_aspect
 
 

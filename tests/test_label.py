@@ -20,7 +20,9 @@ def filled(format: PictureFormat, value: float) -> Frame:
     return Frame(tuple(np.full(format.plane_size(i), code, dtype) for i in range(format.num_planes)), format)
 
 
-@pytest.mark.parametrize("format", FORMATS, ids=lambda format: f"{format.layout}{format.bit_depth}{format.alpha}")
+@pytest.mark.parametrize(
+    "format", FORMATS, ids=lambda format: f"{format.layout}{format.bit_depth}{format.alpha}"
+)
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_label_is_light_on_dark_whatever_the_picture_is(format, value):
     frame = filled(format, value)

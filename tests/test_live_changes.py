@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from vsr.live.config_diff import Changes, compare
+from vsr.live.config_diff import Changes, changes_between
 from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
 from vsr.options import EngineOptions
 
@@ -11,31 +11,33 @@ DOOR, YARD, HALL = (CameraOptions(name, f"rtsp://127.0.0.1/{name}") for name in 
 
 def test_cameras_are_told_by_their_names():
     new = LiveOptions((HALL, replace(YARD, label=True), replace(DOOR, name="gate")))
-    changes = compare(LiveOptions((DOOR, YARD, HALL)), new)
+    changes = changes_between(LiveOptions((DOOR, YARD, HALL)), new)
     assert changes == Changes(begun=("gate",), ended=("door",), restarted=("yard",), kept=("hall",))
     assert str(changes) == "begun: gate; ended: door; restarted: yard; 1 unchanged"
 
 
 def test_an_output_is_part_of_its_camera():
     new = LiveOptions((replace(DOOR, outputs=(OutputOptions("hls", "folder"),)), YARD))
-    assert compare(LiveOptions((DOOR, YARD)), new) == Changes(restarted=("door",), kept=("yard",))
+    assert changes_between(LiveOptions((DOOR, YARD)), new) == Changes(restarted=("door",), kept=("yard",))
 
 
-@pytest.mark.parametrize("change", [{"models": ("nano",)}, {"scale": 4}, {"engine": EngineOptions(threads=1)}])
+@pytest.mark.parametrize(
+    "change", [{"models": ("nano",)}, {"scale": 4}, {"engine": EngineOptions(threads=1)}]
+)
 def test_what_all_cameras_share_is_made_anew_and_they_go_on(change):
     old = LiveOptions((DOOR, YARD))
-    changes = compare(old, replace(old, **change))
+    changes = changes_between(old, replace(old, **change))
     assert changes == Changes(kept=("door", "yard"), engine=True)
     assert str(changes) == "other models or device; 2 unchanged"
 
 
 def test_another_latency_needs_no_other_engine():
     old = LiveOptions((DOOR,))
-    assert compare(old, replace(old, latency_ms=200)) == Changes(kept=("door",), latency=True)
+    assert changes_between(old, replace(old, latency_ms=200)) == Changes(kept=("door",), latency=True)
 
 
 @pytest.mark.parametrize("change", [{"log": "json"}, {"metrics_port": 9100}, {"cameras": (YARD, DOOR)}])
 def test_log_port_and_order_touch_no_camera(change):
     old = LiveOptions((DOOR, YARD))
-    changes = compare(old, replace(old, **change))
+    changes = changes_between(old, replace(old, **change))
     assert (set(changes.kept), changes.engine, changes.restarted) == ({"door", "yard"}, False, ())

@@ -36,10 +36,23 @@ class Live:
     def __init__(self, folder: Path, *arguments: str | Path):
         self.port = free_port()
         self.log = folder / "live.log"
-        words = ["live", *map(str, arguments), "--metrics", str(self.port), "--log", "json", "--device", "cpu"]
+        words = [
+            "live",
+            *map(str, arguments),
+            "--metrics",
+            str(self.port),
+            "--log",
+            "json",
+            "--device",
+            "cpu",
+        ]
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vsr", *words], stdout=log, stderr=log, cwd=folder, start_new_session=True
+                [sys.executable, "-m", "vsr", *words],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
             )
 
     def get(self, path: str) -> tuple[int, str]:
@@ -65,7 +78,9 @@ class Live:
         wait_for(looked, timeout_s)
 
     def encoded(self, camera: str) -> float:
-        found = re.search(rf'vsr_camera_frames_encoded_total{{camera="{camera}"}} (\S+)', self.get("/metrics")[1])
+        found = re.search(
+            rf'vsr_camera_frames_encoded_total{{camera="{camera}"}} (\S+)', self.get("/metrics")[1]
+        )
         return float(found[1]) if found else 0.0
 
     def wait_recording(self, folder: Path, camera: str = "camera", num_frames: int = 15) -> None:
@@ -88,7 +103,11 @@ class Live:
 
 
 def children(pid: int) -> list[int]:
-    found = [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    found = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in task.read_text().split()
+    ]
     return found + [other for child in found for other in children(child)]
 
 
@@ -98,7 +117,9 @@ def recorded(folder: Path) -> list[int]:
     numbers = []
     for path in sorted(folder.glob("*.mkv")):
         with av.open(str(path)) as container:
-            numbers += [read_number(frame.to_ndarray()[: frame.height]) for frame in container.decode(video=0)]
+            numbers += [
+                read_number(frame.to_ndarray()[: frame.height]) for frame in container.decode(video=0)
+            ]
     return numbers
 
 
@@ -116,7 +137,14 @@ def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, 
     login = ("--user", SECRETS[0], "--password", SECRETS[1])
     server.start(f"/a={clips}/a.h264", f"/in>{pushed}", "--audio", *login)
     who, folder = f"{SECRETS[0]}:{SECRETS[1]}@", tmp_path / "recordings"
-    arguments = [server.url("/a", who), "--output", server.url("/in", who), "--record", folder, "--record-original"]
+    arguments = [
+        server.url("/a", who),
+        "--output",
+        server.url("/in", who),
+        "--record",
+        folder,
+        "--record-original",
+    ]
     arguments += ["--model", "nano"]
     heard = pushed.with_name("pushed.h264.alaw")
     with Live(tmp_path, *arguments) as live:
@@ -150,10 +178,14 @@ def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("live") / "clip.mp4", ClipOptions(num_frames=NUM_FRAMES, size=(96, 128)))
+    return write_clip(
+        tmp_path_factory.mktemp("live") / "clip.mp4", ClipOptions(num_frames=NUM_FRAMES, size=(96, 128))
+    )
 
 
-def test_terminate_ends_it_within_five_seconds_with_files_finished_though_all_children_are_frozen(tmp_path, clip):
+def test_terminate_ends_it_within_five_seconds_with_files_finished_though_all_children_are_frozen(
+    tmp_path, clip
+):
     folder = tmp_path / "recordings"
     outputs = ["--record", folder, "--hls", tmp_path / "hls", "--snapshot", tmp_path / "now.jpg"]
     with Live(tmp_path, clip, *outputs, "--model", "nano") as live:
@@ -186,7 +218,9 @@ def test_hangup_changes_what_changed_a_bad_file_nothing_and_an_interrupt_finishe
     with Live(tmp_path, path) as live:
         for name in ("door", "yard", "hall"):
             live.wait_recording(tmp_path / name, name)
-        path.write_text(head + camera("door", clip) + camera("yard", clip, "label = true") + camera("gate", clip))
+        path.write_text(
+            head + camera("door", clip) + camera("yard", clip, "label = true") + camera("gate", clip)
+        )
         live.process.send_signal(signal.SIGHUP)
         live.wait_recording(tmp_path / "gate", "gate")
         changes = live.events("configuration")[0]

@@ -32,7 +32,9 @@ def frame(number: int, format: PictureFormat, pts: int) -> Frame:
     return Frame(tuple(planes), format, pts, Fraction(1, 90_000))
 
 
-@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f"{f.layout}{f.bit_depth}-{f.range}-{f.width}x{f.height}")
+@pytest.mark.parametrize(
+    "format", FORMATS, ids=lambda f: f"{f.layout}{f.bit_depth}-{f.range}-{f.width}x{f.height}"
+)
 def test_every_format_becomes_what_players_take_with_its_own_black_and_white(format, tmp_path):
     got = []
     encoder = LiveEncoder(format, LiveEncode(encoder="x264"), got.append)

@@ -6,16 +6,21 @@ import av
 import pytest
 from conftest import ClipOptions, read_number, write_clip
 
-from vsr.live.packets import describe, packet_message
-from vsr.live.push.__main__ import Hls, Job
+from vsr.live.packets import describe_stream, packet_message
+from vsr.live.push.__main__ import Hls, PushOrder
 
 
 @pytest.mark.parametrize(("segment_s", "gop"), [(0.0, 12), (0.24, 6), (2.0, 50)])
-def test_the_playlist_holds_twice_what_players_stay_behind_and_begins_at_any_segment(tmp_path, segment_s, gop):
+def test_the_playlist_holds_twice_what_players_stay_behind_and_begins_at_any_segment(
+    tmp_path, segment_s, gop
+):
     clip = write_clip(tmp_path / "clip.mp4", ClipOptions(num_frames=400, size=(96, 128), gop=gop, b_frames=0))
     with av.open(str(clip)) as container:
         [stream] = container.streams
-        hls = Hls(Job("hls", str(tmp_path / "www"), segment_s=segment_s, fresh=True), [describe(stream)])
+        hls = Hls(
+            PushOrder("hls", str(tmp_path / "www"), segment_s=segment_s, fresh=True),
+            [describe_stream(stream)],
+        )
         for message in filter(None, map(packet_message, container.demux())):
             hls.mux(message)
     playlist = tmp_path / "www" / "live.m3u8"

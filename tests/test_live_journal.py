@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from vsr.live.cameras.status import CameraStatus
-from vsr.live.monitoring.log import DROPS_EVERY_S, Event, Journal, JsonLines, Secrets, TextLines
+from vsr.live.monitoring.log import DROPS_EVERY_S, Event, EventLog, JsonLines, Secrets, TextLines
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.output import OutputStatus
 from vsr.live.outputs.sink import SinkStatus
 from vsr.live.scheduling.overview import ChannelOverview, Overview
-from vsr.live.service import CameraView, View
+from vsr.live.service import CameraView, LiveView
 
 STATUS = CameraStatus("playing", decoded=100, height=360, width=640, rate=25.0)
 RECORD = OutputStatus("record", "recordings", "running", bytes=1000, bitrate_kbps=800.0)
@@ -22,24 +22,24 @@ FACTS = ChannelOverview(
 )  # fmt: skip
 
 
-def view(*, sink: SinkStatus = SINK, facts: ChannelOverview = FACTS, **status: Any) -> View:
+def view(*, sink: SinkStatus = SINK, facts: ChannelOverview = FACTS, **status: Any) -> LiveView:
     facts = replace(facts, camera=replace(STATUS, **status))
-    return View(Overview(rung="fast-x2"), (CameraView(facts, sink),))
+    return LiveView(Overview(rung="fast-x2"), (CameraView(facts, sink),))
 
 
-def told(journal: Journal, seen: View, now: float = 0.0) -> list[tuple[str, str]]:
+def told(journal: EventLog, seen: LiveView, now: float = 0.0) -> list[tuple[str, str]]:
     return [(event.name, event.text) for event in journal.news(seen, now)]
 
 
 def test_nothing_new_is_no_line():
-    journal = Journal()
+    journal = EventLog()
     assert [name for name, _ in told(journal, view())] == ["state", "encoder", "output", "output"]
     assert told(journal, view()) == []
     assert told(journal, view(decoded=101)) == []
 
 
 def test_attempts_to_connect_are_told_once_for_each_reason():
-    journal = Journal()
+    journal = EventLog()
     told(journal, view())
     lines = []
     for state, reason in (
@@ -55,7 +55,7 @@ def test_attempts_to_connect_are_told_once_for_each_reason():
 
 
 def test_drops_are_told_in_sums():
-    journal = Journal()
+    journal = EventLog()
     told(journal, view(), 0.0)
     late = view(sink=replace(SINK, dropped=5))
     assert told(journal, late, DROPS_EVERY_S / 2) == []
@@ -64,10 +64,14 @@ def test_drops_are_told_in_sums():
 
 
 def test_output_that_fails_and_comes_back_is_told():
-    journal = Journal()
+    journal = EventLog()
     told(journal, view())
     lines = []
-    for state, note in (("restarting", "broken pipe"), ("opening", "broken pipe"), ("running", "broken pipe")):
+    for state, note in (
+        ("restarting", "broken pipe"),
+        ("opening", "broken pipe"),
+        ("running", "broken pipe"),
+    ):
         status = replace(RECORD, state=state, note=note, restarts=1)
         lines += told(journal, view(sink=replace(SINK, outputs=(RECORD, status))))
     assert [text for _, text in lines] == [

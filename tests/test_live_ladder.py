@@ -7,15 +7,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vsr.live.scheduling.latency_control import Change, Ladder, Load, Patience, Rung
+from vsr.live.scheduling.latency_control import Change, LatencyControl, LatencyLevel, Load, Patience
 
 RUNGS = [
-    Rung("large-x2", 607),
-    Rung("base-x2", 150),
-    Rung("fast-x2", 20),
-    Rung("nano-x2", 4.2),
-    Rung("bicubic-x2", 0.2),
-    Rung("bicubic-x2, every 2nd frame", 0.2, every=2),
+    LatencyLevel("large-x2", 607),
+    LatencyLevel("base-x2", 150),
+    LatencyLevel("fast-x2", 20),
+    LatencyLevel("nano-x2", 4.2),
+    LatencyLevel("bicubic-x2", 0.2),
+    LatencyLevel("bicubic-x2, every 2nd frame", 0.2, every=2),
 ]
 SECONDS = [0.400, 0.110, 0.022, 0.012, 0.005, 0.005]
 """A frame on an idle machine: not in proportion to `work`, as in life."""
@@ -41,7 +41,7 @@ class Machine:
         latency = cost + (cost if share > 1 else cost * share / 2) + 0.005
         return Load(latency, cost, fps, dropped=max(0.0, 1 - 1 / share) if share else 0.0)
 
-    def run(self, ladder: Ladder, until: float, start: float = 0.0) -> list[tuple[float, Change]]:
+    def run(self, ladder: LatencyControl, until: float, start: float = 0.0) -> list[tuple[float, Change]]:
         """The changes, and when."""
         changes: list[tuple[float, Change]] = []
         now = start
@@ -53,8 +53,8 @@ class Machine:
         return changes
 
 
-def ladder(start: int = 0, **patience: float) -> Ladder:
-    return Ladder(RUNGS, target_s=TARGET_S, start=start, patience=Patience(**patience))
+def ladder(start: int = 0, **patience: float) -> LatencyControl:
+    return LatencyControl(RUNGS, target_s=TARGET_S, start=start, patience=Patience(**patience))
 
 
 def holds(rung: int, fps: float, slowness: float = 1.0) -> bool:
@@ -182,10 +182,10 @@ def test_a_rung_that_failed_is_let_alone_for_a_time_that_doubles():
 
 
 def test_a_look_ahead_counts_as_latency():
-    rungs = [Rung("video-x2", 100, latency=10), Rung("fast-x2", 90)]
+    rungs = [LatencyLevel("video-x2", 100, latency=10), LatencyLevel("fast-x2", 90)]
     near, far = (Load(0.04, 0.01, 10, interval_s=interval) for interval in (0.01, 0.04))
     for load, rung in ((near, 0), (far, 1)):
-        controller = Ladder(rungs, target_s=TARGET_S, start=1)
+        controller = LatencyControl(rungs, target_s=TARGET_S, start=1)
         for tick in range(40):
             controller.judge(load, tick * 0.5)
         assert controller.rung == rung

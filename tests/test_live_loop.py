@@ -19,9 +19,9 @@ from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.live.outputs.sink import LiveSink
 from vsr.live.scheduling.channel import Channel, ListCamera, MemoryLiveSink, Roster
-from vsr.live.scheduling.engines import Level, Plan, first_level, make_levels
-from vsr.live.scheduling.latency_control import Patience, Rung
-from vsr.live.scheduling.loop import watch
+from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine, make_engines
+from vsr.live.scheduling.latency_control import LatencyLevel, Patience
+from vsr.live.scheduling.loop import run_cameras
 from vsr.live.scheduling.overview import OverviewBoard
 from vsr.models.catalogue.names import load
 from vsr.models.spec import Context, Model, ModelSpec
@@ -31,14 +31,18 @@ CPU = EngineOptions(device="cpu", precision="fp32", threads=2)
 SIZE = (64, 96)
 
 
-def numbered(count: int, *, size: tuple[int, int] = SIZE, rate: int = 25, resets: Sequence[int] = ()) -> list[Frame]:
+def numbered(
+    count: int, *, size: tuple[int, int] = SIZE, rate: int = 25, resets: Sequence[int] = ()
+) -> list[Frame]:
     format = PictureFormat(*size, matrix="bt709")
     frames: list[Frame] = []
     for number in range(count):
         planes = [np.full(format.plane_size(i), 128, np.uint8) for i in range(3)]
         draw_number(planes[0], number)
         pts = number * 90_000 // rate
-        frames.append(Frame(tuple(planes), format, pts=pts, time_base=Fraction(1, 90_000), reset=number in resets))
+        frames.append(
+            Frame(tuple(planes), format, pts=pts, time_base=Fraction(1, 90_000), reset=number in resets)
+        )
     return frames
 
 
@@ -59,7 +63,7 @@ class Run:
     def __enter__(self) -> "Run":
         self.before = set(threading.enumerate())
         arguments = {"stop": self.stop, "board": self.board}
-        self.thread = threading.Thread(target=watch, args=(self.roster,), kwargs=arguments)
+        self.thread = threading.Thread(target=run_cameras, args=(self.roster,), kwargs=arguments)
         self.thread.start()
         return self
 
@@ -78,13 +82,13 @@ class Run:
             time.sleep(0.01)
 
 
-def nano() -> list[Level]:
-    return [Level(Rung("nano-x2", 6), Engine([load("nano-x2")], CPU))]
+def nano() -> list[EngineLevel]:
+    return [EngineLevel(LatencyLevel("nano-x2", 6), Engine([load("nano-x2")], CPU))]
 
 
 def test_two_cameras_for_two_seconds_give_every_frame_in_order_and_stop_at_once():
     pairs = [channel(number, numbered(50)) for number in range(2)]
-    with Run(Roster([pair[0] for pair in pairs], Plan(nano()))) as run:
+    with Run(Roster([pair[0] for pair in pairs], LivePlan(nano()))) as run:
         run.until(lambda: all(pair[0].camera.status.decoded == 50 for pair in pairs))
         run.until(lambda: all(o.delivered + o.dropped == 50 for o in run.board.overview.channels))
     assert run.took_s < 1
@@ -118,14 +122,14 @@ class Slow:
         return frames, None
 
 
-def slow(name: str, seconds: float, error: Exception | None = None, *, every: int = 1) -> Level:
+def slow(name: str, seconds: float, error: Exception | None = None, *, every: int = 1) -> EngineLevel:
     model = Model(ModelSpec(name, scale=1), Slow(seconds, error))
-    return Level(Rung(name, max(seconds, 1e-6), every=every), Engine([model], CPU))
+    return EngineLevel(LatencyLevel(name, max(seconds, 1e-6), every=every), Engine([model], CPU))
 
 
 def test_an_engine_that_is_too_slow_drops_the_oldest_and_counts_them():
     one, sink = channel(0, numbered(40, rate=50))
-    with Run(Roster([one], Plan([slow("slow", 0.1)]))) as run:
+    with Run(Roster([one], LivePlan([slow("slow", 0.1)]))) as run:
         run.until(lambda: one.camera.status.decoded == 40)
         run.until(lambda: bool(sink.frames) and read_number(sink.frames[-1].planes[0]) == 39)
     (shown,) = run.board.overview.channels
@@ -141,7 +145,7 @@ def test_a_target_that_is_missed_changes_the_rung_and_the_stream_goes_on(caplog)
     caplog.set_level(logging.INFO, "vsr.live")
     one, sink = channel(0, numbered(100, rate=50))
     levels = [slow("slow", 0.2), slow("quick", 0.001)]
-    with Run(Roster([one], Plan(levels, latency_ms=100, patience=QUICK))) as run:
+    with Run(Roster([one], LivePlan(levels, latency_ms=100, patience=QUICK))) as run:
         run.until(lambda: one.camera.status.decoded == 100)
         run.until(lambda: read_number(sink.frames[-1].planes[0]) == 99)
     assert run.board.overview.rung == "quick"
@@ -156,7 +160,7 @@ def test_a_target_that_is_missed_changes_the_rung_and_the_stream_goes_on(caplog)
 def test_a_rung_without_memory_is_left_at_once_and_said_so(caplog):
     one, sink = channel(0, numbered(15))
     broken = slow("large", 0.0, torch.OutOfMemoryError("CUDA out of memory"))
-    with Run(Roster([one], Plan([broken, slow("small", 0.0)]))) as run:
+    with Run(Roster([one], LivePlan([broken, slow("small", 0.0)]))) as run:
         run.until(lambda: run.board.overview.channels != () and run.board.overview.channels[0].arrived == 15)
         run.until(lambda: bool(sink.frames) and read_number(sink.frames[-1].planes[0]) == 14)
     (shown,) = run.board.overview.channels
@@ -168,14 +172,16 @@ def test_a_rung_without_memory_is_left_at_once_and_said_so(caplog):
 def test_an_engine_that_fails_on_the_last_rung_ends_no_camera():
     one, _ = channel(0, numbered(10))
     broken = slow("broken", 0.0, ValueError("shapes differ"))
-    with Run(Roster([one], Plan([broken]))) as run:
+    with Run(Roster([one], LivePlan([broken]))) as run:
         run.until(lambda: one.camera.status.decoded == 10)
-        run.until(lambda: run.board.overview.channels[0].failed + run.board.overview.channels[0].dropped == 10)
+        run.until(
+            lambda: run.board.overview.channels[0].failed + run.board.overview.channels[0].dropped == 10
+        )
 
 
 def test_fewer_frames_are_counted_as_left_out_and_not_as_dropped():
     one, sink = channel(0, numbered(30, rate=50))
-    with Run(Roster([one], Plan([slow("half", 0.0, every=2)]))) as run:
+    with Run(Roster([one], LivePlan([slow("half", 0.0, every=2)]))) as run:
         run.until(lambda: one.camera.status.decoded == 30)
         run.until(lambda: run.board.overview.channels[0].arrived == 30)
     (shown,) = run.board.overview.channels
@@ -198,7 +204,9 @@ class SceneSpy:
 def test_a_reset_whose_frame_is_left_out_still_clears_the_state():
     model = Model(ModelSpec("spy", scale=1, context=Context(stateful=True)), SceneSpy())
     one, sink = channel(0, numbered(20, resets=(9,)))
-    with Run(Roster([one], Plan([Level(Rung("spy", 1, every=2), Engine([model], CPU))]))) as run:
+    with Run(
+        Roster([one], LivePlan([EngineLevel(LatencyLevel("spy", 1, every=2), Engine([model], CPU))]))
+    ) as run:
         run.until(lambda: run.board.overview.channels != () and run.board.overview.channels[0].arrived == 20)
     seen = {frame.pts // 3600: int(frame.planes[0][0, 0]) for frame in sink.frames}
     assert 9 not in seen
@@ -209,7 +217,7 @@ def test_a_reset_whose_frame_is_left_out_still_clears_the_state():
 def test_an_absent_camera_is_stood_in_for_at_its_own_rate_while_the_other_goes_on():
     absent, absent_sink = channel(0, numbered(10))
     present, present_sink = channel(1, numbered(50))
-    with Run(Roster([absent, present], Plan(nano()))) as run:
+    with Run(Roster([absent, present], LivePlan(nano()))) as run:
         run.until(lambda: present.camera.status.decoded == 50)
         run.until(lambda: run.board.overview.channels[1].arrived == 50)
     times = absent_sink.absences
@@ -237,14 +245,18 @@ def test_a_sink_that_fails_disturbs_nobody_and_its_errors_show_no_password():
     healthy, sink = channel(1, numbered(20))
     brittle = Brittle()
     faulty = Channel(0, "faulty", ListCamera(numbered(20), 0, linger=True), brittle)
-    with Run(Roster([faulty, healthy], Plan(nano()))) as run:
+    with Run(Roster([faulty, healthy], LivePlan(nano()))) as run:
         run.until(lambda: healthy.camera.status.decoded == 20 and run.board.overview.channels != ())
         run.until(lambda: sum(o.delivered + o.failed + o.dropped for o in run.board.overview.channels) == 40)
     shown = run.board.overview.channels[0]
     assert shown.failed == (len(brittle.frames) + 1) // 2
     assert "no space left" in shown.last_error or shown.last_error == "cannot be closed"
     assert "secret" not in shown.last_error
-    assert (len(sink.frames), sink.closed, brittle.closed) == (run.board.overview.channels[1].delivered, True, True)
+    assert (len(sink.frames), sink.closed, brittle.closed) == (
+        run.board.overview.channels[1].delivered,
+        True,
+        True,
+    )
 
 
 class Falling(ListCamera):
@@ -261,7 +273,7 @@ def test_a_camera_whose_thread_fails_is_begun_again_and_the_others_go_on():
     sink = MemoryLiveSink()
     falling = Falling(numbered(5), 0, error=RuntimeError("codec fell over"))
     healthy, other = channel(1, numbered(60))
-    with Run(Roster([Channel(0, "falling", falling, sink), healthy], Plan(nano()))) as run:
+    with Run(Roster([Channel(0, "falling", falling, sink), healthy], LivePlan(nano()))) as run:
         run.until(lambda: falling.begun == 2 and len(sink.frames) > 5)
         run.until(lambda: healthy.camera.status.decoded == 60)
     assert run.board.overview.channels[0].last_error == "codec fell over"
@@ -275,7 +287,7 @@ def test_channels_come_and_go_while_the_others_run():
     first, first_sink = channel(0, numbered(200))
     second, second_sink = channel(1, numbered(200))
     third, third_sink = channel(2, numbered(200, size=(32, 48)))
-    roster = Roster([first, second], Plan(nano()))
+    roster = Roster([first, second], LivePlan(nano()))
     with Run(roster) as run:
         run.until(lambda: len(first_sink.frames) > 5 and len(second_sink.frames) > 5)
         roster.channels = (first, third)
@@ -296,16 +308,16 @@ class First(Slow):
 def test_another_plan_is_taken_up_between_two_frames_and_cameras_and_sinks_go_on():
     one, sink = channel(0, numbered(150, rate=50))
     ahead = Model(ModelSpec("ahead", scale=1, context=Context(after=2)), First(0.0))
-    roster = Roster([one], Plan([Level(Rung("ahead", 1, latency=2), Engine([ahead], CPU))]))
-    other = Plan(nano())
+    roster = Roster([one], LivePlan([EngineLevel(LatencyLevel("ahead", 1, latency=2), Engine([ahead], CPU))]))
+    other = LivePlan(nano())
     with Run(roster) as run:
         run.until(lambda: len(sink.frames) > 10)
         roster.plan = other
         run.until(lambda: sink.frames[-1].format.height == 2 * SIZE[0])
-        roster.plan = Plan([*roster.plan.levels, slow("quick", 0.0)], patience=QUICK)
+        roster.plan = LivePlan([*roster.plan.levels, slow("quick", 0.0)], patience=QUICK)
         run.until(lambda: len(sink.frames) > 40)
         assert run.board.overview.rung == "nano-x2"  # the rung it was on
-        roster.plan = Plan(roster.plan.levels, latency_ms=1, patience=QUICK)
+        roster.plan = LivePlan(roster.plan.levels, latency_ms=1, patience=QUICK)
         run.until(lambda: run.board.overview.rung == "quick")
         # None is missing: what waited for neighbours has left too.
         run.until(lambda: sum(o.delivered + o.dropped for o in run.board.overview.channels) == 150)
@@ -326,7 +338,9 @@ class Unhurried(MemoryLiveSink):
 def test_a_channel_that_leaves_slowly_holds_up_nobody():
     staying, sink = channel(0, numbered(200))
     slow_sink = Unhurried()
-    roster = Roster([staying, Channel(1, "leaving", ListCamera(numbered(200), 1), slow_sink)], Plan(nano()))
+    roster = Roster(
+        [staying, Channel(1, "leaving", ListCamera(numbered(200), 1), slow_sink)], LivePlan(nano())
+    )
     with Run(roster) as run:
         run.until(lambda: len(sink.frames) > 5 and len(slow_sink.frames) > 5)
         before = len(sink.frames)
@@ -341,7 +355,7 @@ def test_a_real_camera_and_a_real_sink_join(make_clip):
     frames: list[Frame] = []
     camera = Camera(CameraOptions("gate", str(clip)), 3)
     sink = LiveSink("gate", [], callback=frames.append)
-    with Run(Roster([Channel(3, "gate", camera, sink)], Plan(nano()))) as run:
+    with Run(Roster([Channel(3, "gate", camera, sink)], LivePlan(nano()))) as run:
         run.until(lambda: len(frames) > 20)
     assert run.took_s < 6
     numbers = [read_number(frame.planes[0]) for frame in frames]
@@ -354,7 +368,7 @@ def test_a_real_camera_and_a_real_sink_join(make_clip):
 
 def test_cameras_that_send_nothing_end_at_once_too():
     one, sink = channel(0, [])
-    with Run(Roster([one], Plan(nano()))) as run:
+    with Run(Roster([one], LivePlan(nano()))) as run:
         time.sleep(0.7)
     assert run.took_s < 1
     assert sink.closed
@@ -362,7 +376,7 @@ def test_cameras_that_send_nothing_end_at_once_too():
 
 
 def test_levels_share_a_scale_and_end_with_fewer_frames():
-    levels = make_levels((), 2, CPU)
+    levels = make_engines((), 2, CPU)
     assert [level.rung.name for level in levels] == [
         "base-x2", "fast-x2", "nano-x2", "bicubic-x2", "bicubic-x2, 1 frame of 2", "bicubic-x2, 1 frame of 4",
     ]  # fmt: skip
@@ -371,15 +385,15 @@ def test_levels_share_a_scale_and_end_with_fewer_frames():
     assert works == sorted(works, reverse=True)
     format = PictureFormat(36, 64)
     assert {level.engine.output_format(format).height for level in levels} == {72}
-    assert first_level(levels, device="cpu") == 1
-    assert first_level(levels[2:], device="cpu") == 0
+    assert first_engine(levels, device="cpu") == 1
+    assert first_engine(levels[2:], device="cpu") == 0
 
 
 def test_a_ladder_at_scale_one_and_one_of_chains():
-    assert make_levels((), 1, CPU)[0].rung.name == "identity"
-    assert make_levels(("video",), 4, CPU)[0].rung.latency == 1
+    assert make_engines((), 1, CPU)[0].rung.name == "identity"
+    assert make_engines(("video",), 4, CPU)[0].rung.latency == 1
 
 
 def test_a_model_of_another_scale_is_refused_with_what_to_do():
     with pytest.raises(ConfigError, match="fast-x2 enlarges by 2 and not by 3; give models that do"):
-        make_levels(("fast-x2",), 3, CPU)
+        make_engines(("fast-x2",), 3, CPU)

@@ -16,7 +16,7 @@ from test_live_journal import view
 from vsr.errors import ConfigError
 from vsr.live.monitoring.metrics import Metrics
 from vsr.live.options import CameraOptions, LiveOptions
-from vsr.live.service import Station, View
+from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions
 
 
@@ -34,7 +34,7 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
 def serve():
     opened = []
 
-    def serve(seen: View) -> int:
+    def serve(seen: LiveView) -> int:
         opened.append(Metrics(free_port(), lambda: seen))
         return opened[-1].port
 
@@ -56,7 +56,9 @@ def test_scraper_reads_what_the_view_shows(serve):
     assert value("vsr_camera_up", **door) == 1
     assert value("vsr_camera_state", **door, state="playing") == 1
     assert value("vsr_camera_frames_decoded_total", **door) == 100
-    dropped = [value("vsr_camera_frames_dropped_total", **door, where=one) for one in ("engine", "encoder", "rung")]
+    dropped = [
+        value("vsr_camera_frames_dropped_total", **door, where=one) for one in ("engine", "encoder", "rung")
+    ]
     assert dropped == [3, 2, 1]
     assert value("vsr_camera_latency_seconds", **door, quantile="0.95") == 0.05
     assert value("vsr_output_bytes_total", **door, output="1", kind="record", target="recordings") == 1000
@@ -77,8 +79,10 @@ def test_health_is_good_while_a_camera_plays_and_the_loop_lives(serve, state, ol
 def test_health_is_bad_while_no_camera_can_be_reached():
     camera = CameraOptions("door", f"rtsp://127.0.0.1:{free_port()}/a")
     options = LiveOptions((camera,), models=("nano",), engine=EngineOptions(device="cpu", threads=1))
-    with Station(options) as station, closing(Metrics(free_port(), station.view)) as metrics:
-        wait_for(lambda: station.view().overview.channels and station.view().overview.channels[0].camera.last_error)
+    with LiveService(options) as station, closing(Metrics(free_port(), station.view)) as metrics:
+        wait_for(
+            lambda: station.view().overview.channels and station.view().overview.channels[0].camera.last_error
+        )
         status, body = get(metrics.port, "/healthz")
         assert (status, json.loads(body)["status"]) == (503, "nothing plays")
         assert "connection refused" in station.view().overview.channels[0].camera.last_error
@@ -91,10 +95,10 @@ def test_other_paths_and_methods_are_refused(serve):
 
 
 def test_port_is_free_again_after_close_and_a_taken_one_is_refused():
-    metrics = Metrics(free_port(), View)
+    metrics = Metrics(free_port(), LiveView)
     try:
         with pytest.raises(ConfigError, match=f"metrics port {metrics.port} cannot be opened"):
-            Metrics(metrics.port, View)
+            Metrics(metrics.port, LiveView)
     finally:
         metrics.close()
-    Metrics(metrics.port, View).close()
+    Metrics(metrics.port, LiveView).close()

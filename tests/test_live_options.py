@@ -66,9 +66,18 @@ def test_a_camera_wins_over_the_defaults_and_its_name_goes_into_targets(read):
             CAMERA + 'outputs = [{kind = "rtsp", target = "folder"}]\n',
             r"door\.outputs\.1: target 'folder' does not suit",
         ),
-        (CAMERA + 'outputs = [{kind = "hls", target = "a"}, {kind = "record", target = "a"}]\n', "the same target"),
-        (CAMERA + "record_original = true\n", r"cameras\.door: record_original needs an output of kind 'record'"),
-        (CAMERA + 'credentials_env = "VSR_NOT_SET"\n', r"cameras\.door: environment variable VSR_NOT_SET must hold"),
+        (
+            CAMERA + 'outputs = [{kind = "hls", target = "a"}, {kind = "record", target = "a"}]\n',
+            "the same target",
+        ),
+        (
+            CAMERA + "record_original = true\n",
+            r"cameras\.door: record_original needs an output of kind 'record'",
+        ),
+        (
+            CAMERA + 'credentials_env = "VSR_NOT_SET"\n',
+            r"cameras\.door: environment variable VSR_NOT_SET must hold",
+        ),
         (CAMERA.replace("rtsp:", "gopher:"), r"gopher:// is no camera; rtsp"),
         (CAMERA.replace("rtsp:", "srt:"), r"the FFmpeg inside PyAV has no SRT; relay it"),
         (CAMERA + "x =\n", r"is not TOML: .*line 4"),
@@ -98,7 +107,9 @@ def test_secrets_are_told_from_the_rest_of_a_url(url, shown, secrets):
     assert address.redact(f"cannot open {url}") == f"cannot open {shown}"
 
 
-@pytest.mark.parametrize("url", ["rtsp://al:geheim/x@host/a", "rtsp://al:geheim#x@host/a", "rtsp://al:geheim"])
+@pytest.mark.parametrize(
+    "url", ["rtsp://al:geheim/x@host/a", "rtsp://al:geheim#x@host/a", "rtsp://al:geheim"]
+)
 def test_a_url_that_cannot_be_told_apart_is_refused_without_showing_it(url):
     with pytest.raises(ConfigError, match="%40") as caught:
         resolve(url)

@@ -27,7 +27,9 @@ def test_no_camera_comes_twice_before_one_that_waited_then(seed):
     sizes = [SMALL, LARGE, SMALL, LARGE, SMALL]
     rounds = Rounds(deadline_s=0.01, least=1 + seed % 3, most=4)
     waiting: dict[int, float] = {}
-    passed_over: dict[int, set[int]] = {camera: set() for camera in range(5)}  # waiting since this one was served
+    passed_over: dict[int, set[int]] = {
+        camera: set() for camera in range(5)
+    }  # waiting since this one was served
     for tick in range(400):
         now = tick * 0.01
         for camera in range(5):

@@ -198,7 +198,9 @@ def test_an_output_that_is_frozen_is_killed_and_started_again(rig, tmp_path, mon
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_an_encoder_that_dies_or_freezes_is_started_again_and_writing_never_waits(rig, tmp_path, monkeypatch, fault):
+def test_an_encoder_that_dies_or_freezes_is_started_again_and_writing_never_waits(
+    rig, tmp_path, monkeypatch, fault
+):
     monkeypatch.setattr(sink, "_STUCK_S", 0.5)
     monkeypatch.setattr(sink, "_PAUSE_S", 0.1)
     live = rig("record").run()
@@ -390,12 +392,27 @@ def free_port() -> int:
 )
 def test_receivers_of_every_protocol_see_the_frames(rig, tmp_path, kind, url, listen):
     program = find_ffmpeg()
-    protocols = subprocess.run([program, "-hide_banner", "-protocols"], capture_output=True, text=True, check=True)
+    protocols = subprocess.run(
+        [program, "-hide_banner", "-protocols"], capture_output=True, text=True, check=True
+    )
     if kind not in protocols.stdout.split():
         pytest.skip(f"this FFmpeg has no {kind}")
     url, target = url.format(free_port()), tmp_path / "got.mkv"
     live = rig(OutputOptions(kind, url))
-    command = [program, "-v", "error", "-nostdin", *listen, "-i", url, "-c", "copy", "-flush_packets", "1", target]
+    command = [
+        program,
+        "-v",
+        "error",
+        "-nostdin",
+        *listen,
+        "-i",
+        url,
+        "-c",
+        "copy",
+        "-flush_packets",
+        "1",
+        target,
+    ]
     receiver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         live.feed_until(lambda: target.exists() and target.stat().st_size > 20_000)

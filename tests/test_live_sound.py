@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ClipOptions, write_clip
 
-from vsr.live.packets import Message, describe, packet_message
+from vsr.live.packets import Message, describe_stream, packet_message
 from vsr.live.push.muxer import Muxer
 
 RATE, CHUNK = 8000, 160
@@ -27,7 +27,9 @@ def messages(path: Path, codec: str, seconds: float) -> list[Message]:
     """What a camera with such sound sends: its description and packets of 20 ms."""
     bits = {"g726": "4", "g726le": "5"}.get(codec)
     with av.open(str(path), "w", format=codec if codec == "g726le" else "wav") as container:
-        stream = container.add_stream(codec, rate=RATE, layout="mono", options={"code_size": bits} if bits else {})
+        stream = container.add_stream(
+            codec, rate=RATE, layout="mono", options={"code_size": bits} if bits else {}
+        )
         if bits:
             stream.bit_rate = int(bits) * RATE
         for number, part in enumerate(np.split(beeps(seconds), int(seconds * RATE) // CHUNK)):
@@ -38,7 +40,7 @@ def messages(path: Path, codec: str, seconds: float) -> list[Message]:
     options = {"format": "g726le", "options": {"code_size": "5"}} if codec == "g726le" else {}
     with av.open(str(path), **options) as container:
         [stream] = container.streams
-        return [describe(stream), *filter(None, map(packet_message, container.demux()))]
+        return [describe_stream(stream), *filter(None, map(packet_message, container.demux()))]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def pictures(tmp_path_factory) -> list[Message]:
     clip = ClipOptions(num_frames=150, size=(64, 64), gop=25, b_frames=0)
     with av.open(str(write_clip(tmp_path_factory.mktemp("sound") / "clip.mp4", clip))) as container:
         [stream] = container.streams
-        return [describe(stream), *filter(None, map(packet_message, container.demux()))]
+        return [describe_stream(stream), *filter(None, map(packet_message, container.demux()))]
 
 
 def muxed(path: Path, format: str, pictures: list[Message], sound: list[Message], **options) -> list[str]:

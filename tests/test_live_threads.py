@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vsr.live.newest_wins import Courier, Newest
+from vsr.live.newest_wins import Courier, NewestWins
 
 
 def threads() -> set[threading.Thread]:
@@ -19,7 +19,7 @@ def test_newest_drops_the_oldest_and_counts_without_ever_waiting():
         yield from range(10)
         done.set()
 
-    with Newest(stream(), depth=2, name="newest-test") as newest:
+    with NewestWins(stream(), depth=2, name="newest-test") as newest:
         assert done.wait(5)
         newest.close()
         assert (len(newest), newest.dropped, newest.ended) == (2, 8, False)
@@ -40,7 +40,7 @@ def test_newest_rings_for_each_item_and_closes_the_stream_in_its_thread():
         finally:
             closed_in.append(threading.current_thread().name)
 
-    with Newest(stream(), name="newest-test", ring=rung.release) as newest:
+    with NewestWins(stream(), name="newest-test", ring=rung.release) as newest:
         taken = []
         while len(taken) < 3:
             assert rung.acquire(timeout=5)
@@ -56,7 +56,7 @@ def test_newest_raises_what_ended_the_stream_after_its_items():
         yield 1
         raise ValueError("broken at 2")
 
-    with Newest(failing(), depth=5, name="newest-test") as newest:
+    with NewestWins(failing(), depth=5, name="newest-test") as newest:
         newest.close()
         assert newest.take() == 1
         with pytest.raises(ValueError, match="broken at 2"):

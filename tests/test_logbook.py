@@ -55,7 +55,9 @@ def test_numbers_are_written_as_lines_and_for_tensorboard(tmp_path):
         "charbonnier": 0.25,
         "learning_rate": np.float32(1e-3),
     }
-    assert [(second.step, v.tag, v.simple_value) for v in second.summary.value] == [(1000, "charbonnier", 0.125)]
+    assert [(second.step, v.tag, v.simple_value) for v in second.summary.value] == [
+        (1000, "charbonnier", 0.125)
+    ]
     assert 0 <= second.wall_time - first.wall_time < 60
 
 
@@ -94,7 +96,9 @@ def test_a_resumed_run_strikes_out_what_came_after_its_state(tmp_path):
 @pytest.mark.parametrize("colors", [1, 3])
 def test_a_sample_shows_the_enlarged_input_the_output_and_the_original(colors):
     generator = torch.Generator().manual_seed(0)
-    low, output, target = (torch.rand(colors, *size, generator=generator) for size in [(20, 30), (40, 60), (40, 60)])
+    low, output, target = (
+        torch.rand(colors, *size, generator=generator) for size in [(20, 30), (40, 60), (40, 60)]
+    )
     drawn = sample(low, output, target)
     assert drawn.shape == (40, 3 * 60 + 2 * 4, 3)
     for left, picture in ((0, enlarge(low[None], 2)[0].clamp(0, 1)), (64, output), (128, target)):

@@ -26,7 +26,7 @@ from vsr.jobs.inputs import find_jobs
 from vsr.jobs.segments import journal
 from vsr.jobs.segments.journal import Journal
 from vsr.jobs.segments.journal_records import NAME, Records, read_records, work_folder
-from vsr.jobs.segments.sink import ClosedSegments
+from vsr.jobs.segments.sink import SegmentSink
 from vsr.media.reading.source import VideoSource
 
 DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}
@@ -127,7 +127,9 @@ def test_segments_hold_the_frames_of_a_run_in_one_piece(clip, tmp_path):
     assert contents(tmp_path / "segments.mkv") == contents(tmp_path / "whole.mkv")
 
 
-def write_pan(path: Path, *, num_frames: int, interlaced: bool = False, rate: Fraction = Fraction(25)) -> Path:
+def write_pan(
+    path: Path, *, num_frames: int, interlaced: bool = False, rate: Fraction = Fraction(25)
+) -> Path:
     """A reddish texture that moves by a pixel a frame: one scene, in which every frame differs."""
     chance = np.random.default_rng(3)
     wide = cv2.GaussianBlur(chance.integers(16, 235, (40, 64 + num_frames), np.uint8), (5, 5), 0)
@@ -138,7 +140,9 @@ def write_pan(path: Path, *, num_frames: int, interlaced: bool = False, rate: Fr
         stream.codec_context.gop_size = 12
         for n in range(num_frames):
             frame = av.VideoFrame(64, 40, "yuv420p")
-            plane_view(frame, 0)[...] = cv2.normalize(wide[:, n : n + 64], None, 40 + n // 4, 180, cv2.NORM_MINMAX)
+            plane_view(frame, 0)[...] = cv2.normalize(
+                wide[:, n : n + 64], None, 40 + n // 4, 180, cv2.NORM_MINMAX
+            )
             plane_view(frame, 1)[...], plane_view(frame, 2)[...] = 118, 134 + n // 8
             frame.pts = n
             container.mux(stream.encode(frame))
@@ -164,7 +168,9 @@ def test_a_resumed_run_feeds_what_the_whole_run_feeds(tmp_path, monkeypatch, cap
     # With a state, too: all of the scene is seen again where it is not longer than the warm-up.
     rate = Fraction(30000, 1001) if case == "film" else Fraction(25)
     interlaced = case in ("deinterlaced", "fields", "film")
-    clip = write_pan(tmp_path / "pan.mp4", num_frames=90 if case == "film" else 75, interlaced=interlaced, rate=rate)
+    clip = write_pan(
+        tmp_path / "pan.mp4", num_frames=90 if case == "film" else 75, interlaced=interlaced, rate=rate
+    )
     flags = [*CASES[case], "--encoder", "ffv1"]
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     assert enhance(clip, whole, *flags, "--segment", "off") == 0
@@ -266,7 +272,9 @@ def test_options_without_effect_on_pixels_may_change(clip, tmp_path, monkeypatch
     assert enhance(clip, tmp_path / "out.mkv", "--threads", "2") == 0
 
 
-def test_a_run_that_is_killed_before_the_work_folder_goes_is_finished_by_the_same_command(clip, tmp_path, monkeypatch):
+def test_a_run_that_is_killed_before_the_work_folder_goes_is_finished_by_the_same_command(
+    clip, tmp_path, monkeypatch
+):
     out = tmp_path / "out.mkv"
     with monkeypatch.context() as patched:
         patched.setattr(Journal, "close", lambda self, remove=False: self._file.close())
@@ -322,7 +330,9 @@ def test_variable_times_are_kept_over_borders(make_clip, tmp_path):
         pts.append(pts[-1] + chance.choice([17, 33, 34, 50, 400]))
     clip = make_clip("vfr.mkv", num_frames=90, pts=pts, time_base=Fraction(1, 1000), start_pts=700)
     assert enhance(clip, tmp_path / "out.mkv") == 0
-    assert [pts for pts, _ in contents(tmp_path / "out.mkv")[0]] == [Fraction(700 + time, 1000) for time in pts]
+    assert [pts for pts, _ in contents(tmp_path / "out.mkv")[0]] == [
+        Fraction(700 + time, 1000) for time in pts
+    ]
 
 
 @pytest.fixture
@@ -330,7 +340,9 @@ def small_disk(tmp_path) -> Path:
     """A file system of 4 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("small_disk: mounting a tmpfs is not allowed here")
     yield folder
@@ -341,7 +353,9 @@ def small_disk(tmp_path) -> Path:
     ("meets", "share"),
     [("before a segment", 0.4), ("in an encoder", 0.4), ("in a worker", 0.4), ("in the join", 1.4)],
 )
-def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_disk, monkeypatch, capfd, meets, share):
+def test_a_full_disk_pauses_the_job_until_there_is_room(
+    clip, tmp_path, small_disk, monkeypatch, capfd, meets, share
+):
     ballast, out, flags = small_disk / "ballast", small_disk / "out.mkv", ["--encoder", "ffv1"]
     assert enhance(clip, tmp_path / "whole.mkv", *flags) == 0
     needed = round(share * (tmp_path / "whole.mkv").stat().st_size)
@@ -351,7 +365,7 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
         monkeypatch.setattr(long_job, "_watch", lambda *_, **__: None)
     else:
         needed += long_job.LEAST
-    lost = ClosedSegments.__exit__
+    lost = SegmentSink.__exit__
 
     def noting(self, kind, error, traceback):
         met.extend(["in an encoder"] if isinstance(error, SinkError) else [])
@@ -364,7 +378,7 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(clip, tmp_path, small_di
             met.append("in the join")
             raise
 
-    monkeypatch.setattr(ClosedSegments, "__exit__", noting)
+    monkeypatch.setattr(SegmentSink, "__exit__", noting)
     monkeypatch.setattr(long_job, "complete", joining)
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - needed))
     said = []
@@ -495,7 +509,9 @@ def test_what_an_earlier_run_has_left_and_what_the_disk_must_hold_are_told_befor
     half_done(clip, out, monkeypatch)
     capfd.readouterr()
     clocks, check = [], long_job._check
-    monkeypatch.setattr(long_job, "_check", lambda journal, clock: (clocks.append(clock), check(journal, clock))[1])
+    monkeypatch.setattr(
+        long_job, "_check", lambda journal, clock: (clocks.append(clock), check(journal, clock))[1]
+    )
     monkeypatch.setattr(journal, "sha256_of", looking)
     num = len(records_of(out).segments)
     assert run(begun) == 0

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vsr.errors import ConfigError, ModelError
 from vsr.training.critic import Critic, critic_loss, relativistic
-from vsr.training.losses import charbonnier, fourier, temporal, weigh
+from vsr.training.losses import charbonnier, fourier, temporal_difference, weigh
 from vsr.training.options import LossOptions
 from vsr.training.vgg import load_vgg
 
@@ -25,7 +25,9 @@ def test_charbonnier_is_the_distance_far_off_and_flat_at_zero():
 
 def test_fourier_is_the_mean_of_the_parts_of_the_spectrum():
     a, b = noise(2, 1, 3, 6, 8), noise(2, 1, 3, 6, 8, seed=1)
-    rows, columns = (torch.exp(-2j * math.pi * torch.outer(n, n) / len(n)) for n in (torch.arange(6), torch.arange(8)))
+    rows, columns = (
+        torch.exp(-2j * math.pi * torch.outer(n, n) / len(n)) for n in (torch.arange(6), torch.arange(8))
+    )
     spectrum = (rows @ (a - b).to(torch.complex64) @ columns)[..., :5] / math.sqrt(48)
     expected = (spectrum.real.abs() + spectrum.imag.abs()).mean() / 2
     assert fourier(a, b) == pytest.approx(float(expected), rel=1e-4)
@@ -42,9 +44,9 @@ def test_fourier_minds_a_lost_detail_more_than_a_wrong_shade_of_the_same_energy(
 def test_temporal_minds_flicker_and_neither_an_error_that_stays_nor_single_pictures():
     still = noise(1, 1, 3, 8, 8).expand(1, 4, 3, 8, 8)
     flicker = still + torch.tensor([0.1, -0.1, 0.1, -0.1]).view(1, 4, 1, 1, 1)
-    assert temporal(still + 0.3, still) == pytest.approx(0, abs=1e-6)
-    assert temporal(flicker, still) == pytest.approx(0.2, rel=1e-4)
-    assert temporal(flicker[:, :1], still[:, :1]) == 0
+    assert temporal_difference(still + 0.3, still) == pytest.approx(0, abs=1e-6)
+    assert temporal_difference(flicker, still) == pytest.approx(0.2, rel=1e-4)
+    assert temporal_difference(flicker[:, :1], still[:, :1]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +99,14 @@ def test_a_vgg_file_that_is_missing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("tensors", "reason"),
     [
-        ({"features.0.weight": torch.zeros(64, 3, 3, 3)}, r"features\.0\.bias \(64,\) is expected, it is not there"),
-        ({"features.0.weight": torch.zeros(64, 3, 7, 7)}, r"\(64, 3, 3, 3\) is expected, it is \(64, 3, 7, 7\)"),
+        (
+            {"features.0.weight": torch.zeros(64, 3, 3, 3)},
+            r"features\.0\.bias \(64,\) is expected, it is not there",
+        ),
+        (
+            {"features.0.weight": torch.zeros(64, 3, 7, 7)},
+            r"\(64, 3, 3, 3\) is expected, it is \(64, 3, 7, 7\)",
+        ),
     ],
 )
 def test_another_network_in_the_place_of_vgg_is_refused_in_words(tmp_path, tensors, reason):
@@ -122,7 +130,10 @@ def test_the_critics_convolutions_are_held_to_norm_one():
         layer.parametrizations.weight.original.data.mul_(50)
     for _ in range(30):
         critic(noise(1, 1, 16, 16))
-    norms = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2) for layer in (*critic.down, *critic.up, *critic.last)]
+    norms = [
+        torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+        for layer in (*critic.down, *critic.up, *critic.last)
+    ]
     assert torch.stack(norms).detach() == pytest.approx(torch.ones(8), rel=0.05)
 
 
@@ -162,7 +173,7 @@ ALONE: list[tuple[str, Callable[[Tensor, Tensor], Tensor]]] = [
     ("charbonnier", charbonnier),
     ("l1", nn.functional.l1_loss),
     ("fft", fourier),
-    ("temporal", temporal),
+    ("temporal", temporal_difference),
 ]
 
 
@@ -178,14 +189,23 @@ def test_all_losses_add_up_and_reach_the_network_alone(published):
     torch.manual_seed(0)
     vgg, critic = load_vgg(published[1]), Critic(colors=3, channels=4)
     options = LossOptions(
-        charbonnier=1, l1=2, fft=0.5, perceptual=0.1, vgg="x", adversarial=0.3, feature_matching=0.7, temporal=4
+        charbonnier=1,
+        l1=2,
+        fft=0.5,
+        perceptual=0.1,
+        vgg="x",
+        adversarial=0.3,
+        feature_matching=0.7,
+        temporal=4,
     )
     output, target = noise(1, 2, 3, 32, 32).requires_grad_(), noise(1, 2, 3, 32, 32, seed=1)
     total, parts = weigh(output, target, options, vgg=vgg, critic=critic)
     names = {"charbonnier", "l1", "fft", "perceptual", "adversarial", "feature_matching", "temporal"}
     assert parts.keys() == names
     assert all(part > 0 and not part.requires_grad for part in parts.values())
-    assert total.item() == pytest.approx(sum(getattr(options, name) * float(parts[name]) for name in names), rel=1e-5)
+    assert total.item() == pytest.approx(
+        sum(getattr(options, name) * float(parts[name]) for name in names), rel=1e-5
+    )
     total.backward()
     assert output.grad is not None
     assert output.grad.abs().sum() > 0

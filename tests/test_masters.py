@@ -53,9 +53,13 @@ def test_prores_names_the_containers_that_hold_it():
 
 @pytest.mark.parametrize("container", ["mov", "mkv"])
 def test_a_prores_master_is_422_hq_in_ten_bits_and_progressive(make_clip, tmp_path, container):
-    clip = make_clip("tape.mp4", matrix="bt470bg", sample_aspect=Fraction(16, 15), **TAPE | {"codec": "libx264"})
+    clip = make_clip(
+        "tape.mp4", matrix="bt470bg", sample_aspect=Fraction(16, 15), **TAPE | {"codec": "libx264"}
+    )
     out = tmp_path / f"out.{container}"
-    assert run(["enhance", str(clip), "-o", str(out), "--model", "nano", "--encoder", "prores", "--quiet"]) == 0
+    assert (
+        run(["enhance", str(clip), "-o", str(out), "--model", "nano", "--encoder", "prores", "--quiet"]) == 0
+    )
     said = ffmpeg_says(out)
     assert "prores (HQ)" in said
     assert "yuv422p10le(tv, bt470bg" in said
@@ -74,18 +78,44 @@ def test_an_ffv1_master_is_progressive_and_every_picture_stands_alone(make_clip,
 
 
 def test_ten_bits_keep_what_eight_would_round_away(make_clip, tmp_path):
-    clip, outs = make_clip("in.mkv", codec="ffv1", num_frames=3), [tmp_path / f"{depth}.mkv" for depth in (8, 10)]
+    clip, outs = (
+        make_clip("in.mkv", codec="ffv1", num_frames=3),
+        [tmp_path / f"{depth}.mkv" for depth in (8, 10)],
+    )
     for out in outs:
-        flags = ["--encoder", "ffv1", "--bit-depth", out.stem, "--model", "nano", "--precision", "fp32", "--quiet"]
+        flags = [
+            "--encoder",
+            "ffv1",
+            "--bit-depth",
+            out.stem,
+            "--model",
+            "nano",
+            "--precision",
+            "fp32",
+            "--quiet",
+        ]
         assert run(["enhance", str(clip), "-o", str(out), *flags]) == 0
     for eight, ten in zip(*map(planes, outs), strict=True):
-        assert np.abs(ten.astype(int) - 4 * eight.astype(int)).max() <= 3  # the same picture; white is 255 and 1023
+        assert (
+            np.abs(ten.astype(int) - 4 * eight.astype(int)).max() <= 3
+        )  # the same picture; white is 255 and 1023
         assert (ten % 4 != 0).mean() > 0.1  # in finer steps
 
 
 def test_a_master_in_segments_has_the_depth_asked_for(make_clip, tmp_path):
     clip, outs = make_clip("in.mkv", num_frames=12), [tmp_path / "whole.mkv", tmp_path / "segments.mkv"]
     for out, segment in zip(outs, ("off", "0.2"), strict=True):
-        flags = ["--encoder", "ffv1", "--bit-depth", "10", "--model", "nano", "--threads", "1", "--segment", segment]
+        flags = [
+            "--encoder",
+            "ffv1",
+            "--bit-depth",
+            "10",
+            "--model",
+            "nano",
+            "--threads",
+            "1",
+            "--segment",
+            segment,
+        ]
         assert run(["enhance", str(clip), "-o", str(out), *flags, "--quiet"]) == 0
     assert all(np.array_equal(a, b) for a, b in zip(*map(planes, outs), strict=True))

@@ -9,7 +9,7 @@ import pytest
 from conftest import run_ffmpeg
 
 from vsr.frames import PictureFormat, StreamInfo
-from vsr.jobs.source_quality import bits_per_pixel, judge
+from vsr.jobs.source_quality import bits_per_pixel, judge_source
 from vsr.media.images.jpeg_quality import jpeg_quality
 from vsr.media.images.stream import probe_image
 from vsr.media.probe import probe
@@ -34,33 +34,36 @@ def photo(seed: int = 0, size: tuple[int, int] = (96, 128)) -> np.ndarray:
 
 
 def test_few_bits_per_pixel_are_real_and_said_so():
-    verdict = judge(CLIP)
+    verdict = judge_source(CLIP)
     assert verdict.is_real
     assert verdict.why == "clip.mp4: H.264 at 0.03 bits per pixel"
-    assert not judge(replace(CLIP, bit_rate=CLIP.bit_rate * 3)).is_real
+    assert not judge_source(replace(CLIP, bit_rate=CLIP.bit_rate * 3)).is_real
 
 
 def test_large_frames_need_fewer_bits_a_pixel():
     large = replace(CLIP, format=PictureFormat(2160, 3840), bit_rate=round(3840 * 2160 * 25 * 0.03))
     assert bits_per_pixel(large) == pytest.approx(bits_per_pixel(CLIP), rel=1e-3)
-    assert not judge(large).is_real
+    assert not judge_source(large).is_real
 
 
 def test_older_codecs_need_more_bits():
     rate = round(640 * 360 * 25 * 0.08)
-    real = {codec: judge(replace(CLIP, codec=codec, bit_rate=rate)).is_real for codec in ("h264", "hevc", "av1", "vp9")}
+    real = {
+        codec: judge_source(replace(CLIP, codec=codec, bit_rate=rate)).is_real
+        for codec in ("h264", "hevc", "av1", "vp9")
+    }
     assert not any(real.values())
-    assert judge(replace(CLIP, codec="mpeg4", bit_rate=rate)).is_real
-    assert judge(replace(CLIP, codec="mpeg2video", bit_rate=rate)).is_real
+    assert judge_source(replace(CLIP, codec="mpeg4", bit_rate=rate)).is_real
+    assert judge_source(replace(CLIP, codec="mpeg2video", bit_rate=rate)).is_real
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "rawvideo", "prores", "dnxhd"])
 def test_codecs_that_show_no_loss_are_clean_at_any_rate(codec):
-    assert not judge(replace(CLIP, codec=codec, bit_rate=1000)).is_real
+    assert not judge_source(replace(CLIP, codec=codec, bit_rate=1000)).is_real
 
 
 def test_a_file_that_does_not_tell_enough_is_clean():
-    verdict = judge(replace(CLIP, average_rate=None))
+    verdict = judge_source(replace(CLIP, average_rate=None))
     assert (verdict.is_real, verdict.why) == (False, "clip.mp4: H.264 at an unknown bit rate")
 
 
@@ -83,8 +86,10 @@ def test_without_a_rate_of_its_own_the_files_size_counts(tmp_path):
 )
 def test_real_encodes_are_told_apart(test_data, tmp_path, arguments, real):
     source, out = test_data / "clips" / "sam2_bedroom.mp4", tmp_path / "clip.mkv"
-    run_ffmpeg("-i", source, "-frames:v", "12", "-an", "-vf", "scale=480:-2:flags=area", "-c:v", *arguments, out)
-    assert judge(probe(out)).is_real == real
+    run_ffmpeg(
+        "-i", source, "-frames:v", "12", "-an", "-vf", "scale=480:-2:flags=area", "-c:v", *arguments, out
+    )
+    assert judge_source(probe(out)).is_real == real
 
 
 @pytest.mark.parametrize("quality", [25, 30, 50, 75, 84, 85, 92, 100])
@@ -92,12 +97,14 @@ def test_the_quality_of_a_jpeg_is_read_from_its_tables(tmp_path, quality):
     path = tmp_path / "p.jpg"
     cv2.imwrite(str(path), photo(), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert abs(jpeg_quality(path.read_bytes()) - quality) <= 1
-    verdict = judge(probe_image(path))
+    verdict = judge_source(probe_image(path))
     assert verdict.is_real == (quality < 84.5)
     assert verdict.why.startswith("p.jpg: JPEG of quality ")
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xdb\x00\x43\x00", b"\xff\xd8\xff\xdb\x00\x00" * 3])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xdb\x00\x43\x00", b"\xff\xd8\xff\xdb\x00\x00" * 3]
+)
 def test_a_jpeg_without_a_table_has_no_quality_to_complain_of(data):
     assert 1 <= jpeg_quality(data) <= 100
 
@@ -105,7 +112,7 @@ def test_a_jpeg_without_a_table_has_no_quality_to_complain_of(data):
 def test_pictures_without_loss_are_clean_and_a_small_webp_is_not(tmp_path):
     for name in ("p.png", "p.tiff"):
         cv2.imwrite(str(tmp_path / name), photo())
-        assert not judge(probe_image(tmp_path / name)).is_real
+        assert not judge_source(probe_image(tmp_path / name)).is_real
     cv2.imwrite(str(tmp_path / "p.webp"), photo(), [cv2.IMWRITE_WEBP_QUALITY, 20])
-    assert judge(probe_image(tmp_path / "p.webp")).is_real
-    assert judge(probe_image(tmp_path / "p.webp")).why.endswith("bits per pixel")
+    assert judge_source(probe_image(tmp_path / "p.webp")).is_real
+    assert judge_source(probe_image(tmp_path / "p.webp")).why.endswith("bits per pixel")

@@ -77,7 +77,9 @@ def gray(values: Tensor, layout: str = "gray") -> Frame:
     """A frame of 16 bits, so that rounding hides nothing."""
     planes = tuple((plane * 65535).round().numpy().astype(np.uint16) for plane in values)
     height, width = planes[0].shape
-    return Frame(planes, PictureFormat(height, width, bit_depth=16, layout=layout, range="full", matrix="gbr"))
+    return Frame(
+        planes, PictureFormat(height, width, bit_depth=16, layout=layout, range="full", matrix="gbr")
+    )
 
 
 def enhance(model: Model, values: Tensor, **options: object) -> np.ndarray:
@@ -148,7 +150,9 @@ class TestEveryModel:
         if name in MADE:
             pytest.skip("nobody has taught it to")
         model = load(name)
-        reach = 48 if model.spec.halo is None else min(model.spec.halo, 48)  # zeros around the picture are seen so far
+        reach = (
+            48 if model.spec.halo is None else min(model.spec.halo, 48)
+        )  # zeros around the picture are seen so far
         side = 2 * reach + 16
         flat = enhance(model, torch.full((model.spec.in_channels, side, side), 0.5), precision="fp32")
         inside = slice(reach * model.spec.scale, -reach * model.spec.scale)
@@ -163,7 +167,9 @@ class TestEveryModel:
 
     def test_runs_in_eight_poses(self, name):
         model = load(name)
-        clip = noise(3, model.spec.in_channels, 16, 24, seed=7) * 0.5 + 0.25  # no padding, which is on two sides only
+        clip = (
+            noise(3, model.spec.in_channels, 16, 24, seed=7) * 0.5 + 0.25
+        )  # no padding, which is on two sides only
         assert 8 % model.spec.size_multiple == 0
         upright, turned = (stream(self_ensemble(model), pose) for pose in (clip, clip.transpose(2, 3)))
         assert np.abs(upright - turned.swapaxes(2, 3)).max() < 2e-4
@@ -346,7 +352,18 @@ def test_a_truncated_checkpoint_is_refused_wherever_it_ends(tmp_path, kind):
     else:
         torch.save(tensors, path, _use_new_zipfile_serialization=kind == "new")
     content = path.read_bytes()
-    for part in (1, 7, 8, 9, 60, 200, len(content) // 3, len(content) // 2, len(content) - 5, len(content) - 1):
+    for part in (
+        1,
+        7,
+        8,
+        9,
+        60,
+        200,
+        len(content) // 3,
+        len(content) // 2,
+        len(content) - 5,
+        len(content) - 1,
+    ):
         path.write_bytes(content[:part])
         refusal(path)
 
@@ -562,7 +579,9 @@ def test_a_network_grown_from_a_narrower_one_begins_as_the_same_function(tmp_pat
     luma = noise(1, 1, 16, 20)
     torch.testing.assert_close(wide(luma.expand(-1, colors, -1, -1)), small(luma).expand(-1, colors, -1, -1))
     twins = wide.body[1].weight.flatten(1)
-    assert len(torch.unique(twins, dim=1).T) == twins.shape[1]  # twins give on uneven shares, so they can part
+    assert (
+        len(torch.unique(twins, dim=1).T) == twins.shape[1]
+    )  # twins give on uneven shares, so they can part
 
 
 @torch.inference_mode()

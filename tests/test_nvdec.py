@@ -40,7 +40,9 @@ def test_pictures_of_nvdec_become_the_planes_of_software_decoding(depth, size, r
     planes = [rng.integers(0, 1 << depth, format.plane_size(i)).astype(dtype) for i in range(3)]
     picture = interleaved(planes, depth, SEMIPLANAR[depth])
     picture.color_range = 2 if range_ == "full" else 1
-    for got, wanted in zip(read_planes(PlanarConverter(format).convert(picture), format), planes, strict=True):
+    for got, wanted in zip(
+        read_planes(PlanarConverter(format).convert(picture), format), planes, strict=True
+    ):
         np.testing.assert_array_equal(got, wanted)
 
 
@@ -81,7 +83,9 @@ def test_without_a_gpu_auto_decodes_in_software_and_says_nothing(make_clip):
 
 @pytest.mark.usefixtures("no_gpu")
 def test_nvdec_without_a_gpu_is_refused_with_what_is_accepted(make_clip):
-    with pytest.raises(ConfigError, match=r"^decoder nvdec needs a CUDA device; auto and software are accepted here$"):
+    with pytest.raises(
+        ConfigError, match=r"^decoder nvdec needs a CUDA device; auto and software are accepted here$"
+    ):
         VideoSource(make_clip(), ReadOptions(decoder="nvdec"))
 
 
@@ -92,7 +96,9 @@ def test_where_nvdec_cannot_be_opened_auto_goes_on_in_software_with_a_note(make_
     source = VideoSource(path, ReadOptions(start=start))
     for _ in range(2):
         times = [frame.pts for frame in source.frames()]
-        wanted = [frame.pts for frame in VideoSource(path, ReadOptions(start=start, decoder="software")).frames()]
+        wanted = [
+            frame.pts for frame in VideoSource(path, ReadOptions(start=start, decoder="software")).frames()
+        ]
         assert times == wanted
     source = VideoSource(path, ReadOptions(start=start))
     list(source.frames())
@@ -104,14 +110,18 @@ def test_where_nvdec_cannot_be_opened_auto_goes_on_in_software_with_a_note(make_
 @pytest.mark.usefixtures("no_driver")
 def test_where_nvdec_cannot_be_opened_asking_for_it_is_an_error_of_one_line(make_clip):
     source = VideoSource(make_clip(), ReadOptions(decoder="nvdec"))
-    with pytest.raises(SourceError, match=r"^NVDEC cannot be opened for '.*' \(.*\); use --decoder software$"):
+    with pytest.raises(
+        SourceError, match=r"^NVDEC cannot be opened for '.*' \(.*\); use --decoder software$"
+    ):
         list(source.frames())
 
 
 @pytest.mark.usefixtures("no_driver")
 def test_what_nvdec_does_not_give_in_our_planes_is_refused_or_left_to_software(make_clip):
     path = make_clip("a.mkv", pixel_format="yuv422p10le", codec="ffv1")
-    with pytest.raises(ConfigError, match=r"^decoder nvdec takes 4:2:0 of 8 or 10 bits, and '.*' is yuv422p10le; "):
+    with pytest.raises(
+        ConfigError, match=r"^decoder nvdec takes 4:2:0 of 8 or 10 bits, and '.*' is yuv422p10le; "
+    ):
         VideoSource(path, ReadOptions(decoder="nvdec"))
     assert frames_of(path, "auto")[1] == []
 
@@ -171,4 +181,6 @@ def test_nvdec_starts_at_the_frame_asked_for(make_clip):
         there = [frame.pts for frame in VideoSource(path, ReadOptions(decoder="nvdec", **options)).frames()]
     except SourceError as error:
         pytest.skip(f"this GPU or its driver does not decode it: {error}")
-    assert there == [frame.pts for frame in VideoSource(path, ReadOptions(decoder="software", **options)).frames()]
+    assert there == [
+        frame.pts for frame in VideoSource(path, ReadOptions(decoder="software", **options)).frames()
+    ]

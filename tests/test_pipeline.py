@@ -158,7 +158,9 @@ def test_every_frame_arrives_once_in_order_with_its_time(count, context, options
     report = enhance(source, engine(context=context), sink, options)
     wanted = [frame(n) for n in range(count)]
     assert [read_number(f.planes[0]) for f in sink.frames] == list(range(count))
-    assert [(f.pts, f.time_base, f.duration) for f in sink.frames] == [(f.pts, f.time_base, f.duration) for f in wanted]
+    assert [(f.pts, f.time_base, f.duration) for f in sink.frames] == [
+        (f.pts, f.time_base, f.duration) for f in wanted
+    ]
     assert report.num_frames == count
     assert source.closed_by == ["vsr-decode"]
 
@@ -182,7 +184,13 @@ def test_the_report_and_the_clock_agree():
 
 @pytest.mark.parametrize(
     "error",
-    [BrokenError("at k"), SourceError("at k"), ModelError("at k"), KeyboardInterrupt("at k"), SystemExit("at k")],
+    [
+        BrokenError("at k"),
+        SourceError("at k"),
+        ModelError("at k"),
+        KeyboardInterrupt("at k"),
+        SystemExit("at k"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("k", [0, 1, 13])

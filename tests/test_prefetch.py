@@ -56,7 +56,9 @@ def test_nested_borders_shut_down_together():
         finally:
             closed.append("inner")
 
-    outer = prefetch((x for x in prefetch(endless(), depth=1, name="prefetch-inner")), depth=1, name="prefetch-outer")
+    outer = prefetch(
+        (x for x in prefetch(endless(), depth=1, name="prefetch-inner")), depth=1, name="prefetch-outer"
+    )
     next(outer)
     started = time.monotonic()
     outer.close()
@@ -130,7 +132,9 @@ def test_parallel_map_raises_in_turn_and_leaves_no_thread():
 def test_workers_keep_their_threads_and_end_with_their_last_piece():
     workers = Workers(2, name="vsr-kept")
     begun: list[int] = []
-    pieces = [workers.begin(lambda n=n: (begun.append(n), 1 // n, threading.get_ident())) for n in (1, 2, 0, 3)]
+    pieces = [
+        workers.begin(lambda n=n: (begun.append(n), 1 // n, threading.get_ident())) for n in (1, 2, 0, 3)
+    ]
     workers.close()
     assert sorted(begun) == [0, 1, 2, 3]
     assert isinstance(pieces[2].exception(), ZeroDivisionError)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vsr.engine.cuda_graphs import Recorded, Step
 from vsr.engine.engine import Engine
-from vsr.engine.executor import WAYS, choose_way, prepare, release
+from vsr.engine.executor import WAYS, choose_executor, prepare, release
 from vsr.engine.stage import Stage
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
@@ -191,7 +191,9 @@ def test_on_a_cpu_networks_run_as_they_stand_unless_told_otherwise():
 
 
 def test_graphs_on_a_cpu_are_refused_with_what_is_accepted():
-    with pytest.raises(ConfigError, match=r"^executor graphs needs a CUDA device; auto, eager.* are accepted here$"):
+    with pytest.raises(
+        ConfigError, match=r"^executor graphs needs a CUDA device; auto, eager.* are accepted here$"
+    ):
         Engine([load("nano-x2")], options("graphs"))
 
 
@@ -207,7 +209,9 @@ def test_tensorrt_without_its_package_is_refused_with_what_to_install():
 def test_compiling_without_a_compiler_is_refused_with_what_is_wanted(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(ConfigError, match=r"^executor compile needs a C\+\+ compiler such as g\+\+; auto, eager are "):
+    with pytest.raises(
+        ConfigError, match=r"^executor compile needs a C\+\+ compiler such as g\+\+; auto, eager are "
+    ):
         Engine([load("nano-x2")], options("compile"))
 
 
@@ -216,9 +220,9 @@ def test_on_a_gpu_stateless_networks_are_recorded_and_others_run_as_they_stand()
     there = type(placement)(torch.device("cuda"), "fp16", "")
     stateful = Model(ModelSpec("counter", scale=1, context=Context(stateful=True)), load("nano-x2").network)
     python = Model(ModelSpec("doubler", scale=1), Doubler())
-    chosen = [choose_way(model, there, EngineOptions()) for model in (load("nano-x2"), stateful, python)]
+    chosen = [choose_executor(model, there, EngineOptions()) for model in (load("nano-x2"), stateful, python)]
     assert chosen == ["graphs", "eager", "eager"]
-    assert choose_way(stateful, there, EngineOptions(executor="graphs")) == "graphs"
+    assert choose_executor(stateful, there, EngineOptions(executor="graphs")) == "graphs"
 
 
 @pytest.fixture
@@ -231,7 +235,8 @@ def noise(count: int, height: int = 24, width: int = 32) -> list[Frame]:
     rng = np.random.default_rng(3)
     format = PictureFormat(height, width, matrix="bt709")
     planes = [
-        tuple(rng.integers(16, 236, format.plane_size(i)).astype(np.uint8) for i in range(3)) for _ in range(count)
+        tuple(rng.integers(16, 236, format.plane_size(i)).astype(np.uint8) for i in range(3))
+        for _ in range(count)
     ]
     return [Frame(each, format, pts=n) for n, each in enumerate(planes)]
 
@@ -244,7 +249,9 @@ def test_a_compiled_network_gives_what_it_gives_as_it_stands(threads):
     engine = Engine([load("nano-x2")], options("compile", threads=threads))
     compiled = list(engine.run(frames))
     assert engine.notes == []
-    for got, wanted in zip(compiled, Engine([load("nano-x2")], options(threads=threads)).run(frames), strict=True):
+    for got, wanted in zip(
+        compiled, Engine([load("nano-x2")], options(threads=threads)).run(frames), strict=True
+    ):
         for a, b in zip(got.planes, wanted.planes, strict=True):
             assert np.abs(a.astype(int) - b.astype(int)).max() <= 1  # fused in another order
 

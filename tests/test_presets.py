@@ -43,7 +43,9 @@ def tape(tmp_path):
 
 def test_every_preset_is_a_complete_file_of_known_keys():
     known = tomllib.loads(Path("configs/enhance.toml").read_text())
-    assert sorted(path.stem for path in Path("configs").glob("*.toml") if path.stem in PRESETS) == list(PRESETS)
+    assert sorted(path.stem for path in Path("configs").glob("*.toml") if path.stem in PRESETS) == list(
+        PRESETS
+    )
     for name in PRESETS:
         keys = tomllib.loads(find_config(name).read_text())
         assert keys.keys() <= known.keys()
@@ -68,8 +70,14 @@ def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
     ("preset", "rate", "lines", "expected"),
     [("vhs-pal", "50", 12, (Fraction(50), 12)), ("vhs-ntsc", "60000/1001", 8, (Fraction(60000, 1001), 12))],
 )
-def test_vhs_becomes_progressive_square_and_without_its_lowest_lines(tape, tmp_path, preset, rate, lines, expected):
-    clip, master, view = tape("tape.avi", "96x72", rate, "-c:v", "huffyuv"), tmp_path / "m.mkv", tmp_path / "m_view.mp4"
+def test_vhs_becomes_progressive_square_and_without_its_lowest_lines(
+    tape, tmp_path, preset, rate, lines, expected
+):
+    clip, master, view = (
+        tape("tape.avi", "96x72", rate, "-c:v", "huffyuv"),
+        tmp_path / "m.mkv",
+        tmp_path / "m_view.mp4",
+    )
     assert run(["enhance", str(clip), "-o", str(master), "--config", preset, *QUICK, "fast"]) == 0
     for path, pixels in ((master, "yuv422p10le"), (view, "yuv420p")):
         info = probe(path)
@@ -96,11 +104,26 @@ def test_dv_keeps_its_moments_and_its_shape(tape, tmp_path, size, rate, pixels, 
 
 
 def test_film_on_video_becomes_film_again_as_prores(make_clip, tmp_path):
-    film = make_clip("film.nut", num_frames=24, codec="ffv1", pixel_format="yuv422p", rate=Fraction(24000, 1001))
+    film = make_clip(
+        "film.nut", num_frames=24, codec="ffv1", pixel_format="yuv422p", rate=Fraction(24000, 1001)
+    )
     clip, master = tmp_path / "reel.avi", tmp_path / "reel_x2.mov"
     run_ffmpeg("-i", film, "-vf", "telecine", "-c:v", "ffv1", clip)
     assert (
-        run(["enhance", str(clip), "-o", str(master), "--config", "archive-film", "--segment", "0.4", *QUICK, "nano"])
+        run(
+            [
+                "enhance",
+                str(clip),
+                "-o",
+                str(master),
+                "--config",
+                "archive-film",
+                "--segment",
+                "0.4",
+                *QUICK,
+                "nano",
+            ]
+        )
         == 0
     )
     for path, codec in ((master, "prores"), (tmp_path / "reel_x2_view.mp4", "h264")):
@@ -117,7 +140,16 @@ def test_an_old_clip_is_enlarged_for_everywhere(make_clip, tmp_path):
 
 def test_an_archive_takes_a_preset_too(tape, tmp_path):
     tape("tapes/a.avi", "96x72", "50", "-c:v", "huffyuv", num=2)
-    words = ["batch", str(tmp_path / "tapes"), "-o", str(tmp_path / "out"), "--config", "vhs-pal", *QUICK, "fast"]
+    words = [
+        "batch",
+        str(tmp_path / "tapes"),
+        "-o",
+        str(tmp_path / "out"),
+        "--config",
+        "vhs-pal",
+        *QUICK,
+        "fast",
+    ]
     assert run(words) == 0
     assert {"a.mkv", "a_view.mp4"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
@@ -134,7 +166,9 @@ def test_crops_add_up_and_borders_are_looked_for_in_what_is_left(tmp_path):
         for n in range(6):
             frame = numbered_frame((1 << 14) - 1 - n, (96, 96), "yuv420p")
             luma = np.frombuffer(frame.planes[0], np.uint8).reshape(96, -1)
-            luma[:, :8] = 16  # black at the left, and noise in the lowest lines, which hides it from the search
+            luma[:, :8] = (
+                16  # black at the left, and noise in the lowest lines, which hides it from the search
+            )
             luma[88:, :96] = np.random.default_rng(n).integers(16, 235, (8, 96))
             for plane in frame.planes[1:]:
                 np.frombuffer(plane, np.uint8)[:] = 128
@@ -150,7 +184,10 @@ def test_crops_add_up_and_borders_are_looked_for_in_what_is_left(tmp_path):
 
 @pytest.mark.parametrize(
     ("sides", "said"),
-    [({"crop_bottom": 7}, "multiples of 2"), ({"crop_top": 30, "crop_bottom": 30}, "leaves nothing of 64x48")],
+    [
+        ({"crop_bottom": 7}, "multiples of 2"),
+        ({"crop_top": 30, "crop_bottom": 30}, "leaves nothing of 64x48"),
+    ],
 )
 def test_a_crop_that_cannot_be_is_refused(make_clip, sides, said):
     with pytest.raises(ConfigError, match=said):
@@ -174,7 +211,9 @@ def test_square_pixels_take_nothing_away(make_clip, models, expected):
 
 def test_the_shape_said_is_that_of_the_result(make_clip):
     clip = make_clip(num_frames=2, size=(72, 128))
-    output = plan(clip, picture=PictureOptions(display_aspect="4:3"), models=ModelOptions(model=("nano",))).output
+    output = plan(
+        clip, picture=PictureOptions(display_aspect="4:3"), models=ModelOptions(model=("nano",))
+    ).output
     assert (output.height, output.width, output.sample_aspect) == (144, 256, Fraction(3, 4))
 
 

@@ -22,7 +22,12 @@ def lavfi(path: Path, *arguments: str, source: str = "testsrc2=s=64x48:d=0.4:r=2
 def test_facts_of_a_plain_clip(make_clip: MakeClip):
     info = probe(make_clip(num_frames=10, audio=True, chapters=True, metadata={"title": "a title"}))
     assert (info.kind, info.codec, info.pixel_format) == ("video", "h264", "yuv420p")
-    assert (info.format.height, info.format.width, info.format.layout, info.format.bit_depth) == (48, 64, "yuv420", 8)
+    assert (info.format.height, info.format.width, info.format.layout, info.format.bit_depth) == (
+        48,
+        64,
+        "yuv420",
+        8,
+    )
     assert (info.time_base, info.start_pts, info.num_frames) == (Fraction(1, 25), 0, 10)
     assert info.duration_s == pytest.approx(0.4)
     assert (info.average_rate, info.rotation, info.interlaced) == (25, 0, False)
@@ -37,7 +42,10 @@ def test_facts_of_a_plain_clip(make_clip: MakeClip):
 
 def test_subtitles_and_attachments_are_listed(make_clip: MakeClip):
     info = probe(make_clip("a.mkv", subtitles=True, attachment=True))
-    assert [(other.kind, other.language) for other in info.others] == [("subtitle", "eng"), ("attachment", None)]
+    assert [(other.kind, other.language) for other in info.others] == [
+        ("subtitle", "eng"),
+        ("attachment", None),
+    ]
 
 
 @pytest.mark.parametrize(("height", "expected"), [(576, "smpte170m"), (718, "smpte170m"), (720, "bt709")])
@@ -51,7 +59,11 @@ def test_untagged_matrix_follows_the_usual_rule_and_says_so(make_clip: MakeClip,
 def test_untagged_matrix_of_bt2020_primaries_is_bt2020(make_clip: MakeClip):
     clip = make_clip(codec="libx265", pixel_format="yuv420p10le", primaries="bt2020", transfer="smpte2084")
     info = probe(clip)
-    assert (info.format.matrix, info.format.primaries, info.format.transfer) == ("bt2020nc", "bt2020", "smpte2084")
+    assert (info.format.matrix, info.format.primaries, info.format.transfer) == (
+        "bt2020nc",
+        "bt2020",
+        "smpte2084",
+    )
 
 
 @pytest.mark.parametrize("range_", ["limited", "full"])
@@ -107,7 +119,19 @@ def test_cover_picture_is_not_the_video(make_clip: MakeClip, tmp_path: Path):
     cover = lavfi(tmp_path / "cover.png", "-frames:v", "1", source="testsrc2=s=640x480")
     both = tmp_path / "both.mp4"
     run_ffmpeg(
-        "-i", cover, "-i", make_clip(), "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "attached_pic", both
+        "-i",
+        cover,
+        "-i",
+        make_clip(),
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c",
+        "copy",
+        "-disposition:v:0",
+        "attached_pic",
+        both,
     )
     info = probe(both)
     assert (info.codec, info.format.width) == ("h264", 64)

@@ -62,7 +62,9 @@ def test_a_sidecar_that_cannot_be_written_is_a_failure_of_its_file(make_clip, tm
 
 def test_wishes_are_about_the_result_and_not_about_the_way_to_it(tmp_path):
     plain = wishes_of(EnhanceOptions())
-    elsewhere = EnhanceOptions(engine=EngineOptions(device="cpu", threads=3), job=JobOptions(segment=5, restart=True))
+    elsewhere = EnhanceOptions(
+        engine=EngineOptions(device="cpu", threads=3), job=JobOptions(segment=5, restart=True)
+    )
     assert wishes_of(elsewhere) == plain
     assert wishes_of(EnhanceOptions(encode=EncodeOptions(quality=80))) != plain
     path = tmp_path / "own.safetensors"

@@ -17,7 +17,9 @@ REPACKED = "realesr-animevideov3.pth"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
-def test_the_table_says_of_a_file_what_the_file_says(entry: Published, test_data: Path, tmp_path, monkeypatch):
+def test_the_table_says_of_a_file_what_the_file_says(
+    entry: Published, test_data: Path, tmp_path, monkeypatch
+):
     if entry.needs == "onnx" and not find_spec("onnxruntime"):
         pytest.skip("no onnxruntime")
     (path,) = (test_data / "weights").rglob(f"*{entry.file}")  # one has its competition's name before its own

@@ -105,7 +105,9 @@ def test_a_cut_connection_goes_on_where_it_was(entry, server, content):
 
 def test_the_next_command_goes_on_where_the_last_one_gave_up(entry, server, content):
     server.cuts = [100, 100, 100, 100]
-    with pytest.raises(ModelError, match=rf"cut off at 400 of {len(content)} bytes .* the same command goes on there"):
+    with pytest.raises(
+        ModelError, match=rf"cut off at 400 of {len(content)} bytes .* the same command goes on there"
+    ):
         Told().pull(entry)
     assert not entry.path.exists()
     assert Told().pull(entry).read_bytes() == content
@@ -130,7 +132,9 @@ def test_what_was_left_of_another_file_is_thrown_away(entry, server, content):
 
 def test_what_has_the_wrong_hash_is_refused_and_removed(entry, server, content):
     server.files[f"/v1/{FILE}"] = content[:-1] + b"x"
-    with pytest.raises(ModelError, match=rf"{FILE} is not theirs-x2: its SHA-256 begins with .*{entry.sha256[:16]}"):
+    with pytest.raises(
+        ModelError, match=rf"{FILE} is not theirs-x2: its SHA-256 begins with .*{entry.sha256[:16]}"
+    ):
         Told().pull(entry)
     assert files_in(entry.path.parent) == set()
 
@@ -158,7 +162,9 @@ def test_a_server_that_nobody_reaches_is_said_in_a_line(entry, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
         monkeypatch.setenv("VSR_MODELS_MIRROR", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(ModelError, match=r"^127\.0\.0\.1 cannot be reached \(Connection refused\); is this mach"):
+        with pytest.raises(
+            ModelError, match=r"^127\.0\.0\.1 cannot be reached \(Connection refused\); is this mach"
+        ):
             Told().pull(entry)
 
 
@@ -237,7 +243,9 @@ def test_a_file_that_cannot_fit_is_not_begun(entry, server, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_said(entry, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("VSR_MODELS", str(tmp_path / "file" / "models"))
-    with pytest.raises(ModelError, match=r"file/models cannot be written: Not a directory; \$VSR_MODELS names another"):
+    with pytest.raises(
+        ModelError, match=r"file/models cannot be written: Not a directory; \$VSR_MODELS names another"
+    ):
         Told().pull(entry)
 
 
@@ -250,14 +258,18 @@ def test_models_come_from_a_folder_a_file_or_a_mirror(entry, server, content, tm
     assert Told().pull(entry).read_bytes() == content
     assert len(server.asked) == 1
     entry.path.unlink()
-    with pytest.raises(ModelError, match=rf"models does not hold {FILE}; a folder with it, the file or an address"):
+    with pytest.raises(
+        ModelError, match=rf"models does not hold {FILE}; a folder with it, the file or an address"
+    ):
         Told().pull(entry, str(entry.path.parent))
 
 
 def test_what_has_no_address_says_how_to_get_it(entry):
     object.__setattr__(entry, "address", "")
     object.__setattr__(entry, "how", "ask the author")
-    with pytest.raises(ModelError, match=rf"theirs-x2 has no address of its own: ask the author; then --from {FILE}"):
+    with pytest.raises(
+        ModelError, match=rf"theirs-x2 has no address of its own: ask the author; then --from {FILE}"
+    ):
         Told().pull(entry)
 
 
@@ -270,7 +282,11 @@ def test_the_commands_fetch_list_show_and_verify(entry, server, content, capsys)
     assert ["fast-x2", "x2", "luma", "live", "37.14", "yes", "MIT", "video", "on", "a", "CPU"] in rows
     assert run(["models", "show", "theirs-x2", "--json"]) == 0
     card = json.loads(capsys.readouterr().out)
-    assert (card["state"], card["sha256"], card["network"]) == ("installed", entry.sha256, "plain (vsr's own)")
+    assert (card["state"], card["sha256"], card["network"]) == (
+        "installed",
+        entry.sha256,
+        "plain (vsr's own)",
+    )
     assert card["tiles"].startswith("exact")
     assert run(["models", "verify", "theirs-x2", "fast-x2"]) == 0
     assert capsys.readouterr().out == "theirs-x2: sound\nfast-x2: sound\n"

@@ -11,7 +11,7 @@ import pytest
 
 from vsr.frames import SUBSAMPLING, Frame, Layout, PictureFormat, StreamInfo
 from vsr.quality import drawing
-from vsr.quality.compare import compare, compare_pictures
+from vsr.quality.compare import compare_pictures, compare_streams
 from vsr.quality.drawing import crop_grid, side_by_side, to_frame, to_rgb, wipe
 from vsr.quality.metrics import frame_luma, luma_of, luma_psnr, psnr, ssim
 
@@ -52,7 +52,12 @@ def gray(value: int, **changes: object) -> Frame:
 
 
 def test_luma_of_frames_agrees_across_depth_and_range():
-    for frame in (gray(235), gray(940, bit_depth=10), gray(255, range="full"), gray(65535, range="full", bit_depth=16)):
+    for frame in (
+        gray(235),
+        gray(940, bit_depth=10),
+        gray(255, range="full"),
+        gray(65535, range="full", bit_depth=16),
+    ):
         assert frame_luma(frame) == pytest.approx(235)
     assert frame_luma(to_frame(np.full((12, 12, 3), 255, np.uint8), gray(0))) == pytest.approx(235)
     assert luma_psnr(gray(100), gray(101)) == pytest.approx(48.13, abs=0.01)
@@ -84,7 +89,9 @@ def encode(rgb: np.ndarray, format: PictureFormat) -> Frame:
 @pytest.mark.parametrize(("layout", "depth"), [("yuv420", 8), ("yuv420", 10), ("yuv422", 12), ("yuv444", 16)])
 def test_to_rgb_inverts_the_coding_and_the_siting(matrix: str, range_: str, layout: Layout, depth: int):
     y, x = np.mgrid[0:16, 0:32]
-    ramp = np.stack([0.2 + x / 60, 0.3 + y / 40, 0.7 - x / 80], axis=2)  # linear, so that interpolated chroma is exact
+    ramp = np.stack(
+        [0.2 + x / 60, 0.3 + y / 40, 0.7 - x / 80], axis=2
+    )  # linear, so that interpolated chroma is exact
     format = PictureFormat(16, 32, depth, layout, matrix=matrix, range=range_, siting="left")  # type: ignore[arg-type]
     result = to_rgb(encode(ramp, format))
     assert result.shape == (16, 32, 3)
@@ -138,14 +145,14 @@ def clip(num_frames: int, size: tuple[int, int] = (24, 32), change: int = 0) -> 
 
 
 def test_equal_streams_are_equal():
-    result = compare(clip(3), clip(3))
+    result = compare_streams(clip(3), clip(3))
     assert (result.psnr, result.ssim, result.notes, len(result.scores)) == (math.inf, pytest.approx(1), (), 3)
 
 
 def test_differences_are_scored_and_named():
     a, b = clip(5), clip(4, change=4)
     b.given[1] = replace(b.given[1], pts=7)
-    result = compare(a, b)
+    result = compare_streams(a, b)
     assert result.psnr == pytest.approx(20 * math.log10(255 / (4 * 219 / 255)), abs=0.01)
     assert [score.pts for score in result.scores] == [0, 1, 2, 3]
     assert result.notes == (
@@ -158,7 +165,7 @@ def test_differences_are_scored_and_named():
 
 def test_sizes_that_differ_have_no_score_and_still_a_picture():
     a, b = clip(2), clip(2, (48, 64))
-    result = compare(a, b)
+    result = compare_streams(a, b)
     assert math.isnan(result.psnr)
     assert "differ in size" in result.notes[0]
     drawn = list(compare_pictures(a, b))
@@ -168,7 +175,7 @@ def test_sizes_that_differ_have_no_score_and_still_a_picture():
 
 
 def test_frames_below_the_window_have_no_score():
-    result = compare(clip(2, (8, 8)), clip(2, (8, 8)))
+    result = compare_streams(clip(2, (8, 8)), clip(2, (8, 8)))
     assert math.isnan(result.ssim)
     assert "too small" in result.notes[0]
 
@@ -194,7 +201,9 @@ def test_wipe_takes_each_side_from_its_picture():
 
 def test_the_smaller_picture_is_enlarged_and_says_so(monkeypatch: pytest.MonkeyPatch):
     texts: list[str] = []
-    monkeypatch.setattr(drawing, "label", lambda picture, text, right=False: (texts.append(text), picture)[1])
+    monkeypatch.setattr(
+        drawing, "draw_caption", lambda picture, text, right=False: (texts.append(text), picture)[1]
+    )
     assert side_by_side(noise(20, 30, 3), noise(40, 60, 3), ("before", "after")).shape == (40, 122, 3)
     assert side_by_side(noise(40, 60, 3), noise(20, 30, 3), ("before", "after")).shape == (40, 122, 3)
     assert texts == ["before (bicubic)", "after", "before", "after (bicubic)"]
@@ -202,7 +211,7 @@ def test_the_smaller_picture_is_enlarged_and_says_so(monkeypatch: pytest.MonkeyP
 
 def test_labels_are_drawn_and_leave_the_rest_alone():
     picture = np.full((200, 300, 3), 120, np.uint8)
-    drawn = drawing.label(picture, "after ×2")
+    drawn = drawing.draw_caption(picture, "after ×2")
     assert (picture == 120).all()
     assert drawn[:40, :150].max() > 230
     assert (drawn[60:] == 120).all()

@@ -7,7 +7,7 @@ import av
 import pytest
 from conftest import read_number
 
-from vsr.live.packets import describe, packet_message
+from vsr.live.packets import describe_stream, packet_message
 from vsr.live.push import recording
 from vsr.live.push.recording import Recording
 
@@ -16,7 +16,9 @@ def messages(path):
     """The description of a clip's video, then its packets."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        return describe(stream), [m for packet in container.demux(stream) if (m := packet_message(packet))]
+        return describe_stream(stream), [
+            m for packet in container.demux(stream) if (m := packet_message(packet))
+        ]
 
 
 def numbers(path):
@@ -84,7 +86,9 @@ def test_a_file_left_by_a_process_that_was_killed_is_kept_and_plays(record, make
     assert numbers(found)[:30] == list(range(30))
 
 
-def test_recording_pauses_while_the_disk_is_full_and_goes_on_with_a_keyframe(record, clip, tmp_path, monkeypatch):
+def test_recording_pauses_while_the_disk_is_full_and_goes_on_with_a_keyframe(
+    record, clip, tmp_path, monkeypatch
+):
     monkeypatch.setattr(recording, "_LOOK_S", 0.0)
     free = [10**9]
     monkeypatch.setattr(Recording, "_free", lambda self: free[0])
@@ -95,7 +99,10 @@ def test_recording_pauses_while_the_disk_is_full_and_goes_on_with_a_keyframe(rec
     made.close()
     assert [line.split(":")[0] for line in record.said] == ["paused", "recording goes on"]
     assert "GB free" in record.said[0]
-    assert [numbers(path) for path in sorted((tmp_path / "out").iterdir())] == [[0, 1, 2], list(range(10, 20))]
+    assert [numbers(path) for path in sorted((tmp_path / "out").iterdir())] == [
+        [0, 1, 2],
+        list(range(10, 20)),
+    ]
 
 
 def test_a_folder_that_cannot_be_written_to_pauses_and_is_taken_up_again(record, clip, tmp_path, monkeypatch):

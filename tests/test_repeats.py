@@ -170,7 +170,9 @@ def test_one_sample_anywhere_makes_another_picture(plane):
     frames = clip([0, 0, 0])
     changed = frames[1].planes[plane].copy()
     changed[-1, -1] ^= 1
-    frames[1] = replace(frames[1], planes=(*frames[1].planes[:plane], changed, *frames[1].planes[plane + 1 :]))
+    frames[1] = replace(
+        frames[1], planes=(*frames[1].planes[:plane], changed, *frames[1].planes[plane + 1 :])
+    )
     assert numbers(frames) == [0, 1, 2]
 
 
@@ -178,7 +180,9 @@ def test_the_same_samples_in_another_format_are_another_picture():
     frames = clip([0, 0, 0])
     other = replace(FORMAT, matrix="smpte170m")
     frames[1] = replace(frames[1], format=other)
-    frames.append(replace(frames[0], format=replace(FORMAT, layout="yuv444"), planes=frames[0].planes[:1] * 4))
+    frames.append(
+        replace(frames[0], format=replace(FORMAT, layout="yuv444"), planes=frames[0].planes[:1] * 4)
+    )
     assert numbers(frames) == [0, 1, 2, 3]
 
 

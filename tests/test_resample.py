@@ -81,7 +81,9 @@ def test_a_flat_picture_stays_flat_to_its_edges(kernel, size):
 def test_edges_repeat():
     x = noise(1, 1, 6, 6)
     wide = F.pad(x, (8, 8, 8, 8), mode="replicate")
-    torch.testing.assert_close(enlarge(x, 2, kernel="lanczos"), enlarge(wide, 2, kernel="lanczos")[..., 16:28, 16:28])
+    torch.testing.assert_close(
+        enlarge(x, 2, kernel="lanczos"), enlarge(wide, 2, kernel="lanczos")[..., 16:28, 16:28]
+    )
 
 
 @pytest.mark.parametrize("kernel", ["bicubic", "lanczos"])
@@ -109,7 +111,9 @@ def test_filters_made_during_inference_serve_training_too():
         enlarge(noise(1, 1, 5, 5), 3, shift=(0.125, 0.0), kernel="lanczos")
         resize(noise(1, 1, 5, 5), (7, 6), kernel="lanczos")
     x = noise(1, 1, 5, 5).requires_grad_()
-    (enlarge(x, 3, shift=(0.125, 0.0), kernel="lanczos").sum() + resize(x, (7, 6), kernel="lanczos").sum()).backward()
+    (
+        enlarge(x, 3, shift=(0.125, 0.0), kernel="lanczos").sum() + resize(x, (7, 6), kernel="lanczos").sum()
+    ).backward()
     assert x.grad is not None
 
 
@@ -134,9 +138,13 @@ def codes(*shape: int) -> Tensor:
 
 
 def test_reduction_of_a_line_is_matlabs_by_hand():
-    taps = torch.tensor([-3, -9, 29, 111, 111, 29, -9, -3], dtype=torch.float64) / 256  # Keys, a = -0.5, spread over 2
+    taps = (
+        torch.tensor([-3, -9, 29, 111, 111, 29, -9, -3], dtype=torch.float64) / 256
+    )  # Keys, a = -0.5, spread over 2
     column = codes(1, 1, 12, 2)[..., :1].expand(-1, -1, -1, 2).contiguous()
-    mirrored = torch.cat([column[0, 0, :3, 0].flip(0), column[0, 0, :, 0], column[0, 0, -3:, 0].flip(0)]).double()
+    mirrored = torch.cat(
+        [column[0, 0, :3, 0].flip(0), column[0, 0, :, 0], column[0, 0, -3:, 0].flip(0)]
+    ).double()
     wanted = torch.stack([(mirrored[2 * i : 2 * i + 8] * taps).sum() for i in range(6)])
     got = reduce(column.to(torch.uint8), 2)
     assert got.dtype == torch.uint8
@@ -156,7 +164,9 @@ def test_reduction_makes_the_files_of_set5_bit_for_bit(scale: int, test_data: Pa
     set5 = test_data / "testsets" / "Set5"
     for path in sorted((set5 / "HR").iterdir()):
         high = torch.from_numpy(cv2.imread(str(path)))
-        low = torch.from_numpy(cv2.imread(str(set5 / "LR_bicubic" / f"X{scale}" / f"{path.stem}x{scale}.png")))
+        low = torch.from_numpy(
+            cv2.imread(str(set5 / "LR_bicubic" / f"X{scale}" / f"{path.stem}x{scale}.png"))
+        )
         height, width = (side // scale * scale for side in high.shape[:2])
         made = reduce(high[:height, :width].permute(2, 0, 1)[None], scale)[0].permute(1, 2, 0)
         assert torch.equal(made, low), path.name

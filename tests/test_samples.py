@@ -16,7 +16,11 @@ def test_the_clip_has_everything_that_a_real_file_has():
     assert path.stat().st_size < 400_000
     with av.open(str(path)) as file:
         video, audio, words = file.streams.video[0], file.streams.audio[0], file.streams.subtitles[0]
-        assert (video.codec_context.name, video.codec_context.width, video.codec_context.height) == ("h264", 426, 240)
+        assert (video.codec_context.name, video.codec_context.width, video.codec_context.height) == (
+            "h264",
+            426,
+            240,
+        )
         assert (audio.codec_context.name, words.codec_context.name) == ("aac", "mov_text")
         assert words.metadata["language"] == "eng"
         assert [chapter["metadata"]["title"] for chapter in file.chapters()] == ["The bookshop", "The car"]

@@ -113,7 +113,9 @@ def flash(count: int, length: int, gain: float) -> list[Picture]:
 
 def flash_from_one_side(count: int, length: int) -> list[Picture]:
     light = np.linspace(4, 0, WIDTH)[None]
-    return [np.clip(p + light * p, 0, 1) if 8 <= n < 8 + length else p for n, p in enumerate(moving(6, count))]
+    return [
+        np.clip(p + light * p, 0, 1) if 8 <= n < 8 + length else p for n, p in enumerate(moving(6, count))
+    ]
 
 
 def faded(pictures: Sequence[Picture], length: int) -> list[Picture]:
@@ -130,7 +132,9 @@ def cross_fade(length: int) -> list[Picture]:
 
 
 def pumping() -> list[Picture]:
-    return [np.clip(p * (1 + 0.4 * np.sin(n)) + 0.1 * np.cos(2 * n), 0, 1) for n, p in enumerate(moving(9, 30))]
+    return [
+        np.clip(p * (1 + 0.4 * np.sin(n)) + 0.1 * np.cos(2 * n), 0, 1) for n, p in enumerate(moving(9, 30))
+    ]
 
 
 def subtitled(level: float = 1.0) -> list[Picture]:
@@ -211,7 +215,9 @@ def test_resets_that_are_set_stay_and_begin_a_scene():
     pictures = moving(1, 12)
     frames = [replace(frame, reset=n in (0, 5)) for n, frame in enumerate(frames_of(pictures))]
     assert cuts(frames) == [0, 5]
-    black = [replace(frame, reset=n == 7) for n, frame in enumerate(frames_of(blackouts(3)[:11] + moving(2, 3)))]
+    black = [
+        replace(frame, reset=n == 7) for n, frame in enumerate(frames_of(blackouts(3)[:11] + moving(2, 3)))
+    ]
     assert cuts(black)[0] == 7
 
 
@@ -242,10 +248,14 @@ def test_no_frame_waits_for_another_and_the_input_is_closed():
 def cut_clip(path: Path, pixel_format: str) -> Path:
     """Twelve frames each of three of FFmpeg's moving test pictures."""
     inputs = [f"{name}=size=320x180:rate=25" for name in ("testsrc2", "mandelbrot", "testsrc")]
-    parts = "".join(f"[{n}]trim=end_frame=12,setpts=PTS-STARTPTS,format={pixel_format}[p{n}];" for n in range(3))
+    parts = "".join(
+        f"[{n}]trim=end_frame=12,setpts=PTS-STARTPTS,format={pixel_format}[p{n}];" for n in range(3)
+    )
     arguments = [argument for text in inputs for argument in ("-f", "lavfi", "-i", text)]
     graph = parts + "[p0][p1][p2]concat=n=3[v]"
-    run_ffmpeg(*arguments, "-filter_complex", graph, "-map", "[v]", "-c:v", "libx264", "-crf", "30", "-g", "7", path)
+    run_ffmpeg(
+        *arguments, "-filter_complex", graph, "-map", "[v]", "-c:v", "libx264", "-crf", "30", "-g", "7", path
+    )
     return path
 
 

@@ -26,22 +26,31 @@ def pictures(*lengths: int, seed: int = 0) -> list[Frame]:
     """Scenes of so many frames, 25 a second: a texture each that moves a little."""
     chance, frames = np.random.default_rng(seed), []
     for length in lengths:
-        texture = np.kron(chance.integers(30, 220, (9, 16 + length // 8 + 1)), np.ones((4, 4))).astype(np.uint8)
+        texture = np.kron(chance.integers(30, 220, (9, 16 + length // 8 + 1)), np.ones((4, 4))).astype(
+            np.uint8
+        )
         for n in range(length):
             luma = np.ascontiguousarray(texture[:, n // 2 : n // 2 + 64])
             chroma = [np.full((18, 32), value, np.uint8) for value in (120 + n % 3, 140)]
-            frames.append(Frame((luma, *chroma), FORMAT, pts=len(frames), time_base=Fraction(1, 25), duration=1))
+            frames.append(
+                Frame((luma, *chroma), FORMAT, pts=len(frames), time_base=Fraction(1, 25), duration=1)
+            )
     return frames
 
 
 def models(*contexts: Context) -> list[Model]:
-    return [Model(ModelSpec("m", 1, context=context), PlainNet(channels=2, depth=1, scale=1)) for context in contexts]
+    return [
+        Model(ModelSpec("m", 1, context=context), PlainNet(channels=2, depth=1, scale=1))
+        for context in contexts
+    ]
 
 
 def stretch(frames: Sequence[Frame], seconds: str, reach: Reach | None = None, **options: object) -> Stretch:
     cutting = Cutting(Fraction(seconds), reach or Reach.of([]), PipelineOptions(color_correct=True))
     info = ListSource(frames).info
-    return Stretch(info, lambda pts: ListSource([f for f in frames if pts is None or f.pts >= pts]), cutting, **options)
+    return Stretch(
+        info, lambda pts: ListSource([f for f in frames if pts is None or f.pts >= pts]), cutting, **options
+    )
 
 
 def borders(frames: Sequence[Frame], seconds: str, reach: Reach | None = None) -> list[Border]:
@@ -55,7 +64,9 @@ def test_segments_are_cut_at_whole_multiples_of_their_length():
     assert [border.pts for border in borders(pictures(110), "1")] == [25, 50, 75, 100]
 
 
-@pytest.mark.parametrize(("first", "expected"), [(20, [20, 50]), (18, [25, 50]), (24, [24, 50]), (26, [25, 50])])
+@pytest.mark.parametrize(
+    ("first", "expected"), [(20, [20, 50]), (18, [25, 50]), (24, [24, 50]), (26, [25, 50])]
+)
 def test_a_scene_cut_in_the_last_quarter_ends_a_segment(first, expected):
     assert [border.index for border in borders(pictures(first, 60 - first), "1")] == expected
 
@@ -132,7 +143,9 @@ def test_nothing_after_a_broken_line_of_a_journal_counts(tmp_path):
     segment = {"number": 0, "file": "f", "num_bytes": 1, "sha256": "", "pictures": 0, "first": 5, "last": 9}
     line = json.dumps(segment | {"num_frames": 3, "steps": [[2, 2]], "durations": [[2, 3]], "next": None})
     lines = [f"{text}#{mark_of(text)}\n" for text in (head, line, line.replace('"number": 0', '"number": 1'))]
-    (tmp_path / "journal").write_text("".join([lines[0], lines[1].replace('"first": 5', '"first": 6'), lines[2]]))
+    (tmp_path / "journal").write_text(
+        "".join([lines[0], lines[1].replace('"first": 5', '"first": 6'), lines[2]])
+    )
     found = read_records(tmp_path)
     assert found is not None
     assert (found.segments, found.num_bytes) == ({}, len(lines[0]))

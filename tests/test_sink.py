@@ -68,7 +68,8 @@ def test_memory_sink_keeps_frames_in_order():
 
 @pytest.mark.parametrize("range_", ["limited", "full"])
 @pytest.mark.parametrize(
-    ("name", "encoder"), [("a.mp4", "x264"), ("a.mp4", "x265"), ("a.mkv", "ffv1"), ("a.webm", "vp9"), ("a.mp4", "av1")]
+    ("name", "encoder"),
+    [("a.mp4", "x264"), ("a.mp4", "x265"), ("a.mkv", "ffv1"), ("a.webm", "vp9"), ("a.mp4", "av1")],
 )
 def test_colour_tags_and_values_survive(tmp_path, name, encoder, range_):
     tags = {"matrix": "smpte170m", "primaries": "smpte170m", "transfer": "smpte170m", "range": range_}
@@ -100,7 +101,9 @@ def test_ten_bits_keep_more_than_256_values(tmp_path, encoder, name):
     luma = ((np.arange(1024) + np.arange(64)[:, None]) * 3 // 4 + 64).astype(np.uint16)
     chroma = np.full(format.plane_size(1), 512, np.uint16)
     options = EncodeOptions(encoder=encoder, quality=100, preset="" if encoder == "ffv1" else "ultrafast")
-    write_frames(tmp_path / name, [Frame((luma, chroma, chroma), format, n, TICK) for n in range(2)], options=options)
+    write_frames(
+        tmp_path / name, [Frame((luma, chroma, chroma), format, n, TICK) for n in range(2)], options=options
+    )
     info = probe(tmp_path / name)
     frame = next(VideoSource(tmp_path / name, info=info, threads=1).frames())
     assert len(np.unique(frame.planes[0])) > 256
@@ -152,7 +155,9 @@ def test_encoders_of_rgb_say_so_in_the_file(tmp_path, encoder, layout):
     values = (250, 90, 20) if layout == "rgb" else (63, 102, 240)
     planes = tuple(np.full(format.plane_size(i), value, np.uint8) for i, value in enumerate(values))
     options = EncodeOptions(encoder=encoder, quality=95)
-    write_frames(tmp_path / "a.mkv", [Frame(planes, format, n * 3600, TICK) for n in range(2)], options=options)
+    write_frames(
+        tmp_path / "a.mkv", [Frame(planes, format, n * 3600, TICK) for n in range(2)], options=options
+    )
     wanted = {"libx264rgb": "rgb"}.get(encoder, layout)
     info = probe(tmp_path / "a.mkv")
     assert info.format.layout == wanted
@@ -237,7 +242,9 @@ def test_killed_encoder_leaves_nothing(tmp_path):
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("error", [ValueError("source broke"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize(
+    "error", [ValueError("source broke"), KeyboardInterrupt()], ids=["error", "interrupt"]
+)
 @pytest.mark.usefixtures("nothing_left")
 def test_an_exception_elsewhere_passes_and_leaves_nothing(tmp_path, error):
     format = PictureFormat(64, 96)

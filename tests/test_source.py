@@ -46,7 +46,9 @@ def decoded(path: Path, index: int) -> list[tuple[int | None, tuple[int, int]]]:
     """Times and sizes by a plain PyAV loop, independent of the code under test."""
     with av.open(str(path)) as container:
         container.streams[index].codec_context.thread_count = 1
-        return [(frame.pts, (frame.height, frame.width)) for frame in container.decode(container.streams[index])]
+        return [
+            (frame.pts, (frame.height, frame.width)) for frame in container.decode(container.streams[index])
+        ]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.ts", "a.avi", "a.flv"])
@@ -89,7 +91,9 @@ def test_frames_may_be_read_again_and_outlive_the_file(make_clip: MakeClip):
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 @pytest.mark.parametrize("open_gop", ["0", "1"])
 def test_trim_is_exact_to_the_frame(make_clip: MakeClip, name: str, open_gop: str):
-    options = {"x264-params": f"open-gop={open_gop}:keyint=8:min-keyint=8:scenecut=0:bframes=3:b-pyramid=normal"}
+    options = {
+        "x264-params": f"open-gop={open_gop}:keyint=8:min-keyint=8:scenecut=0:bframes=3:b-pyramid=normal"
+    }
     clip = make_clip(name, num_frames=40, codec_options=options | {"preset": "fast"})
     whole = read(clip)
     for first in range(40):
@@ -150,7 +154,9 @@ def test_each_pixel_format_is_read(name: str):
     how = reading(name)
     assert (how.layout, how.bit_depth) == LOSSLESS[name]
     picture = random_picture(name, 34, 46)
-    format = PictureFormat(34, 46, how.bit_depth, how.layout, range="full" if how.layout == "rgb" else "limited")
+    format = PictureFormat(
+        34, 46, how.bit_depth, how.layout, range="full" if how.layout == "rgb" else "limited"
+    )
     planes = read_planes(PlanarConverter(format).convert(picture), format)
     bits = av.VideoFormat(name).components[0].bits
     for index, (plane, source) in enumerate(zip(planes, source_planes(picture, name), strict=False)):
@@ -190,7 +196,8 @@ def source_planes(picture: av.VideoFrame, name: str) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("name", "twin"), [("nv12", "yuv420p"), ("p010le", "yuv420p10le"), ("yuyv422", "yuv422p"), ("nv24", "yuv444p")]
+    ("name", "twin"),
+    [("nv12", "yuv420p"), ("p010le", "yuv420p10le"), ("yuyv422", "yuv422p"), ("nv24", "yuv444p")],
 )
 @pytest.mark.parametrize("range_code", [1, 2])
 def test_packed_formats_lose_nothing(name: str, twin: str, range_code: int):
@@ -214,7 +221,9 @@ def test_packed_formats_lose_nothing(name: str, twin: str, range_code: int):
 def test_each_pixel_format_of_a_file(make_clip: MakeClip, codec: str, name: str, size: tuple[int, int]):
     if codec == "libx264" and size[0] % 2:
         size = (38, 50)
-    frames = read(make_clip("a.mkv" if codec != "rawvideo" else "a.nut", codec=codec, pixel_format=name, size=size))
+    frames = read(
+        make_clip("a.mkv" if codec != "rawvideo" else "a.nut", codec=codec, pixel_format=name, size=size)
+    )
     assert numbers(frames) == list(range(12))
     if frames[0].format.layout == "rgb":
         assert all(read_number(plane) == 5 for plane in frames[5].planes)
@@ -265,7 +274,9 @@ def test_frame_to_av_frame_and_back(layout: str, bit_depth: int, alpha: bool):
     format = PictureFormat(
         13, 17, bit_depth, layout, alpha, matrix="bt709", range="full", primaries="bt709", transfer="bt709"
     )  # type: ignore[arg-type]
-    if alpha and ((bit_depth == 12 and layout in ("yuv420", "gray")) or (bit_depth == 10 and layout == "gray")):
+    if alpha and (
+        (bit_depth == 12 and layout in ("yuv420", "gray")) or (bit_depth == 10 and layout == "gray")
+    ):
         with pytest.raises(SourceError, match="no pixel format"):
             pixel_format(format)
         return
@@ -278,7 +289,12 @@ def test_frame_to_av_frame_and_back(layout: str, bit_depth: int, alpha: bool):
     )  # fmt: skip
     frame = Frame(planes, format, pts=7, time_base=Fraction(1, 90000), duration=3)
     picture = make_av_frame(frame)
-    assert (picture.pts, picture.time_base, picture.colorspace, picture.color_range) == (7, Fraction(1, 90000), 1, 2)
+    assert (picture.pts, picture.time_base, picture.colorspace, picture.color_range) == (
+        7,
+        Fraction(1, 90000),
+        1,
+        2,
+    )
     back = make_frame(picture, format)
     assert (back.pts, back.time_base, back.duration) == (7, Fraction(1, 90000), 3)
     assert all(np.array_equal(a, b) for a, b in zip(back.planes, planes, strict=True))
@@ -287,7 +303,9 @@ def test_frame_to_av_frame_and_back(layout: str, bit_depth: int, alpha: bool):
 # Interlaced
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mpg", "mpeg2video"), ("a.ts", "libx264")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mpg", "mpeg2video"), ("a.ts", "libx264")]
+)
 @pytest.mark.parametrize("order", ["tff", "bff"])
 def test_interlaced_is_deinterlaced_one_for_one(make_clip: MakeClip, name: str, codec: str, order: str):
     clip = make_clip(name, codec=codec, interlaced=order, size=(64, 64), num_frames=10)
@@ -304,7 +322,9 @@ def test_interlaced_is_deinterlaced_one_for_one(make_clip: MakeClip, name: str, 
 def test_deinterlacing_removes_combing(tmp_path: Path):
     clip = tmp_path / "combed.mp4"
     moving = "testsrc2=s=64x64:r=50:d=0.4,interlace=scan=tff"
-    run_ffmpeg("-f", "lavfi", "-i", moving, "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1", clip)
+    run_ffmpeg(
+        "-f", "lavfi", "-i", moving, "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1", clip
+    )
 
     def combing(frame: Frame) -> float:
         rows = frame.planes[0].astype(int)
@@ -338,7 +358,9 @@ def test_change_of_size_is_resampled_and_counted(make_clip: MakeClip, tmp_path: 
     parts: list[bytes] = []
     for index, size in enumerate([(48, 64), (96, 128), (48, 64)]):
         part = tmp_path / f"part{index}.h264"
-        clip = make_clip(f"{index}.mp4", size=size, num_frames=5, codec_options={"x264-params": "repeat-headers=1"})
+        clip = make_clip(
+            f"{index}.mp4", size=size, num_frames=5, codec_options={"x264-params": "repeat-headers=1"}
+        )
         run_ffmpeg("-i", clip, "-c", "copy", "-bsf:v", "h264_mp4toannexb", part)
         parts.append(part.read_bytes())
     joined.write_bytes(b"".join(parts))
@@ -386,7 +408,9 @@ def test_random_damage_never_moves_the_pictures_after_it(make_clip: MakeClip):
         data[index] = noise.randrange(256)
     clip.write_bytes(data)
     frames = read(clip)
-    assert all(number == time for number, time in zip(numbers(frames), times(frames), strict=True) if time > 30)
+    assert all(
+        number == time for number, time in zip(numbers(frames), times(frames), strict=True) if time > 30
+    )
     assert times(frames)[-1] == 39
 
 
@@ -394,7 +418,11 @@ def test_random_damage_never_moves_the_pictures_after_it(make_clip: MakeClip):
 def test_cut_off_file_gives_what_is_there_and_a_note(make_clip: MakeClip, name: str):
     codec = {"a.webm": "libvpx-vp9"}.get(name, "libx264")
     clip = make_clip(
-        name, codec=codec, num_frames=40, gop=10, container_options={"movflags": "faststart"} if name == "a.mp4" else {}
+        name,
+        codec=codec,
+        num_frames=40,
+        gop=10,
+        container_options={"movflags": "faststart"} if name == "a.mp4" else {},
     )
     data = clip.read_bytes()
     clip.write_bytes(data[: int(len(data) * 0.6)])
@@ -457,14 +485,20 @@ def test_joined_files_keep_going_forward(make_clip: MakeClip, tmp_path: Path):
     assert {after - before for before, after in zip(times(frames), times(frames)[1:], strict=False)} == {3600}
 
 
-@pytest.mark.parametrize(("codec", "name"), [("libx264", "yuv420p"), ("mpeg4", "yuv420p"), ("mjpeg", "yuvj420p")])
+@pytest.mark.parametrize(
+    ("codec", "name"), [("libx264", "yuv420p"), ("mpeg4", "yuv420p"), ("mjpeg", "yuvj420p")]
+)
 def test_avi_damage_never_moves_the_pictures_after_it(make_clip: MakeClip, codec: str, name: str):
     """AVI stores no presentation times; a lost picture must not make all later ones early."""
-    clip = make_clip("a.avi", codec=codec, pixel_format=name, num_frames=40, gop=10, b_frames=2 * (codec == "libx264"))
+    clip = make_clip(
+        "a.avi", codec=codec, pixel_format=name, num_frames=40, gop=10, b_frames=2 * (codec == "libx264")
+    )
     whole = read(clip)
     frames = read(damaged(clip, 13))
     assert len(frames) >= 30
-    after = [(number, time) for number, time in zip(numbers(frames), times(frames), strict=True) if number >= 30]
+    after = [
+        (number, time) for number, time in zip(numbers(frames), times(frames), strict=True) if number >= 30
+    ]
     assert after == list(zip(numbers(whole), times(whole), strict=True))[30:]
 
 
@@ -541,12 +575,16 @@ def assert_every_frame(clips: list[Path]):
 
 
 def test_every_small_real_clip_keeps_every_frame(test_data: Path):
-    assert_every_frame([clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size < 1_000_000])
+    assert_every_frame(
+        [clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size < 1_000_000]
+    )
 
 
 @pytest.mark.slow
 def test_every_large_real_clip_keeps_every_frame(test_data: Path):
-    assert_every_frame([clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size >= 1_000_000])
+    assert_every_frame(
+        [clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size >= 1_000_000]
+    )
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ def sizes(model: Model) -> list[tuple[int, int]]:
 
 MODELS: dict[str, Callable[[], list[Model]]] = {
     "bicubic": lambda: [Model(ModelSpec("tiny", scale=2, halo=3, residual="bicubic"), tiny(2))],
-    "rgb": lambda: [Model(ModelSpec("t", scale=2, in_channels=3, halo=3, residual="nearest"), tiny(2, colors=3))],
+    "rgb": lambda: [
+        Model(ModelSpec("t", scale=2, in_channels=3, halo=3, residual="nearest"), tiny(2, colors=3))
+    ],
     "neighbours": lambda: [made_of(around, halo=1, context=Context(before=1, after=1))],
     "chunks": lambda: [made_of(double, scale=2, context=Context(emit=2))],
     "multiples": lambda: [made_of(blocks, halo=16, size_multiple=8)],
@@ -148,14 +150,19 @@ def test_a_network_that_is_not_what_its_spec_says_is_found_out_and_computed_whol
     model = made_of(bright, halo=2)
     engine, plain = Engine([model], cpu(skip_static="on")), Engine([made_of(bright, halo=2)], cpu())
     out = list(engine.run(moving()))
-    assert all(np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(out, plain.run(moving()), strict=True))
+    assert all(
+        np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(out, plain.run(moving()), strict=True)
+    )
     assert len(engine.notes) == 1
     assert "parts would not equal the whole" in engine.notes[0]
 
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
-    [({"halo": None}, "looks at the whole picture"), ({"context": Context(stateful=True)}, "carries a state")],
+    [
+        ({"halo": None}, "looks at the whole picture"),
+        ({"context": Context(stateful=True)}, "carries a state"),
+    ],
 )
 def test_the_user_hears_where_skipping_cannot_be_had(spec, reason):
     engine = Engine([made_of(double, scale=2, **spec)], cpu(skip_static="on"))
@@ -167,7 +174,9 @@ def test_pictures_of_several_sizes_pass_in_one_stream():
     small = PictureFormat(20, 30, layout="gray")
     flat = [Frame((np.full((20, 30), value, np.uint8),), small, pts=9 + value) for value in (20, 30)]
     frames = [*moving(3), *flat, *[replace(frame, pts=100 + frame.pts) for frame in moving(3)]]
-    ours, theirs = (Engine([made_of(double, scale=2)], cpu(skip_static=skip)).run(frames) for skip in ("on", "off"))
+    ours, theirs = (
+        Engine([made_of(double, scale=2)], cpu(skip_static=skip)).run(frames) for skip in ("on", "off")
+    )
     for a, b in zip(ours, theirs, strict=True):
         assert all(np.array_equal(p, q) for p, q in zip(a.planes, b.planes, strict=True))
 
@@ -215,7 +224,16 @@ def test_a_picture_that_changes_all_over_is_computed_whole():
 
 def test_the_command_says_how_much_was_skipped(make_clip, tmp_path, shelf, capsys):
     clip = make_clip("slides.mkv", numbers=[0, 0, 0, 1], codec="ffv1", num_frames=4, size=(360, 640))
-    arguments = ["enhance", str(clip), "-o", str(tmp_path / "out.mkv"), "--preset", "ultrafast", "--model", "tiny"]
+    arguments = [
+        "enhance",
+        str(clip),
+        "-o",
+        str(tmp_path / "out.mkv"),
+        "--preset",
+        "ultrafast",
+        "--model",
+        "tiny",
+    ]
     assert run([*arguments, "--skip-static", "on"]) == 0
     said = capsys.readouterr().err
     # The third frame is the second; the fourth differs in one cell of sixteen, 90 by 160 pixels.

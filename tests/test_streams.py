@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vsr.engine.engine import Engine
-from vsr.engine.many_streams import Streams
+from vsr.engine.many_streams import ManyStreams
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.catalogue.names import load
@@ -32,7 +32,9 @@ def camera(stream: int, count: int, *, resets: Sequence[int] = (), still: bool =
         planes = tuple(rng.integers(16, 236, format.plane_size(i)).astype(np.uint8) for i in range(3))
         if still and n % 2:
             planes = frames[-1].planes
-        frames.append(Frame(planes, format, pts=n * n + stream, reset=n in resets, stream=stream, arrived_s=n + 0.5))
+        frames.append(
+            Frame(planes, format, pts=n * n + stream, reset=n in resets, stream=stream, arrived_s=n + 0.5)
+        )
     return frames
 
 
@@ -47,7 +49,7 @@ def rounds(cameras: Sequence[Sequence[Frame]], seed: int = 1) -> Iterator[list[F
         yield now
 
 
-def push_all(streams: Streams, cameras: Sequence[Sequence[Frame]]) -> dict[int, list[Frame]]:
+def push_all(streams: ManyStreams, cameras: Sequence[Sequence[Frame]]) -> dict[int, list[Frame]]:
     out: dict[int, list[Frame]] = defaultdict(list)
     for frames in rounds(cameras):
         for frame in streams.push(frames):
@@ -82,7 +84,9 @@ class Around:
         self.threads.add(threading.current_thread().name)
         span = self.context.before + 1 + self.context.after
         weights = torch.arange(1, span + 1).view(1, -1, 1, 1, 1) / (span * (span + 1) / 2)
-        return torch.stack([(frames[:, i : i + span] * weights).sum(1) for i in range(self.context.emit)], 1), None
+        return torch.stack(
+            [(frames[:, i : i + span] * weights).sum(1) for i in range(self.context.emit)], 1
+        ), None
 
 
 def around(before: int = 0, after: int = 0, emit: int = 1) -> Model:
@@ -113,7 +117,7 @@ def assert_same(got: Sequence[Frame], wanted: Sequence[Frame], *, within: int = 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_each_stream_gets_bit_for_bit_what_it_gets_alone(chain, still):
     cameras = [camera(stream, 7, resets=(stream + 1,), still=still) for stream in range(4)]
-    out = push_all(Streams(Engine(CHAINS[chain](), cpu())), cameras)
+    out = push_all(ManyStreams(Engine(CHAINS[chain](), cpu())), cameras)
     for stream, frames in enumerate(cameras):
         assert_same(out[stream], list(Engine(CHAINS[chain](), cpu()).run(frames)))
 
@@ -121,7 +125,7 @@ def test_each_stream_gets_bit_for_bit_what_it_gets_alone(chain, still):
 @pytest.mark.parametrize("chain", CHAINS)
 def test_batches_across_streams_change_nothing_but_rounding(chain):
     cameras = [camera(stream, 6, resets=(2,)) for stream in range(4)]
-    out = push_all(Streams(Engine(CHAINS[chain](), cpu(batch=8, threads=1))), cameras)
+    out = push_all(ManyStreams(Engine(CHAINS[chain](), cpu(batch=8, threads=1))), cameras)
     for stream, frames in enumerate(cameras):
         assert_same(out[stream], list(Engine(CHAINS[chain](), cpu(threads=1)).run(frames)), within=1)
 
@@ -134,13 +138,13 @@ def steps(model: Model) -> Around:
 @pytest.mark.parametrize(("batch", "wanted"), [(8, [3, 1]), (2, [2, 1, 1]), (1, [1, 1, 1, 1])])
 def test_frames_of_equal_size_share_a_batch_up_to_the_limit(batch, wanted):
     model = around()
-    Streams(Engine([model], cpu(batch=batch))).push([camera(stream, 1)[0] for stream in range(4)])
+    ManyStreams(Engine([model], cpu(batch=batch))).push([camera(stream, 1)[0] for stream in range(4)])
     assert sorted(steps(model).batches, reverse=True) == wanted
 
 
 def test_on_a_cpu_the_streams_of_a_round_are_spread_over_threads_that_end_when_it_is_closed():
     model = around()
-    streams = Streams(Engine([model], cpu()))
+    streams = ManyStreams(Engine([model], cpu()))
     threads = set(threading.enumerate())
     before = torch.get_num_threads()
     for n in range(8):
@@ -153,9 +157,9 @@ def test_on_a_cpu_the_streams_of_a_round_are_spread_over_threads_that_end_when_i
 
 def test_several_frames_of_a_single_stream_are_spread():
     many, one = around(1, 1), around(1, 1)
-    streams = Streams(Engine([one], cpu()))
+    streams = ManyStreams(Engine([one], cpu()))
     out = [out for frame in camera(0, 6) for out in streams.push([frame])] + streams.flush(0)
-    streams = Streams(Engine([many], cpu()))
+    streams = ManyStreams(Engine([many], cpu()))
     assert_same(streams.push(camera(0, 6)) + streams.flush(0), out)
     assert len([name for name in steps(many).threads if name.startswith("vsr-network")]) > 1
 
@@ -178,7 +182,9 @@ class Slow:
 
 def test_a_round_begins_while_another_is_under_way_and_each_stream_does_one_thing_at_a_time():
     slow, rings = Slow(), threading.Semaphore(0)
-    streams = Streams(Engine([Model(ModelSpec("slow", scale=1), slow)], cpu()), ring=lambda: rings.release())
+    streams = ManyStreams(
+        Engine([Model(ModelSpec("slow", scale=1), slow)], cpu()), ring=lambda: rings.release()
+    )
     streams.begin([camera(0, 1)[0], camera(1, 1)[0]])
     assert slow.began.acquire(timeout=10)
     assert slow.began.acquire(timeout=10)
@@ -200,7 +206,7 @@ def test_a_round_begins_while_another_is_under_way_and_each_stream_does_one_thin
 
 
 def test_a_frame_waits_for_its_neighbours_alone():
-    streams = Streams(Engine([around(0, 1)], cpu()))
+    streams = ManyStreams(Engine([around(0, 1)], cpu()))
     first, second = camera(0, 2)
     (other,) = camera(1, 1)
     assert streams.push([first, other]) == []
@@ -210,7 +216,7 @@ def test_a_frame_waits_for_its_neighbours_alone():
 
 
 def test_a_dropped_stream_begins_anew_and_leaves_the_others_alone():
-    streams = Streams(Engine([recurrent()], cpu()))
+    streams = ManyStreams(Engine([recurrent()], cpu()))
     cameras = [camera(0, 4), camera(1, 4)]
     out = [frame for n in range(3) for frame in streams.push([cameras[0][n], cameras[1][n]])]
     streams.drop(1)
@@ -222,7 +228,7 @@ def test_a_dropped_stream_begins_anew_and_leaves_the_others_alone():
 
 def test_a_stream_may_change_its_size_within_a_round():
     frames = [replaced(frame, 0) for frame in (*camera(0, 2), *camera(3, 2), *camera(1, 2))]
-    out = Streams(Engine([recurrent()], cpu())).push([*frames, *camera(1, 2)])
+    out = ManyStreams(Engine([recurrent()], cpu())).push([*frames, *camera(1, 2)])
     alone = list(Engine([recurrent()], cpu()).run(frames))
     assert_same([frame for frame in out if frame.stream == 0], alone[:5])
 
@@ -246,7 +252,7 @@ class Sum:
 def test_states_that_do_not_stack_step_one_by_one():
     model = Model(ModelSpec("sum", scale=1, context=Context(stateful=True)), Sum())
     cameras = [camera(stream, 5, resets=(3,)) for stream in range(3)]
-    out = push_all(Streams(Engine([model], cpu(batch=4))), cameras)
+    out = push_all(ManyStreams(Engine([model], cpu(batch=4))), cameras)
     for stream, frames in enumerate(cameras):
         assert_same(out[stream], list(Engine([model], cpu()).run(frames)))
 
@@ -273,7 +279,7 @@ def cramped(most: int) -> Model:
 def test_out_of_memory_shrinks_the_batch_and_no_state_steps_twice():
     cameras = [camera(stream, 4) for stream in range(3)]
     engine = Engine([cramped(1)], cpu(batch=4))
-    out = push_all(Streams(engine), cameras)
+    out = push_all(ManyStreams(engine), cameras)
     assert engine.notes == [f"cramped: out of memory, batch reduced to {n}" for n in (1,)]
     for stream, frames in enumerate(cameras):
         assert_same(out[stream], list(Engine([cramped(4)], cpu()).run(frames)))
@@ -281,7 +287,7 @@ def test_out_of_memory_shrinks_the_batch_and_no_state_steps_twice():
 
 def test_memory_that_suffices_for_nothing_is_a_model_error():
     before = set(threading.enumerate())
-    streams = Streams(Engine([cramped(0)], cpu()))
+    streams = ManyStreams(Engine([cramped(0)], cpu()))
     with pytest.raises(ModelError, match="cramped does not fit"):
         streams.push([camera(0, 1)[0], camera(1, 1)[0]])
     streams.close()
@@ -306,7 +312,7 @@ def test_what_does_not_change_is_skipped_in_each_stream_and_gives_the_same():
     spec = ModelSpec("around", scale=1, context=model.spec.context, halo=0)
     cameras = [mostly_still(stream, 5) for stream in range(2)]
     got, wanted = (
-        push_all(Streams(Engine([Model(spec, model.network)], cpu(skip_static=skip))), cameras)
+        push_all(ManyStreams(Engine([Model(spec, model.network)], cpu(skip_static=skip))), cameras)
         for skip in ("on", "off")
     )
     for stream in range(2):

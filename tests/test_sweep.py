@@ -51,7 +51,11 @@ def noise(count: int, height: int, width: int, bit_depth: int = 16) -> list[Fram
     format = PictureFormat(height, width, bit_depth, "yuv444", matrix="bt709", range="full")
     dtype = np.uint8 if bit_depth == 8 else np.uint16
     return [
-        Frame(tuple(rng.integers(0, 1 << bit_depth, (height, width)).astype(dtype) for _ in range(3)), format, pts=n)
+        Frame(
+            tuple(rng.integers(0, 1 << bit_depth, (height, width)).astype(dtype) for _ in range(3)),
+            format,
+            pts=n,
+        )
         for n in range(count)
     ]
 
@@ -65,7 +69,9 @@ def run(model: Model, frames: list[Frame], **options: object) -> list[Frame]:
     return out
 
 
-def differences(model: Model, frames: list[Frame], settings: list[dict], **fixed: object) -> Iterator[tuple[dict, int]]:
+def differences(
+    model: Model, frames: list[Frame], settings: list[dict], **fixed: object
+) -> Iterator[tuple[dict, int]]:
     """For each setting the largest difference, in codes, from one at a time, whole, on one thread."""
     wanted = run(model, frames, **fixed)
     for setting in settings:
@@ -113,7 +119,9 @@ def test_settings_change_no_more_than_a_16_bit_code_in_fp32_where_tiles_are_smal
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_threads_change_no_bit_of_a_network_with_a_state(precision):
     skip_where_slow(precision)
-    for setting, most in differences(load("video-x4"), noise(4, 30, 44), [{"threads": 2}], precision=precision):
+    for setting, most in differences(
+        load("video-x4"), noise(4, 30, 44), [{"threads": 2}], precision=precision
+    ):
         assert most == 0, setting
 
 

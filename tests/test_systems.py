@@ -22,7 +22,9 @@ def test_every_network_of_others_has_a_system_and_the_other_way_round():
 
 
 def test_the_readme_has_a_row_for_each_with_its_kind_and_licence():
-    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in README.read_text().splitlines()]
+    rows = [
+        [cell.strip() for cell in line.strip("|\n").split("|")] for line in README.read_text().splitlines()
+    ]
     by_name = {row[0]: row for row in rows if len(row) > 4}
     for system in SYSTEMS:
         assert system.name in by_name, f"no row for {system.name}"

@@ -27,7 +27,9 @@ def recorded() -> Trace:
     format = PictureFormat(32, 48)
 
     def frame(number: int) -> Frame:
-        return Frame(tuple(np.full(format.plane_size(i), 90 + number, np.uint8) for i in range(3)), format, pts=number)
+        return Frame(
+            tuple(np.full(format.plane_size(i), 90 + number, np.uint8) for i in range(3)), format, pts=number
+        )
 
     source = ListSource([frame(number) for number in range(NUM_FRAMES)])
     engine = Engine([load("nano-x2")], EngineOptions(device="cpu", threads=2))
@@ -73,13 +75,17 @@ def test_every_thread_has_a_lane_of_its_own():
             thread.start()
         for thread in threads:
             thread.join()
-    assert {lane: len(spans) for lane, spans in trace.lanes().items()} == {f"worker {n}": 200 for n in range(4)}
+    assert {lane: len(spans) for lane, spans in trace.lanes().items()} == {
+        f"worker {n}": 200 for n in range(4)
+    }
 
 
 def test_every_stage_of_a_frame_is_recorded_in_its_own_thread(recorded: Trace):
     count = {name: sum(done.name == name for done in recorded.spans) for name in ("model", "encode")}
     assert count == {"model": NUM_FRAMES, "encode": NUM_FRAMES}
-    lanes = {name: {done.lane for done in recorded.spans if done.name == name} for name in ("decode", "encode")}
+    lanes = {
+        name: {done.lane for done in recorded.spans if done.name == name} for name in ("decode", "encode")
+    }
     assert lanes == {"decode": {"vsr-decode"}, "encode": {threading.current_thread().name}}
     assert {"convert in", "convert out"} <= {done.name for done in recorded.spans}
 

@@ -20,7 +20,7 @@ from vsr.training import loop
 from vsr.training.data.batches import batches, find_data
 from vsr.training.data.degrade import cleanly
 from vsr.training.data.footage import read_picture
-from vsr.training.loop import Progress, learning_rate, train
+from vsr.training.loop import TrainingProgress, learning_rate, train
 from vsr.training.losses import charbonnier
 from vsr.training.options import TrainOptions
 
@@ -91,7 +91,9 @@ def assert_same(a: Path, b: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["save_network", "torch.save"])
-def test_a_run_that_was_killed_and_resumed_equals_one_straight_through(options, monkeypatch, tmp_path, target):
+def test_a_run_that_was_killed_and_resumed_equals_one_straight_through(
+    options, monkeypatch, tmp_path, target
+):
     straight = train(replace(options, out=str(tmp_path / "straight.safetensors")))
     often = replace(options, checkpoint_every_s=0)
     with monkeypatch.context() as patch:
@@ -129,7 +131,7 @@ def test_the_seed_decides(options, tmp_path):
 
 def test_loss_decreases_and_is_reported(options, tmp_path):
     draw(tmp_path / "single", "one patch.png", 32, 32)
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     data = (str(tmp_path / "single"),)
     train(replace(options, data=data, steps=1000, batch=1, patch=16), report=reports.append)
     assert [report.step for report in reports] == [500, 1000]
@@ -138,8 +140,8 @@ def test_loss_decreases_and_is_reported(options, tmp_path):
 
 
 def test_the_loss_of_a_resumed_run_is_the_mean_of_its_own_steps(options):
-    whole: list[Progress] = []
-    rest: list[Progress] = []
+    whole: list[TrainingProgress] = []
+    rest: list[TrainingProgress] = []
     short = replace(options, steps=500, batch=1)
     train(short, report=whole.append)
     path = Path(options.out).with_suffix(".state.pt")

@@ -17,7 +17,7 @@ from vsr.training.data.batches import batches, example, find_data
 from vsr.training.data.blur import filmed, write_blurred
 from vsr.training.data.degrade import cleanly, really
 from vsr.training.data.footage import find_clips, read_clip, read_picture
-from vsr.training.data.motion import MOST_SPEED, move
+from vsr.training.data.motion import MOST_SPEED, moving_clip
 from vsr.training.options import TrainOptions
 
 
@@ -47,7 +47,12 @@ def options(tmp_path: Path) -> TrainOptions:
         for n in range(num):
             write(tmp_path / "clips" / clip / f"im{n}.png", np.roll(picture(48, 64, seed=9)[0], n, axis=1))
     return TrainOptions(
-        out=str(tmp_path / "x.safetensors"), data=(str(tmp_path / "stills"),), batch=3, patch=8, frames=4, scale=2
+        out=str(tmp_path / "x.safetensors"),
+        data=(str(tmp_path / "stills"),),
+        batch=3,
+        patch=8,
+        frames=4,
+        scale=2,
     )
 
 
@@ -94,7 +99,7 @@ def test_a_folder_without_clips_is_named(tmp_path):
 def test_a_moved_still_goes_steadily_and_stays_sharp():
     still = picture(200, 220)
     for seed in range(12):
-        clip = move(still, [], 6, 96, rng(seed))
+        clip = moving_clip(still, [], 6, 96, rng(seed))
         assert clip.shape == (6, 96, 96, 3)
         steps = [shift_between(a, b) for a, b in itertools.pairwise(clip)]
         assert all(np.hypot(*step) < 1.5 * MOST_SPEED + 2 for step in steps)
@@ -109,7 +114,7 @@ def test_half_of_the_moved_stills_keep_every_pixel():
     still = picture(200, 220)
     exact = 0
     for seed in range(20):
-        (first, *_) = move(still, [], 3, 64, rng(seed))
+        (first, *_) = moving_clip(still, [], 3, 64, rng(seed))
         match = cv2.matchTemplate(still[0], first, cv2.TM_SQDIFF).min()
         exact += match < 1
     assert 5 <= exact <= 15
@@ -117,7 +122,7 @@ def test_half_of_the_moved_stills_keep_every_pixel():
 
 def test_something_passes_before_some_of_them():
     dark, bright = np.full((1, 90, 90, 3), 20, np.uint8), np.full((1, 90, 90, 3), 230, np.uint8)
-    passed = [bool((move(dark, [bright], 4, 80, rng(seed)) > 200).any()) for seed in range(20)]
+    passed = [bool((moving_clip(dark, [bright], 4, 80, rng(seed)) > 200).any()) for seed in range(20)]
     assert 2 <= sum(passed) <= 15
 
 
@@ -145,14 +150,18 @@ def test_a_codec_loses_more_the_worse_its_quality(codec, good, bad):
     for quality in (good, bad):
         decoded = through_codec(clip, codec, quality)
         assert [frame.shape for frame in decoded] == [(47, 65, 3)] * 5
-        scores.append(np.mean([psnr(a[..., 1], b[..., 1], peak=255) for a, b in zip(clip, decoded, strict=True)]))
+        scores.append(
+            np.mean([psnr(a[..., 1], b[..., 1], peak=255) for a, b in zip(clip, decoded, strict=True)])
+        )
     assert scores[0] > scores[1] + 3
     assert scores[1] > 15  # still the same picture
 
 
 def test_a_codec_gives_the_same_each_time():
     clip = [picture(32, 48, seed)[0] for seed in range(3)]
-    assert all((a == b).all() for a, b in zip(*(through_codec(clip, "h264", 30) for _ in range(2)), strict=True))
+    assert all(
+        (a == b).all() for a, b in zip(*(through_codec(clip, "h264", 30) for _ in range(2)), strict=True)
+    )
 
 
 # Blur
@@ -164,13 +173,17 @@ def test_filmed_frames_are_blurred_where_their_twins_are_sharp():
     for seed in range(30):
         recorded, sharp = filmed(still, 3, rng(seed))
         assert recorded.shape == sharp.shape == (3, 96, 112, 3)
-        blurred += cv2.Laplacian(recorded[1], cv2.CV_64F).var() < 0.7 * cv2.Laplacian(sharp[1], cv2.CV_64F).var()
+        blurred += (
+            cv2.Laplacian(recorded[1], cv2.CV_64F).var() < 0.7 * cv2.Laplacian(sharp[1], cv2.CV_64F).var()
+        )
         alone += bool((recorded == recorded[0]).all())
         # The twin lies where the middle of the exposure was: moving it by two pixels must not fit better.
         inner = (slice(24, -24), slice(24, -24))
         here = error(recorded[1][inner], cv2.blur(sharp[1], (5, 5))[inner])
         away = min(
-            error(recorded[1][inner], cv2.blur(np.roll(sharp[1], s, a), (5, 5))[inner]) for s in (-4, 4) for a in (0, 1)
+            error(recorded[1][inner], cv2.blur(np.roll(sharp[1], s, a), (5, 5))[inner])
+            for s in (-4, 4)
+            for a in (0, 1)
         )
         assert here < away * 1.05
     assert 20 <= blurred < 30
@@ -185,7 +198,9 @@ def test_a_recurrent_batch_is_a_clip_and_its_twin(options):
     low, high = first_batch(options)
     assert low.shape == (3, 4, 1, 8, 8)
     assert high.shape == (3, 4, 1, 16, 16)
-    reduced = torch.nn.functional.interpolate(high.flatten(0, 1), scale_factor=0.5, mode="bicubic", antialias=True)
+    reduced = torch.nn.functional.interpolate(
+        high.flatten(0, 1), scale_factor=0.5, mode="bicubic", antialias=True
+    )
     assert (reduced - low.flatten(0, 1))[..., 2:-2, 2:-2].abs().max() < 0.05
 
 
@@ -229,7 +244,9 @@ def test_twins_are_found_by_name(options, tmp_path):
     paired = replace(options, low=(str(tmp_path / "low"),), batch=8)
     low, high = first_batch(paired)
     small = torch.nn.functional.interpolate(high[:, 0], scale_factor=0.5, mode="bicubic", antialias=True)
-    assert (1 - low[:, 0] - small)[..., 2:-2, 2:-2].abs().max() < 0.05  # the negative tells that the files were read
+    assert (1 - low[:, 0] - small)[
+        ..., 2:-2, 2:-2
+    ].abs().max() < 0.05  # the negative tells that the files were read
     (tmp_path / "low" / "twox2.png").unlink()
     with pytest.raises(SourceError, match=r"two\.png has no twin"):
         first_batch(paired)
@@ -269,7 +286,9 @@ def test_a_test_set_of_blur_is_the_same_each_time(tmp_path, kind):
         high.mkdir(parents=True)
         low.mkdir()
         write_blurred(tmp_path / "sharp", kind, high=high, low=low)
-        sets.append([read_picture(folder / f"{name}.png") for folder in (high, low) for name in ("one", "two")])
+        sets.append(
+            [read_picture(folder / f"{name}.png") for folder in (high, low) for name in ("one", "two")]
+        )
     assert all((a == b).all() for a, b in zip(*sets, strict=True))
     for sharp, blurred in zip(sets[0][:2], sets[0][2:], strict=True):
         assert cv2.Laplacian(blurred[0], cv2.CV_64F).var() < 0.8 * cv2.Laplacian(sharp[0], cv2.CV_64F).var()

@@ -22,12 +22,12 @@ from vsr.quality.metrics import luma_psnr
 from vsr.training import loop
 from vsr.training.data.batches import batches, find_data
 from vsr.training.data.footage import read_picture
-from vsr.training.loop import Progress, train
+from vsr.training.loop import TrainingProgress, train
 from vsr.training.networks import Unrolled, build, predict
 from vsr.training.options import LossOptions, TrainOptions
-from vsr.training.processes import Crew, crew
+from vsr.training.processes import ProcessGroup, process_group
 from vsr.training.state import begin
-from vsr.training.validation import measure, trials
+from vsr.training.validation import trials, validate
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ def test_the_critic_learns_and_changes_what_the_network_learns(options, tmp_path
     train(options)
     plain = replace(options, losses=LossOptions(), out=str(tmp_path / "plain.safetensors"))
     train(plain)
-    fresh = begin(options, [], Crew(0, 1, CPU)).rival
+    fresh = begin(options, [], ProcessGroup(0, 1, CPU)).rival
     assert fresh is not None
     learnt = state_of(options)["critic"]
     assert not torch.equal(learnt["head.weight"], fresh.critic.state_dict()["head.weight"])
@@ -132,7 +132,7 @@ def test_every_network_learns_by_every_loss_that_suits_it(options, network):
 
 def test_losses_are_reported_and_noted_by_name(options, monkeypatch):
     monkeypatch.setattr(loop, "REPORT_EVERY", 4)
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     train(options, report=reports.append)
     assert [report.step for report in reports] == [4, 8, 12]
     last, line = reports[-1], book_of(options)[-1]
@@ -174,14 +174,14 @@ def test_losses_that_do_not_suit_the_run_are_refused_in_words(options, values, r
 def test_validation_measures_the_running_mean_and_keeps_samples(options, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "REPORT_EVERY", 6)
     draw(tmp_path / "kept", "bird.png", 48, 70)
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     options = replace(options, validate=(str(tmp_path / "kept"),), validate_every=6)
     train(options, report=reports.append)
     noted = {line["step"]: line["psnr"] for line in book_of(options) if "psnr" in line}
     assert [report.psnr for report in reports] == [noted[6], noted[12]]
     published = build(options)
     published.load_state_dict(load_file(options.out))
-    assert measure(published, trials(options), CPU)[0] == noted[12]
+    assert validate(published, trials(options), CPU)[0] == noted[12]
     samples = sorted(path.name for path in (Path(options.out).with_suffix(".log") / "samples").iterdir())
     assert samples == ["bird-0000006.png", "bird-0000012.png"]
 
@@ -195,7 +195,9 @@ def test_without_validation_samples_are_of_a_patch(options):
 
 def test_validation_changes_nothing_that_is_learnt(options, tmp_path):
     draw(tmp_path / "kept", "bird.png", 48, 70)
-    looked = replace(options, validate=(str(tmp_path / "kept"),), validate_every=1, out=str(tmp_path / "b.safetensors"))
+    looked = replace(
+        options, validate=(str(tmp_path / "kept"),), validate_every=1, out=str(tmp_path / "b.safetensors")
+    )
     one, two = load_file(train(options)), load_file(train(looked))
     assert all(torch.equal(one[key], two[key]) for key in one)
 
@@ -205,7 +207,7 @@ def test_validation_measures_as_papers_do(options, tmp_path, colors):
     draw(tmp_path / "kept", "bird.png", 48, 80)
     options = replace(options, validate=(str(tmp_path / "kept"),), colors=colors)
     net = build(options)
-    measured, samples = measure(net, trials(options), CPU)
+    measured, samples = validate(net, trials(options), CPU)
     (trial,) = trials(options)
     rgb = read_picture(tmp_path / "kept" / "bird.png")[0]
     enlarged = predict(Unrolled(net), trial.low, trial.high, bf16=False)[0][0, 0].detach().clamp(0, 1).numpy()
@@ -227,7 +229,9 @@ def toml_of(options: TrainOptions) -> str:
     values = asdict(options)
     losses, values["from"] = values.pop("losses"), values.pop("start_from")
     table = "\n".join(f"{key} = {json.dumps(value)}" for key, value in losses.items())
-    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + f"\n[losses]\n{table}\n"
+    return (
+        "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + f"\n[losses]\n{table}\n"
+    )
 
 
 SCRIPT = """
@@ -250,7 +254,14 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(options, tmp_p
     both = replace(options, out=str(tmp_path / "both.safetensors"), validate=options.data)
     (tmp_path / "both.toml").write_text(toml_of(both))
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "script.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "script.py",
+    ]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -270,7 +281,9 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(options, tmp_p
 
 
 def test_the_command_runs_as_a_module_which_is_what_the_launcher_starts():
-    done = subprocess.run([sys.executable, "-m", "vsr", "--version"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "vsr", "--version"], cwd=ROOT, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout.strip()) == (0, vsr.__version__)
 
 
@@ -285,5 +298,5 @@ def test_processes_share_out_a_batch_and_leave_nothing_of_it(options):
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused_in_words(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ConfigError, match="batch 16 cannot be shared evenly by 3"), crew(CPU, 16):
+    with pytest.raises(ConfigError, match="batch 16 cannot be shared evenly by 3"), process_group(CPU, 16):
         pass

@@ -14,7 +14,9 @@ from vsr.media.writing.sink import FileSink
 from vsr.options import EncodeOptions
 
 TICK = Fraction(1, 1000)
-FORMAT = PictureFormat(64, 96, matrix="bt709", primaries="bt709", transfer="bt709", sample_aspect=Fraction(4, 3))
+FORMAT = PictureFormat(
+    64, 96, matrix="bt709", primaries="bt709", transfer="bt709", sample_aspect=Fraction(4, 3)
+)
 
 
 def drop_frame(path, broken):
@@ -44,12 +46,23 @@ def wrong_tags(path, broken):
 
 def wrong_aspect(path, broken):
     run_ffmpeg(
-        "-copyts", "-i", path, "-c", "copy", "-bsf:v", "h264_metadata=sample_aspect_ratio=1", "-aspect", "3:2", broken
+        "-copyts",
+        "-i",
+        path,
+        "-c",
+        "copy",
+        "-bsf:v",
+        "h264_metadata=sample_aspect_ratio=1",
+        "-aspect",
+        "3:2",
+        broken,
     )
 
 
 def other_size(path, broken):
-    run_ffmpeg("-copyts", "-i", path, "-vf", "scale=48:32,format=yuv420p10le", "-fps_mode", "passthrough", broken)
+    run_ffmpeg(
+        "-copyts", "-i", path, "-vf", "scale=48:32,format=yuv420p10le", "-fps_mode", "passthrough", broken
+    )
 
 
 def cut_short(path, broken):

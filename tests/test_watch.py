@@ -15,7 +15,7 @@ from test_batch import FLAGS, num_frames, picture, wait_until
 from vsr.archive.archive import Archive, ArchiveOptions
 from vsr.archive.sources import Naming
 from vsr.archive.state import read_entries
-from vsr.archive.watch import Settling, Watch, WatchOptions
+from vsr.archive.watch import FolderWatch, Settling, WatchOptions
 from vsr.archive.worker import Begun
 from vsr.cli.main import run
 from vsr.options import EncodeOptions, EnhanceOptions, ModelOptions
@@ -28,11 +28,11 @@ def inbox(tmp_path) -> Path:
     return folder
 
 
-def watched(folder: Path, out: Path, told: list[str], *, done: str = "stay") -> tuple[Archive, Watch]:
+def watched(folder: Path, out: Path, told: list[str], *, done: str = "stay") -> tuple[Archive, FolderWatch]:
     options = EnhanceOptions(models=ModelOptions(model=("nano",)), encode=EncodeOptions(preset="ultrafast"))
     archive = Archive(out, options, ArchiveOptions(parallel=1))
     settings = WatchOptions(settle=0.4, every=0.1, done=done)
-    return archive, Watch(folder, archive, Naming(out), settings, told.append)
+    return archive, FolderWatch(folder, archive, Naming(out), settings, told.append)
 
 
 def watch_until(folder: Path, out: Path, true: Callable[[], object], *, done: str = "stay") -> list[str]:
@@ -73,7 +73,11 @@ def test_a_file_that_grows_slowly_is_not_touched_until_it_stops(inbox, tmp_path)
     archive, watch = watched(inbox, out, told)
     parts = [whole[n : n + 300] for n in range(0, len(whole), 300)]
     begun = []
-    with closing(archive), closing(watch.run()) as messages, (inbox / "grows.png").open("wb", buffering=0) as file:
+    with (
+        closing(archive),
+        closing(watch.run()) as messages,
+        (inbox / "grows.png").open("wb", buffering=0) as file,
+    ):
         for message in messages:
             if isinstance(message, Begun):
                 begun.append(len(parts))

@@ -20,12 +20,12 @@ from vsr.jobs.identity import describe_source
 from vsr.jobs.segments.borders import Cutting, Reach
 from vsr.jobs.segments.journal import Gap, Journal
 from vsr.jobs.segments.journal_records import Segment, read_records, work_folder
-from vsr.jobs.segments.sink import Encoding
+from vsr.jobs.segments.sink import SegmentEncoding
 from vsr.jobs.workers import ray_task
-from vsr.jobs.workers.dispatcher import Sharing, gaps_of
-from vsr.jobs.workers.local_pool import Processes
-from vsr.jobs.workers.pool import Died, Failed, Finished, News, Progress
-from vsr.jobs.workers.worker import Reading, Work, Worker, attempt
+from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
+from vsr.jobs.workers.local_pool import LocalPool
+from vsr.jobs.workers.pool import Died, Failed, Finished, News, SegmentProgress
+from vsr.jobs.workers.worker import SegmentWork, StretchReader, Worker, attempt
 from vsr.media.probe import probe
 from vsr.media.writing.encoders import choose_encoder
 from vsr.models.networks.plain import PlainNet
@@ -39,14 +39,15 @@ def clip(make_clip) -> Path:
     return make_clip("in.mkv", num_frames=100, size=(32, 48), gop=25, b_frames=2, audio=True)
 
 
-def work_on(clip: Path, network: PlainNet | None = None) -> Work:
+def work_on(clip: Path, network: PlainNet | None = None) -> SegmentWork:
     """Segments of 20 frames; numbered pictures change by more than a scene does, so some begin sooner."""
     info = probe(clip)
     models = (Model(ModelSpec("tiny", 1), network or tiny(1)),)
     choice = choose_encoder(EncodeOptions("x264", preset="ultrafast"), info.format, "mkv")
-    return Work(
+    return SegmentWork(
         clip, info, info, ReadOptions(), models, EngineOptions(device="cpu", threads=1), None,
-        Encoding((choice,), info.format, info.time_base), Cutting(Fraction(4, 5), Reach.of(models), PipelineOptions()),
+        SegmentEncoding((choice,), info.format, info.time_base),
+        Cutting(Fraction(4, 5), Reach.of(models), PipelineOptions()),
     )  # fmt: skip
 
 
@@ -99,14 +100,14 @@ def at_work_on(folder: Path) -> set[int]:
 @pytest.fixture(autouse=True)
 def workers(monkeypatch, tmp_path) -> set[int]:
     """The workers that a test starts; neither they nor their encoders may outlive it."""
-    started, start = set(), Processes._start
+    started, start = set(), LocalPool._start
 
     def starting(self):
         worker = start(self)
         started.add(worker.process.pid)
         return worker
 
-    monkeypatch.setattr(Processes, "_start", starting)
+    monkeypatch.setattr(LocalPool, "_start", starting)
     yield started
     wait_for_the_end_of(started | at_work_on(tmp_path))
 
@@ -129,7 +130,7 @@ class AtOnce:
 
     width = 4
 
-    def __init__(self, work: Work, folder: Path):
+    def __init__(self, work: SegmentWork, folder: Path):
         self._worker, self._folder, self._waiting = Worker(work), folder, []
 
     def submit(self, gap: Gap) -> None:
@@ -158,14 +159,16 @@ def journal_in():
         yield opened
 
 
-def share(work: Work, journal: Journal, pool: AtOnce, *, stop_after: int = 1000) -> Clock:
+def share(work: SegmentWork, journal: Journal, pool: AtOnce, *, stop_after: int = 1000) -> Clock:
     clock, said = Clock(), []
 
     def wait_for_disk(num_writers: int, missed: int) -> None:
         if len(journal.segments) >= stop_after:
             raise StoppedError
 
-    Sharing(pool, journal, clock, said.append, wait_for_disk=wait_for_disk).run(gaps_of(journal, Reading(work)))
+    Dispatcher(pool, journal, clock, said.append, wait_for_disk=wait_for_disk).run(
+        gaps_of(journal, StretchReader(work))
+    )
     return clock
 
 
@@ -188,8 +191,12 @@ def test_a_journal_with_holes_is_gone_on_with_by_one_process_or_many(clip, tmp_p
             while (gap := again.missing()) is not None:
                 worker.run(gap, again.folder, again.keep)
         assert again.find_damaged() == set()
-        assert {n: s.sha256 for n, s in again.segments.items()} == {n: s.sha256 for n, s in alone.segments.items()}
-        assert {n: s.next for n, s in again.segments.items()} == {n: s.next for n, s in alone.segments.items()}
+        assert {n: s.sha256 for n, s in again.segments.items()} == {
+            n: s.sha256 for n, s in alone.segments.items()
+        }
+        assert {n: s.next for n, s in again.segments.items()} == {
+            n: s.next for n, s in alone.segments.items()
+        }
 
 
 def test_a_damaged_segment_alone_is_shared_out_again(clip, tmp_path, journal_in):
@@ -200,13 +207,13 @@ def test_a_damaged_segment_alone_is_shared_out_again(clip, tmp_path, journal_in)
     for number in (1, 4):
         (journal.folder / f"{number:06}.segment").write_bytes(b"")
     assert journal.find_damaged() == {1, 4}
-    assert [gap.number for gap in gaps_of(journal, Reading(work))] == [1, 4]
+    assert [gap.number for gap in gaps_of(journal, StretchReader(work))] == [1, 4]
     share(work, journal, AtOnce(work, journal.folder))
     assert journal.find_damaged() == set()
     assert {n: s.sha256 for n, s in journal.segments.items()} == expected
 
 
-def hear(pool: Processes, *kinds: type) -> News:
+def hear(pool: LocalPool, *kinds: type) -> News:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for news in pool.news(0.5):
@@ -221,26 +228,26 @@ def test_a_worker_that_is_killed_is_replaced_and_its_segment_done_once_more(make
     said, killed = [], []
     journal = journal_in(tmp_path / "job")
 
-    with Processes(work, journal.folder, devices=["cpu"], num=1) as pool:
+    with LocalPool(work, journal.folder, devices=["cpu"], num=1) as pool:
         hand_out = pool.submit
 
         def submit(gap: Gap) -> None:
             hand_out(gap)
             if gap.number == 0 and len(killed) < limit:
-                hear(pool, Progress)
+                hear(pool, SegmentProgress)
                 killed.append(pool._processes[0].process.pid)
                 os.kill(killed[-1], signal.SIGKILL)
 
         pool.submit = submit
-        sharing = Sharing(pool, journal, Clock(), said.append, wait_for_disk=lambda *_: None)
+        sharing = Dispatcher(pool, journal, Clock(), said.append, wait_for_disk=lambda *_: None)
         limit = 1
-        sharing.run(gaps_of(journal, Reading(work)))
+        sharing.run(gaps_of(journal, StretchReader(work)))
         assert said == ["a worker was killed by signal 9; segment 0 is done again"]
         assert sorted(journal.segments) == [0, 1, 2]
         journal.damaged = {0}
         limit = 3
         with pytest.raises(VsrError, match="killed by signal 9, the second time over segment 0"):
-            sharing.run(gaps_of(journal, Reading(work)))
+            sharing.run(gaps_of(journal, StretchReader(work)))
     assert not any(map(lives, killed))
 
 
@@ -248,7 +255,7 @@ def test_what_a_worker_meets_is_raised_as_it_was(clip, tmp_path):
     work = work_on(clip)
     (folder := tmp_path / "job").mkdir()
     clip.unlink()
-    with Processes(work, folder, devices=["cpu"], num=2) as pool:
+    with LocalPool(work, folder, devices=["cpu"], num=2) as pool:
         pool.submit(Gap(None, None))
         news = hear(pool, Failed, Finished, Died)
     assert isinstance(news, Failed)
@@ -327,13 +334,20 @@ def test_a_network_that_cannot_be_sent_is_refused_by_name(clip, tmp_path):
     network = tiny(1)
     network.hook = lambda x: x
     with pytest.raises(ConfigError, match="tiny cannot be sent to other workers"):
-        Processes(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
+        LocalPool(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
 
 
-def order_for(work: Work, folder: Path, **changes: object) -> ray_task.Order:
+def order_for(work: SegmentWork, folder: Path, **changes: object) -> ray_task.RayTask:
     (folder / "seen").touch()
-    order = ray_task.Order(
-        folder.name, Gap(None, None), folder, "seen", describe_source(work.path), ray_task.result_of(work), "cpu", 1
+    order = ray_task.RayTask(
+        folder.name,
+        Gap(None, None),
+        folder,
+        "seen",
+        describe_source(work.path),
+        ray_task.result_of(work),
+        "cpu",
+        1,
     )
     return replace(order, **changes)
 
@@ -390,7 +404,9 @@ def test_a_node_with_other_software_is_named(clip, tmp_path):
 
 def test_without_ray_a_cluster_is_refused_in_a_line(clip, tmp_path, monkeypatch, capfd):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more)
+    )
     assert enhance(clip, tmp_path / "out.mkv", "--cluster", "local") == 2
     assert "pip install 'vsr[cluster]'" in capfd.readouterr().err
     assert not work_folder(tmp_path / "out.mkv").exists()

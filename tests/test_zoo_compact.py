@@ -22,7 +22,10 @@ def compact(folder: Path, name: str, seed: int, depth: int = 2) -> Model:
 
 
 def test_denoise_strength_is_the_share_of_the_weights(tmp_path: Path):
-    keeps, denoises = compact(tmp_path, "realesr-general-wdn-x4v3", 1), compact(tmp_path, "realesr-general-x4v3", 2)
+    keeps, denoises = (
+        compact(tmp_path, "realesr-general-wdn-x4v3", 1),
+        compact(tmp_path, "realesr-general-x4v3", 2),
+    )
     mixed = blend(keeps, denoises, 0.3)
     net = CompactNet(channels=6, depth=2, scale=4)
     weights = [model.network.state_dict() for model in (keeps, denoises)]  # type: ignore[attr-defined]
@@ -37,8 +40,13 @@ def test_denoise_strength_is_the_share_of_the_weights(tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "share"), [({"denoise": 0.3}, 0.3), ({"source": "clean"}, 0), ({"denoise": 1.0}, 1)]
 )
-def test_the_command_mixes_a_file_with_its_twin_beside_it(tmp_path: Path, named: str, options: dict, share: float):
-    keeps, denoises = compact(tmp_path, "realesr-general-wdn-x4v3", 1), compact(tmp_path, "realesr-general-x4v3", 2)
+def test_the_command_mixes_a_file_with_its_twin_beside_it(
+    tmp_path: Path, named: str, options: dict, share: float
+):
+    keeps, denoises = (
+        compact(tmp_path, "realesr-general-wdn-x4v3", 1),
+        compact(tmp_path, "realesr-general-x4v3", 2),
+    )
     chosen = ModelOptions(model=(str(tmp_path / f"{named}.pth"),), **options)
     (model,) = make_chain(chosen, None, Verdict(False, "a.mp4 is clean")).models
     x = noise(1, 3, 9, 11)
@@ -56,7 +64,9 @@ def test_without_a_wish_the_file_that_is_named_is_taken_as_it_is(tmp_path: Path)
 def test_a_file_without_its_twin_is_refused_with_what_is_missing(tmp_path: Path):
     compact(tmp_path, "realesr-general-x4v3", 2)
     chosen = ModelOptions(model=(str(tmp_path / "realesr-general-x4v3.pth"),), denoise=0.5)
-    with pytest.raises(ConfigError, match=r"realesr-general-x4v3 has no -real variant; .* its -wdn twin beside it"):
+    with pytest.raises(
+        ConfigError, match=r"realesr-general-x4v3 has no -real variant; .* its -wdn twin beside it"
+    ):
         make_chain(chosen, None, Verdict(True, "a.mp4 is noisy"))
 
 

@@ -96,7 +96,9 @@ def test_fp16_keeps_the_picture_and_bf16_is_not_offered(model: Model):
 def test_a_file_that_does_not_fit_is_refused_with_the_first_difference(depths, tmp_path: Path):
     tensors = dict(weights(depths))
     torch.save(as_published(tensors | {"smooth.0.weight": torch.zeros(4, 15, 3, 3)}), tmp_path / "a.h5")
-    with pytest.raises(ModelError, match=r"DeblurGAN-v2 but does not fit it: smooth.0.weight is \(4, 15, 3, 3\)"):
+    with pytest.raises(
+        ModelError, match=r"DeblurGAN-v2 but does not fit it: smooth.0.weight is \(4, 15, 3, 3\)"
+    ):
         catalogue.load(str(tmp_path / "a.h5"))
     del tensors["fpn.lateral3.weight"]
     torch.save(as_published(tensors), tmp_path / "b.h5")
@@ -136,7 +138,10 @@ class Restated:
         mean = x.mean((1, 2), keepdim=True)
         x = (x - mean) / ((x - mean).square().mean((1, 2), keepdim=True) + epsilon).sqrt()
         if f"{name}.weight" in self.tensors:
-            x = x * self.tensors[f"{name}.weight"][:, None, None] + self.tensors[f"{name}.bias"][:, None, None]
+            x = (
+                x * self.tensors[f"{name}.weight"][:, None, None]
+                + self.tensors[f"{name}.bias"][:, None, None]
+            )
         return x
 
     def picture(self, x: Tensor, maps: list[Tensor]) -> Tensor:
@@ -198,7 +203,9 @@ class Restated:
         y = several(x, "mixed_6a.branch1.0", "mixed_6a.branch1.1")
         y = layer(y, "mixed_6a.branch1.2", 2, same=False)
         x = sixteenth = torch.cat([layer(x, "mixed_6a.branch0", 2, same=False), y, largest(x)])
-        y = torch.cat([layer(x, "repeat_1.0.branch0"), several(x, *(f"repeat_1.0.branch1.{i}" for i in range(3)))])
+        y = torch.cat(
+            [layer(x, "repeat_1.0.branch0"), several(x, *(f"repeat_1.0.branch1.{i}" for i in range(3)))]
+        )
         x = (0.1 * self.conv(y, "fpn.inception.repeat_1.0.conv2d") + x).clamp(min=0)
         y = [layer(layer(x, f"mixed_7a.branch{i}.0"), f"mixed_7a.branch{i}.1", 2, same=False) for i in (0, 1)]
         last = several(x, "mixed_7a.branch2.0", "mixed_7a.branch2.1")
@@ -232,7 +239,8 @@ def mean_around(x: Tensor) -> Tensor:
 
 def reflected(x: Tensor, before: int, after: int) -> Tensor:
     rows, columns = (
-        [abs(i) if i < side else 2 * (side - 1) - i for i in range(-before, side + after)] for side in x.shape[1:]
+        [abs(i) if i < side else 2 * (side - 1) - i for i in range(-before, side + after)]
+        for side in x.shape[1:]
     )
     return x[:, rows][:, :, columns]
 
@@ -245,7 +253,9 @@ def test_the_networks_are_what_their_formulas_say(depths, tmp_path: Path):
     assert [seen.shape[2] for seen in maps] == [80, 40, 20, 10, 5]
     wanted = restated.picture(x[0].double(), maps)
     difference = (run(model, x)[0].clamp(0, 1) - wanted).abs().max() / wanted.std()
-    print(f"{'inception' if depths else 'mobilenet'}: {float(difference):.1e} of the deviation from the formula")
+    print(
+        f"{'inception' if depths else 'mobilenet'}: {float(difference):.1e} of the deviation from the formula"
+    )
     assert difference <= 1e-4
 
 
@@ -259,7 +269,9 @@ def test_answers_of_the_original_are_reproduced(tmp_path: Path, test_data: Path)
         encoder |= {f"fpn.features.{i}.": f"fpn.enc{stage}.{i - first}." for i in range(first, last)}
     second = lambda key: re.sub(r"^fpn\.features\.\d+\.", lambda found: encoder.get(found[0], found[0]), key)  # noqa: E731
     tensors = filled(recipe, lambda key: second(key) if "running_" in key else key)
-    torch.save({"model": {f"module.{key}": value for key, value in tensors.items()}}, tmp_path / "fpn_mobilenet.h5")
+    torch.save(
+        {"model": {f"module.{key}": value for key, value in tensors.items()}}, tmp_path / "fpn_mobilenet.h5"
+    )
     model = catalogue.load(str(tmp_path / "fpn_mobilenet.h5"))
     ours = model.network.state_dict()  # type: ignore[attr-defined]
     known = ours.keys() | {second(key) for key in ours}
@@ -269,7 +281,9 @@ def test_answers_of_the_original_are_reproduced(tmp_path: Path, test_data: Path)
     for layer in model.network.modules():  # type: ignore[attr-defined]
         if isinstance(layer, Normalisation):
             layer.trained = True  # the answer was made in evaluation mode
-    x = torch.from_numpy(np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32))
+    x = torch.from_numpy(
+        np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32)
+    )
     out = (2 * run(model, (x + 1) / 2) - 1).clamp(-1, 1)
     top, left, size = recipe["crop"]
     crop = out[..., top : top + size, left : left + size].numpy()

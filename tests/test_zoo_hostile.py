@@ -67,7 +67,9 @@ def onnx_graph(path: Path, kernel: np.ndarray | None = None, elsewhere: tuple[st
     kernel = np.zeros((12, 3, 3, 3), np.float32) if kernel is None else kernel
     content = b"".join(field(1, side) for side in kernel.shape) + field(2, 1) + field(8, "kernel")
     if elsewhere:
-        content += b"".join(field(13, field(1, "location") + field(2, place)) for place in elsewhere) + field(14, 1)
+        content += b"".join(field(13, field(1, "location") + field(2, place)) for place in elsewhere) + field(
+            14, 1
+        )
     else:
         content += field(9, kernel.astype("<f4").tobytes())
     nodes = field(5, content) + node("Conv", ["in", "kernel"], "phases", pads=[1, 1, 1, 1])
@@ -104,7 +106,11 @@ def test_bytes_that_are_nothing_are_refused(tmp_path: Path, suffix: str):
     if suffix == "onnx":
         has_runtime()
     path = tmp_path / f"noise.{suffix}"
-    for content in (b"\xff" * 9000, np.random.default_rng(0).bytes(9000), b"\xff\xff\xff\xff\xff\xff\xff\x7f{}"):
+    for content in (
+        b"\xff" * 9000,
+        np.random.default_rng(0).bytes(9000),
+        b"\xff\xff\xff\xff\xff\xff\xff\x7f{}",
+    ):
         path.write_bytes(content)
         refusal(path)
 
@@ -123,7 +129,15 @@ def test_an_onnx_file_of_the_wrong_shape_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "places",
-    [("../secret",), ("/etc/passwd",), ("sub/weights",), ("..\\secret",), ("link",), ("none",), ("good", "../secret")],
+    [
+        ("../secret",),
+        ("/etc/passwd",),
+        ("sub/weights",),
+        ("..\\secret",),
+        ("link",),
+        ("none",),
+        ("good", "../secret"),
+    ],
 )
 def test_an_onnx_file_reads_no_weights_from_elsewhere(tmp_path: Path, places: tuple[str, ...]):
     has_runtime()
@@ -132,7 +146,9 @@ def test_an_onnx_file_reads_no_weights_from_elsewhere(tmp_path: Path, places: tu
     for path in (tmp_path / "secret", folder / "sub/weights", folder / "good"):
         path.write_bytes(bytes(12 * 3 * 9 * 4))
     (folder / "link").symlink_to(tmp_path / "secret")
-    assert f"net.onnx keeps kernel in {places[-1]!r}" in refusal(onnx_graph(folder / "net.onnx", elsewhere=places))
+    assert f"net.onnx keeps kernel in {places[-1]!r}" in refusal(
+        onnx_graph(folder / "net.onnx", elsewhere=places)
+    )
 
 
 def test_an_onnx_file_may_have_its_weights_beside_it(tmp_path: Path):

@@ -142,16 +142,25 @@ def old_edsr(tensors: dict[str, Tensor], depth: int) -> dict[str, Tensor]:
     names = {"conv_first": "head.0", "conv_after_body": f"body.{depth}", "conv_last": "tail.1"}
     names |= {f"body.{i}.conv{j + 1}": f"body.{i}.body.{2 * j}" for i in range(depth) for j in range(2)}
     names |= {f"upsample.{i}": f"tail.0.{i}" for i in (0, 2)}
-    old = {f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value for key, value in tensors.items()}
+    old = {
+        f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value for key, value in tensors.items()
+    }
     eye = torch.eye(3).view(3, 3, 1, 1)
     return old | {f"{part}_mean.{key}": eye if key == "weight" else torch.ones(3)
                   for part in ("sub", "add") for key in ("weight", "bias")}  # fmt: skip
 
 
 def oldest_esrgan(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    names = {"conv_first": "model.0", "conv_body": "model.1.sub.1", "conv_up1": "model.3", "conv_up2": "model.6"}
+    names = {
+        "conv_first": "model.0",
+        "conv_body": "model.1.sub.1",
+        "conv_up1": "model.3",
+        "conv_up2": "model.6",
+    }
     names |= {"conv_hr": "model.8", "conv_last": "model.10"}
-    blocks = {f"body.0.rdb{i}.conv{j}": f"model.1.sub.0.RDB{i}.conv{j}.0" for i in (1, 2, 3) for j in range(1, 6)}
+    blocks = {
+        f"body.0.rdb{i}.conv{j}": f"model.1.sub.0.RDB{i}.conv{j}.0" for i in (1, 2, 3) for j in range(1, 6)
+    }
     return {f"{(names | blocks)[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v for k, v in tensors.items()}
 
 
@@ -189,12 +198,16 @@ def unfolded() -> dict[str, Tensor]:
     torch.manual_seed(6)
     channels = 4
     tensors = SpanNet(channels=channels, narrow=channels, scale=4, colors=3).state_dict()
-    for head in [key.removesuffix(".eval_conv.weight") for key in tensors if key.endswith("eval_conv.weight")]:
+    for head in [
+        key.removesuffix(".eval_conv.weight") for key in tensors if key.endswith("eval_conv.weight")
+    ]:
         colors = tensors[f"{head}.eval_conv.weight"].shape[1]
         shapes = {"sk": (channels, colors, 1), "conv.0": (2 * colors, colors, 1)}
         shapes |= {"conv.1": (2 * channels, 2 * colors, 3), "conv.2": (channels, 2 * channels, 1)}
         for name, (num_out, num_in, side) in shapes.items():
-            tensors[f"{head}.{name}.weight"] = torch.randn(num_out, num_in, side, side) / side / math.sqrt(num_in)
+            tensors[f"{head}.{name}.weight"] = (
+                torch.randn(num_out, num_in, side, side) / side / math.sqrt(num_in)
+            )
             tensors[f"{head}.{name}.bias"] = torch.randn(num_out) / 9
     return tensors
 
@@ -216,14 +229,18 @@ def test_span_as_it_is_trained_is_folded(tmp_path: Path):
 
 
 def test_branches_that_do_not_fit_together_are_refused(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"SPAN but does not fit it: conv_1.sk.weight \(4, 3, 1, 1\) has no place"):
+    with pytest.raises(
+        ModelError, match=r"SPAN but does not fit it: conv_1.sk.weight \(4, 3, 1, 1\) has no place"
+    ):
         read_model(saved(tmp_path, "span", unfolded() | {"conv_1.conv.0.bias": torch.zeros(5)}))
 
 
 def test_espcn_of_the_paper_has_tanh_and_other_names(tmp_path: Path):
     net = EspcnNet(sides=(5, 3, 3), widths=(4, 4), scale=2, colors=1, tanh=True)
     names = {"conv1": "first_part.0", "conv2": "first_part.2", "conv3": "last_part.0"}
-    old = {f"{names[key.split('.')[0]]}.{key.split('.')[1]}": value for key, value in net.state_dict().items()}
+    old = {
+        f"{names[key.split('.')[0]]}.{key.split('.')[1]}": value for key, value in net.state_dict().items()
+    }
     model, x = read_model(saved(tmp_path, "espcn_x2", old)), noise(1, 1, 9, 9)
     y = x * 219 / 255 + 16 / 255
     for i, side in enumerate((5, 3)):
@@ -284,7 +301,9 @@ def test_fsrcnn_spreads_each_feature_over_nine_pixels(tmp_path: Path):
             stamp = (y[:, None, i, j, None, None] * tensors["last_part.weight"]).sum(0)
             spread[:, 3 * i : 3 * i + 9, 3 * j : 3 * j + 9] += stamp
     out = spread[:, 4 : 4 + 15, 4 : 4 + 18] + tensors["last_part.bias"]
-    assert (run(read_model(saved(tmp_path, "fsrcnn_x3", tensors)), x)[0] - (out * 255 - 16) / 219).abs().max() < 1e-5
+    assert (
+        run(read_model(saved(tmp_path, "fsrcnn_x3", tensors)), x)[0] - (out * 255 - 16) / 219
+    ).abs().max() < 1e-5
 
 
 # Scales that tensors do not tell
@@ -305,7 +324,9 @@ def test_a_file_that_does_not_fit_is_refused_with_the_first_difference(name: str
     tensors = tensors_of(name)
     key = next(key for key in reversed(tensors) if tensors[key].ndim == 4 and tensors[key].shape[3] > 1)
     cut = tensors | {key: tensors[key][..., :1]}
-    with pytest.raises(ModelError, match=rf"does not fit it: {key.replace('.', '[.]')} is|unknown layout") as caught:
+    with pytest.raises(
+        ModelError, match=rf"does not fit it: {key.replace('.', '[.]')} is|unknown layout"
+    ) as caught:
         read_model(saved(tmp_path, name, cut))
     assert "\n" not in str(caught.value)
     key = list(tensors)[-1]

@@ -138,7 +138,9 @@ def test_streams_pass_through_the_engine(tmp_path: Path):
     has_runtime()
     enlarger(tmp_path / "net.onnx", seen=9)
     format = PictureFormat(12, 17, layout="rgb", range="full", matrix="gbr")
-    planes = [tuple(noise(12, 17, seed=3 * n + i).mul(255).byte().numpy() for i in range(3)) for n in range(5)]
+    planes = [
+        tuple(noise(12, 17, seed=3 * n + i).mul(255).byte().numpy() for i in range(3)) for n in range(5)
+    ]
     engine = Engine([catalogue.load(str(tmp_path / "net.onnx"))], EngineOptions(device="cpu", threads=2))
     out = list(engine.run([Frame(each, format, pts=n) for n, each in enumerate(planes)]))
     assert [frame.pts for frame in out] == [0, 1, 2, 3, 4]

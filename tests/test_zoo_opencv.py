@@ -21,7 +21,11 @@ from vsr.models.files.opencv_graph import read_graph
 
 
 def node(name: str, operation: str, *inputs: str, **attributes: bytes) -> bytes:
-    body = field(1, name.encode()) + field(2, operation.encode()) + b"".join(field(3, key.encode()) for key in inputs)
+    body = (
+        field(1, name.encode())
+        + field(2, operation.encode())
+        + b"".join(field(3, key.encode()) for key in inputs)
+    )
     body += b"".join(field(5, field(1, key.encode()) + field(2, value)) for key, value in attributes.items())
     return field(1, body)
 
@@ -49,7 +53,11 @@ def graph(colors: int, side: int = 3, scale: int = 2) -> tuple[bytes, dict[str, 
     }
     content = b"".join(constant(key, value) for key, value in weights.items())
     content += node("input", "Placeholder") + convolution("conv1", "input", "f1")
-    content += node("add", "BiasAdd", "conv1", "b1") + node("relu", "Relu", "add") + convolution("conv2", "relu", "f2")
+    content += (
+        node("add", "BiasAdd", "conv1", "b1")
+        + node("relu", "Relu", "add")
+        + convolution("conv2", "relu", "f2")
+    )
     content += node("large", "DepthToSpace", "conv2", block_size=field(3, scale))
     return content + node("NCHW_output", "Transpose", "large", "order") + node(
         "order", "Const", dtype=field(6, 3), value=b""
@@ -148,12 +156,16 @@ def test_luma_is_what_opencv_makes_of_it(name: str, folder: Path):
     luma = cv2.blur(np.random.default_rng(0).integers(0, 256, (24, 30), np.uint8), (3, 3))
     network = OpenCvNetwork(folder / f"{name}.pb", model.spec.scale, threads=1)
     (wanted,) = network.run([as_frame(np.repeat(luma[..., None], 3, 2))])
-    got: Tensor = run(model, torch.from_numpy(luma / 255).float()[None, None])[0, 0].mul(255).round().clamp(0, 255)
+    got: Tensor = (
+        run(model, torch.from_numpy(luma / 255).float()[None, None])[0, 0].mul(255).round().clamp(0, 255)
+    )
     # dnn_superres converts gray to Y'CrCb and back, which may move each by a code.
     assert np.abs(got.numpy() - wanted.planes[1].astype(float)).max() <= 1
 
 
-@pytest.mark.parametrize(("name", "psnr"), [("FSRCNN_x2", 34.88), ("ESPCN_x4", 28.38), ("FSRCNN-small_x3", 30.24)])
+@pytest.mark.parametrize(
+    ("name", "psnr"), [("FSRCNN_x2", 34.88), ("ESPCN_x4", 28.38), ("FSRCNN-small_x3", 30.24)]
+)
 def test_graphs_reach_their_figures_on_set5(name: str, psnr: float, folder: Path, test_data: Path):
     assert set5_psnr(catalogue.load(str(folder / f"{name}.pb")), test_data) == pytest.approx(psnr, abs=0.02)
 

@@ -66,7 +66,16 @@ def test_a_photo_of_odd_size_is_what_the_network_makes_of_it(zoo, tmp_path: Path
 @pytest.mark.parametrize(("name", "scale"), [("fpn_mobilenet", 1), ("safmn", 2)])
 def test_a_camera_is_served(name: str, scale: int, zoo, make_clip, tmp_path: Path):
     clip = make_clip("camera.mp4", num_frames=10, size=(64, 64))
-    words = ["live", str(clip), "--model", zoo[name], "--scale", str(scale), "--snapshot", str(tmp_path / "now.jpg")]
+    words = [
+        "live",
+        str(clip),
+        "--model",
+        zoo[name],
+        "--scale",
+        str(scale),
+        "--snapshot",
+        str(tmp_path / "now.jpg"),
+    ]
     assert run([*words, "--duration", "2"]) == 0
     picture = cv2.imread(str(tmp_path / "now.jpg"))
     assert picture is not None

@@ -109,7 +109,9 @@ def gelu(x: Tensor) -> Tensor:
 def conv(x: Tensor, tensors: dict[str, Tensor], name: str) -> Tensor:
     kernel = tensors[f"{name}.weight"]
     groups = len(x) // kernel.shape[1]
-    return F.conv2d(x[None], kernel, tensors.get(f"{name}.bias"), padding=kernel.shape[-1] // 2, groups=groups)[0]
+    return F.conv2d(
+        x[None], kernel, tensors.get(f"{name}.bias"), padding=kernel.shape[-1] // 2, groups=groups
+    )[0]
 
 
 def shuffled(x: Tensor) -> Tensor:
@@ -141,7 +143,9 @@ def restated(x: Tensor, t: dict[str, Tensor], kind: str) -> Tensor:
             seen = conv(squares(z[2 * level : 2 * level + 2], cell), t, f"feats.{i}.safm.mfr.{level}")
             parts.append(nearest(seen, *size))
         y = gelu(conv(torch.cat(parts), t, f"feats.{i}.safm.aggr")) * z + y
-        z = conv(gelu(conv(normed(y, t, f"feats.{i}.norm2"), t, f"feats.{i}.ccm.ccm.0")), t, f"feats.{i}.ccm.ccm.2")
+        z = conv(
+            gelu(conv(normed(y, t, f"feats.{i}.norm2"), t, f"feats.{i}.ccm.ccm.0")), t, f"feats.{i}.ccm.ccm.2"
+        )
         y = z + y
     if kind == "ntire":
         return shuffled(conv(y, t, "to_img.0")) + bilinear(x, 2 * size[0], 2 * size[1])

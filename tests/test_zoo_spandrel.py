@@ -69,15 +69,21 @@ def unfilled(key: str, tensors: dict[str, Tensor]) -> Tensor:
         pytest.param("realesrgan_rrdb_x2", "spandrel", marks=pytest.mark.slow),
     ],
 )
-def test_answers_of_the_originals_are_reproduced_through_spandrel(name, package, tmp_path: Path, test_data: Path):
+def test_answers_of_the_originals_are_reproduced_through_spandrel(
+    name, package, tmp_path: Path, test_data: Path
+):
     has(package)
     recipe = json.loads((test_data / "reference" / f"{name}.json").read_text())
     tensors = filled(recipe)
     tensors |= {key: unfilled(key, tensors) for key, entry in recipe["keys"].items() if not entry["filled"]}
     torch.save(tensors, tmp_path / f"{name}.pth")
     model = read_with_spandrel(tmp_path / f"{name}.pth")
-    assert importlib.util.find_spec("torchvision") or not [key for key in sys.modules if key.startswith("torchvision")]
-    x = torch.from_numpy(np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32))
+    assert importlib.util.find_spec("torchvision") or not [
+        key for key in sys.modules if key.startswith("torchvision")
+    ]
+    x = torch.from_numpy(
+        np.random.default_rng(recipe["input_seed"]).random(recipe["input_shape"]).astype(np.float32)
+    )
     top, left, size = recipe["crop"]
     crop = run(model, x)[..., top : top + size, left : left + size].numpy()
     error = np.abs(crop - np.load(test_data / "reference" / f"{name}.npz")["crop"]).max() / recipe["std"]
@@ -99,6 +105,12 @@ def test_files_that_only_spandrel_knows_load_by_path(tmp_path: Path, test_data: 
     recipe = json.loads((test_data / "reference" / "nafnet_w32_gopro.json").read_text())
     torch.save({"params": filled(recipe)}, tmp_path / "nafnet.pth")
     spec = catalogue.load(str(tmp_path / "nafnet.pth")).spec
-    assert (spec.name, spec.scale, spec.in_channels, spec.halo, spec.residual) == ("nafnet", 1, 3, None, "none")
+    assert (spec.name, spec.scale, spec.in_channels, spec.halo, spec.residual) == (
+        "nafnet",
+        1,
+        3,
+        None,
+        "none",
+    )
     assert spec.kflop_per_pixel > 100
     assert licences_of(spec.network) == "MIT (NAFNet)"

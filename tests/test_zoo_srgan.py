@@ -32,7 +32,10 @@ def norm(name: str) -> dict[str, Tensor]:
     tensors = {f"{name}.{key}": numbers(WIDE) + 1 for key in ("weight", "running_mean")} | {
         f"{name}.bias": numbers(WIDE)
     }
-    return tensors | {f"{name}.running_var": numbers(WIDE).abs() + 0.5, f"{name}.num_batches_tracked": torch.tensor(9)}
+    return tensors | {
+        f"{name}.running_var": numbers(WIDE).abs() + 0.5,
+        f"{name}.num_batches_tracked": torch.tensor(9),
+    }
 
 
 def slope(name: str) -> dict[str, Tensor]:
@@ -74,7 +77,9 @@ def conv(x: Tensor, t: dict[str, Tensor], name: str) -> Tensor:
 
 def normed(x: Tensor, t: dict[str, Tensor], name: str) -> Tensor:
     """By the statistics of training."""
-    column = {key: t[f"{name}.{key}"][:, None, None] for key in ("weight", "bias", "running_mean", "running_var")}
+    column = {
+        key: t[f"{name}.{key}"][:, None, None] for key in ("weight", "bias", "running_mean", "running_var")
+    }
     x = (x - column["running_mean"]) / (column["running_var"] + 1e-5).sqrt()
     return x * column["weight"] + column["bias"]
 
@@ -138,7 +143,9 @@ def test_the_newer_names_are_the_same_network(tmp_path: Path):
 @pytest.mark.parametrize(("tensors", "key"), [(blocks, "block4.bn2.bias"), (trunk, "trunk.1.rcb.4.bias")])
 def test_a_layout_that_does_not_fit_is_refused_with_the_first_difference(tensors, key: str, tmp_path: Path):
     torch.save({k: v for k, v in tensors(4).items() if k != key}, tmp_path / "a.pth")
-    with pytest.raises(ModelError, match=r"batch normalisation but does not fit it: body.\d.4.bias \(4,\) is missing"):
+    with pytest.raises(
+        ModelError, match=r"batch normalisation but does not fit it: body.\d.4.bias \(4,\) is missing"
+    ):
         read_model(tmp_path / "a.pth")
 
 

@@ -20,7 +20,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "large": {"tail": "nearest+conv", "scale": 4, "wide": 6, "narrow": True},
     "denoising": {"tail": "", "scale": 1, "wide": 8, "narrow": False},
 }
-COMMON = "conv_first.weight patch_embed.norm.weight layers.1.residual_group.blocks.1.attn.qkv.weight norm.bias"
+COMMON = (
+    "conv_first.weight patch_embed.norm.weight layers.1.residual_group.blocks.1.attn.qkv.weight norm.bias"
+)
 LAYOUTS = {
     "classical": "conv_before_upsample.0.weight upsample.0.weight conv_last.weight conv_after_body.weight",
     "light": "upsample.0.weight layers.0.conv.weight",
@@ -83,13 +85,18 @@ def test_attention_is_what_the_formula_says():
         group = lambda i, size: ((i - shift) % size // window, i < shift)  # noqa: E731 — rows that wrap round stay apart
         places = [(i, j) for i in range(16) for j in range(24)]
         for i, j in places:
-            near = [(a, b) for a, b in places if group(a, 16) == group(i, 16) and group(b, 24) == group(j, 24)]
+            near = [
+                (a, b) for a, b in places if group(a, 16) == group(i, 16) and group(b, 24) == group(j, 24)
+            ]
             # Within a window positions count from its own corner, after the roll.
             delta = [
-                ((i - shift) % 16 - (a - shift) % 16 + 7, (j - shift) % 24 - (b - shift) % 24 + 7) for a, b in near
+                ((i - shift) % 16 - (a - shift) % 16 + 7, (j - shift) % 24 - (b - shift) % 24 + 7)
+                for a, b in near
             ]
             for head in range(2):
-                bias = torch.stack([attention.relative_position_bias_table[15 * d + e, head] for d, e in delta])
+                bias = torch.stack(
+                    [attention.relative_position_bias_table[15 * d + e, head] for d, e in delta]
+                )
                 logits = torch.stack([(q[i, j, head] * k[a, b, head]).sum() for a, b in near]) / 2 + bias
                 mixed[i, j, head] = sum(
                     share * v[a, b, head] for share, (a, b) in zip(logits.softmax(0), near, strict=True)

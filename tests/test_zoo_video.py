@@ -18,7 +18,7 @@ from restated import basicvsr, deformed, realbasicvsr, rlsp, rrn, warp
 from torch import Tensor, nn
 
 from vsr.engine.engine import Engine
-from vsr.engine.many_streams import Streams
+from vsr.engine.many_streams import ManyStreams
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.chain import with_window
@@ -79,7 +79,9 @@ def tensors_of(name: str) -> dict[str, Tensor]:
     state = {}
     for key, value in TINY[name]().state_dict().items():
         gain = 0.4 if name == "rlsp" else 1.0  # RLSP's values go to 255
-        gain *= 0.1 if value.ndim == 1 or re.search(r"basic_module\.8|conv_last|conv_o\.|cleaning\.1", key) else 1
+        gain *= (
+            0.1 if value.ndim == 1 or re.search(r"basic_module\.8|conv_last|conv_o\.|cleaning\.1", key) else 1
+        )
         made = torch.randn(value.shape) * gain / max(1, value[0].numel()) ** 0.5
         state[key] = value if key.endswith((".mean", ".std")) else made
     return state
@@ -105,7 +107,9 @@ def steps(model: Model, clip: Tensor) -> Tensor:
         whole = in_chunks(model, emit=len(clip), margin=0).network
         return whole.step(clip[None], state, torch.tensor([True]))[0][0] + base(model, clip)
     for t in range(len(clip)):
-        window = [clip[min(max(i, 0), len(clip) - 1)] for i in range(t - context.before, t + context.after + 1)]
+        window = [
+            clip[min(max(i, 0), len(clip) - 1)] for i in range(t - context.before, t + context.after + 1)
+        ]
         given, state = model.network.step(torch.stack(window)[None] * white, state, torch.tensor([t == 0]))
         out.append(given[0, 0] / white)
     return torch.stack(out) + base(model, clip)
@@ -171,7 +175,9 @@ def toolbox(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_files_of_the_authors_toolbox_give_the_same_network(name: str, tmp_path: Path):
     tensors = tensors_of(name)
     theirs = toolbox(tensors)
-    assert "spynet.basic_module.5.basic_module.4.conv.bias" in {key.removeprefix("basicvsr.") for key in theirs}
+    assert "spynet.basic_module.5.basic_module.4.conv.bias" in {
+        key.removeprefix("basicvsr.") for key in theirs
+    }
     content = {f"generator.{key}": torch.zeros_like(value) for key, value in theirs.items()}
     content |= {f"generator_ema.{key}": value for key, value in theirs.items()}
     content |= {"step_counter": torch.tensor([9]), "discriminator.conv_0.weight": torch.ones(4, 3, 3, 3)}
@@ -197,7 +203,9 @@ def test_a_file_that_does_not_fit_is_refused_with_the_first_difference(name: str
 
 @pytest.mark.parametrize("size", [(5, 7), (1, 1), (9, 2)])
 def test_deformable_convolution_is_a_sum_over_places_read_between_pixels(size, monkeypatch):
-    monkeypatch.setattr("vsr.models.layers.deformable._BAND", {"cpu": 4 * 9 * size[1] * 2})  # bands of two rows
+    monkeypatch.setattr(
+        "vsr.models.layers.deformable._BAND", {"cpu": 4 * 9 * size[1] * 2}
+    )  # bands of two rows
     torch.manual_seed(0)
     x, weight, bias = torch.randn(1, 4, *size), torch.randn(3, 4, 3, 3), torch.randn(3)
     offset, mask = 3 * torch.randn(1, 2 * 18, *size), torch.rand(1, 18, *size)
@@ -214,7 +222,9 @@ def test_deformable_convolution_equals_torchvisions():
     assert (sampled_convolution(x, offset, mask, weight, bias) - theirs).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("content", ["raise RuntimeError('operator torchvision::nms does not exist')", "", None])
+@pytest.mark.parametrize(
+    "content", ["raise RuntimeError('operator torchvision::nms does not exist')", "", None]
+)
 def test_a_torchvision_without_kernels_is_not_asked(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
@@ -317,14 +327,16 @@ def test_streams_that_end_apart_go_through_in_batches(name: str):
     model = load(name)
     model = in_chunks(model, emit=2, margin=1) if name in IN_CHUNKS else model
     clips = [gray(noise(num, 3, 8, 12, seed=9 + num)) for num in (5, 4)]
-    streams = Streams(Engine([model], replace(FP32, batch=2)))
+    streams = ManyStreams(Engine([model], replace(FP32, batch=2)))
     out: list[Frame] = []
     for t in range(5):
         now = [replace(frame_of(clip[t], t), stream=n) for n, clip in enumerate(clips) if t < len(clip)]
         out += streams.push(now)
     out += [frame for n in (0, 1) for frame in streams.flush(n)]
     for n, clip in enumerate(clips):
-        got = torch.stack([torch.from_numpy(np.stack(frame.planes) / 65535.0) for frame in out if frame.stream == n])
+        got = torch.stack(
+            [torch.from_numpy(np.stack(frame.planes) / 65535.0) for frame in out if frame.stream == n]
+        )
         assert (got - stream(model, clip)).abs().max() <= 3 / 65535
 
 
@@ -396,7 +408,9 @@ def test_enlarging_in_bands_gives_the_same_as_whole(monkeypatch):
 def test_tiles_have_a_state_each(name: str):
     """Forward in time each tile goes on with what it knew itself, and so does what is made of them."""
     model = load(name)
-    x = noise(4, 3, 1, 56, seed=17).expand(-1, -1, 40, -1) * 0.02 + 0.49  # motion depends on the picture: a quiet one
+    x = (
+        noise(4, 3, 1, 56, seed=17).expand(-1, -1, 40, -1) * 0.02 + 0.49
+    )  # motion depends on the picture: a quiet one
     clip = x.clone()
     at_once = stream(in_chunks(model, emit=4, margin=0), clip)
     options = replace(FP32, tile=40)

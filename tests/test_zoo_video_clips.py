@@ -28,7 +28,11 @@ SIZE = (32, 48)
 def faint(name: str, folder: Path) -> Path:
     """A network that adds little to the enlargement, so that what is drawn in frames can still be read."""
     tensors = tensors_of(name)
-    last = [key for key in tensors if key.startswith(("conv_last", "basicvsr.conv_last", "neuro.conv_o", "layer3"))]
+    last = [
+        key
+        for key in tensors
+        if key.startswith(("conv_last", "basicvsr.conv_last", "neuro.conv_o", "layer3"))
+    ]
     assert len(last) == 2
     return saved(folder, f"{name}_faint", tensors | {key: tensors[key] * 0.05 for key in last})
 
@@ -88,8 +92,12 @@ def test_seams_fade_as_the_margin_grows(tmp_path: Path):
     """Largest difference from the whole clip, in the last frames of the chunks and in those before."""
     torch.manual_seed(1)
     net = BasicVsrPp(channels=16, depth=3, outer=2, sets=4, wide=16)
-    weights = {key: torch.randn(v.shape) * 0.75 / max(1, v[0].numel()) ** 0.5 for key, v in net.state_dict().items()}
-    weights |= {key: 0.05 * value for key, value in weights.items() if value.ndim == 1 or "basic_module.8" in key}
+    weights = {
+        key: torch.randn(v.shape) * 0.75 / max(1, v[0].numel()) ** 0.5 for key, v in net.state_dict().items()
+    }
+    weights |= {
+        key: 0.05 * value for key, value in weights.items() if value.ndim == 1 or "basic_module.8" in key
+    }
     weights |= {key: value for key, value in net.state_dict().items() if key.endswith((".mean", ".std"))}
     model, clip = read_model(saved(tmp_path, "net", weights)), moving(18, 32)
     whole = stream(in_chunks(model, emit=18, margin=0), clip)

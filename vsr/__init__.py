@@ -39,8 +39,8 @@ _PLACES = {
     "models.spec": "Context Model ModelSpec",
     "pipeline": "PipelineOptions Report enhance",
 }
-"""Where the names come from. Imported when first asked for: a process that only muxes must not load torch, which takes
-two seconds and 200 MB."""
+"""Where the names come from. Imported when first asked for: a process that only muxes must not load torch,
+which takes two seconds and 200 MB."""
 
 __all__ = [
     "ConfigError",

@@ -1,7 +1,8 @@
-"""Code values ↔ nominal values, and Y'CbCr ↔ R'G'B', on tensors, from a picture's own facts. Never a default matrix.
+"""Code values ↔ nominal values, and Y'CbCr ↔ R'G'B', on tensors, from a picture's own facts. Never a default
+matrix.
 
-Nominal values: luma and R'G'B' run from 0 (black) to 1 (white), chroma from -0.5 to 0.5; head- and footroom lie
-outside and are kept. Formulas: ITU-R BT.601-7, BT.709-6, BT.2020-2; code values: BT.2100-2 table 9.
+Nominal values: luma and R'G'B' run from 0 (black) to 1 (white), chroma from -0.5 to 0.5; head- and footroom
+lie outside and are kept. Formulas: ITU-R BT.601-7, BT.709-6, BT.2020-2; code values: BT.2100-2 table 9.
 """
 
 import torch
@@ -31,11 +32,13 @@ _SITED: dict[str, tuple[float, float]] = {
     "bottomleft": (0.5, -0.5),
     "bottom": (0.5, 0.0),
 }
-"""Rows, columns from the centre of a block of 2x2 to its chroma. Unspecified means left, as H.264 and HEVC say."""
+"""Rows, columns from the centre of a block of 2x2 to its chroma. Unspecified means left, as H.264 and HEVC
+say."""
 
 
 def weights(format: PictureFormat) -> tuple[float, float]:
-    """Kr and Kb of a picture's matrix; a picture that says nothing is read by the usual rule (BT.601 below 720 lines).
+    """Kr and Kb of a picture's matrix; a picture that says nothing is read by the usual rule (BT.601 below
+    720 lines).
 
     Raises:
         SourceError: the matrix is not of the Kr/Kb kind.
@@ -44,7 +47,9 @@ def weights(format: PictureFormat) -> tuple[float, float]:
     if matrix in ("unknown", "unspecified", ""):
         matrix = "smpte170m" if format.height < 720 else "bt709"
     if matrix not in _WEIGHTS:
-        raise SourceError(f"colour matrix {matrix!r} cannot be converted to RGB; known are {', '.join(_WEIGHTS)}")
+        raise SourceError(
+            f"colour matrix {matrix!r} cannot be converted to RGB; known are {', '.join(_WEIGHTS)}"
+        )
     return _WEIGHTS[matrix]
 
 

@@ -1,8 +1,9 @@
 """White balance and levels, corrected as frames pass by, as steadily as a viewer's eye adapts.
 
 A cast colours the lights and the whole picture alike; a lawn or a red wall does not colour the lights. So the
-correction is the lesser of what the two ask for, and none where they disagree. Luma is held while colours are balanced:
-gains of R' and B' alone, G' takes up the rest. Levels spread what lies between black and white, and never squeeze it.
+correction is the lesser of what the two ask for, and none where they disagree. Luma is held while colours are
+balanced: gains of R' and B' alone, G' takes up the rest. Levels spread what lies between black and white, and
+never squeeze it.
 """
 
 import math
@@ -34,8 +35,8 @@ MARGIN = 0.02
 """What levels leave: a picture that comes as near to black and white as this is left alone."""
 
 ADAPTS_IN_S = 8.0
-"""Seconds in which 63 % of a change is followed. An object that passes within a second moves levels by an eighth of
-what it asks for, in steps of less than a code."""
+"""Seconds in which 63 % of a change is followed. An object that passes within a second moves levels by an
+eighth of what it asks for, in steps of less than a code."""
 
 NUM_SAMPLES = 160
 """Rows and columns that are looked at, at most."""
@@ -98,9 +99,9 @@ def correct_colors(
 ) -> Generator[Frame, None, None]:
     """Balance white and stretch levels of 8 to 16 bit frames of any layout; alpha and HDR pass as they are.
 
-    Each `Frame.stream` is judged by itself, anew from every `reset` on. No latency; 3.9 ms of one core a frame at
-    1280x720. What `scenes` holds, by stream, is gone on with and kept up to date. `frames` is closed, if it can be, in
-    the thread that runs or closes this generator.
+    Each `Frame.stream` is judged by itself, anew from every `reset` on. No latency; 3.9 ms of one core a
+    frame at 1280x720. What `scenes` holds, by stream, is gone on with and kept up to date. `frames` is
+    closed, if it can be, in the thread that runs or closes this generator.
     """
     scenes = {} if scenes is None else scenes
     try:
@@ -123,14 +124,14 @@ def correct_colors(
 def _adapt(scene: Adaptation, frame: Frame) -> None:
     now = frame.pts * frame.time_base
     passed, scene.time = max(0.0, float(now - scene.time)), now
-    wanted = judge(frame)
+    wanted = correction_of(frame)
     if wanted is None:
         return
     share = 1.0 if scene.correction is None else -math.expm1(-min(passed, 1.0) / ADAPTS_IN_S)
     scene.correction = (scene.correction or wanted).toward(wanted, share)
 
 
-def judge(frame: Frame) -> Correction | None:
+def correction_of(frame: Frame) -> Correction | None:
     """Return what a frame alone asks for, within bounds; None where too little of it is lit."""
     luma, red, blue = _sampled(frame)
     if float((luma > DARK).mean()) < LEAST_LIT:
@@ -175,7 +176,8 @@ def _sampled(frame: Frame) -> tuple[Values, Values, Values]:
 
 
 def _weights(format: PictureFormat) -> tuple[float, float] | None:
-    """Kr and Kb; None where there are none: grey, and matrices such as YCgCo, of which levels alone are corrected."""
+    """Kr and Kb; None where there are none: grey, and matrices such as YCgCo, of which levels alone are
+    corrected."""
     try:
         return None if format.layout == "gray" else weights(format)
     except SourceError:
@@ -194,9 +196,9 @@ def _nominal(codes: npt.NDArray[Any], scale: tuple[float, float]) -> Values:
 
 def _codes(values: Values, scale: tuple[float, float], like: npt.NDArray[Any], format: PictureFormat) -> Any:
     zero, span = scale
-    return np.clip(np.rint(values * np.float32(span) + np.float32(zero)), 0, (1 << format.bit_depth) - 1).astype(
-        like.dtype
-    )
+    return np.clip(
+        np.rint(values * np.float32(span) + np.float32(zero)), 0, (1 << format.bit_depth) - 1
+    ).astype(like.dtype)
 
 
 def corrected(frame: Frame, correction: Correction) -> Frame:
@@ -227,7 +229,8 @@ def _stretch(correction: Correction) -> np.float32:
 
 
 def _corrected_chroma(frame: Frame, correction: Correction) -> list[Any]:
-    """Chroma for gains of R' and B' with luma held: B'-Y' becomes b*(B'-Y') + (b-1)*Y'. Levels stretch it too."""
+    """Chroma for gains of R' and B' with luma held: B'-Y' becomes b*(B'-Y') + (b-1)*Y'. Levels stretch it
+    too."""
     format = frame.format
     scale, stretch = chroma_scale(format), _stretch(correction)
     height, width = format.plane_size(1)
@@ -235,7 +238,10 @@ def _corrected_chroma(frame: Frame, correction: Correction) -> list[Any]:
     luma = _nominal(small, luma_scale(format))
     kr, kb = _weights(format) or (0.0, 0.0)  # then the gains are 1
     planes: list[Any] = []
-    for plane, log_gain, weight in ((frame.planes[1], correction.blue, kb), (frame.planes[2], correction.red, kr)):
+    for plane, log_gain, weight in (
+        (frame.planes[1], correction.blue, kb),
+        (frame.planes[2], correction.red, kr),
+    ):
         gain = math.exp(log_gain)
         values = np.float32(gain) * _nominal(plane, scale) + np.float32((gain - 1) / (2 - 2 * weight)) * luma
         planes.append(_codes(values * stretch, scale, plane, format))
@@ -247,7 +253,11 @@ def _corrected_rgb(frame: Frame, correction: Correction) -> list[Any]:
     scale, (kr, kb) = luma_scale(format), weights(format)
     red, green, blue = (_nominal(plane, scale) for plane in frame.planes[:3])
     r, b = math.exp(correction.red), math.exp(correction.blue)
-    green = green - np.float32(kr * (r - 1) / (1 - kr - kb)) * red - np.float32(kb * (b - 1) / (1 - kr - kb)) * blue
+    green = (
+        green
+        - np.float32(kr * (r - 1) / (1 - kr - kb)) * red
+        - np.float32(kb * (b - 1) / (1 - kr - kb)) * blue
+    )
     balanced = (np.float32(r) * red, green, np.float32(b) * blue)
     stretch, black = _stretch(correction), np.float32(correction.black)
     return [

@@ -40,7 +40,8 @@ class PictureFormat:
     alpha: bool = False
     """A last plane, full size and full range, holds opacity."""
     matrix: str = "unknown"
-    """Y'CbCr matrix: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, `gbr`, ...; `unknown` where nothing is said."""
+    """Y'CbCr matrix: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, `gbr`, ...; `unknown` where nothing is
+    said."""
     range: Literal["limited", "full"] = "limited"
     """Code values of black and white: 16–235 (scaled to the bit depth) or all."""
     primaries: str = "unknown"
@@ -120,7 +121,8 @@ class StreamInfo:
     path: str
     kind: Literal["video", "image"]
     container: str
-    """FFmpeg's short name of the container, e.g. `mov,mp4,m4a,3gp,3g2,mj2`, or an image format such as `png`."""
+    """FFmpeg's short name of the container, e.g. `mov,mp4,m4a,3gp,3g2,mj2`, or an image format such as
+    `png`."""
     codec: str
     """Codec of the video stream, e.g. `h264`."""
     pixel_format: str
@@ -136,7 +138,8 @@ class StreamInfo:
     average_rate: Fraction | None = None
     """Frames a second, for display and encoder hints only."""
     rotation: int = 0
-    """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or 270. Metadata alone; pixels stay."""
+    """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or 270. Metadata alone; pixels
+    stay."""
     interlaced: bool = False
     mastering: MasteringMetadata | None = None
     bit_rate: int | None = None

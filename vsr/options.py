@@ -1,6 +1,7 @@
 """Options: frozen dataclasses whose fields are the keys of `configs/*.toml` and the flags of the commands.
 
-A field's docstring is its help text. Checks that need only the value itself are made here, when the value is made.
+A field's docstring is its help text. Checks that need only the value itself are made here, when the value is
+made.
 """
 
 import re
@@ -19,7 +20,9 @@ def parse_time(text: str) -> Fraction:
     """
     match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", text.strip())
     if match is None:
-        raise ConfigError(f"time {text!r} is not understood; write seconds (83.5) or HH:MM:SS.fff (00:01:23.500)")
+        raise ConfigError(
+            f"time {text!r} is not understood; write seconds (83.5) or HH:MM:SS.fff (00:01:23.500)"
+        )
     hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
@@ -66,8 +69,9 @@ class ReadOptions:
     frames: int = 0
     """Stop after this many frames; 0 for all."""
     deinterlace: Literal["auto", "on", "off", "fields", "film"] = "auto"
-    """`auto` deinterlaces the pictures that the source marks as interlaced, `on` all; `fields` makes a frame of each
-    field, at twice the rate; `film` undoes a telecine: 23.976 frames a second of 29.97, or matched fields at 25."""
+    """`auto` deinterlaces the pictures that the source marks as interlaced, `on` all; `fields` makes a frame
+    of each field, at twice the rate; `film` undoes a telecine: 23.976 frames a second of 29.97, or matched
+    fields at 25."""
     field_order: Literal["auto", "top", "bottom"] = "auto"
     """Which field was first; `auto` believes the source, and takes the top one where it says nothing."""
     decoder: Literal["auto", "software", "nvdec"] = "auto"
@@ -98,11 +102,11 @@ class ModelOptions:
     height: int = 0
     """Output height; the width follows. Overrides scale."""
     source: Literal["auto", "clean", "real"] = "auto"
-    """Variant of a model: `clean` for good sources, `real` for compressed and noisy ones; `auto` goes by codec and bit
-    rate. A model named in full is taken as it is."""
+    """Variant of a model: `clean` for good sources, `real` for compressed and noisy ones; `auto` goes by
+    codec and bit rate. A model named in full is taken as it is."""
     denoise: Literal["auto"] | float = "auto"
-    """From 0, the clean network, to 1, its `-real` one; between them their weights are mixed. Instead of source. Of a
-    file, its `-wdn` twin beside it is the clean one."""
+    """From 0, the clean network, to 1, its `-real` one; between them their weights are mixed. Instead of
+    source. Of a file, its `-wdn` twin beside it is the clean one."""
     deblur: bool = False
     """Remove blur first; with scale 1 that is all that is done."""
     progressive: bool = False
@@ -110,7 +114,8 @@ class ModelOptions:
     window: int = 0
     """Frames that a model with a choice looks at; 0 for its own default."""
     self_ensemble: bool = False
-    """Average over the eight turned and mirrored versions of the picture: a little better, eight times slower."""
+    """Average over the eight turned and mirrored versions of the picture: a little better, eight times
+    slower."""
     steps: int = 0
     """Denoising steps of a diffusion model; 0 for as many as it is published with."""
     seed: int = 0
@@ -144,9 +149,11 @@ class PictureOptions:
     autocrop: bool = False
     """Cut off black borders, found on frames spread over the clip, from what is left."""
     display_aspect: str = ""
-    """Shape W:H in which the whole picture, before it is cut, is meant to be seen; empty: as the file says."""
+    """Shape W:H in which the whole picture, before it is cut, is meant to be seen; empty: as the file
+    says."""
     square: bool = False
-    """Give square pixels: the side that is too short grows, the other stays as models give it. Size overrides."""
+    """Give square pixels: the side that is too short grows, the other stays as models give it. Size
+    overrides."""
     color_correct: bool = False
     """Correct white balance and levels, adapting slowly within each scene."""
 
@@ -159,7 +166,12 @@ class PictureOptions:
     @property
     def crop(self) -> dict[str, int]:
         """Lines or columns by side."""
-        return {"top": self.crop_top, "bottom": self.crop_bottom, "left": self.crop_left, "right": self.crop_right}
+        return {
+            "top": self.crop_top,
+            "bottom": self.crop_bottom,
+            "left": self.crop_left,
+            "right": self.crop_right,
+        }
 
 
 @dataclass(frozen=True)
@@ -169,19 +181,21 @@ class EngineOptions:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N, or cuda:N,M for several GPUs, which share a long job."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
-    """Arithmetic of the networks; `auto` is bf16 or fp16 where the hardware is fast in it. int8: twice as fast as bf16
-    on CPUs with VNNI, for the plain networks, at a loss of up to 0.07 dB."""
+    """Arithmetic of the networks; `auto` is bf16 or fp16 where the hardware is fast in it. int8: twice as
+    fast as bf16 on CPUs with VNNI, for the plain networks, at a loss of up to 0.07 dB."""
     tile: Literal["auto", "off"] | int = "auto"
-    """Edge of the square tiles a picture is cut into, in input pixels; `auto` cuts only where memory demands it."""
+    """Edge of the square tiles a picture is cut into, in input pixels; `auto` cuts only where memory demands
+    it."""
     batch: Literal["auto"] | int = "auto"
     """Windows enhanced together."""
     executor: Literal["auto", "eager", "compile", "graphs", "tensorrt"] = "auto"
-    """How a network is run: as it stands, compiled by PyTorch, as recorded CUDA graphs, or by TensorRT; `auto` records
-    graphs on a GPU."""
+    """How a network is run: as it stands, compiled by PyTorch, as recorded CUDA graphs, or by TensorRT;
+    `auto` records graphs on a GPU."""
     skip_static: Literal["auto", "on", "off"] = "auto"
-    """Run networks only where the picture has changed since the frame before, exactly, one window at a time; `auto` is
-    off. A camera that sees nothing move then costs half or less, one whose noise gets through its codec 0.2 % more; but
-    a live picture goes over to a larger model meanwhile, which is too slow as soon as something does move."""
+    """Run networks only where the picture has changed since the frame before, exactly, one window at a time;
+    `auto` is off. A camera that sees nothing move then costs half or less, one whose noise gets through its
+    codec 0.2 % more; but a live picture goes over to a larger model meanwhile, which is too slow as soon as
+    something does move."""
     threads: int = 0
     """CPU threads of the network; 0 for all cores, shared out between workers."""
 
@@ -190,7 +204,9 @@ class EngineOptions:
         at_least(1, batch=self.batch)
         at_least(16, tile=self.tile)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+(,\d+)*)?", self.device):
-            raise ConfigError(f"device {self.device!r} is not known; auto, cpu, cuda, cuda:N and cuda:N,M are accepted")
+            raise ConfigError(
+                f"device {self.device!r} is not known; auto, cpu, cuda, cuda:N and cuda:N,M are accepted"
+            )
 
 
 @dataclass(frozen=True)
@@ -204,7 +220,8 @@ class EncodeOptions:
     preset: str = ""
     """The encoder's own preset; empty for a good default."""
     bit_depth: Literal["auto", 8, 10, 12] = "auto"
-    """Bits of a sample in the file; `auto` as in the source. A master in 10 keeps more of what networks make of 8."""
+    """Bits of a sample in the file; `auto` as in the source. A master in 10 keeps more of what networks make
+    of 8."""
     chroma: Literal["auto", "420", "422", "444"] = "auto"
     """How chroma is subsampled in the file; `auto` as in the source."""
     container: Literal["auto", "mp4", "mkv", "mov", "webm"] = "auto"
@@ -220,7 +237,8 @@ class AlsoOptions:
     """A second output of the same frames, such as a viewing copy beside a master; networks run once."""
 
     also: str = ""
-    """Second output: a file, or an ending such as `_view.mp4` that takes the place of the first one's. Empty: none."""
+    """Second output: a file, or an ending such as `_view.mp4` that takes the place of the first one's. Empty:
+    none."""
     also_encoder: str = "auto"
     """Its encoder."""
     also_quality: int = 75
@@ -253,23 +271,27 @@ class JobOptions:
     """How a long job is done, so that a power cut costs one segment."""
 
     segment: Literal["off"] | float = 20.0
-    """Seconds of a segment. Videos that are longer are written in closed segments beside the output, and the same
-    command goes on after the last one. `off`: in one piece, which begins again."""
+    """Seconds of a segment. Videos that are longer are written in closed segments beside the output, and the
+    same command goes on after the last one. `off`: in one piece, which begins again."""
     restart: bool = False
     """Begin anew, whatever lies unfinished."""
     workers: Literal["auto"] | int = "auto"
-    """Segments that are enhanced side by side, each by a process of its own; `auto`: as many as there are GPUs, and one
-    on a CPU, whose cores one worker keeps busy."""
+    """Segments that are enhanced side by side, each by a process of its own; `auto`: as many as there are
+    GPUs, and one on a CPU, whose cores one worker keeps busy."""
     cluster: str = ""
-    """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or `local` to start one here.
-    Instead of workers."""
+    """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or `local` to start one
+    here. Instead of workers."""
 
     def __post_init__(self) -> None:
         at_least(1, workers=self.workers)
         if self.cluster and self.workers != "auto":
-            raise ConfigError("workers and cluster exclude each other; a cluster runs as many tasks as it has room for")
+            raise ConfigError(
+                "workers and cluster exclude each other; a cluster runs as many tasks as it has room for"
+            )
         if self.segment != "off" and not 0.1 <= self.segment <= 86400:
-            raise ConfigError(f"segment {self.segment:g} is out of range; off and 0.1 to 86400 seconds are accepted")
+            raise ConfigError(
+                f"segment {self.segment:g} is out of range; off and 0.1 to 86400 seconds are accepted"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""A frame as nominal float32 tensors, and back to its own planes. Colour facts come from the frame's format alone."""
+"""A frame as nominal float32 tensors, and back to its own planes. Colour facts come from the frame's format
+alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -53,7 +54,9 @@ def from_planes(frame: Frame, planes: list[Tensor], content: int = 0) -> Picture
     luma_scale = color.luma_scale(format)
     bare = replace(frame, planes=())
     if format.layout == "rgb":
-        return Picture(bare, rgb=color.to_nominal(torch.stack(planes), luma_scale)[None], alpha=alpha, content=content)
+        return Picture(
+            bare, rgb=color.to_nominal(torch.stack(planes), luma_scale)[None], alpha=alpha, content=content
+        )
     luma = color.to_nominal(planes[0], luma_scale)[None, None]
     if format.layout == "gray":
         return Picture(bare, luma=luma, alpha=alpha, content=content)
@@ -131,7 +134,8 @@ def as_rgb(picture: Picture) -> Tensor:
 
 
 def enlarge_chroma(picture: Picture, scale: int) -> Tensor | None:
-    """Carry the chroma of a picture in Y'CbCr to the enlarged size, each sample staying where the format sites it."""
+    """Carry the chroma of a picture in Y'CbCr to the enlarged size, each sample staying where the format
+    sites it."""
     chroma = picture.chroma
     if chroma is None or scale == 1:
         return chroma
@@ -141,7 +145,9 @@ def enlarge_chroma(picture: Picture, scale: int) -> Tensor | None:
     # `scale` times smaller when measured in input samples.
     shift = (-top * (1 - 1 / scale) / rows, -left * (1 - 1 / scale) / columns)
     height, width = (scale * side for side in picture.size)
-    return enlarge(chroma, scale, shift=shift, kernel="catmull-rom")[:, :, : -(-height // rows), : -(-width // columns)]
+    return enlarge(chroma, scale, shift=shift, kernel="catmull-rom")[
+        :, :, : -(-height // rows), : -(-width // columns)
+    ]
 
 
 def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:

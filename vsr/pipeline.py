@@ -1,7 +1,8 @@
 """The file to read first: source → engine → sink, as one stream.
 
-Three threads overlap: one reads and decodes, one runs the networks, and the caller's own feeds the encoder, which is
-a process of its own. Queues between them are bounded in items and in bytes, so memory does not grow with the clip.
+Three threads overlap: one reads and decodes, one runs the networks, and the caller's own feeds the encoder,
+which is a process of its own. Queues between them are bounded in items and in bytes, so memory does not grow
+with the clip.
 """
 
 import time
@@ -118,9 +119,13 @@ def enhance(
     frames = source.frames()  # all up to the queue runs in the decode thread, which has time to spare
     if not options.prepared:
         frames = prepared(frames, options, scenes=engine.looks_around)
-    frames = _ahead(_busy(frames, clock, "decode_s", traced="decode"), options.read_ahead, options, "vsr-decode")
+    frames = _ahead(
+        _busy(frames, clock, "decode_s", traced="decode"), options.read_ahead, options, "vsr-decode"
+    )
     frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
-    enhanced = _ahead(_busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine")
+    enhanced = _ahead(
+        _busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine"
+    )
     with sink, closing(enhanced):
         for frame in enhanced:
             began = time.monotonic()
@@ -145,7 +150,8 @@ def enhance(
 def prepared(
     frames: Iterable[Frame], options: PipelineOptions, *, scenes: bool, memory: Memory | None = None
 ) -> Iterable[Frame]:
-    """Crop, mark scene cuts (where `scenes` wants them, or colours need them) and correct colours, frame by frame."""
+    """Crop, mark scene cuts (where `scenes` wants them, or colours need them) and correct colours, frame by
+    frame."""
     memory = memory or Memory()
     if options.crop is not None:
         frames = crop(frames, options.crop)
@@ -156,7 +162,9 @@ def prepared(
     return frames
 
 
-def _ahead(frames: Iterable[Frame], depth: int, options: PipelineOptions, name: str) -> Generator[Frame, None, None]:
+def _ahead(
+    frames: Iterable[Frame], depth: int, options: PipelineOptions, name: str
+) -> Generator[Frame, None, None]:
     return prefetch(frames, depth=depth, num_bytes=_size, budget_bytes=options.budget_bytes, name=name)
 
 
@@ -164,8 +172,11 @@ def _size(frame: Frame) -> int:
     return sum(plane.nbytes for plane in frame.planes)
 
 
-def _busy(items: Iterable[T], clock: Clock, name: str, *, sign: int = 1, traced: str = "") -> Generator[T, None, None]:
-    """Pass items on, and add the time spent in making each to a field of the clock (and, named, to a trace)."""
+def _busy(
+    items: Iterable[T], clock: Clock, name: str, *, sign: int = 1, traced: str = ""
+) -> Generator[T, None, None]:
+    """Pass items on, and add the time spent in making each to a field of the clock (and, named, to a
+    trace)."""
     iterator = iter(items)
     end: Callable[[], None] | None = getattr(items, "close", None)
     try:

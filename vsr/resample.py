@@ -1,7 +1,8 @@
-"""Resizing planes on tensors, with the place of every sample exact. Owns kernels; knows nothing of colour or frames.
+"""Resizing planes on tensors, with the place of every sample exact. Owns kernels; knows nothing of colour or
+frames.
 
-Positions follow the convention of centres: sample `i` of `n` lies at `i + 0.5`. `shift` moves the grid that is read,
-in input samples, which is how chroma siting is honoured.
+Positions follow the convention of centres: sample `i` of `n` lies at `i + 0.5`. `shift` moves the grid that
+is read, in input samples, which is how chroma siting is honoured.
 """
 
 import itertools
@@ -14,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Kernel = Literal["bicubic", "catmull-rom", "lanczos"]
-"""`bicubic` has a = -0.75, the value of OpenCV and PyTorch, so that our baseline is the one users know; it bends ramps
-by up to a percent. `catmull-rom` (a = -0.5) keeps them straight, which is why chroma is carried by it (Keys 1981)."""
+"""`bicubic` has a = -0.75, the value of OpenCV and PyTorch, so that our baseline is the one users know; it
+bends ramps by up to a percent. `catmull-rom` (a = -0.5) keeps them straight, which is why chroma is carried
+by it (Keys 1981)."""
 
 _SUPPORT: dict[Kernel, int] = {"bicubic": 2, "catmull-rom": 2, "lanczos": 3}
 """Half the width of a kernel, in input samples."""
@@ -33,7 +35,8 @@ def _kernel(x: Tensor, kernel: Kernel) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
-    """Filter taps (scale, taps) of each output phase, and how many samples before the current one they begin."""
+    """Filter taps (scale, taps) of each output phase, and how many samples before the current one they
+    begin."""
     reach = _SUPPORT[kernel]
     centers = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5 + shift
     first = -reach if shift > -0.5 else -reach - 1
@@ -50,7 +53,8 @@ def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
 def _filters(
     scale: tuple[int, int], shift: tuple[float, float], kernel: Kernel, device: torch.device
 ) -> tuple[Tensor, tuple[int, int, int, int]]:
-    """One 2-D filter per output phase, (phases, 1, rows, columns), and the padding (left, right, top, bottom)."""
+    """One 2-D filter per output phase, (phases, 1, rows, columns), and the padding (left, right, top,
+    bottom)."""
     rows, top = _phases(scale[0], shift[0], kernel)
     columns, left = _phases(scale[1], shift[1], kernel)
     filters = torch.einsum("ph,qw->pqhw", rows, columns).flatten(0, 1)[:, None]
@@ -96,13 +100,19 @@ def enlarge(
 def _enlarge_on_cpu(
     plane: Tensor, out: Tensor, scale: tuple[int, int], shift: tuple[float, float], kernel: Kernel
 ) -> None:
-    """Enlarge one (H, W) plane with OpenCV's separable filters: a quarter of the time of convolution and shuffle."""
+    """Enlarge one (H, W) plane with OpenCV's separable filters: a quarter of the time of convolution and
+    shuffle."""
     rows, top = _phases(scale[0], shift[0], kernel)
     columns, left = _phases(scale[1], shift[1], kernel)
     source, into = plane.contiguous().numpy(), out.numpy()
     for p, q in itertools.product(range(scale[0]), range(scale[1])):
         into[p :: scale[0], q :: scale[1]] = cv2.sepFilter2D(
-            source, -1, columns[q].numpy(), rows[p].numpy(), anchor=(left, top), borderType=cv2.BORDER_REPLICATE
+            source,
+            -1,
+            columns[q].numpy(),
+            rows[p].numpy(),
+            anchor=(left, top),
+            borderType=cv2.BORDER_REPLICATE,
         )
 
 
@@ -111,11 +121,12 @@ _RUNS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
-    """Rearrange (B, scale²*C, H, W) to (B, C, scale*H, scale*W), as PyTorch's function of that name (Shi et al., 2016).
+    """Rearrange (B, scale²*C, H, W) to (B, C, scale*H, scale*W), as PyTorch's function of that name (Shi et
+    al., 2016).
 
-    For one channel in channels_last order, which is what luma networks give, the neighbours that stay together are
-    moved as one number where there is one of their size: 640x360 in bf16 takes 0.15 ms of a core at scale 2 and 0.45 at
-    scale 4, where PyTorch takes 3.0 and 6.9.
+    For one channel in channels_last order, which is what luma networks give, the neighbours that stay
+    together are moved as one number where there is one of their size: 640x360 in bf16 takes 0.15 ms of a core
+    at scale 2 and 0.45 at scale 4, where PyTorch takes 3.0 and 6.9.
     """
     by_pixel = x.permute(0, 2, 3, 1)
     if x.shape[1] != scale * scale or x.requires_grad or not by_pixel.is_contiguous():
@@ -131,9 +142,17 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _taps(
-    num_in: int, num_out: int, ratio: float, shift: float, kernel: Kernel, device: torch.device, *, mirror: bool = False
+    num_in: int,
+    num_out: int,
+    ratio: float,
+    shift: float,
+    kernel: Kernel,
+    device: torch.device,
+    *,
+    mirror: bool = False,
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each tap the index of the input row, (num_out,), and its weight, (num_out, 1), that make an output row."""
+    """For each tap the index of the input row, (num_out,), and its weight, (num_out, 1), that make an output
+    row."""
     stretch = max(1.0, ratio)  # reducing widens the kernel, else detail aliases
     centers = (torch.arange(num_out, dtype=torch.float64) + 0.5) * ratio - 0.5 + shift
     reach = _SUPPORT[kernel] * stretch
@@ -181,19 +200,26 @@ def resize(
     """
     rows, columns = ratio or (x.shape[2] / size[0], x.shape[3] / size[1])
     x = _resize_rows(x, _taps(x.shape[2], size[0], rows, shift[0], kernel, x.device))
-    # Columns are resized as rows of the transposed picture: whole rows are read ten times faster than columns.
+    # Columns are resized as rows of the transposed picture: whole rows are read ten times faster than
+    # columns.
     x = x.transpose(2, 3).contiguous()
-    return _resize_rows(x, _taps(x.shape[2], size[1], columns, shift[1], kernel, x.device)).transpose(2, 3).contiguous()
+    return (
+        _resize_rows(x, _taps(x.shape[2], size[1], columns, shift[1], kernel, x.device))
+        .transpose(2, 3)
+        .contiguous()
+    )
 
 
 def reduce(codes: Tensor, scale: int, *, rounding: Literal["codes", "none"] = "codes") -> Tensor:
-    """Make the low-resolution twin of a picture exactly as MATLAB's `imresize` does, on which the field's sets rest.
+    """Make the low-resolution twin of a picture exactly as MATLAB's `imresize` does, on which the field's
+    sets rest.
 
-    Cubic kernel with a = -0.5, widened by the scale against aliasing, edges mirrored; rows first, then columns, and
-    rounded to whole codes after each, halves upward. The LR files of Set5 come out bit for bit.
+    Cubic kernel with a = -0.5, widened by the scale against aliasing, edges mirrored; rows first, then
+    columns, and rounded to whole codes after each, halves upward. The LR files of Set5 come out bit for bit.
 
     Args:
-        codes: (B, C, H, W), whole code values from 0 to 255, uint8 or floating point; sizes multiples of `scale`.
+        codes: (B, C, H, W), whole code values from 0 to 255, uint8 or floating point; sizes multiples of
+            `scale`.
         scale: 1 or more.
         rounding: `none` as for MATLAB's doubles: any values, neither rounded nor clipped.
 

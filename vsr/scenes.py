@@ -1,13 +1,15 @@
-"""Scene cuts: sets `Frame.reset` where a new scene begins, as frames pass by. Knows no tensors, devices or files.
+"""Scene cuts: sets `Frame.reset` where a new scene begins, as frames pass by. Knows no tensors, devices or
+files.
 
-Each frame is shrunk to 64×36 grey samples and cut into twelve blocks; every block is looked for in the frame before,
-a few samples around its own place, whatever its brightness and contrast. A pan or a zoom moves blocks, a flash or a
-fade changes their brightness, a subtitle replaces a few of them: most are found again. At a cut most are not.
+Each frame is shrunk to 64×36 grey samples and cut into twelve blocks; every block is looked for in the frame
+before, a few samples around its own place, whatever its brightness and contrast. A pan or a zoom moves
+blocks, a flash or a fade changes their brightness, a subtitle replaces a few of them: most are found again.
+At a cut most are not.
 
-A frame is judged by earlier frames alone, so that live video is not delayed. A flash is told from a cut without waiting
-for its end: brighter stays brighter, what it saturates says nothing, and the frame after it is
-found again in those before it. A frame without structure (black, white) begins no scene, then; the first frame that
-has some again is held against the last one that had.
+A frame is judged by earlier frames alone, so that live video is not delayed. A flash is told from a cut
+without waiting for its end: brighter stays brighter, what it saturates says nothing, and the frame after it
+is found again in those before it. A frame without structure (black, white) begins no scene, then; the first
+frame that has some again is held against the last one that had.
 """
 
 import base64
@@ -29,21 +31,25 @@ HEIGHT, WIDTH = 36, 64
 """Samples of a shrunk frame: the least that keeps twelve blocks with structure apart from each other."""
 
 SAMPLES = 4
-"""Rows and columns of the frame read for each of its samples: reading all costs 0.21 ms at 720p, these 0.04."""
+"""Rows and columns of the frame read for each of its samples: reading all costs 0.21 ms at 720p, these
+0.04."""
 
 BLOCK_HEIGHT, BLOCK_WIDTH = 9, 13
 SHIFT_Y, SHIFT_X = 4, 6
-"""How far a block is looked for: 11 % and 9 % of the picture, a whip pan. Blocks keep as far from the border."""
+"""How far a block is looked for: 11 % and 9 % of the picture, a whip pan. Blocks keep as far from the
+border."""
 
 TOPS = np.arange(SHIFT_Y, HEIGHT - SHIFT_Y - BLOCK_HEIGHT + 1, BLOCK_HEIGHT)
 LEFTS = np.arange(SHIFT_X, WIDTH - SHIFT_X - BLOCK_WIDTH + 1, BLOCK_WIDTH)
 PLACES = np.ix_(TOPS, LEFTS)
 
 NOISE = 0.004
-"""Standard deviation (white is 1) of what grain and compression leave in a shrunk frame; structure is well above."""
+"""Standard deviation (white is 1) of what grain and compression leave in a shrunk frame; structure is well
+above."""
 
 STRUCTURE = 0.015
-"""A block with less than this standard deviation in both frames has no say. A dark scene has 0.03 and more."""
+"""A block with less than this standard deviation in both frames has no say. A dark scene has 0.03 and
+more."""
 
 BLACK, WHITE = 0.1, 0.85
 """A block without structure beyond these is saturated by a flash or faded out: it has no say either."""
@@ -52,7 +58,8 @@ VOTES = 5
 """Blocks that must have a say, of twelve: more than the four that a subtitle touches."""
 
 LEAST = 0.25
-"""Difference (see `_difference`) of a cut when nothing moves. Measured on 23 clips of 128×128 to 1280×720: at most
+"""Difference (see `_difference`) of a cut when nothing moves. Measured on 23 clips of 128×128 to 1280×720: at
+most
 0.14 from one frame to the next of a take (traffic, hand-held, crowds, a cross-fade), 0.40 and 0.41 at their two cuts.
 Of 1,200 joins between any two of them 98 % are found; most of the others join two test patterns."""
 
@@ -60,8 +67,8 @@ MOST = 0.45
 """However much moves, a difference above this is a cut, or a montage of single frames would never be one."""
 
 MEMORY = 0.1
-"""Weight of the newest difference in the recent average, about the last ten frames, which is added to `LEAST`: pictures
-in which nothing is ever found again, such as confetti, need not be cut at every frame."""
+"""Weight of the newest difference in the recent average, about the last ten frames, which is added to
+`LEAST`: pictures in which nothing is ever found again, such as confetti, need not be cut at every frame."""
 
 SAME = 0.1
 """A difference at which a better match is not looked for."""
@@ -70,12 +77,15 @@ FLASH = 2
 """Frames that a flash may last."""
 
 
-def mark_scene_cuts(frames: Iterable[Frame], scenes: "dict[int, Scene] | None" = None) -> Generator[Frame, None, None]:
+def mark_scene_cuts(
+    frames: Iterable[Frame], scenes: "dict[int, Scene] | None" = None
+) -> Generator[Frame, None, None]:
     """Set `reset` on the first frame of every scene but the first; resets that are set already stay.
 
-    Each `Frame.stream` is judged by itself. No latency; 0.15 to 0.35 ms of one core a frame, at any size. Frames that
-    become visible gradually (fade, cross-fade) begin no scene. What `scenes` holds, by stream, is gone on with and kept
-    up to date. `frames` is closed, if it can be, in the thread that runs or closes this generator.
+    Each `Frame.stream` is judged by itself. No latency; 0.15 to 0.35 ms of one core a frame, at any size.
+    Frames that become visible gradually (fade, cross-fade) begin no scene. What `scenes` holds, by stream, is
+    gone on with and kept up to date. `frames` is closed, if it can be, in the thread that runs or closes this
+    generator.
     """
     scenes = {} if scenes is None else scenes
     try:
@@ -92,7 +102,8 @@ def mark_scene_cuts(frames: Iterable[Frame], scenes: "dict[int, Scene] | None" =
 
 @dataclass(frozen=True, slots=True)
 class _Small:
-    """A shrunk frame and the statistics of every block-sized window, indexed by the window's upper left sample."""
+    """A shrunk frame and the statistics of every block-sized window, indexed by the window's upper left
+    sample."""
 
     values: Grid
     """Nominal: black is 0, white is 1."""
@@ -223,10 +234,11 @@ def _relit(old: _Small, new: _Small) -> _Small:
 
 
 def _difference(old: _Small, new: _Small) -> float:
-    """One minus the median correlation of the blocks of `new` with what is most like them in `old`; 0 is the same.
+    """One minus the median correlation of the blocks of `new` with what is most like them in `old`; 0 is the
+    same.
 
-    Blocks are first compared in place: of a picture that stands still that is all. Others are looked for until more
-    than half are the same.
+    Blocks are first compared in place: of a picture that stands still that is all. Others are looked for
+    until more than half are the same.
     """
     level = new.mean[PLACES]
     says = np.maximum(new.structure, old.structure) > STRUCTURE

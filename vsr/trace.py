@@ -4,8 +4,8 @@
         enhance(source, engine, sink)
     print(trace.lanes())
 
-What is recorded is the work of the whole process, as a profiler would: one recording at a time. Spans of one thread
-follow one another and never nest, so that what lies between them is waiting.
+What is recorded is the work of the whole process, as a profiler would: one recording at a time. Spans of one
+thread follow one another and never nest, so that what lies between them is waiting.
 """
 
 import threading

@@ -11,17 +11,18 @@ from typing import Literal
 from vsr.archive.entry import Entry, key_of
 from vsr.archive.manifest import write_manifest
 from vsr.archive.sources import Naming
-from vsr.archive.state import Ledger, read_entries
-from vsr.archive.supervisor import Crew, Message
-from vsr.archive.todo import Again, Agenda, make_agenda
-from vsr.archive.worker import Work
+from vsr.archive.state import State, read_entries
+from vsr.archive.supervisor import Message, Supervisor
+from vsr.archive.todo import Again, Todo, make_todo
+from vsr.archive.worker import ArchiveWork
 from vsr.bench.cost import num_cores
 from vsr.jobs.identity import wishes_of
 from vsr.jobs.inputs import Job
 from vsr.options import EnhanceOptions, at_least
 
 _SMALL_BYTES = 8 << 20
-"""Sources up to this size are enhanced side by side; larger ones have all cores, and the memory, to themselves."""
+"""Sources up to this size are enhanced side by side; larger ones have all cores, and the memory, to
+themselves."""
 
 _MOST_LANES = 4
 """Side by side unless more are asked for; each takes the memory of a whole run."""
@@ -34,14 +35,16 @@ class ArchiveOptions:
     """How an archive is worked through."""
 
     name: str = "{stem}{ext}"
-    """Names of results: {stem} and {name} are the source's, without and with its suffix, {ext} the result's suffix."""
+    """Names of results: {stem} and {name} are the source's, without and with its suffix, {ext} the result's
+    suffix."""
     parallel: Literal["auto"] | int = "auto"
-    """Files enhanced side by side, each by a process. `auto`: small ones by one for each core, 4 at most; others alone,
-    with all cores."""
+    """Files enhanced side by side, each by a process. `auto`: small ones by one for each core, 4 at most;
+    others alone, with all cores."""
     sidecar: bool = False
     """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
     manifest: str = "manifest"
-    """Records of all files, as PATH.csv and PATH.json; a relative path lies in the output folder. Empty for none."""
+    """Records of all files, as PATH.csv and PATH.json; a relative path lies in the output folder. Empty for
+    none."""
 
     def __post_init__(self) -> None:
         at_least(1, parallel=self.parallel)
@@ -59,23 +62,24 @@ class Archive:
             SinkError: the state cannot be written.
         """
         self._options, self._archive, self._debug = options, archive, debug
-        self._ledger = Ledger(out, wishes_of(options))
+        self._ledger = State(out, wishes_of(options))
 
-    def enter(self, jobs: Sequence[Job], again: Again) -> Agenda:
-        """Look what of the jobs, all in the folder of results, is to be done, and take it up into the state."""
+    def enter(self, jobs: Sequence[Job], again: Again) -> Todo:
+        """Look what of the jobs, all in the folder of results, is to be done, and take it up into the
+        state."""
         ledger = self._ledger
-        agenda = make_agenda(jobs, ledger.out, ledger.entries(), ledger.wishes, again)
+        agenda = make_todo(jobs, ledger.out, ledger.entries(), ledger.wishes, again)
         ledger.enter(agenda.entries)
         return agenda
 
     def enhance(self, jobs: Sequence[Job]) -> Generator[Message | None, None, None]:
         """Do what waits of the jobs, in their order but small ones first where these go side by side.
 
-        Yields what lanes say, and None where they have said nothing for a while. Closing it early ends them; nothing
-        that is finished of a file is lost.
+        Yields what lanes say, and None where they have said nothing for a while. Closing it early ends them;
+        nothing that is finished of a file is lost.
         """
         for phase, lanes in self._phases(jobs):
-            crew = Crew(self._ledger, self._work(phase, lanes))
+            crew = Supervisor(self._ledger, self._work(phase, lanes))
             try:
                 crew.start(lanes)
                 while crew.is_at_work:
@@ -84,12 +88,14 @@ class Archive:
             finally:
                 crew.stop()
 
-    def _work(self, jobs: Sequence[Job], lanes: int) -> Work:
+    def _work(self, jobs: Sequence[Job], lanes: int) -> ArchiveWork:
         options, archive = self._options, self._archive
         if lanes > 1 and not options.engine.threads:
             options = replace(options, engine=replace(options.engine, threads=max(1, num_cores() // lanes)))
         ledger = self._ledger
-        return Work(ledger.out, tuple(jobs), options, ledger.wishes, sidecar=archive.sidecar, debug=self._debug)
+        return ArchiveWork(
+            ledger.out, tuple(jobs), options, ledger.wishes, sidecar=archive.sidecar, debug=self._debug
+        )
 
     def _phases(self, jobs: Sequence[Job]) -> list[tuple[list[Job], int]]:
         """Which jobs are done by how many lanes."""
@@ -124,9 +130,9 @@ class Archive:
         self._ledger.close()
 
 
-def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) -> Agenda:
+def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) -> Todo:
     """Look what of the jobs would be done, and write nothing."""
-    return make_agenda(jobs, out, read_entries(out), wishes_of(options), again)
+    return make_todo(jobs, out, read_entries(out), wishes_of(options), again)
 
 
 def _size(job: Job) -> int:

@@ -57,7 +57,8 @@ class Entry:
     deaths: int = 0
     """How often a process has died at it."""
     before: str | None = None
-    """What lay in the result's place when it was claimed first; empty for nothing, None where it was not claimed."""
+    """What lay in the result's place when it was claimed first; empty for nothing, None where it was not
+    claimed."""
     lasting: bool = False
     """It failed for what the source is, and would fail again."""
     error: str = ""
@@ -89,10 +90,21 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 def from_row(row: sqlite3.Row) -> Entry:
     """Return the entry of a row."""
     return Entry(
-        row["result"], row["source"], _stamp(row["size"], row["mtime_ns"]), row["mark"], json.loads(row["wishes"]),
-        row["status"], row["owner"], row["deaths"], row["before"], bool(row["lasting"]), row["error"],
-        _stamp(row["result_size"], row["result_mtime_ns"]), json.loads(row["record"]), row["version"],
-    )  # fmt: skip
+        row["result"],
+        row["source"],
+        _stamp(row["size"], row["mtime_ns"]),
+        row["mark"],
+        json.loads(row["wishes"]),
+        row["status"],
+        row["owner"],
+        row["deaths"],
+        row["before"],
+        bool(row["lasting"]),
+        row["error"],
+        _stamp(row["result_size"], row["result_mtime_ns"]),
+        json.loads(row["record"]),
+        row["version"],
+    )
 
 
 def _stamp(size: int | None, mtime_ns: int | None) -> Stamp | None:
@@ -103,9 +115,20 @@ def to_row(entry: Entry) -> dict[str, Any]:
     """Return an entry's row, by the names of its columns."""
     stamp, made = entry.stamp, entry.made
     return {
-        "result": entry.result, "source": entry.source, "size": stamp and stamp.size,
-        "mtime_ns": stamp and stamp.mtime_ns, "mark": entry.mark, "wishes": json.dumps(entry.wishes),
-        "status": entry.status, "owner": entry.owner, "deaths": entry.deaths, "before": entry.before,
-        "lasting": int(entry.lasting), "error": entry.error, "result_size": made and made.size,
-        "result_mtime_ns": made and made.mtime_ns, "record": json.dumps(entry.record), "version": entry.version,
-    }  # fmt: skip
+        "result": entry.result,
+        "source": entry.source,
+        "size": stamp and stamp.size,
+        "mtime_ns": stamp and stamp.mtime_ns,
+        "mark": entry.mark,
+        "wishes": json.dumps(entry.wishes),
+        "status": entry.status,
+        "owner": entry.owner,
+        "deaths": entry.deaths,
+        "before": entry.before,
+        "lasting": int(entry.lasting),
+        "error": entry.error,
+        "result_size": made and made.size,
+        "result_mtime_ns": made and made.mtime_ns,
+        "record": json.dumps(entry.record),
+        "version": entry.version,
+    }

@@ -13,10 +13,31 @@ from vsr.errors import SinkError
 from vsr.jobs.provenance import write_whole
 
 COLUMNS: tuple[str, ...] = (
-    "status", "source", "result", "source_bytes", "source_sha256", "result_bytes", "result_sha256", "also",
-    "also_sha256", "width", "height", "frames", "duration_s", "models", "models_sha256", "running_on", "options",
-    "seconds", "fps", "share_skipped", "verified", "ended", "notes", "error",
-)  # fmt: skip
+    "status",
+    "source",
+    "result",
+    "source_bytes",
+    "source_sha256",
+    "result_bytes",
+    "result_sha256",
+    "also",
+    "also_sha256",
+    "width",
+    "height",
+    "frames",
+    "duration_s",
+    "models",
+    "models_sha256",
+    "running_on",
+    "options",
+    "seconds",
+    "fps",
+    "share_skipped",
+    "verified",
+    "ended",
+    "notes",
+    "error",
+)
 """Of the CSV. Several models, options and notes are parted by `; `."""
 
 
@@ -51,23 +72,35 @@ def _full(entry: Entry) -> dict[str, Any]:
 
 def _row(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "status": entry.status, "source": entry.source, "result": entry.result, "error": entry.error,
+        "status": entry.status,
+        "source": entry.source,
+        "result": entry.result,
+        "error": entry.error,
         "source_bytes": entry.stamp.size if entry.stamp else None,
         "options": "; ".join(f"{name}={value}" for name, value in entry.wishes.items()),
-    }  # fmt: skip
+    }
     record = entry.record
     if entry.status != "done" or record is None:
         return row
     source, result, models = record["source"], record["result"], record["models"]
     measured, also = record["measured"] or {}, record["also"] or {}
     return row | {
-        "source_sha256": source["sha256"], "duration_s": source["duration_s"],
-        "result_bytes": result["bytes"], "result_sha256": result["sha256"],
-        "also": also.get("path"), "also_sha256": also.get("sha256"),
-        "width": result["width"], "height": result["height"], "frames": result["frames"],
+        "source_sha256": source["sha256"],
+        "duration_s": source["duration_s"],
+        "result_bytes": result["bytes"],
+        "result_sha256": result["sha256"],
+        "also": also.get("path"),
+        "also_sha256": also.get("sha256"),
+        "width": result["width"],
+        "height": result["height"],
+        "frames": result["frames"],
         "models": "; ".join(model["name"] for model in models),
         "models_sha256": "; ".join(model["sha256"] for model in models),
-        "running_on": record["running_on"], "verified": bool(record["verification"]),
-        "seconds": measured.get("seconds"), "fps": measured.get("fps"), "share_skipped": measured.get("share_skipped"),
-        "ended": record["ended"], "notes": "; ".join(record["notes"]),
-    }  # fmt: skip
+        "running_on": record["running_on"],
+        "verified": bool(record["verification"]),
+        "seconds": measured.get("seconds"),
+        "fps": measured.get("fps"),
+        "share_skipped": measured.get("share_skipped"),
+        "ended": record["ended"],
+        "notes": "; ".join(record["notes"]),
+    }

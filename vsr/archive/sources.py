@@ -1,4 +1,5 @@
-"""An archive: the files that a folder, a pattern or a list means, and the tree of results that mirrors theirs."""
+"""An archive: the files that a folder, a pattern or a list means, and the tree of results that mirrors
+theirs."""
 
 import errno
 import glob
@@ -31,7 +32,9 @@ class Naming:
 
     def __post_init__(self) -> None:
         if self.also.also and not self.also.is_ending:
-            raise ConfigError(f"also {self.also.also} names one file; give an ending for all, such as _view.mp4")
+            raise ConfigError(
+                f"also {self.also.also} names one file; give an ending for all, such as _view.mp4"
+            )
         try:
             fields = {field for _, field, _, _ in string.Formatter().parse(self.pattern) if field is not None}
         except ValueError as error:
@@ -55,8 +58,8 @@ class Naming:
 def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = lambda _: None) -> list[Job]:
     """List the files that a folder, a pattern such as 'tapes/**/*.avi' or a list (.txt) means, by name.
 
-    A line of a list is a path, as seen from the list; empty ones and those that begin with # say nothing. What a list
-    names and is not there is a job that will fail. `tell` is told of folders that cannot be read.
+    A line of a list is a path, as seen from the list; empty ones and those that begin with # say nothing.
+    What a list names and is not there is a job that will fail. `tell` is told of folders that cannot be read.
 
     Raises:
         SourceError: there is nothing.
@@ -81,7 +84,11 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
     root, found = _rooted(root, found)
     jobs = [naming.job(each, root) for each in sorted(set(found))]
     ending = naming.also.also
-    seconds = [replace(job, target=job.target.with_name(job.target.stem + ending)) for job in jobs if not job.is_image]
+    seconds = [
+        replace(job, target=job.target.with_name(job.target.stem + ending))
+        for job in jobs
+        if not job.is_image
+    ]
     try:
         check_names([*jobs, *(seconds if ending else [])])
     except ConfigError as error:
@@ -89,22 +96,30 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
     return jobs
 
 
-def walk(root: Path, leave_out: Iterable[Path], *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
+def walk(
+    root: Path, leave_out: Iterable[Path], *, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Path]:
     """Yield the media files below a folder, and nothing of hidden folders, our own and those to leave out."""
     left_out = {str(path) for path in leave_out}
 
     def unreadable(error: OSError) -> None:
         if error.errno != errno.ENOENT:  # gone meanwhile
-            tell(f"note: folder {error.filename} cannot be read ({error.strerror}), what is in it is left out")
+            tell(
+                f"note: folder {error.filename} cannot be read ({error.strerror}), what is in it is left out"
+            )
 
     for folder, folders, files in os.walk(root, onerror=unreadable):
         here = Path(folder)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not name.endswith(".vsr") and str(here.absolute() / name) not in left_out
+            if not name.startswith(".")
+            and not name.endswith(".vsr")
+            and str(here.absolute() / name) not in left_out
         )
-        yield from (here / name for name in sorted(files) if is_media(here / name) and (here / name).is_file())
+        yield from (
+            here / name for name in sorted(files) if is_media(here / name) and (here / name).is_file()
+        )
 
 
 def _listed(path: Path) -> Iterator[Path]:

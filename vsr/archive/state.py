@@ -1,8 +1,9 @@
-"""The state of an archive: one row for each source, in SQLite, in `OUT/.vsr/`. Several processes may work by it.
+"""The state of an archive: one row for each source, in SQLite, in `OUT/.vsr/`. Several processes may work by
+it.
 
-A file is claimed before it is enhanced; the claim of a process that has died goes back. How far a long file has come is
-not told here but in its journal. SQLite's rollback journal and not its write-ahead log: that works over network file
-systems too, and two commits a file of 0.8 ms each (measured on ext4) are no load.
+A file is claimed before it is enhanced; the claim of a process that has died goes back. How far a long file
+has come is not told here but in its journal. SQLite's rollback journal and not its write-ahead log: that
+works over network file systems too, and two commits a file of 0.8 ms each (measured on ext4) are no load.
 """
 
 import json
@@ -15,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from vsr.archive.alive import Presence, lives
+from vsr.archive.alive import Alive, lives
 from vsr.archive.entry import TABLE, Entry, Stamp, differences, from_row, key_of, to_row
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.disk import LEAST, wait_for_room
@@ -33,7 +34,7 @@ create table workers (id integer primary key autoincrement, name text, wishes te
 """
 
 
-class Ledger:
+class State:
     """An archive's state, open for one process until `close`. Used by one thread."""
 
     def __init__(self, out: Path, wishes: Mapping[str, str]):
@@ -45,7 +46,7 @@ class Ledger:
         """
         self.out, self.wishes = out, dict(wishes)
         self._folder = out / _FOLDER
-        self._presence: Presence | None = None
+        self._presence: Alive | None = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self._folder / _FILE, isolation_level=None, timeout=_PATIENCE_S)
@@ -63,7 +64,9 @@ class Ledger:
     def _begin(self) -> None:
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version not in (0, _VERSION):
-            raise SinkError(f"state of {self.out} was written by another vsr (version {version}, not {_VERSION})")
+            raise SinkError(
+                f"state of {self.out} was written by another vsr (version {version}, not {_VERSION})"
+            )
         if version == 0:
             for statement in f"{TABLE}{_WORKERS}".split(";"):
                 self._db.execute(statement)
@@ -78,10 +81,14 @@ class Ledger:
                     " name another folder"
                 )
         name = f"process {os.getpid()} on {socket.gethostname()}"
-        added = self._db.execute("insert into workers (name, wishes) values (?, ?)", (name, json.dumps(self.wishes)))
+        added = self._db.execute(
+            "insert into workers (name, wishes) values (?, ?)", (name, json.dumps(self.wishes))
+        )
         assert added.lastrowid is not None
         self.worker = added.lastrowid
-        self._presence = Presence(self._place_of(self.worker))  # inside of the transaction: nobody may look before
+        self._presence = Alive(
+            self._place_of(self.worker)
+        )  # inside of the transaction: nobody may look before
 
     def _place_of(self, worker: int) -> Path:
         return self._folder / f"alive-{worker}"
@@ -122,8 +129,9 @@ class Ledger:
             if not lives(self._place_of(worker)):
                 self._db.execute(
                     "update files set status = 'waiting', owner = null, deaths = deaths + 1, version = version + 1"
-                    " where owner = ? and status = 'working'", (worker,),
-                )  # fmt: skip
+                    " where owner = ? and status = 'working'",
+                    (worker,),
+                )
                 self._db.execute("delete from workers where id = ?", (worker,))
 
     def entries(self) -> dict[str, Entry]:
@@ -152,7 +160,8 @@ class Ledger:
         self._db.executemany("insert into mine values (?, ?)", ((key, n) for n, key in enumerate(self._jobs)))
 
     def claim(self) -> tuple[Job, Entry] | None:
-        """Take the next job that waits; those at which a process has died come last. None where there is none."""
+        """Take the next job that waits; those at which a process has died come last. None where there is
+        none."""
         return self._write(self._claim)
 
     def _claim(self) -> tuple[Job, Entry] | None:
@@ -169,7 +178,9 @@ class Ledger:
         entry = from_row(row)
         job = self._jobs[entry.result]
         there = Stamp.of(job.target)
-        before = entry.before if entry.before is not None else f"{there.size}:{there.mtime_ns}" if there else ""
+        before = (
+            entry.before if entry.before is not None else f"{there.size}:{there.mtime_ns}" if there else ""
+        )
         claimed = replace(entry, status="working", owner=self.worker, before=before, stamp=Stamp.of(job.path))
         return job, self._change(claimed)
 
@@ -181,19 +192,23 @@ class Ledger:
         row = to_row(replace(entry, version=entry.version + 1))
         changes = ", ".join(f"{name} = :{name}" for name in row)
         changed = self._db.execute(
-            f"update files set {changes} where result = :result and version = :old", row | {"old": entry.version}
+            f"update files set {changes} where result = :result and version = :old",
+            row | {"old": entry.version},
         )
         if changed.rowcount != 1:
             raise SinkError(f"{entry.result} was taken for dead by another process, which does it again")
         return replace(entry, version=entry.version + 1)
 
     def bury(self, worker: int, error: str) -> list[Entry]:
-        """Write down why a worker's process died: the file that it was at has failed. Returns that one, if any."""
+        """Write down why a worker's process died: the file that it was at has failed. Returns that one, if
+        any."""
         bury = (
             "update files set status = 'failed', owner = null, before = null, error = ?, version = version + 1"
             " where owner = ? and status = 'working' returning *"
         )
-        return [from_row(row) for row in self._write(lambda: self._db.execute(bury, (error, worker)).fetchall())]
+        return [
+            from_row(row) for row in self._write(lambda: self._db.execute(bury, (error, worker)).fetchall())
+        ]
 
     def apart(self, action: Callable[[], T]) -> T:
         """Run an action while no other process changes the state."""
@@ -201,7 +216,8 @@ class Ledger:
 
 
 def read_entries(out: Path) -> dict[str, Entry]:
-    """Return what is known of a folder of results, by result, and write nothing; nothing where there is no state.
+    """Return what is known of a folder of results, by result, and write nothing; nothing where there is no
+    state.
 
     Raises:
         SinkError: the state cannot be read.

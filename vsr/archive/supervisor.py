@@ -1,7 +1,7 @@
 """The lanes of an archive: begun, heard, replaced when they crash, ended.
 
-They are processes because a file can end one (a decoder that crashes, memory that runs out): that is then the failure
-of this file, and a new process goes on. All are equal: each claims in the state what it does next.
+They are processes because a file can end one (a decoder that crashes, memory that runs out): that is then the
+failure of this file, and a new process goes on. All are equal: each claims in the state what it does next.
 """
 
 import multiprocessing
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from vsr.archive.state import Ledger
-from vsr.archive.worker import Begun, Broken, Ended, Hello, Ticked, Told, Work, run_lane
+from vsr.archive.state import State
+from vsr.archive.worker import ArchiveWork, Begun, Broken, Ended, Hello, Ticked, Told, run_worker
 from vsr.errors import VsrError
 from vsr.pipeline import Clock
 
@@ -32,14 +32,16 @@ class _Lane:
     """Of the file it is at."""
 
 
-class Crew:
+class Supervisor:
     """Lanes that work until nothing waits any more. Used by one thread; `stop` ends them at any time."""
 
-    def __init__(self, ledger: Ledger, work: Work):
+    def __init__(self, ledger: State, work: ArchiveWork):
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._processes: Any = multiprocessing.get_context(method)
         if method == "forkserver":
-            self._processes.set_forkserver_preload(["vsr.archive.worker"])  # PyTorch is loaded once for all lanes
+            self._processes.set_forkserver_preload(
+                ["vsr.archive.worker"]
+            )  # PyTorch is loaded once for all lanes
         self._ledger, self._work = ledger, work
         self._lanes: list[_Lane] = []
 
@@ -47,7 +49,9 @@ class Crew:
         """Begin so many lanes more."""
         for _ in range(num_lanes):
             ours, theirs = self._processes.Pipe(duplex=False)
-            lane = _Lane(self._processes.Process(target=run_lane, args=(self._work, theirs), name="vsr-lane"), ours)
+            lane = _Lane(
+                self._processes.Process(target=run_worker, args=(self._work, theirs), name="vsr-lane"), ours
+            )
             self._lanes.append(lane)  # before it starts, so that `stop` knows of it whatever happens
             lane.process.start()
             theirs.close()  # or the end of the lane would not be seen

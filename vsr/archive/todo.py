@@ -1,11 +1,12 @@
-"""What of an archive is to be done, and why: each source held against what the state knows of it. Changes nothing."""
+"""What of an archive is to be done, and why: each source held against what the state knows of it. Changes
+nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.archive.entry import Entry, Stamp, differences, key_of, text_of
-from vsr.jobs.identity import sampled
+from vsr.jobs.identity import sampled_hash
 from vsr.jobs.inputs import Job
 from vsr.jobs.segments.journal_records import sha256_of
 
@@ -23,7 +24,7 @@ class Again:
 
 
 @dataclass
-class Agenda:
+class Todo:
     """What is to be done."""
 
     todo: list[Job] = field(default_factory=list[Job])
@@ -35,10 +36,15 @@ class Agenda:
     """What cannot be done, because its result would take the place of another one's."""
 
 
-def make_agenda(
-    jobs: Iterable[Job], out: Path, known: Mapping[str, Entry], wishes: Mapping[str, str], again: Again = Again()
-) -> Agenda:
-    """Look at every job and what is known of it. Opens only sources that look changed, and with `verify` results.
+def make_todo(
+    jobs: Iterable[Job],
+    out: Path,
+    known: Mapping[str, Entry],
+    wishes: Mapping[str, str],
+    again: Again = Again(),
+) -> Todo:
+    """Look at every job and what is known of it. Opens only sources that look changed, and with `verify`
+    results.
 
     Args:
         jobs: with results in `out`.
@@ -47,7 +53,7 @@ def make_agenda(
         wishes: as `wishes_of` gives them.
         again: what is done although it would be left alone.
     """
-    agenda, taken = Agenda(), dict[str, Job]()
+    agenda, taken = Todo(), dict[str, Job]()
     for job in jobs:
         key = key_of(job, out)
         entry = known.get(key)
@@ -77,7 +83,11 @@ UNFINISHED = "not finished"
 def _fresh(key: str, job: Job, wishes: Mapping[str, str], entry: Entry | None) -> Entry:
     """A job as it waits to be done; of an earlier result it is known that it is ours."""
     fresh = Entry(key, text_of(job.path.absolute()), Stamp.of(job.path), wishes=wishes)
-    return fresh if entry is None else replace(fresh, version=entry.version, made=entry.made, record=entry.record)
+    return (
+        fresh
+        if entry is None
+        else replace(fresh, version=entry.version, made=entry.made, record=entry.record)
+    )
 
 
 def _is_ours(entry: Entry) -> bool:
@@ -89,7 +99,12 @@ def _conflict(job: Job, entry: Entry | None, fresh: Entry, other: Job | None, ag
     """Say whose place a job's result would take; empty where nobody's."""
     if other is not None:
         return f"{job.path} and {other.path} would both become {job.target}; give --name '{{name}}{{ext}}'"
-    if entry is None or fresh.source == entry.source or again.overwrite or not _has_changed(job, entry, fresh):
+    if (
+        entry is None
+        or fresh.source == entry.source
+        or again.overwrite
+        or not _has_changed(job, entry, fresh)
+    ):
         return ""
     if entry.made is None and not Path(entry.source).exists():
         return ""
@@ -116,7 +131,7 @@ def _has_changed(job: Job, entry: Entry, fresh: Entry) -> bool:
     old, new = entry.stamp, fresh.stamp
     if old == new or old is None or new is None:
         return False  # one that is not there, or was not, has its error
-    same = entry.mark and old.size == new.size and sampled(job.path) == entry.mark
+    same = entry.mark and old.size == new.size and sampled_hash(job.path) == entry.mark
     return not same
 
 
@@ -131,6 +146,8 @@ def _fault(job: Job, entry: Entry, again: Again) -> str:
     stamps = [Stamp.of(job.target.with_name(file["path"])) for file in files]
     if [stamp and stamp.size for stamp in stamps] != [file["bytes"] for file in files]:
         return "second output is missing or has been changed"
-    if again.verify and any(sha256_of(job.target.with_name(file["path"])) != file["sha256"] for file in files):
+    if again.verify and any(
+        sha256_of(job.target.with_name(file["path"])) != file["sha256"] for file in files
+    ):
         return "result is damaged on the disk"
     return ""

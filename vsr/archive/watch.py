@@ -49,7 +49,8 @@ class WatchOptions:
 
 
 class Settling:
-    """The files of a folder, and since when each is as it is. Times are of any clock that only goes forward."""
+    """The files of a folder, and since when each is as it is. Times are of any clock that only goes
+    forward."""
 
     def __init__(self, folder: Path, leave_out: Iterable[Path], settle_s: float):
         self._folder, self._leave_out, self._settle_s = folder, list(leave_out), settle_s
@@ -74,7 +75,7 @@ class Settling:
         return rested
 
 
-class Watch:
+class FolderWatch:
     """A watched folder, and what of it is still to be done. Used by one thread."""
 
     def __init__(self, folder: Path, archive: Archive, naming: Naming, options: WatchOptions, tell: Tell):
@@ -88,11 +89,14 @@ class Watch:
         self._told: set[str] = set()
 
     def run(self) -> Generator[Message | None, None, None]:
-        """Enhance what comes, for ever; yields what lanes say, and None now and then. Closing it ends the lanes."""
+        """Enhance what comes, for ever; yields what lanes say, and None now and then. Closing it ends the
+        lanes."""
         while True:
             self._look()
             now = time.monotonic()
-            if jobs := [self._naming.job(path, self._folder) for path, due in self._due.items() if due <= now]:
+            if jobs := [
+                self._naming.job(path, self._folder) for path, due in self._due.items() if due <= now
+            ]:
                 yield from self._do(jobs)
             yield None
             time.sleep(max(0.0, self._looked_s + self._options.every - time.monotonic()))
@@ -133,7 +137,9 @@ class Watch:
                 if isinstance(message, Ended):
                     self._see_to(by_result[message.entry.result], message.entry)
                 yield message
-        for job in agenda.todo:  # those that are not through: another process has them, or nothing can be written
+        for (
+            job
+        ) in agenda.todo:  # those that are not through: another process has them, or nothing can be written
             if job.path in self._due:
                 self._due[job.path] = time.monotonic() + _AGAIN_AFTER_S
         self._archive.write_manifest()

@@ -1,4 +1,5 @@
-"""A lane: a process that claims files of an archive, one after the other, enhances them and says so through a pipe."""
+"""A lane: a process that claims files of an archive, one after the other, enhances them and says so through a
+pipe."""
 
 import contextlib
 import multiprocessing
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from vsr.archive.entry import Entry, Stamp
-from vsr.archive.state import Ledger
+from vsr.archive.state import State
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import SourceError, VerifyError, VsrError
 from vsr.jobs.enhance_file import Outcome
-from vsr.jobs.identity import sampled
+from vsr.jobs.identity import sampled_hash
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import Record, provenance, write_sidecar
@@ -33,7 +34,7 @@ _TELL_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
-class Work:
+class ArchiveWork:
     """What lanes do."""
 
     out: Path
@@ -126,7 +127,7 @@ def _terminated(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def run_lane(work: Work, pipe: Connection) -> None:
+def run_worker(work: ArchiveWork, pipe: Connection) -> None:
     """A lane's whole life."""
     try:
         for name in ("SIGINT", "SIGHUP"):  # the terminal's are for the process that began it
@@ -139,9 +140,9 @@ def run_lane(work: Work, pipe: Connection) -> None:
         sys.exit(130)
 
 
-def _work_through(work: Work, wire: _Wire) -> None:
+def _work_through(work: ArchiveWork, wire: _Wire) -> None:
     try:
-        ledger = Ledger(work.out, work.wishes)
+        ledger = State(work.out, work.wishes)
         try:
             wire.send(Hello(ledger.worker))
             ledger.take_on(work.jobs)
@@ -154,7 +155,7 @@ def _work_through(work: Work, wire: _Wire) -> None:
         sys.exit(1)
 
 
-def _do(job: Job, entry: Entry, ledger: Ledger, work: Work, wire: _Wire) -> Entry:
+def _do(job: Job, entry: Entry, ledger: State, work: ArchiveWork, wire: _Wire) -> Entry:
     """Do what has been claimed, and write down what became of it."""
     try:
         made = _adopted(job, work) if _lies_there(job, entry) else None
@@ -183,20 +184,22 @@ class _Made:
     mark: str = ""
     stamp: Stamp | None = None
 
-    def take(self, plan: Plan, outcome: Outcome | None, work: Work) -> None:
+    def take(self, plan: Plan, outcome: Outcome | None, work: ArchiveWork) -> None:
         """Look at a finished file, and write its sidecar."""
         self.record = provenance(plan, outcome, work.options)
-        self.mark, self.stamp = sampled(plan.job.path), Stamp.of(plan.job.target)
+        self.mark, self.stamp = sampled_hash(plan.job.path), Stamp.of(plan.job.target)
         if work.sidecar:
             write_sidecar(plan.job.target, self.record)
 
 
-def _enhanced(job: Job, entry: Entry, work: Work, wire: _Wire) -> tuple[Result, _Made]:
+def _enhanced(job: Job, entry: Entry, work: ArchiveWork, wire: _Wire) -> tuple[Result, _Made]:
     made = _Made()
 
     def keep(plan: Plan, outcome: Outcome) -> None:
         if Stamp.of(job.path) != entry.stamp:
-            raise SourceError(f"{job.path} was written to while it was enhanced; do it again when it has come to rest")
+            raise SourceError(
+                f"{job.path} was written to while it was enhanced; do it again when it has come to rest"
+            )
         made.take(plan, outcome, work)
 
     result = run_file(job, work.options, wire, overwrite=True, after=keep)
@@ -208,14 +211,16 @@ def _enhanced(job: Job, entry: Entry, work: Work, wire: _Wire) -> tuple[Result, 
 
 
 def _lies_there(job: Job, entry: Entry) -> bool:
-    """Whether a process had just finished the result when it died: only what is verified takes a result's name."""
+    """Whether a process had just finished the result when it died: only what is verified takes a result's
+    name."""
     there = Stamp.of(job.target)
     is_new = there is not None and entry.before != f"{there.size}:{there.mtime_ns}"
     return is_new and not (work_folder(job.target) / NAME).exists()
 
 
-def _adopted(job: Job, work: Work) -> _Made | None:
-    """Write down a result that a process had just finished when it died; None where there is something about it."""
+def _adopted(job: Job, work: ArchiveWork) -> _Made | None:
+    """Write down a result that a process had just finished when it died; None where there is something about
+    it."""
     made = _Made()
     if work.options.also.also:
         return None  # of two outputs one may be there

@@ -1,4 +1,5 @@
-"""The clip that a benchmark runs on: cut and scaled from the user's, or made: textured, moving, with some noise."""
+"""The clip that a benchmark runs on: cut and scaled from the user's, or made: textured, moving, with some
+noise."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ _CODING = {"c:v": "libx264", "preset": "veryfast", "crf": "23", "pix_fmt": "yuv4
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class BenchClip:
     """The same stream twice: its beginning, and more of it."""
 
     short: Path
@@ -46,7 +47,9 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-def make_clip(folder: Path, given: Path | None, size: tuple[int, int] | None, *, few: int, many: int) -> Clip:
+def make_clip(
+    folder: Path, given: Path | None, size: tuple[int, int] | None, *, few: int, many: int
+) -> BenchClip:
     """Write both streams into a folder; a clip that is too short is repeated.
 
     Args:
@@ -68,8 +71,10 @@ def make_clip(folder: Path, given: Path | None, size: tuple[int, int] | None, *,
         paths.append(path)
         counts.append(sum(1 for _ in VideoSource(path).frames()))
     if counts[0] >= counts[1]:
-        raise SourceError(f"{given}: {counts[1]} frames can be had of it as it is; name a size, and it is converted")
-    return Clip(paths[0], paths[1], counts[0], counts[1])
+        raise SourceError(
+            f"{given}: {counts[1]} frames can be had of it as it is; name a size, and it is converted"
+        )
+    return BenchClip(paths[0], paths[1], counts[0], counts[1])
 
 
 def _input(given: Path | None, size: tuple[int, int] | None) -> Any:
@@ -87,15 +92,17 @@ def _write(stream: Any, path: Path, options: dict[str, str], num_frames: int) ->
     code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()))
     if code != 0:
         raise SinkError(
-            f"FFmpeg cannot make the clip (exit code {code}): {first_error_line(log)}", exit_code=code, log=log
+            f"FFmpeg cannot make the clip (exit code {code}): {first_error_line(log)}",
+            exit_code=code,
+            log=log,
         )
 
 
 def _graph(height: int, width: int) -> str:
     """FFmpeg's filters for a picture of noise at all scales, the coarser the stronger, as in nature: 1/f.
 
-    The camera pans over it, a part of it passes in front, and every frame has noise of its own. All of it is in 4:4:4:
-    in 4:2:0 FFmpeg moves by two pixels or not at all, and frames would repeat.
+    The camera pans over it, a part of it passes in front, and every frame has noise of its own. All of it is
+    in 4:4:4: in 4:2:0 FFmpeg moves by two pixels or not at all, and frames would repeat.
     """
     tall, wide = 2 * height, 2 * width
     octaves = [2**power for power in range(12) if wide >> power >= _COARSEST]
@@ -118,7 +125,7 @@ def _graph(height: int, width: int) -> str:
     return ";".join(parts)
 
 
-def ready_frames(clip: Clip, wanted: int, budget_bytes: int, scale: int) -> list[Frame]:
+def ready_frames(clip: BenchClip, wanted: int, budget_bytes: int, scale: int) -> list[Frame]:
     """The first frames of a clip, as many as wanted and as fit into a budget once enlarged; four at least."""
     frames: list[Frame] = []
     for frame in VideoSource(clip.long).frames():

@@ -25,7 +25,8 @@ class Cost:
 
 
 Work = Callable[[int], object]
-"""Does its work on so many frames, to the very end: children have ended and a GPU has finished when it returns."""
+"""Does its work on so many frames, to the very end: children have ended and a GPU has finished when it
+returns."""
 
 
 def num_cores() -> int:
@@ -35,12 +36,13 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def measure(work: Work, *, few: int, many: int, repeat: int) -> Cost:
-    """Measure what a frame costs once the stream is steady: the medians of some repetitions, after one to warm up.
+def measure_cost(work: Work, *, few: int, many: int, repeat: int) -> Cost:
+    """Measure what a frame costs once the stream is steady: the medians of some repetitions, after one to
+    warm up.
 
-    Each repetition works on a few frames, then on many, and the difference counts. What happens once a stream drops
-    out that way: start-up (of FFmpeg, of Python for a peer), the first frames through empty queues, the last ones out
-    of the encoder, joining and verifying.
+    Each repetition works on a few frames, then on many, and the difference counts. What happens once a stream
+    drops out that way: start-up (of FFmpeg, of Python for a peer), the first frames through empty queues, the
+    last ones out of the encoder, joining and verifying.
 
     Args:
         work: what is measured.
@@ -58,7 +60,8 @@ def median_of(costs: list[Cost]) -> Cost:
 
 
 def steady(short: Cost, long: Cost, few: int, many: int) -> Cost:
-    """What one more frame cost; where chance made the short stream the dearer one, a frame's part of the long one."""
+    """What one more frame cost; where chance made the short stream the dearer one, a frame's part of the long
+    one."""
 
     def per_frame(a: float, b: float) -> float:
         return (b - a) / (many - few) if b > a else b / many

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from vsr.engine.device import Placement, move
+from vsr.engine.device import Placement, move_network
 from vsr.models.layers.conv_relu import conv_relu
 from vsr.models.spec import Network
 from vsr.models.variants.int8 import in_bytes
@@ -41,7 +41,9 @@ def hidden_width(network: Network) -> int | None:
     widths = [
         layer.out_channels
         for layer in layers
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.in_channels == layer.out_channels
+        if isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == (3, 3)
+        and layer.in_channels == layer.out_channels
     ]
     return max(widths, key=widths.count) if widths else None
 
@@ -84,14 +86,17 @@ def _convolution(placement: Placement, width: int, size: tuple[int, int]) -> Ope
         pixels = torch.randint(0, 256, (1, width, *size), dtype=torch.uint8)
         integers, convolve = pixels.contiguous(memory_format=torch.channels_last), in_bytes(layer)
         return lambda: convolve(integers)
-    moved = move(layer, placement)
+    moved = move_network(layer, placement)
     picture = torch.randn(1, width, *size, device=placement.device, dtype=placement.dtype)
     picture = picture.contiguous(memory_format=torch.channels_last)
     return lambda: conv_relu(moved, picture)
 
 
-def _best_rate(operation: Operation, *, gflop: float, placement: Placement, workers: int, threads_each: int) -> float:
-    """GFLOP/s of the fastest round: a round is as long as it must be for the clock, and there are at least three."""
+def _best_rate(
+    operation: Operation, *, gflop: float, placement: Placement, workers: int, threads_each: int
+) -> float:
+    """GFLOP/s of the fastest round: a round is as long as it must be for the clock, and there are at least
+    three."""
     rounds, rates = 0, list[float]()
     repeats = 1
     began = time.perf_counter()
@@ -105,7 +110,9 @@ def _best_rate(operation: Operation, *, gflop: float, placement: Placement, work
     return max(rates)
 
 
-def _seconds(operation: Operation, repeats: int, placement: Placement, workers: int, threads_each: int) -> float:
+def _seconds(
+    operation: Operation, repeats: int, placement: Placement, workers: int, threads_each: int
+) -> float:
     if placement.device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()

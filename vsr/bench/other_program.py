@@ -14,7 +14,8 @@ _LAST_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A command line; `{input}` and `{output}` in it, and `{size}` (WIDTHxHEIGHT of the output), are filled in.
+    """A command line; `{input}` and `{output}` in it, and `{size}` (WIDTHxHEIGHT of the output), are filled
+    in.
 
     It is split as a shell would, and run without one.
     """
@@ -24,7 +25,9 @@ class Peer:
     def __post_init__(self) -> None:
         missing = [name for name in ("{input}", "{output}") if name not in self.command]
         if missing:
-            raise ConfigError(f"against: {' and '.join(missing)} is missing; write it where the file's name goes")
+            raise ConfigError(
+                f"against: {' and '.join(missing)} is missing; write it where the file's name goes"
+            )
         self._words()
 
     def _words(self) -> list[str]:
@@ -55,6 +58,10 @@ class Peer:
             said = log.read().decode("utf-8", "replace")
         if code != 0:
             last = " | ".join([line.strip() for line in said.splitlines() if line.strip()][-_LAST_LINES:])
-            raise VsrError(redact(f"against: {words[0]} ended with exit code {code}: {last or 'it said nothing'}"))
+            raise VsrError(
+                redact(f"against: {words[0]} ended with exit code {code}: {last or 'it said nothing'}")
+            )
         if not output.exists():
-            raise VsrError(f"against: {words[0]} ended well and wrote no {output.name}; write {{output}} as its output")
+            raise VsrError(
+                f"against: {words[0]} ended well and wrote no {output.name}; write {{output}} as its output"
+            )

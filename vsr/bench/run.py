@@ -1,7 +1,8 @@
-"""`vsr bench`: what each stage of the pipeline costs alone, how fast all are together, and what could be at best.
+"""`vsr bench`: what each stage of the pipeline costs alone, how fast all are together, and what could be at
+best.
 
-The story of one row: the whole pipeline on a real clip, in turn with somebody else's program where one is named; then
-each stage by itself; then the device's own peak.
+The story of one row: the whole pipeline on a real clip, in turn with somebody else's program where one is
+named; then each stage by itself; then the device's own peak.
 """
 
 import tempfile
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from vsr.bench.clip import Clip, check_size, make_clip, ready_frames
+from vsr.bench.clip import BenchClip, check_size, make_clip, ready_frames
 from vsr.bench.cost import (
     Cost,
     Work,
     forget_peak_memory,
-    measure,
+    measure_cost,
     median_of,
     num_cores,
     peak_memory_bytes,
@@ -67,7 +68,8 @@ class BenchOptions:
     preset: str = ""
     """The encoder's own preset. Default: veryfast for x264 and x265, else a good one."""
     against: str = ""
-    """Command of another program for the same work, measured in turn: 'PROGRAM {input} {output}'; also {size}."""
+    """Command of another program for the same work, measured in turn: 'PROGRAM {input} {output}'; also
+    {size}."""
 
     def __post_init__(self) -> None:
         at_least(5, frames=self.frames)
@@ -90,7 +92,7 @@ class BenchOptions:
         return min(FEW, max(1, self.frames // 5))
 
 
-def bench(
+def run_bench(
     clip: Path | None,
     options: BenchOptions = BenchOptions(),
     engine: EngineOptions = EngineOptions(),
@@ -136,9 +138,10 @@ class _NullSink(MemorySink):
 
 
 class _Pipeline:
-    """One model's pipeline on one clip, as a whole and in its stages; each takes the number of frames to work on."""
+    """One model's pipeline on one clip, as a whole and in its stages; each takes the number of frames to work
+    on."""
 
-    def __init__(self, model: Model, clip: Clip, options: BenchOptions, engine: EngineOptions):
+    def __init__(self, model: Model, clip: BenchClip, options: BenchOptions, engine: EngineOptions):
         self._model, self._clip, self._options, self._engine_options = model, clip, options, engine
         self._engine = Engine([model], engine)
         self._info = probe(clip.long)
@@ -196,21 +199,39 @@ class _Pipeline:
             self._model.network, parts.placement, size, workers=parts.workers, threads_each=parts.threads_each
         )
         return Row(
-            model=spec.name, device=parts.placement.device, precision=parts.placement.precision,
-            input_size=size, output_size=(self._format.height, self._format.width), num_frames=clip.many,
-            encoder=self._encoder(), workers=parts.workers, threads_each=parts.threads_each, cores=num_cores(),
-            stages=stages, end_to_end=end_to_end, gflop_per_frame=spec.kflop_per_pixel * size[0] * size[1] / 1e6,
-            peak=peak, peak_memory_bytes=memory, peak_gpu_bytes=gpu_memory, peer=peer,
-            notes=notes, trace=self._trace() if traced else None,
-        )  # fmt: skip
+            model=spec.name,
+            device=parts.placement.device,
+            precision=parts.placement.precision,
+            input_size=size,
+            output_size=(self._format.height, self._format.width),
+            num_frames=clip.many,
+            encoder=self._encoder(),
+            workers=parts.workers,
+            threads_each=parts.threads_each,
+            cores=num_cores(),
+            stages=stages,
+            end_to_end=end_to_end,
+            gflop_per_frame=spec.kflop_per_pixel * size[0] * size[1] / 1e6,
+            peak=peak,
+            peak_memory_bytes=memory,
+            peak_gpu_bytes=gpu_memory,
+            peer=peer,
+            notes=notes,
+            trace=self._trace() if traced else None,
+        )
 
     def _notes(self) -> tuple[str, ...]:
-        """What the engine says of its last run, and what makes its figures another matter than the stages' alone."""
+        """What the engine says of its last run, and what makes its figures another matter than the stages'
+        alone."""
         notes, engine = [*self._engine.notes], self._engine
         if engine.num_reused:
-            notes.append(f"{engine.num_reused} of {self._clip.many} frames repeat the one before and took its result")
+            notes.append(
+                f"{engine.num_reused} of {self._clip.many} frames repeat the one before and took its result"
+            )
         if self._engine_options.skip_static == "on":
-            notes.append("skip-static: what did not change is left out end to end, and enhanced in the stages alone")
+            notes.append(
+                "skip-static: what did not change is left out end to end, and enhanced in the stages alone"
+            )
         return tuple(notes)
 
     def _in_turn(self, say: Callable[[str], None]) -> tuple[Cost, Cost | None]:
@@ -245,7 +266,9 @@ class _Pipeline:
         stages: dict[str, Cost] = {}
         for name, work in works.items():
             say(f"{name} alone ...")
-            stages[name] = measure(work, few=self._clip.few, many=self._clip.many, repeat=self._options.repeat)
+            stages[name] = measure_cost(
+                work, few=self._clip.few, many=self._clip.many, repeat=self._options.repeat
+            )
         return parts, stages
 
     def _encoder(self) -> str:

@@ -1,7 +1,8 @@
-"""The engine's work cut into its parts, each of which can be run alone, to be measured. The pipeline does not use this.
+"""The engine's work cut into its parts, each of which can be run alone, to be measured. The pipeline does not
+use this.
 
-Every part does what the engine does, with the engine's own code, threads and streams, on frames that lie ready where
-the part before would have left them, and returns when the device has finished.
+Every part does what the engine does, with the engine's own code, threads and streams, on frames that lie
+ready where the part before would have left them, and returns when the device has finished.
 """
 
 from collections import deque
@@ -16,7 +17,7 @@ from torch import Tensor
 from vsr.engine.device import CPU_THREADS
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, transfer_for
-from vsr.engine.windowed_stream import Input, Lane
+from vsr.engine.windowed_stream import Input, WindowedStream
 from vsr.frames import Frame
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
@@ -74,7 +75,8 @@ class Parts:
             self._out = [self._finished(item, raw) for item, raw in zip(self._inputs, self._raw, strict=True)]
 
     def each(self) -> dict[str, Callable[[int], None]]:
-        """The parts in the order of the stream. Nothing is moved on a CPU, so uploads and downloads are a GPU's."""
+        """The parts in the order of the stream. Nothing is moved on a CPU, so uploads and downloads are a
+        GPU's."""
         parts = {"convert in": self.convert_in, "model": self.model, "convert out": self.convert_out}
         if self.placement.device.type == "cpu":
             return parts
@@ -122,7 +124,7 @@ class Parts:
             yield from_planes(replace(frame, reset=False), list(planes), number)
 
     def _seen(self, count: int) -> Iterator[Input]:
-        yield from map(Lane(self._stage.spec).input, self._pictures(count))
+        yield from map(WindowedStream(self._stage.spec).input, self._pictures(count))
 
     def _finished(self, item: Input, raw: Picture) -> list[Tensor]:
         assert raw.rgb is not None

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from vsr.archive.archive import Archive, ArchiveOptions, look
 from vsr.archive.sources import Naming, find_archive
-from vsr.archive.todo import Again, Agenda
+from vsr.archive.todo import Again, Todo
 from vsr.archive.worker import Ended
 from vsr.cli.batch_view import ArchiveView, conclude
 from vsr.cli.console import say
@@ -40,7 +40,7 @@ class BatchOptions:
     """Show a traceback with an error; as a flag alone, not in a config."""
 
 
-def batch(
+def batch_command(
     source: Annotated[str, Parameter(show_default=False)],
     /,
     *,
@@ -49,7 +49,8 @@ def batch(
     run: Annotated[BatchOptions, Flat] = BatchOptions(),
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
 ) -> int:
-    """Enhance an archive: what is done and verified is left alone, so the same command goes on, any number of times.
+    """Enhance an archive: what is done and verified is left alone, so the same command goes on, any number of
+    times.
 
     Several processes, on several machines too, may run it at once.
 
@@ -77,13 +78,13 @@ def batch(
         return conclude(opened.entries(jobs), quiet=run.quiet)
 
 
-def _checked(agenda: Agenda) -> Agenda:
+def _checked(agenda: Todo) -> Todo:
     for _, conflict in agenda.conflicts:
         raise ConfigError(conflict)
     return agenda
 
 
-def _dry_run(jobs: Sequence[Job], agenda: Agenda) -> int:
+def _dry_run(jobs: Sequence[Job], agenda: Todo) -> int:
     for job, reason in zip(agenda.todo, agenda.reasons.values(), strict=True):
         print(f"{job.path} → {job.target}: {reason}")
     print(_announcement(jobs, agenda))
@@ -103,13 +104,13 @@ def out_folder(out: str) -> Path:
     return Path(out)
 
 
-def _announcement(jobs: Sequence[Job], agenda: Agenda) -> str:
+def _announcement(jobs: Sequence[Job], agenda: Todo) -> str:
     counts = Counter(agenda.reasons.values())
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
     return f"{len(jobs)} files, {len(agenda.todo)} to do" + (f": {reasons}" if reasons else "")
 
 
-def _work(archive: Archive, agenda: Agenda, run: BatchOptions) -> None:
+def _work(archive: Archive, agenda: Todo, run: BatchOptions) -> None:
     view = ArchiveView(len(agenda.todo), quiet=run.quiet)
     with view, closing(archive.enhance(agenda.todo)) as messages:
         for message in messages:

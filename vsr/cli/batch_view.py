@@ -1,11 +1,12 @@
-"""What the user sees of an archive that is worked on: a line for each file, bars on a terminal, a report at the end."""
+"""What the user sees of an archive that is worked on: a line for each file, bars on a terminal, a report at
+the end."""
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Group
 from rich.live import Live
@@ -43,7 +44,8 @@ class ArchiveView:
         """Draw the files that are worked on, and how many are done."""
         total = "" if self._num_files is None else f" of {self._num_files}"
         failed = f", {self._failed} failed" if self._failed else ""
-        return Group(*(bar for _, bar in list(self._open.values())), Text(f"{self._done}{total} files{failed}"))  # type: ignore[arg-type]
+        bars: list[Any] = [bar for _, bar in list(self._open.values())]
+        return Group(*bars, Text(f"{self._done}{total} files{failed}"))
 
     def show(self, message: Message | None) -> None:
         """Take up what a lane has said."""

@@ -17,8 +17,7 @@ from rich.table import Table
 import vsr
 from vsr.bench.cost import Cost
 from vsr.bench.row import ON_COMPUTE_STREAM, Row
-from vsr.bench.run import BenchOptions
-from vsr.bench.run import bench as measure
+from vsr.bench.run import BenchOptions, run_bench
 from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import say, size_of
 from vsr.cli.eval_view import write_json
@@ -49,7 +48,7 @@ class ResultOptions:
                 raise ConfigError(f"{name} cannot be written; name a file in a folder that exists")
 
 
-def bench(
+def bench_command(
     clip: Annotated[Path | None, Parameter(show_default=False)] = None,
     /,
     *,
@@ -64,8 +63,12 @@ def bench(
     clip
         Video to run on. Default: a clip that is made.
     """
-    rows = measure(clip, options, engine, traced=bool(results.trace), say=say)
-    report = {"machine": _machine(rows[0]), "clip": str(clip or "made"), "rows": [_as_json(row) for row in rows]}
+    rows = run_bench(clip, options, engine, traced=bool(results.trace), say=say)
+    report = {
+        "machine": _machine(rows[0]),
+        "clip": str(clip or "made"),
+        "rows": [_as_json(row) for row in rows],
+    }
     if results.json == "-":
         json.dump(report, sys.stdout, indent=2)
         print()
@@ -122,7 +125,10 @@ def _bound(row: Row) -> tuple[str, str, str]:
 def _conclusion(row: Row, options: BenchOptions) -> list[str]:
     """What the figures say, in a few lines."""
     if row.device.type == "cpu":
-        limit, most = "cores ÷ core-time of all stages", max(row.stages, key=lambda name: row.stages[name].core_s)
+        limit, most = (
+            "cores ÷ core-time of all stages",
+            max(row.stages, key=lambda name: row.stages[name].core_s),
+        )
         each = "1 thread" if row.threads_each == 1 else f"{row.threads_each} threads"
         threads = f"{row.cores} cores, {row.workers} network{'s' * (row.workers > 1)} at once on {each} each"
     else:
@@ -147,9 +153,8 @@ def _beside_conv(row: Row) -> str:
     conv = row.peak.conv_gflop_per_s
     if conv is None:
         return ""
-    return (
-        f", {row.model_gflop_per_s / conv:.0%} of a 3×3 convolution's {conv:.0f} at {row.peak.conv_channels} channels"
-    )
+    share = f"{row.model_gflop_per_s / conv:.0%}"
+    return f", {share} of a 3×3 convolution's {conv:.0f} at {row.peak.conv_channels} channels"
 
 
 def _slowest(row: Row) -> str:
@@ -165,10 +170,15 @@ def _bytes(count: int | None) -> str:
 def _machine(row: Row) -> dict[str, Any]:
     gpu = torch.cuda.get_device_name(row.device) if row.device.type == "cuda" else None
     return {
-        "processor": _processor(), "cores": row.cores, "gpu": gpu, "vsr": vsr.__version__,
-        "torch": torch.__version__, "ffmpeg": ffmpeg_version(find_ffmpeg()), "python": platform.python_version(),
+        "processor": _processor(),
+        "cores": row.cores,
+        "gpu": gpu,
+        "vsr": vsr.__version__,
+        "torch": torch.__version__,
+        "ffmpeg": ffmpeg_version(find_ffmpeg()),
+        "python": platform.python_version(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
-    }  # fmt: skip
+    }
 
 
 def _processor() -> str:
@@ -182,20 +192,36 @@ def _as_json(row: Row) -> dict[str, Any]:
     """Everything, with units in the names; what could not be measured is null."""
     peak, speed = row.peak, row.model_gflop_per_s
     report: dict[str, Any] = {
-        "model": row.model, "device": str(row.device), "precision": row.precision, "encoder": row.encoder,
-        "input_width": row.input_size[1], "input_height": row.input_size[0],
-        "output_width": row.output_size[1], "output_height": row.output_size[0],
-        "num_frames": row.num_frames, "workers": row.workers, "threads_each": row.threads_each, "cores": row.cores,
+        "model": row.model,
+        "device": str(row.device),
+        "precision": row.precision,
+        "encoder": row.encoder,
+        "input_width": row.input_size[1],
+        "input_height": row.input_size[0],
+        "output_width": row.output_size[1],
+        "output_height": row.output_size[0],
+        "num_frames": row.num_frames,
+        "workers": row.workers,
+        "threads_each": row.threads_each,
+        "cores": row.cores,
         "stages": {name: _cost(cost) | {"busy": row.share(name)} for name, cost in row.stages.items()},
-        "core_ms_per_frame": row.core_s * 1000, "slowest_stage_ms": row.slowest_s * 1000,
-        "bound_fps": row.bound_fps, "cores_bound_fps": row.cores_bound_fps,
-        "end_to_end": _cost(row.end_to_end), "overlap_efficiency": row.overlap_efficiency,
-        "gflop_per_frame": row.gflop_per_frame, "model_gflop_per_s": speed,
-        "matmul_gflop_per_s": peak.matmul_gflop_per_s, "share_of_matmul": speed / peak.matmul_gflop_per_s,
-        "conv_channels": peak.conv_channels, "conv_gflop_per_s": peak.conv_gflop_per_s,
+        "core_ms_per_frame": row.core_s * 1000,
+        "slowest_stage_ms": row.slowest_s * 1000,
+        "bound_fps": row.bound_fps,
+        "cores_bound_fps": row.cores_bound_fps,
+        "end_to_end": _cost(row.end_to_end),
+        "overlap_efficiency": row.overlap_efficiency,
+        "gflop_per_frame": row.gflop_per_frame,
+        "model_gflop_per_s": speed,
+        "matmul_gflop_per_s": peak.matmul_gflop_per_s,
+        "share_of_matmul": speed / peak.matmul_gflop_per_s,
+        "conv_channels": peak.conv_channels,
+        "conv_gflop_per_s": peak.conv_gflop_per_s,
         "share_of_conv": speed / peak.conv_gflop_per_s if peak.conv_gflop_per_s else None,
-        "peak_memory_bytes": row.peak_memory_bytes, "peak_gpu_bytes": row.peak_gpu_bytes, "notes": row.notes,
-    }  # fmt: skip
+        "peak_memory_bytes": row.peak_memory_bytes,
+        "peak_gpu_bytes": row.peak_gpu_bytes,
+        "notes": row.notes,
+    }
     if row.peer is not None:
         report["against"] = _cost(row.peer) | {"ratio": row.end_to_end.fps / row.peer.fps}
     return report

@@ -1,4 +1,5 @@
-"""A trace as a picture for people, and as JSON for Perfetto (https://ui.perfetto.dev) and Chrome's tracing page."""
+"""A trace as a picture for people, and as JSON for Perfetto (https://ui.perfetto.dev) and Chrome's tracing
+page."""
 
 import json
 import os
@@ -56,11 +57,15 @@ def trace_events(trace: Trace) -> dict[str, Any]:
         events.append({"ph": "M", "name": "thread_sort_index", **row, "args": {"sort_index": number}})
         events += [
             {
-                "ph": "X", "name": span.name, "cat": "pipeline", **row,
-                "ts": round(span.start_s * 1e6, 1), "dur": round((span.end_s - span.start_s) * 1e6, 1),
+                "ph": "X",
+                "name": span.name,
+                "cat": "pipeline",
+                **row,
+                "ts": round(span.start_s * 1e6, 1),
+                "dur": round((span.end_s - span.start_s) * 1e6, 1),
             }
             for span in spans
-        ]  # fmt: skip
+        ]
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 

@@ -6,7 +6,9 @@ from vsr.cli.console import say
 from vsr.training.calibration import calibrate_checkpoint
 
 
-def calibrate(checkpoint: Path, *, data: tuple[str, ...], quiet: bool = False, debug: bool = False) -> int:
+def calibrate_command(
+    checkpoint: Path, *, data: tuple[str, ...], quiet: bool = False, debug: bool = False
+) -> int:
     """Measure a plain network's activations on pictures, for --precision int8; `vsr train` does so by itself.
 
     Parameters

@@ -20,8 +20,7 @@ from vsr.media.writing.sink import FileSink
 from vsr.options import EncodeOptions, EngineOptions, ReadOptions
 from vsr.pipeline import Clock
 from vsr.pipeline import enhance as run_pipeline
-from vsr.quality.compare import compare as score
-from vsr.quality.compare import compare_pictures
+from vsr.quality.compare import compare_pictures, compare_streams
 from vsr.quality.drawing import to_playable
 
 
@@ -56,7 +55,7 @@ class CompareOptions:
         return Path(self.out).suffix.lower() in PICTURES
 
 
-def compare(
+def compare_command(
     a: Annotated[Path, Parameter(show_default=False)],
     b: Annotated[Path, Parameter(show_default=False)],
     /,
@@ -89,9 +88,11 @@ def _open(path: Path, read: ReadOptions) -> Source:
 
 
 def _print_scores(a: Source, b: Source) -> None:
-    comparison = score(a, b)
+    comparison = compare_streams(a, b)
     if comparison.scores:
-        print(f"luma PSNR {comparison.psnr:.2f} dB, SSIM {comparison.ssim:.4f} over {len(comparison.scores)} frames")
+        print(
+            f"luma PSNR {comparison.psnr:.2f} dB, SSIM {comparison.ssim:.4f} over {len(comparison.scores)} frames"
+        )
     for note in comparison.notes:
         print(f"note: {note}")
 

@@ -1,4 +1,5 @@
-"""What the user sees: lines on stderr, and progress read from a pipeline's clock. Results go to stdout elsewhere."""
+"""What the user sees: lines on stderr, and progress read from a pipeline's clock. Results go to stdout
+elsewhere."""
 
 import sys
 import threading
@@ -30,7 +31,8 @@ def fail(line: str) -> None:
 
 
 class Bar:
-    """A progress bar that looks at the clock each time it is drawn, so that the pipeline need not know of it."""
+    """A progress bar that looks at the clock each time it is drawn, so that the pipeline need not know of
+    it."""
 
     def __init__(self, label: str, clock: Clock, total: int | None):
         self._clock = clock
@@ -47,7 +49,13 @@ class Bar:
     def __rich__(self) -> object:
         clock = self._clock
         speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
-        slowest = "joining and verifying" if clock.finishing else f"slowest: {clock.slowest}" if clock.frames else ""
+        slowest = (
+            "joining and verifying"
+            if clock.finishing
+            else f"slowest: {clock.slowest}"
+            if clock.frames
+            else ""
+        )
         slowest = _checking(clock) if clock.is_checking else slowest
         self._bar.update(self._task, completed=clock.done + clock.frames, speed=speed, slowest=slowest)
         return self._bar.get_renderable()
@@ -64,15 +72,22 @@ def plain_line(label: str, clock: Clock, total: int | None) -> str:
     if clock.finishing:
         return f"{label}: {clock.frames} frames, joining and verifying"
     speed = clock.frames / max(clock.elapsed_s, 1e-3)
-    line = f"{label}: frame {clock.done + clock.frames}" + (f" of {total}" if total else "") + f", {speed:.1f} fps"
+    line = (
+        f"{label}: frame {clock.done + clock.frames}"
+        + (f" of {total}" if total else "")
+        + f", {speed:.1f} fps"
+    )
     if total and speed:
         line += f", {max(0, total - clock.done - clock.frames) / speed:.0f} s left"
     return f"{line}, slowest: {clock.slowest}" if clock.frames else line
 
 
 @contextmanager
-def progress(label: str, clock: Clock, total: int | None, *, quiet: bool = False) -> Generator[None, None, None]:
-    """Show how a pipeline gets on while the block runs: a bar on a terminal, else a line every ten seconds."""
+def progress(
+    label: str, clock: Clock, total: int | None, *, quiet: bool = False
+) -> Generator[None, None, None]:
+    """Show how a pipeline gets on while the block runs: a bar on a terminal, else a line every ten
+    seconds."""
     if quiet:
         yield
         return

@@ -25,7 +25,7 @@ _CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv"}
 """A container that holds what the encoder makes, where mp4 does not."""
 
 
-def doctor(*, debug: bool = False) -> int:
+def doctor_command(*, debug: bool = False) -> int:
     """Say what works here: devices, precision, FFmpeg, and encoders by really encoding.
 
     Parameters
@@ -101,7 +101,9 @@ def _encoders() -> Iterator[str]:
 
 
 def _trial(name: str, bit_depth: int) -> str:
-    format = PictureFormat(720, 1280, bit_depth=bit_depth, matrix="bt709", primaries="bt709", transfer="bt709")
+    format = PictureFormat(
+        720, 1280, bit_depth=bit_depth, matrix="bt709", primaries="bt709", transfer="bt709"
+    )
     try:
         choice = choose_encoder(EncodeOptions(encoder=name), format, _CONTAINER_FOR.get(name, "mp4"))
         reason = try_encoder(choice)

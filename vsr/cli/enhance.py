@@ -48,7 +48,7 @@ class RunOptions:
     """Show a traceback with an error; as a flag alone, not in a config."""
 
 
-def enhance(
+def enhance_command(
     inputs: Annotated[tuple[str, ...], Parameter(show_default=False)],
     /,
     *,
@@ -90,7 +90,9 @@ def _suffix(models: ModelOptions) -> str:
     if models.size or models.height:
         return f"_{models.size or f'{models.height}p'}"
     return (
-        "_enhanced" if models.scale == "auto" and models.model else f"_x{2 if models.scale == 'auto' else models.scale}"
+        "_enhanced"
+        if models.scale == "auto" and models.model
+        else f"_x{2 if models.scale == 'auto' else models.scale}"
     )
 
 
@@ -148,7 +150,9 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
     if plan.models:
         spot = place(options.engine, plan.models[0].spec.dtypes)
         where = f" on {spot.device} in {spot.precision}"
-    lines = [f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"]
+    lines = [
+        f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"
+    ]
     if plan.encoder is not None:
         lines.append(f"encoder: {plan.encoder.why}")
     if plan.second is not None:
@@ -175,7 +179,9 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
     frames = f"{report.num_frames} frames" + (f" ({', '.join(saved)})" if saved else "")
     what = f"{frames}, {speed:.1f} fps, slowest: {report.slowest}, "
     what = "" if plan.job.is_image else what
-    lines.append(f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}")
+    lines.append(
+        f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}"
+    )
     return [*lines, *([f"{outcome.also.path}: {size_of(outcome.also.num_bytes)}"] if outcome.also else [])]
 
 
@@ -211,11 +217,14 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
 
 
 def _room(plan: Plan, options: EnhanceOptions, earlier: Records | None) -> str:
-    """What is known of disk needs before a run: from finished segments, else that it cannot be told from the source."""
+    """What is known of disk needs before a run: from finished segments, else that it cannot be told from the
+    source."""
     if earlier is None or not earlier.num_frames or not plan.num_frames:
         least = Path(plan.job.path).stat().st_size
         short = "" if _free(plan) >= least else f", less than the {size_of(least)} of the source alone"
-        return f"disk: {size_of(_free(plan))} are free{short}; if that is too little the first segment will tell"
+        return (
+            f"disk: {size_of(_free(plan))} are free{short}; if that is too little the first segment will tell"
+        )
     written = sum(segment.num_bytes for segment in earlier.segments.values())
     num_bytes = round(written / earlier.num_frames * plan.num_frames)
     return f"disk: {_disk_needs(plan, options, num_bytes, written)}"
@@ -227,9 +236,13 @@ def _free(plan: Plan) -> int:
 
 def _disk_needs(plan: Plan, options: EnhanceOptions, num_bytes: int, written: int = 0) -> str:
     free = _free(plan)
-    short = "" if free >= 2 * num_bytes - written else ": too little, the job will pause when the disk is full"
+    short = (
+        "" if free >= 2 * num_bytes - written else ": too little, the job will pause when the disk is full"
+    )
     there = f", {size_of(written)} of it are there" if written else ""
-    needs = f"segments of {options.job.segment} s and the result take about {size_of(2 * num_bytes)} at the end"
+    needs = (
+        f"segments of {options.job.segment} s and the result take about {size_of(2 * num_bytes)} at the end"
+    )
     return f"{needs}{there}; {size_of(free)} are free{short}"
 
 

@@ -55,14 +55,18 @@ def print_scores(scored: Sequence[Scored]) -> None:
     if len(sources) > 1:
         table.add_column("source", no_wrap=True)
     for name in shown:
-        table.add_column(_COLUMNS[name][0], justify="right", min_width=max(map(len, _COLUMNS[name][0].split())))
+        table.add_column(
+            _COLUMNS[name][0], justify="right", min_width=max(map(len, _COLUMNS[name][0].split()))
+        )
     for row in rows:
         names = [row["model"], row["source"]] if len(sources) > 1 else [row["model"]]
         table.add_row(*names, *(_COLUMNS[name][1].format(row[name]) for name in shown))
     screen = Console()
     Console(width=None if screen.is_terminal else _FILE_WIDTH).print(table)
     if "original_warping_error" in rows[0]:
-        print(f"{rows[0]['num_frames']} frames; warping error of the original {rows[0]['original_warping_error']:.2e}")
+        print(
+            f"{rows[0]['num_frames']} frames; warping error of the original {rows[0]['original_warping_error']:.2e}"
+        )
 
 
 def flattened(scored: Sequence[Scored]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from vsr.engine.device import CPU_THREADS
 from vsr.errors import ConfigError, SinkError
 from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
-from vsr.evaluation.model_table import measure_ladder
+from vsr.evaluation.model_table import measure_models
 from vsr.evaluation.score_clips import open_clip, score_clip
 from vsr.evaluation.score_pictures import score_pictures
 from vsr.evaluation.test_sets import PictureSet
@@ -49,7 +49,8 @@ class EvalOptions:
     blur: Literal["", "motion", "focus"] = ""
     """Blur a folder of sharp pictures first, as `vsr train` does, and score what takes that off; scale 1."""
     compress: tuple[str, ...] = ()
-    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER; each is scored on its own."""
+    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER; each is scored on
+    its own."""
     vmaf: bool = False
     """Measure VMAF of clips; needs an FFmpeg with libvmaf."""
     lpips_backbone: str = ""
@@ -63,7 +64,8 @@ class EvalOptions:
     grid: str = ""
     """Write a picture of details, original and every model side by side, to this PNG."""
     table: bool = False
-    """Print the README's tables: all networks on Set5 and BSD100, with time and cost. `--model` chooses some."""
+    """Print the README's tables: all networks on Set5 and BSD100, with time and cost. `--model` chooses
+    some."""
     data: str = ""
     """Folder for the tables, with testsets/Set5/HR and testsets/BSD100; empty for $VSR_TEST_DATA."""
     debug: bool = False
@@ -94,7 +96,7 @@ class EvalOptions:
         return tuple(dict.fromkeys((self.baseline, *self.model) if self.grid else self.model)) or few
 
 
-def evaluate(
+def eval_command(
     high: Annotated[Path | None, Parameter(show_default=False)] = None,
     low: Annotated[Path | None, Parameter(show_default=False)] = None,
     /,
@@ -102,7 +104,8 @@ def evaluate(
     options: Annotated[EvalOptions, Flat] = EvalOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
 ) -> int:
-    """Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped; on clips also steadiness and time.
+    """Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped; on clips also steadiness and
+    time.
 
     Parameters
     ----------
@@ -124,7 +127,9 @@ def evaluate(
         scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
     print_scores(scored)
     if options.json:
-        write_json(options.json, {"original": str(high), "scale": options.scale, "results": flattened(scored)})
+        write_json(
+            options.json, {"original": str(high), "scale": options.scale, "results": flattened(scored)}
+        )
     return 0
 
 
@@ -132,7 +137,7 @@ def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
     data = options.data or os.environ.get("VSR_TEST_DATA")
     if not data:
         raise ConfigError("table: name the folder that holds testsets/Set5/HR and testsets/BSD100 by --data")
-    rungs = measure_ladder(Path(data), engine, only=options.model, say=say)
+    rungs = measure_models(Path(data), engine, only=options.model, say=say)
     print(markdown(rungs))
     if options.json:
         write_json(options.json, {"rungs": [asdict(rung) for rung in rungs]})
@@ -176,7 +181,9 @@ def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOpti
         with spoilt(clip, parse_compression(text)) if text else nullcontext(clip) as given:
             for candidate in _candidates(options, engine):
                 show = gallery.column(f"{candidate.name} {text}".strip())
-                scored.append(Scored(source, candidate, score_clip(candidate, given, judge, vmaf=vmaf, show=show)))
+                scored.append(
+                    Scored(source, candidate, score_clip(candidate, given, judge, vmaf=vmaf, show=show))
+                )
     _write_grid(gallery, options)
     return scored
 

@@ -40,7 +40,7 @@ def _frames(job: Unfinished) -> str:
 
 
 @jobs.command(name="show")
-def show(result: Path, /) -> int:
+def show_job(result: Path, /) -> int:
     """Show one job: what it is, and each of its finished segments.
 
     Parameters

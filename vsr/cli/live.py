@@ -14,10 +14,10 @@ from cyclopts import Parameter
 
 from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, rungs, table
 from vsr.errors import ConfigError, VsrError
-from vsr.live.monitoring.log import Event, Journal, JsonLines, Secrets, TextLines
+from vsr.live.monitoring.log import Event, EventLog, JsonLines, Secrets, TextLines
 from vsr.live.monitoring.metrics import Metrics
 from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
-from vsr.live.service import Station, View
+from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions
 
 Flat = Parameter(name="*")
@@ -64,10 +64,11 @@ class LiveFlags:
     """What all cameras share; wins over the file."""
 
     latency: int | None = None
-    """Target in milliseconds from a frame's arrival to the encoder's input; what is slower gets a smaller model.
-    Default: 300."""
+    """Target in milliseconds from a frame's arrival to the encoder's input; what is slower gets a smaller
+    model. Default: 300."""
     model: Annotated[tuple[str, ...], Parameter(show_default=False)] = ()
-    """Models to choose from, the best first; bicubic and fewer frames follow. Default: those that suit the device."""
+    """Models to choose from, the best first; bicubic and fewer frames follow. Default: those that suit the
+    device."""
     scale: Literal[1, 2, 3, 4] | None = None
     """Enlargement of height and width. Default: 2."""
     metrics: int | None = None
@@ -80,7 +81,7 @@ class LiveFlags:
     """Show a traceback with an error."""
 
 
-def live(
+def live_command(
     cameras: str,
     /,
     *,
@@ -90,7 +91,8 @@ def live(
 ) -> int:
     """Enhance cameras while they run.
 
-    Ends with SIGTERM or Ctrl-C, files finished. SIGHUP reads a file of cameras again and changes what changed.
+    Ends with SIGTERM or Ctrl-C, files finished. SIGHUP reads a file of cameras again and changes what
+    changed.
 
     Parameters
     ----------
@@ -127,7 +129,11 @@ class _Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _take(self, number: int, _frame: object) -> None:
-        if number not in (signal.SIGTERM, signal.SIGINT) and self._reloads and is_terminal() == self._had_terminal:
+        if (
+            number not in (signal.SIGTERM, signal.SIGINT)
+            and self._reloads
+            and is_terminal() == self._had_terminal
+        ):
             self.reload.set()
             return  # otherwise it came because the terminal was closed
         if self.stop.is_set():
@@ -147,16 +153,16 @@ class _Service:
         self._format(options)
         open_things.enter_context(_logging(self._handler))
         self._metrics: Metrics | None = None
-        self._look: Callable[[], View] = View
+        self._look: Callable[[], LiveView] = LiveView
         open_things.callback(self._close_metrics)
         if options.metrics_port:  # before the cameras: a port that is taken is known at once
             self._metrics = Metrics(options.metrics_port, lambda: self._look())
-        self.station = open_things.enter_context(Station(options))
+        self.station = open_things.enter_context(LiveService(options))
         self._look = self.station.view
 
     def run(self, duration_s: float, read: Callable[[], LiveOptions]) -> None:
         """Show and look after the station until it is time to end."""
-        station, journal = self.station, Journal()
+        station, journal = self.station, EventLog()
         for event in announcement(station):
             event.tell()
         end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
@@ -206,7 +212,9 @@ class _Service:
             rungs(self.station).tell()
 
     def _format(self, options: LiveOptions) -> None:
-        self._handler.setFormatter(JsonLines(self._secrets) if options.log == "json" else TextLines(self._secrets))
+        self._handler.setFormatter(
+            JsonLines(self._secrets) if options.log == "json" else TextLines(self._secrets)
+        )
 
     def _close_metrics(self) -> None:
         if self._metrics is not None:
@@ -231,24 +239,37 @@ def _logging(handler: logging.Handler) -> Generator[None, None, None]:
 
 def _from_file(path: str, flags: CameraFlags) -> LiveOptions:
     if flags != CameraFlags():
-        raise ConfigError(f"{path} says itself where its cameras are and where they go; put that into the file")
+        raise ConfigError(
+            f"{path} says itself where its cameras are and where they go; put that into the file"
+        )
     return read_options(path)
 
 
 def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
     outputs = [OutputOptions(_kind_of(target), target) for target in flags.output]
     paths: tuple[tuple[OutputKind, str], ...] = (
-        ("hls", flags.hls), ("record", flags.record), ("snapshot", flags.snapshot),
-    )  # fmt: skip
+        ("hls", flags.hls),
+        ("record", flags.record),
+        ("snapshot", flags.snapshot),
+    )
     outputs += [OutputOptions(kind, path.replace("{name}", flags.name)) for kind, path in paths if path]
     camera = CameraOptions(
-        flags.name, url, flags.credentials_env, flags.credentials_file, flags.transport,
-        label=flags.label, record_original=flags.record_original, encoder=flags.encoder, quality=flags.quality,
+        flags.name,
+        url,
+        flags.credentials_env,
+        flags.credentials_file,
+        flags.transport,
+        label=flags.label,
+        record_original=flags.record_original,
+        encoder=flags.encoder,
+        quality=flags.quality,
         outputs=tuple(outputs),
-    )  # fmt: skip
+    )
     address = camera.address
     if address.scheme == "file" and not Path(address.url).is_file():
-        raise ConfigError(f"{address.url!r} does not exist; a URL, a device, a video file or a .toml file is accepted")
+        raise ConfigError(
+            f"{address.url!r} does not exist; a URL, a device, a video file or a .toml file is accepted"
+        )
     check_camera(camera)
     return LiveOptions((camera,))
 
@@ -257,8 +278,13 @@ def _kind_of(target: str) -> OutputKind:
     """What a URL of --output pushes to."""
     scheme = target.partition("://")[0].lower()
     kinds: dict[str, OutputKind] = {
-        "rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "rtmp", "rtmps": "rtmp", "srt": "srt", "udp": "udp",
-    }  # fmt: skip
+        "rtsp": "rtsp",
+        "rtsps": "rtsp",
+        "rtmp": "rtmp",
+        "rtmps": "rtmp",
+        "srt": "srt",
+        "udp": "udp",
+    }
     if "://" not in target or scheme not in kinds:
         raise ConfigError(
             "an output is none of rtsp://, rtmp://, srt:// and udp://; folders go to --hls and --record, a JPEG to"

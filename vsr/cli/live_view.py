@@ -11,7 +11,7 @@ from rich.table import Table
 
 from vsr.cli.console import console, duration
 from vsr.live.monitoring.log import Event, JsonLines
-from vsr.live.service import CameraView, Station, View
+from vsr.live.service import CameraView, LiveService, LiveView
 
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
 
@@ -29,14 +29,16 @@ class LogHandler(logging.Handler):
         try:
             line = self.format(record)
             if console.is_terminal and not isinstance(self.formatter, JsonLines):
-                console.print(f"[yellow]{escape(line)}[/]" if record.levelno >= logging.WARNING else escape(line))
+                console.print(
+                    f"[yellow]{escape(line)}[/]" if record.levelno >= logging.WARNING else escape(line)
+                )
             else:
                 print(line, file=sys.stderr, flush=True)
         except (OSError, ValueError):
             return
 
 
-def announcement(station: Station) -> list[Event]:
+def announcement(station: LiveService) -> list[Event]:
     """Each camera and where it goes, with the latency that its models bring along; the rungs."""
     options, levels = station.options, station.levels
     events: list[Event] = []
@@ -51,22 +53,26 @@ def announcement(station: Station) -> list[Event]:
     return [*events, rungs(station)]
 
 
-def rungs(station: Station) -> Event:
+def rungs(station: LiveService) -> Event:
     """The ladder and what it holds."""
     options, levels = station.options, station.levels
-    names = [level.rung.name + (f" (+{level.rung.latency} frames)" if level.rung.latency else "") for level in levels]
+    names = [
+        level.rung.name + (f" (+{level.rung.latency} frames)" if level.rung.latency else "")
+        for level in levels
+    ]
     text = f"rungs on {levels[0].engine.device}: {' > '.join(names)}; {options.latency_ms} ms are held"
     return Event("rungs", text, fields={"rungs": [level.rung.name for level in levels]})
 
 
-def plain_lines(view: View) -> list[Event]:
+def plain_lines(view: LiveView) -> list[Event]:
     """One line of figures for each camera."""
     return [
-        Event("status", _figures(camera, view), camera.facts.name, _fields(camera, view)) for camera in view.cameras
+        Event("status", _figures(camera, view), camera.facts.name, _fields(camera, view))
+        for camera in view.cameras
     ]
 
 
-def conclusion(view: View) -> list[Event]:
+def conclusion(view: LiveView) -> list[Event]:
     """One line for each camera when all is over."""
     events: list[Event] = []
     for camera in view.cameras:
@@ -77,7 +83,7 @@ def conclusion(view: View) -> list[Event]:
     return events
 
 
-def _figures(camera: CameraView, view: View) -> str:
+def _figures(camera: CameraView, view: LiveView) -> str:
     facts = camera.facts
     return (
         f"{facts.camera.state}, {facts.fps_in:.1f} → {facts.fps_out:.1f} fps,"
@@ -86,7 +92,7 @@ def _figures(camera: CameraView, view: View) -> str:
     )
 
 
-def _fields(camera: CameraView, view: View) -> dict[str, object]:
+def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
     facts = camera.facts
     return {
         "state": facts.camera.state,
@@ -109,7 +115,7 @@ def _fields(camera: CameraView, view: View) -> dict[str, object]:
 class _Table:
     """The table, made anew each time it is drawn."""
 
-    def __init__(self, station: Station):
+    def __init__(self, station: LiveService):
         self._station = station
 
     def __rich__(self) -> Table:
@@ -134,15 +140,20 @@ def _row(camera: CameraView, rung: str) -> list[str]:
     state += f" {duration(facts.away_s)}" if facts.away_s else ""
     running = sum(output.state == "running" for output in outputs)
     return [
-        escape(facts.name), state, f"{facts.fps_in:.1f}→{facts.fps_out:.1f}",
-        f"{facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f}", str(camera.dropped),
-        str(facts.camera.reconnects), f"{camera.bitrate_kbps:.0f}",
-        f"{running}/{len(outputs)}" if running == len(outputs) else f"[red]{running}/{len(outputs)}[/]", escape(rung),
-    ]  # fmt: skip
+        escape(facts.name),
+        state,
+        f"{facts.fps_in:.1f}→{facts.fps_out:.1f}",
+        f"{facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f}",
+        str(camera.dropped),
+        str(facts.camera.reconnects),
+        f"{camera.bitrate_kbps:.0f}",
+        f"{running}/{len(outputs)}" if running == len(outputs) else f"[red]{running}/{len(outputs)}[/]",
+        escape(rung),
+    ]
 
 
 @contextmanager
-def table(station: Station, *, shown: bool) -> Generator[None, None, None]:
+def table(station: LiveService, *, shown: bool) -> Generator[None, None, None]:
     """Show the table while the block runs, if `shown`."""
     if not shown:
         yield

@@ -16,21 +16,8 @@ from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from cyclopts.config import Dict, Toml
 
 import vsr
-from vsr.cli.batch import batch
-from vsr.cli.bench import bench
-from vsr.cli.calibrate import calibrate
-from vsr.cli.compare import compare
 from vsr.cli.console import fail
-from vsr.cli.doctor import doctor
-from vsr.cli.enhance import enhance
-from vsr.cli.evaluate import evaluate
-from vsr.cli.jobs import jobs
-from vsr.cli.live import live
-from vsr.cli.models import models
 from vsr.cli.presets import find_config
-from vsr.cli.probe import probe
-from vsr.cli.train import train
-from vsr.cli.watch import watch
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import ConfigError, VerifyError, VsrError
 
@@ -41,11 +28,12 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
 )
-for command in (enhance, batch, watch, live, probe, doctor, compare, bench, train, calibrate):
-    app.command(command)
-app.command(evaluate, name="eval")
-app.command(jobs)
-app.command(models)
+COMMANDS = ("enhance", "batch", "watch", "live", "probe", "doctor", "compare", "bench", "train", "calibrate")
+for _name in COMMANDS:  # loaded when they are asked for: most need PyTorch
+    app.command(f"vsr.cli.{_name}:{_name}_command", name=_name)
+app.command("vsr.cli.evaluate:eval_command", name="eval")
+app.command("vsr.cli.jobs:jobs")
+app.command("vsr.cli.models:models")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -81,7 +69,9 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and one line for an error."""
     if isinstance(error, KeyboardInterrupt):
         return 130, f"interrupted; {error}" if str(error) else "interrupted"
-    if isinstance(error, BrokenPipeError):  # the reader of our standard output has gone, as in `vsr probe | head`
+    if isinstance(
+        error, BrokenPipeError
+    ):  # the reader of our standard output has gone, as in `vsr probe | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, ""
     if isinstance(error, CycloptsError):
@@ -100,19 +90,25 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 def _config_file(words: list[str]) -> tuple[Callable[..., None], ...]:
-    """Find `--config FILE`: its keys come after the defaults and before the flags; an unknown one is an error."""
+    """Find `--config FILE`: its keys come after the defaults and before the flags; an unknown one is an
+    error."""
     if len(words) > 1 and words[0] == "train" and words[1].endswith(".toml"):
         words = ["train", "--config", *words[1:]]  # the one command whose first word may be its config
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == "--config":
-            return (partial(_read_keys, find_config(value if equals else "".join(words[index + 1 : index + 2]))),)
+            return (
+                partial(_read_keys, find_config(value if equals else "".join(words[index + 1 : index + 2]))),
+            )
     return ()
 
 
 def _read_keys(path: Path, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take a file's keys for the command's options: also those that are named as a command is, such as `batch`."""
+    """Take a file's keys for the command's options: also those that are named as a command is, such as
+    `batch`."""
     keys = Toml(path, must_exist=True, search_parents=False).config
-    for command in reversed(commands):  # below its name, or cyclopts would take them for other commands' tables
+    for command in reversed(
+        commands
+    ):  # below its name, or cyclopts would take them for other commands' tables
         keys = {command: keys}
     Dict(keys, source=str(path.absolute()), allow_unknown=False)(app, commands, arguments)

@@ -8,13 +8,20 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Column, Table
 
 from vsr.cli.console import console, fail, say, size_of
 from vsr.errors import ConfigError, ModelError
 from vsr.models.catalogue import published
-from vsr.models.catalogue.card import Card, all_cards, card_of, verify
+from vsr.models.catalogue.card import Card, all_cards, card_of, verify_installed
 from vsr.models.catalogue.names import BUILT_IN
 from vsr.models.catalogue.published import Published, find_published
 from vsr.models.catalogue.pull import pull
@@ -30,8 +37,8 @@ _WIDTH = 160
 def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
     """List all models that have a name.
 
-    Speed goes by KFLOP per input pixel: live up to 25 (video speed at 640x360 on two CPU cores), fast up to 200, slow
-    up to 2,000 (seconds a frame), GPU above.
+    Speed goes by KFLOP per input pixel: live up to 25 (video speed at 640x360 on two CPU cores), fast up to
+    200, slow up to 2,000 (seconds a frame), GPU above.
 
     Parameters
     ----------
@@ -44,12 +51,21 @@ def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> 
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for"):
-        table.add_column(heading, no_wrap=heading != "what for", justify="right" if heading == "Set5 dB" else "left")
+        table.add_column(
+            heading, no_wrap=heading != "what for", justify="right" if heading == "Set5 dB" else "left"
+        )
     for card in cards:
         quality = f"{card.set5:.2f}" if card.set5 else ""
         table.add_row(
-            card.name, f"x{card.scale}", _sees(card), card.speed, quality, _where(card), card.licence, card.purpose
-        )  # fmt: skip
+            card.name,
+            f"x{card.scale}",
+            _sees(card),
+            card.speed,
+            quality,
+            _where(card),
+            card.licence,
+            card.purpose,
+        )
     _out().print(table)
     return 0
 
@@ -76,7 +92,7 @@ def _sees(card: Card) -> str:
 
 
 @models.command(name="show")
-def show(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
+def show_model(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
     """Show all that is known of one model.
 
     Parameters
@@ -93,7 +109,9 @@ def show(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")] = Fa
     table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
     for name, value in asdict(card).items():
         if value not in ("", None, ()) and name != "text":
-            table.add_row(name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value))
+            table.add_row(
+                name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value)
+            )
     if card.speed:
         table.add_row("speed", card.speed)
     out = _out()
@@ -112,10 +130,13 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
     names
         As `vsr models list` shows them.
     from_
-        Folder, file or https address to take them from instead of their own; $VSR_MODELS_MIRROR says it for good.
+        Folder, file or https address to take them from instead of their own; $VSR_MODELS_MIRROR says it for
+        good.
     """
     if not names:
-        raise ConfigError(f"name the models to fetch: {', '.join(entry.name for entry in published.PUBLISHED)}")
+        raise ConfigError(
+            f"name the models to fetch: {', '.join(entry.name for entry in published.PUBLISHED)}"
+        )
     entries = [_entry(name) for name in names]
     failed = False
     for entry in entries:
@@ -138,8 +159,12 @@ def _entry(name: str) -> Published:
 
 def _pull(entry: Published, place: str) -> None:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(entry.name, total=entry.num_bytes)
         path = pull(entry, place=place, tell=say, progress=lambda done: bar.update(task, completed=done))
@@ -159,7 +184,7 @@ def verify_models(*names: str) -> int:
     """
     damaged = 0
     for name in names or [entry.name for entry in (*BUILT_IN, *published.PUBLISHED)]:
-        sound = verify(name)
+        sound = verify_installed(name)
         if sound is None and not names:
             continue
         damaged += sound is False

@@ -13,7 +13,7 @@ from vsr.media.images.stream import is_image, probe_image
 from vsr.media.probe import probe as probe_video
 
 
-def probe(
+def probe_command(
     file: Annotated[Path, Parameter(show_default=False)],
     /,
     *,
@@ -32,7 +32,7 @@ def probe(
         Show a traceback with an error.
     """
     info = probe_image(file) if is_image(file) else probe_video(file)
-    print(json.dumps(asdict(info), indent=2, default=str) if json_ else describe(info))
+    print(json.dumps(asdict(info), indent=2, default=str) if json_ else describe_info(info))
     return 0
 
 
@@ -55,11 +55,13 @@ def describe_format(info: StreamInfo) -> str:
     return ", ".join(parts)
 
 
-def describe(info: StreamInfo) -> str:
+def describe_info(info: StreamInfo) -> str:
     """Several lines for a reader."""
     lines = [info.path, f"  {info.container}: {describe_format(info)}"]
     if info.kind == "video":
-        rate = f"{float(info.average_rate):.6g} fps on average" if info.average_rate else "no frame rate given"
+        rate = (
+            f"{float(info.average_rate):.6g} fps on average" if info.average_rate else "no frame rate given"
+        )
         frames = f"{info.num_frames} frames" if info.num_frames else "number of frames not given"
         length = duration(info.duration_s) if info.duration_s else "length not given"
         start = f", starts at {info.start_pts}" if info.start_pts else ""

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter, default_name_transform
 
 from vsr.cli.console import duration, say
-from vsr.training.loop import Progress
+from vsr.training.loop import TrainingProgress
 from vsr.training.loop import train as run_training
 from vsr.training.options import TrainOptions
 from vsr.training.processes import rank
@@ -17,7 +17,7 @@ def _flag(field: str) -> str:
     return "from" if field == "start_from" else default_name_transform(field)
 
 
-def train(
+def train_command(
     config: str = "",
     *,
     options: Annotated[TrainOptions, Parameter(name="*", name_transform=_flag)],
@@ -29,7 +29,8 @@ def train(
     Parameters
     ----------
     config
-        TOML file of options, as configs/train-fast-x2.toml, named with or without --config; flags win over it.
+        TOML file of options, as configs/train-fast-x2.toml, named with or without --config; flags win over
+        it.
     quiet
         Print errors only.
     debug
@@ -38,7 +39,7 @@ def train(
 
     quiet = quiet or rank() > 0  # of several processes the first alone speaks
 
-    def report(progress: Progress) -> None:
+    def report(progress: TrainingProgress) -> None:
         left = (progress.steps - progress.step) / progress.steps_per_s
         more = ", ".join(f"{name} {value:.5f}" for name, value in progress.parts.items())
         parts = f" ({more})" if len(progress.parts) > 1 else ""

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from vsr.archive.archive import Archive, ArchiveOptions
 from vsr.archive.sources import Naming
-from vsr.archive.watch import Watch, WatchOptions
+from vsr.archive.watch import FolderWatch, WatchOptions
 from vsr.cli.batch import out_folder
 from vsr.cli.batch_view import ArchiveView
 from vsr.cli.console import say
@@ -33,7 +33,7 @@ class WatchFlags:
     """Show a traceback with an error; as a flag alone, not in a config."""
 
 
-def watch(
+def watch_command(
     folder: Path,
     /,
     *,
@@ -44,8 +44,8 @@ def watch(
 ) -> int:
     """Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.
 
-    What fails is moved to `failed/` inside of the folder, with the reason in a text file beside it; put it back to have
-    it tried again.
+    What fails is moved to `failed/` inside of the folder, with the reason in a text file beside it; put it
+    back to have it tried again.
 
     Parameters
     ----------
@@ -56,9 +56,12 @@ def watch(
         raise SourceError(f"{folder} is no folder; name one that exists")
     options = flags.options
     naming = Naming(out_folder(run.out), archive.name, options.encode.container, options.also)
-    with closing(Archive(naming.out, options, archive, debug=run.debug)) as opened, _terminable() as terminated:
+    with (
+        closing(Archive(naming.out, options, archive, debug=run.debug)) as opened,
+        _terminable() as terminated,
+    ):
         say(f"watching {folder}", quiet=run.quiet)
-        watched = Watch(folder, opened, naming, watch, say)
+        watched = FolderWatch(folder, opened, naming, watch, say)
         try:
             with ArchiveView(None, quiet=run.quiet) as view, closing(watched.run()) as messages:
                 for message in messages:

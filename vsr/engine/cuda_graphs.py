@@ -1,4 +1,5 @@
-"""Recording a network's step once per shape and replaying it: the bookkeeping, and CUDA graphs as one kind of record.
+"""Recording a network's step once per shape and replaying it: the bookkeeping, and CUDA graphs as one kind of
+record.
 
 A small picture costs a GPU less time than Python needs to start its kernels; a graph starts them all at once.
 """
@@ -15,27 +16,36 @@ from torch.utils import _pytree as pytree
 from vsr.models.spec import Network, State
 
 Step = Callable[[list[Tensor]], list[Tensor]]
-"""A step on bare tensors: frames, whatever the state holds, and the flags; what comes out, then the next state."""
+"""A step on bare tensors: frames, whatever the state holds, and the flags; what comes out, then the next
+state."""
 
 Recorder = Callable[[Step, list[Tensor]], Step]
-"""Makes of a step, and tensors like those it will see, a faster one for these shapes alone. May run it some times.
+"""Makes of a step, and tensors like those it will see, a faster one for these shapes alone. May run it some
+times.
 
 What the faster step gives back belongs to the caller: no later call writes to it.
 """
 
 MOST_SHAPES = 16
-"""Shapes kept; the nine sorts of tile that a picture has fit, and a stream of changing sizes does not grow memory."""
+"""Shapes kept; the nine sorts of tile that a picture has fit, and a stream of changing sizes does not grow
+memory."""
 
 
 class Recorded:
-    """A network whose step is recorded for each shape that comes twice; the least recently used shape goes first.
+    """A network whose step is recorded for each shape that comes twice; the least recently used shape goes
+    first.
 
-    Once may be all there is of a shape: a photo, or the short batch at the end of a clip. What cannot be recorded runs
-    as it stands from then on, and the user is told.
+    Once may be all there is of a shape: a photo, or the short batch at the end of a clip. What cannot be
+    recorded runs as it stands from then on, and the user is told.
     """
 
     def __init__(
-        self, network: Network, record: Recorder, *, note: Callable[[str], None], most_shapes: int = MOST_SHAPES
+        self,
+        network: Network,
+        record: Recorder,
+        *,
+        note: Callable[[str], None],
+        most_shapes: int = MOST_SHAPES,
     ):
         """Wrap a network.
 
@@ -96,7 +106,9 @@ def _bare(network: Network, like: State | None) -> Step:
 
     def step(tensors: list[Tensor]) -> list[Tensor]:
         frames, reset, *leaves = tensors
-        out, after = network.step(frames, None if form is None else pytree.tree_unflatten(leaves, form), reset)
+        out, after = network.step(
+            frames, None if form is None else pytree.tree_unflatten(leaves, form), reset
+        )
         return [out, *_leaves(after)]
 
     return step
@@ -114,18 +126,22 @@ def _like(state: State | None, tensors: list[Tensor]) -> State | None:
 class CudaGraphs:
     """Records steps as CUDA graphs.
 
-    All graphs share one pool of memory. That is safe because they run one after the other on one stream and what they
-    give is copied out at once: a graph's own output has a fixed place, which the next replay, of any shape, writes to
-    while the download of this result may still be reading. The copy costs a read and a write of the output, a few
-    hundredths of what the network itself moves; a ring of outputs would take as many recordings as it is long.
+    All graphs share one pool of memory. That is safe because they run one after the other on one stream and
+    what they give is copied out at once: a graph's own output has a fixed place, which the next replay, of
+    any shape, writes to while the download of this result may still be reading. The copy costs a read and a
+    write of the output, a few hundredths of what the network itself moves; a ring of outputs would take as
+    many recordings as it is long.
     """
 
     WARM_UP = 3
-    """Runs before recording: cuDNN chooses its kernels and caches fill, which a recording must not contain."""
+    """Runs before recording: cuDNN chooses its kernels and caches fill, which a recording must not
+    contain."""
 
     def __init__(self, device: torch.device):
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # always the same one, or graphs would not share their memory
+        self._stream = torch.cuda.Stream(
+            device
+        )  # always the same one, or graphs would not share their memory
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, tensors: list[Tensor]) -> Step:
@@ -139,7 +155,9 @@ class CudaGraphs:
                 for _ in range(self.WARM_UP):
                     step(inputs)
             # Other threads may allocate pinned memory or run networks of their own meanwhile.
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 outputs = step(inputs)
         current.wait_stream(self._stream)
 

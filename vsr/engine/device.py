@@ -40,8 +40,9 @@ class Placement:
         return DTYPES[self.precision]
 
 
-def move(network: NetworkT, placement: Placement) -> NetworkT:
-    """Copy a network to where it runs, in evaluation mode; channels_last is the faster order on every device measured.
+def move_network(network: NetworkT, placement: Placement) -> NetworkT:
+    """Copy a network to where it runs, in evaluation mode; channels_last is the faster order on every device
+    measured.
 
     A copy, because the caller's network may serve another engine on another device.
     """
@@ -75,7 +76,8 @@ def _each(name: str) -> list[str]:
 
 
 def all_devices(name: str) -> list[str]:
-    """Every device that a name means: those of `cuda:0,1`, all GPUs for `cuda` (and `auto` where there are any).
+    """Every device that a name means: those of `cuda:0,1`, all GPUs for `cuda` (and `auto` where there are
+    any).
 
     Raises:
         ConfigError: as `pick_device`.
@@ -96,12 +98,18 @@ def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:
     device = pick_device(options.device)
     if options.precision != "auto":
         if options.precision == "int8" and "int8" not in supported:
-            raise ConfigError("precision int8 is for calibrated plain networks (vsr calibrate); fp32 suits every model")
+            raise ConfigError(
+                "precision int8 is for calibrated plain networks (vsr calibrate); fp32 suits every model"
+            )
         if options.precision not in supported:
-            raise ConfigError(f"precision {options.precision} does not suit this model; {', '.join(supported)} do")
+            raise ConfigError(
+                f"precision {options.precision} does not suit this model; {', '.join(supported)} do"
+            )
         if options.precision == "int8" and not (device.type == "cpu" and has_int8()):
             others = ", ".join(name for name in supported if name != "int8")
-            raise ConfigError(f"precision int8 needs an x86 processor with VNNI and device cpu; {others} go here")
+            raise ConfigError(
+                f"precision int8 needs an x86 processor with VNNI and device cpu; {others} go here"
+            )
         return Placement(device, options.precision, "as asked")
     if device.type == "cuda" and "fp16" in supported:
         return Placement(device, "fp16", "fastest on this GPU")

@@ -76,7 +76,9 @@ class Engine:
     def looks_around(self) -> bool:
         """Whether any model sees more than the frame it enhances, so that scene cuts matter."""
         contexts = [stage.spec.context for stage in self.stages]
-        return any(context.before or context.after or context.emit > 1 or context.stateful for context in contexts)
+        return any(
+            context.before or context.after or context.emit > 1 or context.stateful for context in contexts
+        )
 
     def output_format(self, format: PictureFormat) -> PictureFormat:
         """The format of the frames that come out for frames of `format`: what was not asked for is kept."""
@@ -88,7 +90,8 @@ class Engine:
         return replace(format, height=height, width=width, sample_aspect=aspect, bit_depth=depth)
 
     def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the end.
+        """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the
+        end.
 
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
         """
@@ -108,10 +111,13 @@ class Engine:
             while waiting:
                 yield arrived(*waiting.popleft())
         except torch.OutOfMemoryError as error:
-            raise ModelError(f"no memory left on {self.device} for what follows the model ({error})") from error
+            raise ModelError(
+                f"no memory left on {self.device} for what follows the model ({error})"
+            ) from error
         finally:
             torch.set_num_threads(threads_before)
-            # When a network fails, its traceback keeps the generators above alive: they would not close the source.
+            # When a network fails, its traceback keeps the generators above alive: they would not close the
+            # source.
             close = getattr(frames, "close", None)
             if close is not None:
                 close()
@@ -126,7 +132,8 @@ class Engine:
 
 
 class Ends:
-    """Where one stream enters an engine and leaves it: what repeats the frame before is moved and converted once."""
+    """Where one stream enters an engine and leaves it: what repeats the frame before is moved and converted
+    once."""
 
     def __init__(self, engine: Engine):
         self._engine = engine

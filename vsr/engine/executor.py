@@ -1,4 +1,5 @@
-"""How a network's step is executed on its device: as it stands, compiled, recorded as CUDA graphs, or by TensorRT.
+"""How a network's step is executed on its device: as it stands, compiled, recorded as CUDA graphs, or by
+TensorRT.
 
 And how its results are rounded: by a fused kernel, or by its plain twin.
 """
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from vsr import color
 from vsr.engine.cuda_graphs import CudaGraphs, Recorded, Recorder, Step
-from vsr.engine.device import Placement, move
+from vsr.engine.device import Placement, move_network
 from vsr.errors import ConfigError
 from vsr.models.spec import Model, Network
 from vsr.options import EngineOptions
@@ -24,7 +25,7 @@ from vsr.picture import Rounding
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Executor:
     """A way to execute a step faster than as it stands."""
 
     recorder: Callable[[torch.device], Recorder]
@@ -32,7 +33,9 @@ class Way:
     """What a device or this machine lacks for it; empty where it can be had."""
 
 
-def prepare(model: Model, placement: Placement, options: EngineOptions, *, note: Callable[[str], None]) -> Network:
+def prepare(
+    model: Model, placement: Placement, options: EngineOptions, *, note: Callable[[str], None]
+) -> Network:
     """Move a network to where it runs, ready to be stepped the way the options ask for.
 
     Args:
@@ -44,8 +47,10 @@ def prepare(model: Model, placement: Placement, options: EngineOptions, *, note:
     Raises:
         ConfigError: the way asked for is not to be had here.
     """
-    name = choose_way(model, placement, options)
-    network = move(model.network, placement) if isinstance(model.network, nn.Module) else model.network
+    name = choose_executor(model, placement, options)
+    network = (
+        move_network(model.network, placement) if isinstance(model.network, nn.Module) else model.network
+    )
     if name == "eager":
         return network
 
@@ -61,7 +66,7 @@ def release(network: Network) -> None:
         network.forget()
 
 
-def choose_way(model: Model, placement: Placement, options: EngineOptions) -> str:
+def choose_executor(model: Model, placement: Placement, options: EngineOptions) -> str:
     """`eager`, or a key of `WAYS`.
 
     Raises:
@@ -69,7 +74,9 @@ def choose_way(model: Model, placement: Placement, options: EngineOptions) -> st
     """
     device = placement.device
     if options.executor == "auto":
-        recordable = isinstance(model.network, nn.Module) and model.spec.recordable and not model.spec.context.stateful
+        recordable = (
+            isinstance(model.network, nn.Module) and model.spec.recordable and not model.spec.context.stateful
+        )
         return "graphs" if device.type == "cuda" and recordable else "eager"
     if options.executor == "eager":
         return "eager"
@@ -81,7 +88,8 @@ def choose_way(model: Model, placement: Placement, options: EngineOptions) -> st
 
 
 def rounding_on(device: torch.device, *, note: Callable[[str], None]) -> Rounding:
-    """The fastest way to round to code values: one kernel where Triton works, tried out, else its plain twin."""
+    """The fastest way to round to code values: one kernel where Triton works, tried out, else its plain
+    twin."""
     if device.type != "cuda" or not importlib.util.find_spec("triton"):
         return color.to_codes
     try:
@@ -102,7 +110,8 @@ def _compiler(backend: str, options: dict[str, Any]) -> Recorder:
     """A recorder that compiles a step for the shapes it is shown."""
 
     def record(step: Step, tensors: list[Tensor]) -> Step:
-        # torch.compile keeps what it made with the code object and stops after eight shapes: each shape has its own.
+        # torch.compile keeps what it made with the code object and stops after eight shapes: each shape has
+        # its own.
         step.__code__ = step.__code__.replace()
         compiled = torch.compile(step, fullgraph=True, dynamic=False, backend=backend, options=options)
         with warnings.catch_warnings():
@@ -114,13 +123,16 @@ def _compiler(backend: str, options: dict[str, Any]) -> Recorder:
 
 
 def _inductor(device: torch.device) -> Recorder:
-    return _compiler("inductor", {"freezing": True})  # weights never change here: convolutions take in the ReLU
+    return _compiler(
+        "inductor", {"freezing": True}
+    )  # weights never change here: convolutions take in the ReLU
 
 
 def _tensorrt(device: torch.device) -> Recorder:
     importlib.import_module("torch_tensorrt")  # registers itself as a backend
-    # A failed engine must raise, so that the user hears of it, rather than run as it stands in silence. Typing by the
-    # tensors' own types is all there is from torch-tensorrt 2.13 on; before, half precision would be computed in full.
+    # A failed engine must raise, so that the user hears of it, rather than run as it stands in silence.
+    # Typing by the tensors' own types is all there is from torch-tensorrt 2.13 on; before, half precision
+    # would be computed in full.
     options = {"min_block_size": 1, "pass_through_build_failures": True, "use_explicit_typing": True}
     return _compiler("torch_tensorrt", options)
 
@@ -144,8 +156,8 @@ def _no_tensorrt(device: torch.device) -> str:
 
 
 WAYS = {
-    "compile": Way(_inductor, _no_compiler),
-    "graphs": Way(CudaGraphs, _no_cuda),
-    "tensorrt": Way(_tensorrt, _no_tensorrt),
+    "compile": Executor(_inductor, _no_compiler),
+    "graphs": Executor(CudaGraphs, _no_cuda),
+    "tensorrt": Executor(_tensorrt, _no_tensorrt),
 }
 """By the value of `EngineOptions.executor`."""

@@ -1,11 +1,11 @@
 """Many streams through one engine: what `Engine.run` does for one, a few frames at a time.
 
-On a GPU frames of equal size go through the networks in one batch, and the next batch begins while the planes of the
-one before come back. On a CPU a batch gains nothing per frame, so each stream is a task of its own instead, on its
-share of the cores: no stream waits for another, and conversions run beside networks. Of a single stream several
-frames are. A lone frame gets half of the cores: its threads would wait, after every layer, for the one whose core a
-decoder or an encoder has just taken (measured with two other programs on two cores, fast-x2, 640x360: 229 ms on both,
-84 ms on one).
+On a GPU frames of equal size go through the networks in one batch, and the next batch begins while the planes
+of the one before come back. On a CPU a batch gains nothing per frame, so each stream is a task of its own
+instead, on its share of the cores: no stream waits for another, and conversions run beside networks. Of a
+single stream several frames are. A lone frame gets half of the cores: its threads would wait, after every
+layer, for the one whose core a decoder or an encoder has just taken (measured with two other programs on two
+cores, fast-x2, 640x360: 229 ms on both, 84 ms on one).
 """
 
 from collections.abc import Callable, Collection, Generator, Sequence
@@ -17,7 +17,7 @@ import torch
 
 from vsr.engine.engine import Ends, Engine, arrived
 from vsr.engine.transfer import Pending
-from vsr.engine.windowed_stream import Lane
+from vsr.engine.windowed_stream import WindowedStream
 from vsr.errors import ModelError
 from vsr.frames import Frame
 from vsr.picture import Picture
@@ -46,8 +46,9 @@ class _Task:
     done: Future[list[Frame]]
 
 
-class Streams:
-    """The streams under way in an engine. Used by one thread at a time, and not while the engine runs otherwise.
+class ManyStreams:
+    """The streams under way in an engine. Used by one thread at a time, and not while the engine runs
+    otherwise.
 
     What comes out for a stream is what `Engine.run` gives for it alone; on a CPU bit for bit.
 
@@ -118,8 +119,8 @@ class Streams:
             Later frames than those that were begun where a network looks ahead. In order within a stream.
 
         Raises:
-            ModelError: a frame does not fit into the device's memory. Streams `under_way` have lost their place: drop
-                them, or set `Frame.reset` on what comes next.
+            ModelError: a frame does not fit into the device's memory. Streams `under_way` have lost their
+                place: drop them, or set `Frame.reset` on what comes next.
         """
         ready = [task for task in self._tasks if wait or task.done.done()]
         out = [frame for task in ready for frame in task.done.result()]
@@ -132,7 +133,8 @@ class Streams:
         return self.finished(wait=True)
 
     def flush(self, stream: int) -> list[Frame]:
-        """End a stream, nothing of which is under way: enhance what waits for neighbours in it, and forget it."""
+        """End a stream, nothing of which is under way: enhance what waits for neighbours in it, and forget
+        it."""
         if stream not in self._streams:
             return []
         with self._running(self._engine.threads):
@@ -168,7 +170,9 @@ class Streams:
             with self._engine.transfer.working():
                 yield
         except torch.OutOfMemoryError as error:
-            raise ModelError(f"no memory left on {self._engine.device} for what follows the model ({error})") from error
+            raise ModelError(
+                f"no memory left on {self._engine.device} for what follows the model ({error})"
+            ) from error
         finally:
             torch.set_num_threads(threads_before)
 
@@ -177,16 +181,19 @@ class Streams:
         pictures: list[Picture] = [self._streams[frame.stream].ends.enter(frame) for frame in frames]
         for number, stage in enumerate(self._engine.stages):
             lanes = [self._lane(picture.frame.stream, number) for picture in pictures]
-            pieces = [piece for lane, picture in zip(lanes, pictures, strict=True) for piece in lane.take(picture)]
+            pieces = [
+                piece for lane, picture in zip(lanes, pictures, strict=True) for piece in lane.take(picture)
+            ]
             pieces += [piece for stream in ending for piece in self._lane(stream, number).flush()]
             pictures = stage.together(pieces, workers=workers)
         return [self._streams[picture.frame.stream].ends.leave(picture) for picture in pictures]
 
-    def _lane(self, stream: int, stage: int) -> Lane:
+    def _lane(self, stream: int, stage: int) -> WindowedStream:
         return self._streams[stream].lanes[stage]
 
     def _steps_that_fit(self, frame: Frame) -> int:
-        """How many streams with frames of this size memory allows at once; tells each stage of the size once."""
+        """How many streams with frames of this size memory allows at once; tells each stage of the size
+        once."""
         height, width = size = (frame.format.height, frame.format.width)
         if size not in self._fit:
             fit = [self._engine.threads]

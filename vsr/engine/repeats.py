@@ -1,9 +1,9 @@
 """Frames that show exactly what the frame before them showed: still cameras, slides, animation on twos.
 
-Every frame gets a content number. Equal numbers mean equal pictures, so that whatever was made of one picture is the
-result for the other; networks, resampling, rounding and transfers then need not run again. Planes are compared by
-value where the decoder left them (measured at 640x360: 40 µs for a frame that repeats, 5 µs for one that does not,
-beside 17 ms for `fast-x2`).
+Every frame gets a content number. Equal numbers mean equal pictures, so that whatever was made of one picture
+is the result for the other; networks, resampling, rounding and transfers then need not run again. Planes are
+compared by value where the decoder left them (measured at 640x360: 40 µs for a frame that repeats, 5 µs for
+one that does not, beside 17 ms for `fast-x2`).
 """
 
 import numpy as np

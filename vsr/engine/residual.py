@@ -1,4 +1,5 @@
-"""From what a network gives to a picture: the base of its residual, chroma and opacity, which it never saw."""
+"""From what a network gives to a picture: the base of its residual, chroma and opacity, which it never
+saw."""
 
 from dataclasses import replace
 from typing import Literal
@@ -12,7 +13,8 @@ from vsr.resample import enlarge
 
 
 def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
-    """The enlarged picture without what its network gives: the base of the residual, if it has one, in its place.
+    """The enlarged picture without what its network gives: the base of the residual, if it has one, in its
+    place.
 
     Args:
         spec: the network's.
@@ -27,7 +29,8 @@ def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
 
 
 def merge(spec: ModelSpec, around: Picture, output: Tensor) -> Picture:
-    """Put what a network gave, (1, C, scale*H, scale*W), into its `surroundings`, whose base is written to."""
+    """Put what a network gave, (1, C, scale*H, scale*W), into its `surroundings`, whose base is written
+    to."""
     base = around.rgb if spec.in_channels == 3 else around.luma
     whole = output.float() if base is None else base.add_(output).float()
     return replace(around, rgb=whole) if spec.in_channels == 3 else replace(around, luma=whole)

@@ -20,9 +20,9 @@ from vsr.engine.windowed_stream import (
     Area,
     Enhanced,
     Input,
-    Lane,
     Piece,
     Result,
+    WindowedStream,
     in_turn,
     shape,
     states_stack,
@@ -43,7 +43,7 @@ SMALLEST_TILE = 64
 
 
 class Stage:
-    """Enhances pictures with one model. What belongs to a stream is kept in its `Lane`."""
+    """Enhances pictures with one model. What belongs to a stream is kept in its `WindowedStream`."""
 
     def __init__(self, model: Model, options: EngineOptions):
         self.spec = model.spec
@@ -57,7 +57,9 @@ class Stage:
         self._batch = self._first_batch(options)
         self._threads = options.threads or CPU_THREADS
         if isinstance(options.tile, int) and not self._stepper.may_tile:
-            self.notes.append(f"{self.spec.name} carries a state from frame to frame and is not cut into tiles")
+            self.notes.append(
+                f"{self.spec.name} carries a state from frame to frame and is not cut into tiles"
+            )
         self._crowded = threading.Lock()
         self.area = Area()
         """Of the last run."""
@@ -71,7 +73,8 @@ class Stage:
         return False
 
     def _first_batch(self, options: EngineOptions) -> int:
-        """Batches pay on a GPU alone (measured: nothing per frame on a CPU); changes are in another place in each."""
+        """Batches pay on a GPU alone (measured: nothing per frame on a CPU); changes are in another place in
+        each."""
         if self._skips:
             return 1
         if isinstance(options.batch, int):
@@ -80,7 +83,8 @@ class Stage:
 
     @property
     def at_once(self) -> int:
-        """Most pictures of one stream that come out of one step; a state allows one window of a stream at a time."""
+        """Most pictures of one stream that come out of one step; a state allows one window of a stream at a
+        time."""
         return (1 if self.spec.context.stateful else self._batch) * self.spec.context.emit
 
     @property
@@ -88,12 +92,14 @@ class Stage:
         """Whether windows of several streams go through the network together."""
         return self._batch > 1
 
-    def lane(self) -> Lane:
+    def lane(self) -> WindowedStream:
         """Begin a stream."""
         if not self._skips:
-            return Lane(self.spec)
-        step = partial(self._stepper.run, lanes=[], resets=[False])  # a network without a state has nothing to clear
-        return Lane(self.spec, Patchwork(self.spec, step, note=self.notes.append))
+            return WindowedStream(self.spec)
+        step = partial(
+            self._stepper.run, lanes=[], resets=[False]
+        )  # a network without a state has nothing to clear
+        return WindowedStream(self.spec, Patchwork(self.spec, step, note=self.notes.append))
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance one stream: as many pictures come out as went in, in order."""
@@ -103,7 +109,8 @@ class Stage:
             yield from in_turn(results)
 
     def together(self, pieces: Iterable[Piece], *, workers: int = 1) -> list[Picture]:
-        """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its order.
+        """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its
+        order.
 
         May be used by several threads at once, each with lanes of its own.
 
@@ -116,11 +123,13 @@ class Stage:
         if workers <= 1:
             return list(in_turn(map(self._result, batches)))
         few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
-        results = parallel_map(self._result, batches, workers=workers, initializer=few_threads, name="vsr-network")
+        results = parallel_map(
+            self._result, batches, workers=workers, initializer=few_threads, name="vsr-network"
+        )
         with closing(results):
             return list(in_turn(results))
 
-    def _results(self, lane: Lane, pictures: Iterable[Picture]) -> Generator[Result, None, None]:
+    def _results(self, lane: WindowedStream, pictures: Iterable[Picture]) -> Generator[Result, None, None]:
         batches = self._batches(lane, pictures)
         first = next(batches, None)
         if first is None:
@@ -134,7 +143,9 @@ class Stage:
         threads_before = torch.get_num_threads()
         few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
         few_threads()
-        results = parallel_map(self._result, batches, workers=workers, initializer=few_threads, name="vsr-network")
+        results = parallel_map(
+            self._result, batches, workers=workers, initializer=few_threads, name="vsr-network"
+        )
         try:
             with closing(results):
                 yield from results
@@ -144,8 +155,9 @@ class Stage:
     def plan_memory(self, height: int, width: int) -> int:
         """Cut pictures of this size into tiles that fit, if need be; returns how many steps to run at once.
 
-        One thread a frame, not all threads on one frame: OpenMP's threads wait for each other after every layer, and
-        where decoder and encoder want the same cores that costs more than half the speed (measured: 20 → 33 fps).
+        One thread a frame, not all threads on one frame: OpenMP's threads wait for each other after every
+        layer, and where decoder and encoder want the same cores that costs more than half the speed
+        (measured: 20 → 33 fps).
         """
         if self.placement.device.type != "cpu":
             return 1
@@ -157,7 +169,7 @@ class Stage:
                 return 1
         return workers_that_fit(need, min(self._threads, MOST_WORKERS))
 
-    def _batches(self, lane: Lane, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
+    def _batches(self, lane: WindowedStream, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
         """Consecutive windows of one stream."""
         most = 1 if self.spec.context.stateful else self._batch
         batch: list[Piece] = []
@@ -173,8 +185,9 @@ class Stage:
             yield batch
 
     def _batches_across(self, pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-        """The first window of every stream, then every stream's second, and so on: no batch holds two of one."""
-        turns: Counter[Lane] = Counter()
+        """The first window of every stream, then every stream's second, and so on: no batch holds two of
+        one."""
+        turns: Counter[WindowedStream] = Counter()
         groups: dict[tuple[int, torch.Size], list[Piece]] = {}
         for piece in pieces:
             groups.setdefault((turns[piece[0]], shape(piece)), []).append(piece)
@@ -192,7 +205,8 @@ class Stage:
         return pieces, self._enhance(new) if new else []
 
     def _enhance(self, pieces: list[Piece]) -> list[Enhanced]:
-        """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller tiles.
+        """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller
+        tiles.
 
         Raises:
             ModelError: not even the smallest tile fits.
@@ -247,7 +261,9 @@ class Stage:
             made = [
                 [
                     self._merge(item, enhanced[None])
-                    for item, enhanced in zip(window.emitted, output, strict=False)  # a short last window emits fewer
+                    for item, enhanced in zip(
+                        window.emitted, output, strict=False
+                    )  # a short last window emits fewer
                 ]
                 for window, output in zip(windows, outputs, strict=True)
             ]
@@ -258,7 +274,8 @@ class Stage:
         return merge(self.spec, surroundings(self.spec, item.picture, item.tensor[None]), enhanced)
 
     def _renew(self, patchwork: Patchwork, frames: Tensor, window: Window[Input]) -> Enhanced:
-        """Run the network on what changed since the window before; `finish` puts it into the output of that."""
+        """Run the network on what changed since the window before; `finish` puts it into the output of
+        that."""
         before = [item.tensor for item in window.before]
         with span("model"):
             parts = patchwork.changed_parts([item.tensor for item in window.items], before)

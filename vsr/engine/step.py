@@ -1,4 +1,5 @@
-"""One step of a network on a batch of windows: in tiles where need be, states of the streams joined and parted."""
+"""One step of a network on a batch of windows: in tiles where need be, states of the streams joined and
+parted."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vsr.engine.tiles import padded, tiled
-from vsr.engine.windowed_stream import Lane, Place, join_states, part_states
+from vsr.engine.windowed_stream import Place, WindowedStream, join_states, part_states
 from vsr.models.spec import ModelSpec, Network, State
 
 
@@ -23,15 +24,18 @@ class Stepper:
         tile: as `EngineOptions.tile`.
     """
 
-    def __init__(self, spec: ModelSpec, network: Network, dtype: torch.dtype, *, tile: Literal["auto", "off"] | int):
+    def __init__(
+        self, spec: ModelSpec, network: Network, dtype: torch.dtype, *, tile: Literal["auto", "off"] | int
+    ):
         self._spec, self._network, self._dtype = spec, network, dtype
         self.tile = tile if isinstance(tile, int) else None
-        """Edge of the tiles, in input pixels; None runs whole pictures. To be made smaller where memory is short."""
+        """Edge of the tiles, in input pixels; None runs whole pictures. To be made smaller where memory is
+        short."""
         # Where tiles would equal the whole, states that differ at their edges would spoil that.
         self.may_tile = tile != "off" and (not spec.context.stateful or spec.halo is None)
 
     @torch.inference_mode()
-    def run(self, frames: Tensor, *, lanes: list[Lane], resets: list[bool]) -> Tensor:
+    def run(self, frames: Tensor, *, lanes: list[WindowedStream], resets: list[bool]) -> Tensor:
         """Enhance windows, (B, T, C, H, W) → (B, E, C, sH, sW), nominal; one lane and one reset each."""
         spec = self._spec
         tile = self.tile if self.tile and max(frames.shape[-2:]) > self.tile and self.may_tile else None
@@ -41,14 +45,21 @@ class Stepper:
         if tile is None:
             out = step(frames)
         else:
-            out = tiled(step, frames, tile=tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
+            out = tiled(
+                step, frames, tile=tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple
+            )
         part_states(lanes, after)  # not before all of it has worked: a state must not step twice
         return out
 
     def _call(
-        self, lanes: list[Lane], resets: list[bool], tile: int | None, after: list[tuple[Place, State]]
+        self,
+        lanes: list[WindowedStream],
+        resets: list[bool],
+        tile: int | None,
+        after: list[tuple[Place, State]],
     ) -> Callable[[Tensor], Tensor]:
-        """The step on a picture or, called for one after the other, on its tiles; puts states into `after`."""
+        """The step on a picture or, called for one after the other, on its tiles; puts states into
+        `after`."""
         peak, stateful = self._spec.value_range, self._spec.context.stateful
         numbers = count()
 
@@ -64,11 +75,13 @@ class Stepper:
 
         return call
 
-    def _joined_state(self, lanes: list[Lane], place: Place) -> tuple[State, list[bool]]:
+    def _joined_state(self, lanes: list[WindowedStream], place: Place) -> tuple[State, list[bool]]:
         """The state of a batch of streams, and which of these have none for that place yet and begin anew."""
         fresh = [place not in lane.states for lane in lanes]
         begun = zip(lanes, fresh, strict=True)
-        states = [self._network.init_state(1, *place[2]) if new else lane.states[place] for lane, new in begun]
+        states = [
+            self._network.init_state(1, *place[2]) if new else lane.states[place] for lane, new in begun
+        ]
         return join_states(states), fresh
 
 

@@ -11,7 +11,13 @@ HALO_OF_GLOBAL = 32
 
 
 def tiled(
-    step: Callable[[Tensor], Tensor], frames: Tensor, *, tile: int, halo: int | None, scale: int, multiple: int = 1
+    step: Callable[[Tensor], Tensor],
+    frames: Tensor,
+    *,
+    tile: int,
+    halo: int | None,
+    scale: int,
+    multiple: int = 1,
 ) -> Tensor:
     """Run `step` tile by tile, each with `halo` pixels of its surroundings, and join the results.
 
@@ -44,13 +50,15 @@ def tiled(
 
 
 def padded(step: Callable[[Tensor], Tensor], frames: Tensor, *, scale: int, multiple: int) -> Tensor:
-    """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge; crop the result."""
+    """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge; crop the
+    result."""
     height, width = frames.shape[-2:]
     return step(grown(frames, multiple))[..., : height * scale, : width * scale]
 
 
 def grown(frames: Tensor, multiple: int) -> Tensor:
-    """Repeat the edge of (B, T, C, H, W) at the right and bottom up to a multiple; a view where nothing is missing."""
+    """Repeat the edge of (B, T, C, H, W) at the right and bottom up to a multiple; a view where nothing is
+    missing."""
     height, width = frames.shape[-2:]
     grow = (round_up(height, multiple) - height, round_up(width, multiple) - width)
     if grow == (0, 0):

@@ -1,8 +1,8 @@
 """Moving planes to a device and back. On CUDA uploads, computation and downloads overlap on three streams.
 
-Pinned memory comes from PyTorch's caching host allocator, which hands a buffer out again only when the copy that
-used it has ended; that is the ring of pinned buffers. Events order the streams; the only thing that this thread waits
-for is a download whose planes are wanted.
+Pinned memory comes from PyTorch's caching host allocator, which hands a buffer out again only when the copy
+that used it has ended; that is the ring of pinned buffers. Events order the streams; the only thing that this
+thread waits for is a download whose planes are wanted.
 """
 
 from collections.abc import Callable
@@ -107,7 +107,10 @@ class CudaTransfer:
         """Copy into pinned memory once the computation has made the planes."""
         self._down.wait_event(self._compute.record_event())
         with torch.cuda.stream(self._down):
-            pinned = [torch.empty(p.shape, dtype=p.dtype, pin_memory=True).copy_(p, non_blocking=True) for p in planes]
+            pinned = [
+                torch.empty(p.shape, dtype=p.dtype, pin_memory=True).copy_(p, non_blocking=True)
+                for p in planes
+            ]
             done = self._down.record_event()
         for plane in planes:
             plane.record_stream(self._down)
@@ -122,7 +125,7 @@ class CudaTransfer:
 def transfer_for(device: torch.device, *, at_once: int) -> Transfer:
     """The way to `device`, for results that leave in groups of up to `at_once` frames.
 
-    The first download of a group is waited for when the next group has been handed to the device, never sooner, or
-    the device would run dry between them.
+    The first download of a group is waited for when the next group has been handed to the device, never
+    sooner, or the device would run dry between them.
     """
     return CudaTransfer(device, depth=at_once + 1) if device.type == "cuda" else CpuTransfer()

@@ -1,10 +1,12 @@
-"""Rounding to code values as one Triton kernel; `color.to_codes` is its plain twin. Imported where there is Triton.
+"""Rounding to code values as one Triton kernel; `color.to_codes` is its plain twin. Imported where there is
+Triton.
 
-Of all that is made of a network's output this moves most: the twin is five kernels, each of which reads and writes the
-enlarged picture. Bytes per output sample of 8 bits: multiply 4 + 4, add 4 + 4, round 4 + 4, clamp 4 + 4, convert 4 + 1,
-together 37; here 4 + 1. For 3840x2160 in 4:2:0 that is 460 MB against 62 MB. Adding the skip as well would save 8 more
-on luma networks alone, and pictures would have to carry a sum not yet made through resampling and colour conversion;
-converting planes to RGB is at the input's size, a quarter to a sixteenth of this.
+Of all that is made of a network's output this moves most: the twin is five kernels, each of which reads and
+writes the enlarged picture. Bytes per output sample of 8 bits: multiply 4 + 4, add 4 + 4, round 4 + 4, clamp
+4 + 4, convert 4 + 1, together 37; here 4 + 1. For 3840x2160 in 4:2:0 that is 460 MB against 62 MB. Adding the
+skip as well would save 8 more on luma networks alone, and pictures would have to carry a sum not yet made
+through resampling and colour conversion; converting planes to RGB is at the input's size, a quarter to a
+sixteenth of this.
 """
 
 from typing import Any
@@ -24,13 +26,15 @@ def _round(values: Any, codes: Any, count: Any, zero: Any, span: Any, most: Any,
     there = at < count
     code = tl.load(values + at, mask=there).to(tl.float32) * span + zero
     code = tl.minimum(tl.maximum(code, 0.0), most)
-    # From 2^23 on float32 has whole numbers alone: what is added and taken away again is rounded, halves to even.
+    # From 2^23 on float32 has whole numbers alone: what is added and taken away again is rounded, halves to
+    # even.
     code = (code + 12582912.0) - 12582912.0
     tl.store(codes + at, code.to(codes.dtype.element_ty), mask=there)
 
 
-def to_codes(values: Tensor, scale: tuple[float, float], bit_depth: int) -> Tensor:
-    """Nominal values → rounded code values, as `color.to_codes` gives them bit for bit: halves to even, no FMA.
+def fused_to_codes(values: Tensor, scale: tuple[float, float], bit_depth: int) -> Tensor:
+    """Nominal values → rounded code values, as `color.to_codes` gives them bit for bit: halves to even, no
+    FMA.
 
     Args:
         values: any shape, float32 or narrower, on the device.
@@ -38,7 +42,9 @@ def to_codes(values: Tensor, scale: tuple[float, float], bit_depth: int) -> Tens
         bit_depth: 8 gives uint8, up to 16 uint16.
     """
     values = values.contiguous()
-    codes = torch.empty(values.shape, dtype=torch.uint8 if bit_depth == 8 else torch.uint16, device=values.device)
+    codes = torch.empty(
+        values.shape, dtype=torch.uint8 if bit_depth == 8 else torch.uint16, device=values.device
+    )
     zero, span = scale
     most = float((1 << bit_depth) - 1)
     grid = (triton.cdiv(values.numel(), _BLOCK),)

@@ -1,9 +1,9 @@
 """Running a network only where the picture has changed: the rest of its output is that of the window before.
 
-Exact, because a result depends on no more than `halo` pixels around it, and because the parts computed alone are
-checked, bit for bit, against the whole picture before they are used. All parts have one shape: kernels are chosen by
-shape (oneDNN runs a 3x3 convolution of one channel in fp32 in another order below 20,480 pixels), a recorded or
-compiled network is prepared once, and one check speaks for all of them.
+Exact, because a result depends on no more than `halo` pixels around it, and because the parts computed alone
+are checked, bit for bit, against the whole picture before they are used. All parts have one shape: kernels
+are chosen by shape (oneDNN runs a 3x3 convolution of one channel in fp32 in another order below 20,480
+pixels), a recorded or compiled network is prepared once, and one check speaks for all of them.
 """
 
 import threading
@@ -27,11 +27,12 @@ MOST = 0.7
 """Share of the picture from which on it is computed as a whole."""
 
 _EVERYWHERE = 0.9
-"""Share of the squares, in a sample; what lies at the edges of the picture is less than the rest of `MOST`."""
+"""Share of the squares, in a sample; what lies at the edges of the picture is less than the rest of
+`MOST`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Extent:
     """A part's rows, or its columns, in input pixels."""
 
     start: int
@@ -45,15 +46,16 @@ class Span:
 class Part:
     """A piece of the picture that is computed alone."""
 
-    rows: Span
-    columns: Span
+    rows: Extent
+    columns: Extent
 
     def of(self, frames: Tensor) -> Tensor:
         """What the network is shown, of (..., H, W)."""
         return frames[..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
 
     def paste(self, result: Tensor, onto: Tensor, scale: int) -> None:
-        """Put the result for this part, (..., scale*h, scale*w), where it belongs in (..., scale*H, scale*W)."""
+        """Put the result for this part, (..., scale*h, scale*w), where it belongs in (..., scale*H,
+        scale*W)."""
         y, x = self.rows, self.columns
         target = onto[..., y.kept_from * scale : y.kept_to * scale, x.kept_from * scale : x.kept_to * scale]
         top, left = (y.kept_from - y.start) * scale, (x.kept_from - x.start) * scale
@@ -92,7 +94,9 @@ class Patchwork:
         """
         if not before or items[0].shape != before[0].shape:
             return None
-        pairs = [(new, old) for new, old in zip(items, before, strict=True) if new.data_ptr() != old.data_ptr()]
+        pairs = [
+            (new, old) for new, old in zip(items, before, strict=True) if new.data_ptr() != old.data_ptr()
+        ]
         if not pairs:
             return []
         if any(_changed_everywhere(new, old, self._cell) for new, old in pairs):
@@ -108,13 +112,15 @@ class Patchwork:
         return parts if not parts or self._is_exact(items, size, (height, width)) else None
 
     def _shape(self, height: int, width: int) -> tuple[int, int]:
-        """Height, width of all parts: square, or as large where the picture is too low or too narrow for that."""
+        """Height, width of all parts: square, or as large where the picture is too low or too narrow for
+        that."""
         low = min(height, self._edge)
         wide = min(width, round_up(-(-self._edge * self._edge // low), self._spec.size_multiple))
         return min(height, round_up(-(-self._edge * self._edge // wide), self._spec.size_multiple)), wide
 
     def _cover(self, needed: Tensor, size: tuple[int, ...], shape: tuple[int, int]) -> list[Part]:
-        """Cover the needed cells row of parts by row of parts, each as far down and to the right as it can lie."""
+        """Cover the needed cells row of parts by row of parts, each as far down and to the right as it can
+        lie."""
         parts: list[Part] = []
         first = 0
         while (found := needed[first:].any(1).nonzero()).numel():
@@ -127,13 +133,16 @@ class Patchwork:
             first = past
         return parts
 
-    def _span(self, cell: int, size: int, length: int) -> tuple[Span, int]:
-        """A span whose results begin with a cell at the latest, and the first cell that it does not give in full."""
+    def _span(self, cell: int, size: int, length: int) -> tuple[Extent, int]:
+        """A span whose results begin with a cell at the latest, and the first cell that it does not give in
+        full."""
         start = max(0, min(cell * self._cell - self._reach, size - length))
         stop = start + length
         kept_from = start + self._reach if start else 0
         kept_to = stop - self._reach if stop < size else size
-        return Span(start, stop, kept_from, kept_to), -(-size // self._cell) if stop == size else kept_to // self._cell
+        return Extent(start, stop, kept_from, kept_to), -(
+            -size // self._cell
+        ) if stop == size else kept_to // self._cell
 
     def _is_exact(self, items: Sequence[Tensor], size: tuple[int, ...], shape: tuple[int, int]) -> bool:
         """Whether parts equal the whole on this device, to the last bit: tried once a size, on noise."""
@@ -142,7 +151,9 @@ class Patchwork:
                 self._exact[size] = exact = self._try(items, size, shape)
                 if not exact:
                     where = f"{self._spec.name} at {size[1]}x{size[0]}"
-                    self._note(f"{where}: parts would not equal the whole to the bit here; frames are computed whole")
+                    self._note(
+                        f"{where}: parts would not equal the whole to the bit here; frames are computed whole"
+                    )
             return self._exact[size]
 
     @torch.inference_mode()
@@ -151,7 +162,9 @@ class Patchwork:
         frames = noise.to(items[0])[None]
         rows, columns = ((0, side // 2 // self._cell, (side - 1) // self._cell) for side in size)
         try:
-            first, whole = (self.step(frames) for _ in range(2))  # a recorded network runs as it stands at first
+            first, whole = (
+                self.step(frames) for _ in range(2)
+            )  # a recorded network runs as it stands at first
             tried = whole.clone()
             for part in (
                 Part(self._span(y, size[0], shape[0])[0], self._span(x, size[1], shape[1])[0])
@@ -193,8 +206,8 @@ class Patchwork:
 def _changed_everywhere(new: Tensor, old: Tensor, cell: int) -> bool:
     """Whether noise has touched nearly every square of (C, H, W), by one row of each.
 
-    At 640x360 this is 0.05 ms of CPU where it has, and the whole check 0.6 ms where it has not, beside 17 ms or more
-    for `fast-x2`.
+    At 640x360 this is 0.05 ms of CPU where it has, and the whole check 0.6 ms where it has not, beside 17 ms
+    or more for `fast-x2`.
     """
     differ = (new[:, cell // 2 :: cell] != old[:, cell // 2 :: cell]).any(0, keepdim=True).float()
     return bool(F.max_pool1d(differ, cell, ceil_mode=True).mean() > _EVERYWHERE) if differ.numel() else False

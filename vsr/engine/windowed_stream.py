@@ -12,7 +12,7 @@ from vsr.engine.unchanged import Patchwork
 from vsr.models.spec import ModelSpec, Network, State
 from vsr.picture import Picture, in_rgb, in_ycc
 from vsr.trace import span
-from vsr.windows import Comparison, Ring, Window
+from vsr.windows import RepeatFinder, Ring, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,11 @@ class Area:
 
 
 Place = tuple[int | None, int, tuple[int, ...]]
-"""What a state belongs to: the edge of the tiles, None for whole pictures; which tile; its height and width."""
+"""What a state belongs to: the edge of the tiles, None for whole pictures; which tile; its height and
+width."""
 
 
-class Lane:
+class WindowedStream:
     """Cuts a stream into windows, keeps the network's state for it, and puts in a row what comes out."""
 
     def __init__(self, spec: ModelSpec, patchwork: Patchwork | None = None):
@@ -59,7 +60,7 @@ class Lane:
         self._ring: Ring[Input] = Ring(
             before=context.before, emit=context.emit, after=context.after, shortens=context.shortens
         )
-        self._compared = None if context.stateful else Comparison[Input](lambda item: item.picture.content)
+        self._compared = None if context.stateful else RepeatFinder[Input](lambda item: item.picture.content)
         self._before: Picture | None = None
         self._last: list[Picture] = []
         self._numbers = count()
@@ -104,8 +105,8 @@ class Lane:
     def leave(self, window: Window[Input], enhanced: Enhanced | None) -> list[Picture]:
         """Give what leaves with a window, with content numbers of its own; of a repeat what left before it.
 
-        Called in the order of the stream, and so not where windows are computed: the one that is repeated may then
-        still be under way in another thread.
+        Called in the order of the stream, and so not where windows are computed: the one that is repeated may
+        then still be under way in another thread.
         """
         pixels = len(window.emitted) * window.items[0].tensor[0].numel()
         self.area.shown += pixels
@@ -118,7 +119,7 @@ class Lane:
         return self._last
 
 
-Piece = tuple[Lane, Window[Input]]
+Piece = tuple[WindowedStream, Window[Input]]
 """A window, and the lane that it came from and its result goes back to."""
 
 
@@ -141,7 +142,8 @@ def shape(piece: Piece) -> torch.Size:
 
 
 def states_stack(network: Network, side: int) -> bool:
-    """Whether several streams' states make one of a batch: every part is a tensor with the batch along its first axis.
+    """Whether several streams' states make one of a batch: every part is a tensor with the batch along its
+    first axis.
 
     Args:
         network: one with a state.
@@ -158,7 +160,7 @@ def join_states(states: Sequence[State]) -> State:
     return states[0] if len(states) == 1 else pytree.tree_map(lambda *parts: torch.cat(parts), *states)
 
 
-def part_states(lanes: Sequence[Lane], after: Sequence[tuple[Place, State]]) -> None:
+def part_states(lanes: Sequence[WindowedStream], after: Sequence[tuple[Place, State]]) -> None:
     """Give each lane its part of a batch's states, in place of all that it had."""
     for index, lane in enumerate(lanes):
         lane.states = {place: _part(state, index, len(lanes)) for place, state in after}

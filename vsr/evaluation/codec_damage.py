@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr.errors import ConfigError
-from vsr.evaluation.score_clips import Clip
+from vsr.evaluation.score_clips import ReferenceClip
 from vsr.frames import PictureFormat
 from vsr.media.reading.source import VideoSource
 from vsr.media.writing.encode import VideoEncoder
@@ -35,12 +35,14 @@ def parse_compression(text: str) -> Compression:
     """
     match = re.fullmatch(r"([\w-]+):(\d+(?:\.\d+)?)", text)
     if match is None:
-        raise ConfigError(f"compression {text!r} is not understood; write ENCODER:CRF, as in x264:32, or mpeg4:8")
+        raise ConfigError(
+            f"compression {text!r} is not understood; write ENCODER:CRF, as in x264:32, or mpeg4:8"
+        )
     return Compression(match[1], match[2])
 
 
 @contextmanager
-def spoilt(clip: Clip, compression: Compression) -> Generator[Clip, None, None]:
+def spoilt(clip: ReferenceClip, compression: Compression) -> Generator[ReferenceClip, None, None]:
     """Encode a clip's reduced version, as 8-bit 4:2:0 in BT.709, for as long as the block lasts.
 
     Raises:
@@ -53,7 +55,9 @@ def spoilt(clip: Clip, compression: Compression) -> Generator[Clip, None, None]:
                 playable = to_playable(to_frame(to_rgb(frame), frame))
                 if encoder is None:
                     choice = _choice(compression, playable.format)
-                    encoder = VideoEncoder(path, choices=[choice], format=playable.format, time_base=frame.time_base)
+                    encoder = VideoEncoder(
+                        path, choices=[choice], format=playable.format, time_base=frame.time_base
+                    )
                 encoder.write(playable)
             if encoder is not None:
                 encoder.finish()

@@ -1,4 +1,5 @@
-"""The ladder: all built-in networks on the field's test sets, beside baselines and OpenCV's own, with time and cost."""
+"""The ladder: all built-in networks on the field's test sets, beside baselines and OpenCV's own, with time
+and cost."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from vsr.quality.score import Judge, Score
 SCALES = (2, 3, 4)
 SETS = ("Set5", "BSD100")
 FRAMES = ((360, 640), (240, 320))
-"""Height and width of the frames on which time is measured: ordinary video, and that of the article on OpenCV."""
+"""Height and width of the frames on which time is measured: ordinary video, and that of the article on
+OpenCV."""
 OPENCV = ("FSRCNN", "FSRCNN-small", "ESPCN")
 """Networks of OpenCV's dnn_superres, as `NAME_xSCALE.pb`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class TableRow:
     """One network at one scale."""
 
     name: str
@@ -42,18 +44,18 @@ class Rung:
     """Means over each test set; empty at scale 1, for which these sets have nothing to restore."""
 
 
-def measure_ladder(
+def measure_models(
     data: Path,
     options: EngineOptions = EngineOptions(),
     *,
     only: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
-) -> list[Rung]:
+) -> list[TableRow]:
     """Score and time every network that has a name.
 
     Args:
-        data: folder with `testsets/Set5/HR` and `testsets/BSD100`; OpenCV's networks in `weights/opencv_dnn_sr` where
-            they are there. Reduced versions are made here.
+        data: folder with `testsets/Set5/HR` and `testsets/BSD100`; OpenCV's networks in
+            `weights/opencv_dnn_sr` where they are there. Reduced versions are made here.
         options: device, precision, threads.
         only: names of tiers and networks; empty for all.
         say: is told what is being measured.
@@ -63,15 +65,24 @@ def measure_ladder(
         SourceError: a test set is missing.
     """
     _check(only, data)
-    rungs: list[Rung] = []
+    rungs: list[TableRow] = []
     for scale in (*SCALES, 1):
-        sets = {name: list(PictureSet(_folder(data, name), None, scale)) for name in SETS} if scale > 1 else {}
+        sets = (
+            {name: list(PictureSet(_folder(data, name), None, scale)) for name in SETS} if scale > 1 else {}
+        )
         for candidate, is_ours in _candidates(data, scale, options, only):
             say(f"{candidate.name} x{scale} ...")
-            scores = {name: score_pictures(candidate, pairs, Judge(scale)).score for name, pairs in sets.items()}
-            times = {f"{width}x{height}": time_per_frame(candidate, frames(height, width)) for height, width in FRAMES}
+            scores = {
+                name: score_pictures(candidate, pairs, Judge(scale)).score for name, pairs in sets.items()
+            }
+            times = {
+                f"{width}x{height}": time_per_frame(candidate, frames(height, width))
+                for height, width in FRAMES
+            }
             cost, wait = candidate.kflop_per_pixel, candidate.latency_frames
-            rungs.append(Rung(candidate.name, scale, is_ours, candidate.precision, cost, wait, times, scores))
+            rungs.append(
+                TableRow(candidate.name, scale, is_ours, candidate.precision, cost, wait, times, scores)
+            )
     return rungs
 
 
@@ -81,7 +92,9 @@ def _check(only: Sequence[str], data: Path) -> None:
         raise ConfigError(f"{', '.join(unknown)}: no such rung; there are {', '.join((*tiers(), *OPENCV))}")
     for name in SETS:
         if not _folder(data, name).is_dir():
-            raise SourceError(f"{_folder(data, name)} does not exist; name the folder that holds testsets/ by --data")
+            raise SourceError(
+                f"{_folder(data, name)} does not exist; name the folder that holds testsets/ by --data"
+            )
 
 
 def _folder(data: Path, name: str) -> Path:
@@ -114,5 +127,6 @@ def frames(height: int, width: int, num_frames: int = 6) -> list[Frame]:
         return values.astype(np.uint8)
 
     return [
-        Frame(tuple(plane(format.plane_size(i), n / 4 + i) for i in range(3)), format, pts=n) for n in range(num_frames)
+        Frame(tuple(plane(format.plane_size(i), n / 4 + i) for i in range(3)), format, pts=n)
+        for n in range(num_frames)
     ]

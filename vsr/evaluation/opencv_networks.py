@@ -1,8 +1,8 @@
 """The networks of OpenCV's super-resolution module, to compare with: TensorFlow graphs that see luma alone.
 
-OpenCV 5 has no `dnn_superres` any more, and its reader stops at these graphs' rearrangement of channels (it asks a
-DepthToSpace for `blocksize`, TensorFlow writes `block_size`). So a graph is cut there, and the little that follows, the
-rearrangement and a tanh or a bias, is done here.
+OpenCV 5 has no `dnn_superres` any more, and its reader stops at these graphs' rearrangement of channels (it
+asks a DepthToSpace for `blocksize`, TensorFlow writes `block_size`). So a graph is cut there, and the little
+that follows, the rearrangement and a tanh or a bias, is done here.
 """
 
 import math
@@ -18,16 +18,16 @@ import numpy.typing as npt
 
 from vsr.errors import ModelError
 from vsr.frames import Frame
-from vsr.models.files.protobuf import fields, fields_at, varint
+from vsr.models.files.protobuf import fields_at, message_fields, varint
 
 Array = npt.NDArray[Any]
 
 _NODE, _NAME, _OPERATION, _INPUT = 1, 1, 2, 3
 _TENSOR = (5, 2, 8)
 _SIDES, _FLOATS = (2, 2, 1), 5
-"""Fields of a TensorFlow graph: its nodes; a node's name, operation and inputs; a constant's tensor (attr → value →
-tensor); of that, its sizes (shape → dim → size) and its numbers where there are few. From tensorflow/core/framework:
-graph.proto, node_def.proto, attr_value.proto, tensor.proto, tensor_shape.proto.
+"""Fields of a TensorFlow graph: its nodes; a node's name, operation and inputs; a constant's tensor (attr →
+value → tensor); of that, its sizes (shape → dim → size) and its numbers where there are few. From
+tensorflow/core/framework: graph.proto, node_def.proto, attr_value.proto, tensor.proto, tensor_shape.proto.
 """
 
 
@@ -54,7 +54,9 @@ class OpenCvNetwork:
             self._net: Any = cv2.dnn.readNetFromTensorflow(np.frombuffer(graph, np.uint8))
             channels = self._forward(np.zeros((8, 8), np.uint8)).shape[1]
         except (OSError, IndexError, KeyError, ValueError, struct.error, cv2.error) as error:
-            raise ModelError(f"{path} cannot be read as a network of OpenCV's dnn_superres: {error}") from error
+            raise ModelError(
+                f"{path} cannot be read as a network of OpenCV's dnn_superres: {error}"
+            ) from error
         if channels != scale**2:
             raise ModelError(
                 f"{path} gives {channels} samples for each pixel; at scale {scale} {scale**2} are expected"
@@ -89,7 +91,11 @@ class OpenCvNetwork:
         phases, scale = self._forward(luma)[0], self._scale
         _, height, width = phases.shape
         phases = np.tanh(phases) if self._ends_in_tanh else phases + self._bias
-        large = phases.reshape(scale, scale, height, width).transpose(2, 0, 3, 1).reshape(height * scale, width * scale)
+        large = (
+            phases.reshape(scale, scale, height, width)
+            .transpose(2, 0, 3, 1)
+            .reshape(height * scale, width * scale)
+        )
         return cv2.convertScaleAbs(np.maximum(large, 0), alpha=255)
 
     def _chroma(self, plane: Array) -> Array:
@@ -98,10 +104,11 @@ class OpenCvNetwork:
 
 
 def _cut(graph: bytes) -> tuple[bytes, float, bool]:
-    """Cut a graph before its DepthToSpace; returns what comes before, and the bias or the tanh that follows."""
+    """Cut a graph before its DepthToSpace; returns what comes before, and the bias or the tanh that
+    follows."""
     kept, constants = b"", dict[bytes, bytes]()
     bias, ends_in_tanh, passed = 0.0, False, False
-    for number, content, whole in fields(graph):
+    for number, content, whole in message_fields(graph):
         operation = next(fields_at(content, _OPERATION), b"") if number == _NODE else b""
         passed |= operation == b"DepthToSpace"
         if operation == b"Const":

@@ -1,7 +1,9 @@
-"""Scoring candidates on clips: as streams through the engine, frame beside frame, with what time does to them.
+"""Scoring candidates on clips: as streams through the engine, frame beside frame, with what time does to
+them.
 
-A clip is read as 8-bit RGB, as papers do; its reduced version is made frame by frame, or given, or made and spoilt by a
-codec (`jobs.spoil`). All frames count. Memory holds the frames under way and the few that time is measured on.
+A clip is read as 8-bit RGB, as papers do; its reduced version is made frame by frame, or given, or made and
+spoilt by a codec (`jobs.spoil`). All frames count. Memory holds the frames under way and the few that time is
+measured on.
 """
 
 from collections.abc import Generator, Iterator
@@ -28,8 +30,9 @@ TIMED_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """An original clip and what a network is given of it. Every call of `high` or `low` reads the sources anew."""
+class ReferenceClip:
+    """An original clip and what a network is given of it. Every call of `high` or `low` reads the sources
+    anew."""
 
     original: Source
     given: Source | None
@@ -55,14 +58,16 @@ class Clip:
             yield to_frame(reduced(cut_to(to_rgb(frame), self.scale), self.scale), frame)
 
 
-def open_clip(high: Path, low: Path | None, scale: int, *, num_frames: int = 0) -> Clip:
+def open_clip(high: Path, low: Path | None, scale: int, *, num_frames: int = 0) -> ReferenceClip:
     """Open an original, and its reduced version where there is one; `num_frames` of them count, 0 for all.
 
     Raises:
         SourceError: a file cannot be read, or the sizes do not fit the scale.
     """
     options = ReadOptions(frames=num_frames)
-    clip = Clip(VideoSource(high, options), None if low is None else VideoSource(low, options), scale)
+    clip = ReferenceClip(
+        VideoSource(high, options), None if low is None else VideoSource(low, options), scale
+    )
     if clip.given is not None:
         given, wanted = clip.given.info.format, clip.original.info.format
         size = (wanted.height // scale, wanted.width // scale)
@@ -93,7 +98,12 @@ class ClipResult:
 
 
 def score_clip(
-    candidate: Candidate, clip: Clip, judge: Judge, *, vmaf: Vmaf | None = None, show: Show = show_nobody
+    candidate: Candidate,
+    clip: ReferenceClip,
+    judge: Judge,
+    *,
+    vmaf: Vmaf | None = None,
+    show: Show = show_nobody,
 ) -> ClipResult:
     """Run a clip through a candidate as one stream and score every frame.
 
@@ -130,7 +140,7 @@ def score_clip(
     )
 
 
-def _side_by_side(candidate: Candidate, clip: Clip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:
+def _side_by_side(candidate: Candidate, clip: ReferenceClip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:
     """Yield each result, its original, and whether a scene begins with it."""
     number = 0
     with closing(clip.high()) as highs, closing(candidate.run(clip.low())) as results:
@@ -145,7 +155,7 @@ def _side_by_side(candidate: Candidate, clip: Clip) -> Generator[tuple[Rgb, Rgb,
             number += 1
 
 
-def _first(clip: Clip) -> list[Frame]:
+def _first(clip: ReferenceClip) -> list[Frame]:
     with closing(clip.low()) as frames:
         return [
             replace(frame, planes=tuple(plane.copy() for plane in frame.planes))

@@ -42,8 +42,8 @@ def cut_to(rgb: Rgb, scale: int) -> Rgb:
 class PictureSet:
     """Pairs of pictures, read when they are asked for.
 
-    `low` names the folder of reduced versions: the same names, `x2` and the like may follow the stem. Without it they
-    are made by MATLAB's bicubic reduction.
+    `low` names the folder of reduced versions: the same names, `x2` and the like may follow the stem. Without
+    it they are made by MATLAB's bicubic reduction.
 
     Raises:
         SourceError: a folder does not exist or holds no pictures, or an original has no reduced version.
@@ -68,7 +68,8 @@ class PictureSet:
         """Read pair after pair.
 
         Raises:
-            SourceError: a picture cannot be decoded, or a reduced version has another size than its original asks for.
+            SourceError: a picture cannot be decoded, or a reduced version has another size than its original
+                asks for.
         """
         for name, path in self._high.items():
             high = cut_to(_read(path), self.scale)

@@ -21,7 +21,9 @@ def wait_for_room(folder: Path, num_bytes: int, tell: Callable[[str], None]) -> 
     if free_bytes(folder) >= num_bytes:
         return
     left, needed = (f"{count / 1e6:.1f} MB" for count in (free_bytes(folder), num_bytes))
-    tell(f"the disk is full: {folder} has {left} left and {needed} are needed; paused, going on when there is room")
+    tell(
+        f"the disk is full: {folder} has {left} left and {needed} are needed; paused, going on when there is room"
+    )
     while free_bytes(folder) < num_bytes:
         time.sleep(_LOOK_EVERY_S)
     tell("there is room again, going on")

@@ -1,4 +1,5 @@
-"""One file from its plan to the finished result, in one piece or in segments, and a taste of it for an estimate."""
+"""One file from its plan to the finished result, in one piece or in segments, and a taste of it for an
+estimate."""
 
 import math
 import tempfile
@@ -20,11 +21,11 @@ from vsr.jobs.long_job import LongJob, run_long
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
 from vsr.jobs.segments.journal_records import read_records, work_folder
-from vsr.jobs.segments.sink import Encoding
-from vsr.jobs.workers.local_pool import Processes
+from vsr.jobs.segments.sink import SegmentEncoding
+from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.pool import Pool
-from vsr.jobs.workers.ray_pool import Cluster, check_cluster
-from vsr.jobs.workers.worker import Work
+from vsr.jobs.workers.ray_pool import RayPool, check_cluster
+from vsr.jobs.workers.worker import SegmentWork
 from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
 from vsr.media.reading.source import ReadCounts, Source, VideoSource
 from vsr.media.writing.output import WriteReport
@@ -49,15 +50,21 @@ class Outcome:
 
 
 def carry_out(
-    plan: Plan, options: EnhanceOptions, *, overwrite: bool = False, clock: Clock | None = None,
+    plan: Plan,
+    options: EnhanceOptions,
+    *,
+    overwrite: bool = False,
+    clock: Clock | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Outcome:  # fmt: skip
-    """Enhance one file as planned. On any error no file is left behind, but the finished segments of a long one.
+) -> Outcome:
+    """Enhance one file as planned. On any error no file is left behind, but the finished segments of a long
+    one.
 
     `tell` is given lines that cannot wait: that the disk is full, that a segment is damaged.
 
     Raises:
-        VsrError: as the stages say; VerifyError where the result was written and differs from what it should be.
+        VsrError: as the stages say; VerifyError where the result was written and differs from what it should
+            be.
     """
     target = plan.job.target
     unfinished = read_records(work_folder(target))
@@ -100,7 +107,9 @@ def is_long(plan: Plan, options: EnhanceOptions) -> bool:
     return length is None or length - (start or 0) > seconds
 
 
-def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, tell: Callable[[str], None]) -> Outcome:
+def _carry_out_long(
+    plan: Plan, options: EnhanceOptions, clock: Clock | None, tell: Callable[[str], None]
+) -> Outcome:
     sink = _sink(plan, options)
     assert isinstance(sink, FileSink)
     job = LongJob(
@@ -128,9 +137,9 @@ def _carry_out_long(plan: Plan, options: EnhanceOptions, clock: Clock | None, te
     return Outcome(plan.job.target, report, counts, written[0], tuple(dict.fromkeys(notes)), also)
 
 
-def _work(plan: Plan, options: EnhanceOptions, sink: FileSink) -> Work:
+def _work(plan: Plan, options: EnhanceOptions, sink: FileSink) -> SegmentWork:
     assert options.job.segment != "off"
-    return Work(
+    return SegmentWork(
         path=plan.job.path,
         file=plan.source,
         frames=plan.frames,
@@ -138,19 +147,21 @@ def _work(plan: Plan, options: EnhanceOptions, sink: FileSink) -> Work:
         models=plan.models,
         engine=options.engine,
         resample=plan.resample,
-        encoding=Encoding(tuple(output.choice for output in sink.outputs), plan.output, plan.frames.time_base),
+        encoding=SegmentEncoding(
+            tuple(output.choice for output in sink.outputs), plan.output, plan.frames.time_base
+        ),
         cutting=Cutting(Fraction(str(options.job.segment)), Reach.of(plan.models), _pipeline(plan, options)),
     )
 
 
-def _open_pool(options: EnhanceOptions) -> Callable[[Work, Path], Pool] | None:
+def _open_pool(options: EnhanceOptions) -> Callable[[SegmentWork, Path], Pool] | None:
     """Who enhances the segments of a long job; None for this process alone."""
     if options.job.cluster:
         check_cluster(options.job.cluster)
-        return partial(Cluster, address=options.job.cluster)
+        return partial(RayPool, address=options.job.cluster)
     workers = num_workers(options)
     devices = all_devices(options.engine.device)
-    return None if workers == 1 else partial(Processes, devices=devices, num=workers)
+    return None if workers == 1 else partial(LocalPool, devices=devices, num=workers)
 
 
 def num_workers(options: EnhanceOptions) -> int:
@@ -172,9 +183,12 @@ def _make_folder(folder: Path) -> None:
 
 def _engine(plan: Plan, options: EnhanceOptions) -> Engine:
     return Engine(
-        plan.models, options.engine, size=plan.resample,
-        sample_aspect=plan.output.sample_aspect, bit_depth=plan.output.bit_depth,
-    )  # fmt: skip
+        plan.models,
+        options.engine,
+        size=plan.resample,
+        sample_aspect=plan.output.sample_aspect,
+        bit_depth=plan.output.bit_depth,
+    )
 
 
 def _pipeline(plan: Plan, options: EnhanceOptions) -> PipelineOptions:
@@ -223,7 +237,9 @@ def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_f
         share = None if plan.num_frames is None else plan.num_frames / report.num_frames
         return Estimate(
             seconds=None if share is None else report.seconds * share,
-            num_bytes=None if share is None else round(sum(path.stat().st_size for path in plan.targets) * share),
+            num_bytes=None
+            if share is None
+            else round(sum(path.stat().st_size for path in plan.targets) * share),
             frames_per_s=report.num_frames / report.seconds,
         )
 

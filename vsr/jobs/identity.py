@@ -1,4 +1,5 @@
-"""What a long job is, as lines of text: two runs with equal lines make the same frames and the same encoding."""
+"""What a long job is, as lines of text: two runs with equal lines make the same frames and the same
+encoding."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,9 +32,14 @@ _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "exec
 
 
 def identity_of(
-    source: Path, options: EnhanceOptions, *, models: tuple[Model, ...], choices: Sequence[EncoderChoice],
-    picture: PictureFormat, crop: object,
-) -> dict[str, str]:  # fmt: skip
+    source: Path,
+    options: EnhanceOptions,
+    *,
+    models: tuple[Model, ...],
+    choices: Sequence[EncoderChoice],
+    picture: PictureFormat,
+    crop: object,
+) -> dict[str, str]:
     """Describe source, models, options, encoder and software."""
     lines = describe_source(source) | _options(options, without=_WITHOUT_EFFECT)
     lines["models"] = " + ".join(f"{model.spec.name} {model.spec.sha256[:16]}" for model in models) or "none"
@@ -81,7 +87,10 @@ def running_on(models: tuple[Model, ...], options: EnhanceOptions) -> str:
 def _options(options: EnhanceOptions, *, without: set[str]) -> dict[str, str]:
     groups = asdict(options).values()
     return {
-        name.replace("_", "-"): _text(value) for group in groups for name, value in group.items() if name not in without
+        name.replace("_", "-"): _text(value)
+        for group in groups
+        for name, value in group.items()
+        if name not in without
     }
 
 
@@ -98,7 +107,7 @@ def _short(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def sampled(path: Path) -> str:
+def sampled_hash(path: Path) -> str:
     """Return a hash of a file's head, tail and samples between them."""
     size = path.stat().st_size
     digest = hashlib.sha256()
@@ -115,6 +124,6 @@ def describe_source(path: Path) -> dict[str, str]:
     changed = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()
     return {
         "source size": f"{stat.st_size} bytes",
-        "source contents": sampled(path),
+        "source contents": sampled_hash(path),
         "source time": changed,
     }

@@ -1,4 +1,5 @@
-"""From what a user names to pairs of input and output path. Opens files only to tell pictures from the rest."""
+"""From what a user names to pairs of input and output path. Opens files only to tell pictures from the
+rest."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,36 @@ from vsr.options import AlsoOptions
 
 VIDEOS = frozenset(
     (
-        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".hevc", ".m1v", ".m2t", ".m2ts"),
-        *(".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".rm"),
+        *(
+            ".3g2",
+            ".3gp",
+            ".asf",
+            ".avi",
+            ".divx",
+            ".dv",
+            ".f4v",
+            ".flv",
+            ".h264",
+            ".hevc",
+            ".m1v",
+            ".m2t",
+            ".m2ts",
+        ),
+        *(
+            ".m2v",
+            ".m4v",
+            ".mkv",
+            ".mov",
+            ".mp4",
+            ".mpeg",
+            ".mpg",
+            ".mts",
+            ".mxf",
+            ".nut",
+            ".ogm",
+            ".ogv",
+            ".rm",
+        ),
         *(".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     )
 )
@@ -29,14 +58,18 @@ class Job:
     target: Path
     is_image: bool
     creates_folder: bool = False
-    """The target's folder was named as a folder, or repeats the input's, and is made where it does not exist."""
+    """The target's folder was named as a folder, or repeats the input's, and is made where it does not
+    exist."""
 
 
-def find_jobs(inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", container: str = "auto") -> list[Job]:
+def find_jobs(
+    inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", container: str = "auto"
+) -> list[Job]:
     """List the files that `inputs` (files, folders, globs) mean, and where each result goes.
 
-    Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2` beside it.
-    With `out` naming a file (one input file) it is that file; else it is a folder, in which names are kept.
+    Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2`
+    beside it. With `out` naming a file (one input file) it is that file; else it is a folder, in which names
+    are kept.
 
     Raises:
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
@@ -80,13 +113,17 @@ def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
         files = [match for match in matches if match.is_file()]
         if not files:
-            raise SourceError(f"{text} does not exist; a file, a folder or a pattern such as 'tapes/*.avi' is expected")
+            raise SourceError(
+                f"{text} does not exist; a file, a folder or a pattern such as 'tapes/*.avi' is expected"
+            )
         yield from ((match, None) for match in files)
 
 
 def is_media(path: Path) -> bool:
     """Whether a file that lies in a folder counts, by its name; hidden ones and our own do not."""
-    hidden_or_ours = path.name.startswith(".") or ".unverified." in path.name or path.parent.name.endswith(".vsr")
+    hidden_or_ours = (
+        path.name.startswith(".") or ".unverified." in path.name or path.parent.name.endswith(".vsr")
+    )
     return not hidden_or_ours and path.suffix.lower() in VIDEOS | set(PICTURES)
 
 
@@ -130,5 +167,7 @@ def check_names(jobs: Sequence[Job]) -> None:
         if target in sources:
             raise ConfigError(f"{job.target} is an input itself; choose another output with -o")
         if target in taken:
-            raise ConfigError(f"{job.path} and {taken[target]} would both become {job.target}; enhance them separately")
+            raise ConfigError(
+                f"{job.path} and {taken[target]} would both become {job.target}; enhance them separately"
+            )
         taken[target] = job.path

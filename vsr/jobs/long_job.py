@@ -1,7 +1,8 @@
-"""The story of a long job: enhance what is missing, segment by segment; join what is there; take the work away.
+"""The story of a long job: enhance what is missing, segment by segment; join what is there; take the work
+away.
 
-The journal is the truth. A job that was killed, interrupted or met a full disk goes on by the same steps as one that
-begins: find the first stretch that is missing, enhance it, look again.
+The journal is the truth. A job that was killed, interrupted or met a full disk goes on by the same steps as
+one that begins: find the first stretch that is missing, enhance it, look again.
 """
 
 import time
@@ -13,12 +14,12 @@ from typing import Any
 from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
 from vsr.jobs.segments.journal import Journal
 from vsr.jobs.segments.journal_records import sync, work_folder
-from vsr.jobs.workers.dispatcher import Sharing, gaps_of
+from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.pool import Pool, Tell
-from vsr.jobs.workers.worker import Reading, Work, Worker
+from vsr.jobs.workers.worker import SegmentWork, StretchReader, Worker
 from vsr.media.reading.decode import ReadCounts
 from vsr.media.writing.encode import is_disk_full
-from vsr.media.writing.output import Output, WriteReport, complete
+from vsr.media.writing.output import FileOutput, WriteReport, complete
 from vsr.pipeline import Clock, Report
 
 
@@ -26,15 +27,15 @@ from vsr.pipeline import Clock, Report
 class LongJob:
     """Everything that must be known to do a job in segments."""
 
-    outputs: Sequence[Output]
+    outputs: Sequence[FileOutput]
     """The work folder lies beside the first."""
-    work: Work
+    work: SegmentWork
     identity: Mapping[str, str]
     told: Mapping[str, Any]
     """What `vsr jobs` shows."""
     num_frames: int | None
     """As far as known."""
-    open_pool: Callable[[Work, Path], Pool] | None = None
+    open_pool: Callable[[SegmentWork, Path], Pool] | None = None
     """Starts the workers that share the job, which write into a folder; None for this process alone."""
 
 
@@ -96,7 +97,11 @@ def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Rep
         try:
             clock.finishing = False
             report = worker.run(
-                gap, journal.folder, journal.keep, clock=clock, before_segment=lambda: _watch(job, journal, tell)
+                gap,
+                journal.folder,
+                journal.keep,
+                clock=clock,
+                before_segment=lambda: _watch(job, journal, tell),
             )
         except Exception as error:
             if not is_disk_full(error):
@@ -116,10 +121,10 @@ def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> 
         _watch(job, journal, tell, num_writers=num_writers)
 
     assert job.open_pool is not None
-    reading = Reading(job.work)
+    reading = StretchReader(job.work)
     try:
         with job.open_pool(job.work, journal.folder) as pool:
-            sharing = Sharing(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
+            sharing = Dispatcher(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
             return sharing.run(gaps_of(journal, reading)), reading.counts
     finally:
         journal.sweep()  # what was finished too late to be heard of
@@ -145,7 +150,8 @@ def _room(journal: Journal, num_writers: int = 1) -> int:
 
 
 def _join(job: LongJob, journal: Journal, tell: Tell) -> list[WriteReport]:
-    """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has taken."""
+    """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has
+    taken."""
     parts = journal.parts(job.work.encoding.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:

@@ -1,4 +1,5 @@
-"""What will be done with one file, decided without side effects, and everything that the user should know of it."""
+"""What will be done with one file, decided without side effects, and everything that the user should know of
+it."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from vsr.errors import ConfigError
 from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.sample_frames import spread_frames
-from vsr.jobs.source_quality import judge
+from vsr.jobs.source_quality import judge_source
 from vsr.media.images.codec import MAX_PIXELS
 from vsr.media.images.stream import probe_image
 from vsr.media.probe import probe
 from vsr.media.reading.fields import as_read, describe_fields
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
-from vsr.media.writing.output import Second, output_container
+from vsr.media.writing.output import SecondOutput, output_container
 from vsr.models.chain import make_chain
 from vsr.models.spec import Model
 from vsr.options import (
@@ -51,7 +52,7 @@ class Plan:
     """Height, width of the final resampling; None where the models give the size wanted."""
     encoder: EncoderChoice | None
     """None for a picture."""
-    second: Second | None
+    second: SecondOutput | None
     """Where the same frames go, too."""
     num_frames: int | None
     """As far as the container tells; for progress and estimates only."""
@@ -78,7 +79,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     rectangle = _crop(info, options)
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = _wanted(format, info.rotation, options.models)
-    verdict = judge(replace(info, format=format))  # borders take no bits
+    verdict = judge_source(replace(info, format=format))  # borders take no bits
     chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
     if size is None and factor is not None:
         size = (round(format.height * factor), round(format.width * factor))
@@ -88,7 +89,9 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         output = _squared(output, keep_height=bool(options.models.height), exact=bool(options.models.size))
         size = (output.height, output.width)
     if not job.is_image:
-        output = replace(output, bit_depth=max(wanted_format(each, output).bit_depth for each in _encodes(options)))
+        output = replace(
+            output, bit_depth=max(wanted_format(each, output).bit_depth for each in _encodes(options))
+        )
     plan = Plan(
         job=job,
         source=info,
@@ -143,7 +146,9 @@ def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
         notes.append(f"crop: {cut} cut off")
     if picture.autocrop:
         whole = f"{info.format.width}x{info.format.height}"
-        notes.append(f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}")
+        notes.append(
+            f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}"
+        )
     if picture.color_correct and info.format.transfer in HDR:
         notes.append("color-correct: left out, white has no fixed place in HDR")
     elif picture.color_correct:
@@ -161,7 +166,9 @@ def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
     return (*notes, *(note for choice in choices if choice for note in choice.notes))
 
 
-def _encoder(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> EncoderChoice | None:
+def _encoder(
+    job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions
+) -> EncoderChoice | None:
     if not job.is_image:
         container = output_container(info, options.encode, job.target)
         return choose_encoder(_settled(options.encode, info), output, container, info.mastering)
@@ -181,7 +188,9 @@ def _settled(encode: EncodeOptions, info: StreamInfo) -> EncodeOptions:
     return replace(encode, bit_depth=own) if encode.bit_depth == "auto" and own in (8, 10, 12) else encode
 
 
-def _second(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions) -> Second | None:
+def _second(
+    job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions
+) -> SecondOutput | None:
     also = options.also
     if not also.also:
         return None
@@ -189,11 +198,14 @@ def _second(job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceO
     if path.resolve() == job.target.resolve():
         raise ConfigError(f"also {str(path)!r} is the first output itself; give it another name")
     container = output_container(info, EncodeOptions(), path)
-    return Second(path, choose_encoder(_settled(also.encode, info), output, container, info.mastering))
+    return SecondOutput(path, choose_encoder(_settled(also.encode, info), output, container, info.mastering))
 
 
-def _wanted(format: PictureFormat, rotation: int, options: ModelOptions) -> tuple[float | None, tuple[int, int] | None]:
-    """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees them."""
+def _wanted(
+    format: PictureFormat, rotation: int, options: ModelOptions
+) -> tuple[float | None, tuple[int, int] | None]:
+    """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees
+    them."""
     height, width = format.height, format.width
     turned = rotation % 180 != 0
     if options.size:
@@ -211,7 +223,8 @@ def _wanted(format: PictureFormat, rotation: int, options: ModelOptions) -> tupl
 
 
 def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
-    """The input's format at the output's size; another shape changes the sample aspect, never the picture's."""
+    """The input's format at the output's size; another shape changes the sample aspect, never the
+    picture's."""
     height, width = size
     if not exact:
         return replace(format, height=height, width=width)
@@ -221,7 +234,8 @@ def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool)
 
 
 def _squared(output: PictureFormat, *, keep_height: bool, exact: bool) -> PictureFormat:
-    """With square pixels, by more of what is too short; `keep_height` changes the width alone, `exact` neither."""
+    """With square pixels, by more of what is too short; `keep_height` changes the width alone, `exact`
+    neither."""
     aspect, (down, across) = output.sample_aspect, SUBSAMPLING[output.layout]
     if exact:
         return replace(output, sample_aspect=Fraction(1)) if abs(aspect - 1) < 0.01 else output

@@ -1,4 +1,5 @@
-"""One of several files: planned, carried out, its error kept for the end. What runs files runs them through here."""
+"""One of several files: planned, carried out, its error kept for the end. What runs files runs them through
+here."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -38,7 +39,7 @@ class Result:
         return f"unexpected {type(self.error).__name__}: {self.error}"
 
 
-class View(Protocol):
+class FileView(Protocol):
     """Who is told how files get on."""
 
     def at_work(self, plan: Plan, clock: Clock) -> AbstractContextManager[None]:
@@ -55,10 +56,15 @@ def _nothing(_plan: Plan, _outcome: Outcome) -> None:
 
 
 def run_file(
-    job: Job, options: EnhanceOptions, view: View, *, overwrite: bool = False,
+    job: Job,
+    options: EnhanceOptions,
+    view: FileView,
+    *,
+    overwrite: bool = False,
     after: Callable[[Plan, Outcome], None] = _nothing,
-) -> Result:  # fmt: skip
-    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the others.
+) -> Result:
+    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the
+    others.
 
     `after` is what belongs to the file once it is there; an error in it is the file's too.
     """

@@ -16,7 +16,8 @@ COUNT = 12
 """Frames of a video."""
 
 SHORT = 1500
-"""Frames that are decoded one after the other faster than `COUNT` times from a key frame on, up to 250 earlier."""
+"""Frames that are decoded one after the other faster than `COUNT` times from a key frame on, up to 250
+earlier."""
 
 UNKNOWN = 600
 """Frames that are looked at where the container does not tell how many there are."""
@@ -40,7 +41,9 @@ def spread_frames(info: StreamInfo, read: ReadOptions) -> Iterator[Frame]:
         yield from _at(info, read, [start + (index + 0.5) * total / rate / COUNT for index in range(COUNT)])
         return
     step = max(1, total // COUNT)
-    with closing(cast(Generator[Frame, None, None], VideoSource(info.path, read, info=info).frames())) as frames:
+    with closing(
+        cast(Generator[Frame, None, None], VideoSource(info.path, read, info=info).frames())
+    ) as frames:
         yield from islice(frames, step // 2, total, step)
 
 

@@ -8,8 +8,9 @@ from vsr.media.images.jpeg_quality import jpeg_quality
 from vsr.models.chain import Verdict
 
 REFERENCE = 640 * 360
-"""Pixels of the frames that `CLEAN_FROM` is about. Larger ones need fewer bits a pixel, by the fourth root of their
-number: x264 at crf 26 took 0.050, 0.036, 0.061, 0.053 bits for four clips at 1280x720, 1.6 times that at 640x360 and
+"""Pixels of the frames that `CLEAN_FROM` is about. Larger ones need fewer bits a pixel, by the fourth root of
+their number: x264 at crf 26 took 0.050, 0.036, 0.061, 0.053 bits for four clips at 1280x720, 1.6 times that
+at 640x360 and
 2.0 times at 320x180."""
 
 CLEAN_FROM = {
@@ -24,9 +25,11 @@ CLEAN_FROM = {
     **dict.fromkeys(("h263", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "theora"), 0.14),
     **dict.fromkeys(("vp8", "wmv3", "vc1", "rv30", "rv40"), 0.07),
 }
-"""Bits per pixel of a frame of `REFERENCE` size from which a codec shows little; others lose nothing or next to it.
+"""Bits per pixel of a frame of `REFERENCE` size from which a codec shows little; others lose nothing or next
+to it.
 
-Ten natural clips, halved first, 60 frames each; median (least to most) of bits per pixel brought to `REFERENCE`:
+Ten natural clips, halved first, 60 frames each; median (least to most) of bits per pixel brought to
+`REFERENCE`:
 
 | x264 crf | 18 | 21 | 23 | 26 | 28 | 30 | 32 | 36 |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -40,9 +43,9 @@ Ten natural clips, halved first, 60 frames each; median (least to most) of bits 
 | bits | 0.415 | 0.216 | 0.146 | 0.087 | 0.056 |
 | Y-PSNR, dB | 44.8 | 40.3 | 37.7 | 34.8 | 32.5 |
 
-So 0.05 takes seven of ten clips at crf 23 for clean (the others are fixed cameras, of which little is lost at few
-bits), three at crf 28 and none from crf 30 on. For the PSNR that x264 has at crf 25.5, the other codecs took 0.81
-(x265), 1.10 (VP9), 0.74 (SVT-AV1), 2.7 (MPEG-4) and 4.1 (MPEG-2) times its bits.
+So 0.05 takes seven of ten clips at crf 23 for clean (the others are fixed cameras, of which little is lost at
+few bits), three at crf 28 and none from crf 30 on. For the PSNR that x264 has at crf 25.5, the other codecs
+took 0.81 (x265), 1.10 (VP9), 0.74 (SVT-AV1), 2.7 (MPEG-4) and 4.1 (MPEG-2) times its bits.
 
 At ×2 on four clips `fast` is ahead of `fast-real` up to crf 23 (by 0.3 to 1.8 dB at crf 14,
 by 0.1 and less at crf 23), `fast-real` from crf 26 on (by 0.03 to 0.36); for MPEG-4 from 4 to 8.
@@ -65,10 +68,12 @@ NAMES = {
 """How codecs are called where FFmpeg's name in capitals is not it."""
 
 
-def judge(info: StreamInfo) -> Verdict:
-    """Tell whether a source is compressed so far that networks trained on clean pictures would sharpen the damage.
+def judge_source(info: StreamInfo) -> Verdict:
+    """Tell whether a source is compressed so far that networks trained on clean pictures would sharpen the
+    damage.
 
-    A video by its bits per pixel, a JPEG by its quantisation, a WebP by its size. What cannot be told is clean.
+    A video by its bits per pixel, a JPEG by its quantisation, a WebP by its size. What cannot be told is
+    clean.
     """
     file, codec = Path(info.path), NAMES.get(info.codec, info.codec.upper())
     if info.kind == "image" and info.codec == "mjpeg":

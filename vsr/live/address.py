@@ -1,7 +1,7 @@
 """Where a camera or an output is, with its secrets and without.
 
-User and password come from the URL itself, an environment variable or a file. Owns telling secrets from the rest of a
-URL; everything that is shown, logged or raised goes through `shown` or `redact`.
+User and password come from the URL itself, an environment variable or a file. Owns telling secrets from the
+rest of a URL; everything that is shown, logged or raised goes through `shown` or `redact`.
 """
 
 import os
@@ -12,13 +12,37 @@ from urllib.parse import quote, unquote
 
 from vsr.errors import ConfigError
 
-_PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^/?#]*)@)?(?P<host>[^/?#@]*)(?P<rest>.*)", re.S)
+_PARTS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^/?#]*)@)?(?P<host>[^/?#@]*)(?P<rest>.*)", re.S
+)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@\s]*)(:\d{1,5})?")
 _PUBLIC_KEYS = frozenset(
-    {"channel", "subtype", "stream", "profile", "unicast", "proto", "mode", "latency", "pkt_size", "localaddr"}
-    | {"localport", "fifo_size", "overrun_nonfatal", "buffer_size", "reuse", "ttl", "timeout", "resolution", "fps"}
+    {
+        "channel",
+        "subtype",
+        "stream",
+        "profile",
+        "unicast",
+        "proto",
+        "mode",
+        "latency",
+        "pkt_size",
+        "localaddr",
+    }
+    | {
+        "localport",
+        "fifo_size",
+        "overrun_nonfatal",
+        "buffer_size",
+        "reuse",
+        "ttl",
+        "timeout",
+        "resolution",
+        "fps",
+    }
 )
-"""Keys of a URL's query whose values may be shown; cameras put passwords, keys and tokens under any other name."""
+"""Keys of a URL's query whose values may be shown; cameras put passwords, keys and tokens under any other
+name."""
 _SHORTEST_SECRET = 4
 """Shorter secrets are not looked for in other texts: too many words would match."""
 
@@ -28,7 +52,8 @@ class Address:
     """An address as FFmpeg wants it and as anybody may see it. Made by `resolve`."""
 
     url: str = field(repr=False)
-    """The whole URL, user and password in it, or a path. Never to be printed, logged or put on a command line."""
+    """The whole URL, user and password in it, or a path. Never to be printed, logged or put on a command
+    line."""
     shown: str
     """The same with `***` for every secret."""
     scheme: str
@@ -56,7 +81,8 @@ class Credentials:
         """Return user and password, or None where none are configured.
 
         Raises:
-            ConfigError: the variable is not set, the file cannot be read, or USER:PASSWORD is not what is there.
+            ConfigError: the variable is not set, the file cannot be read, or USER:PASSWORD is not what is
+                there.
         """
         if not self.env and not self.file:
             return None
@@ -73,7 +99,9 @@ class Credentials:
                 raise ConfigError(f"{what} cannot be read: {reason}") from None
         user, colon, password = text.partition(":")
         if not colon or not user:
-            raise ConfigError(f"{what} must hold USER:PASSWORD in one line; {'it does not' if text else 'it is empty'}")
+            raise ConfigError(
+                f"{what} must hold USER:PASSWORD in one line; {'it does not' if text else 'it is empty'}"
+            )
         return user, password
 
 
@@ -111,7 +139,8 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
 
 
 def _hide(scheme: str, rest: str) -> tuple[str, list[str]]:
-    """Return path and query as they may be shown, and what was taken out: values, the key of a RTMP stream."""
+    """Return path and query as they may be shown, and what was taken out: values, the key of a RTMP
+    stream."""
     path, mark, query = rest.partition("?")
     hidden: list[str] = []
     if scheme in ("rtmp", "rtmps") and path.count("/") > 1:

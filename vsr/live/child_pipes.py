@@ -10,8 +10,19 @@ from pathlib import Path
 import vsr
 from vsr.media.ffmpeg import Child
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT")
-"""Variables that children get. No others: a password in one of ours would show in /proc/PID/environ of them all."""
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "SYSTEMROOT",
+)
+"""Variables that children get. No others: a password in one of ours would show in /proc/PID/environ of them
+all."""
 
 
 def plain_environment() -> Mapping[str, str]:

@@ -28,7 +28,7 @@ class Changes:
         return "; ".join([*parts, f"{len(self.kept)} unchanged"])
 
 
-def compare(old: LiveOptions, new: LiveOptions) -> Changes:
+def changes_between(old: LiveOptions, new: LiveOptions) -> Changes:
     """Say what must be done to come from `old` to `new`. A camera is told by its name."""
     before, after = _by_name(old), _by_name(new)
     common = [name for name in after if name in before]

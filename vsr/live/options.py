@@ -1,7 +1,7 @@
 """Options of `vsr live`: frozen dataclasses whose fields are the keys of `configs/cameras.toml`.
 
-A field's docstring is its help text. Checks that need only the values are made when the value is made; `read_options`
-checks everything that can be known before start.
+A field's docstring is its help text. Checks that need only the values are made when the value is made;
+`read_options` checks everything that can be known before start.
 """
 
 import re
@@ -15,7 +15,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
-from vsr.live.toml_options import make, read_tables
+from vsr.live.toml_options import make_options, read_tables
 from vsr.options import EngineOptions, at_least
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
@@ -38,8 +38,8 @@ class OutputOptions:
     """One output of a camera."""
 
     kind: OutputKind
-    """What is made: a push to a server (rtsp, srt, rtmp), MPEG-TS by UDP, files in a folder (hls, record), or one JPEG
-    file that is always the latest picture (snapshot)."""
+    """What is made: a push to a server (rtsp, srt, rtmp), MPEG-TS by UDP, files in a folder (hls, record), or
+    one JPEG file that is always the latest picture (snapshot)."""
     target: str = field(repr=False)
     """URL, folder (hls, record) or JPEG file (snapshot); {name} stands for the camera's name."""
     credentials_env: str = ""
@@ -49,8 +49,8 @@ class OutputOptions:
     transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP sends."""
     segment_s: float = 0.0
-    """Seconds of a segment; 0 for the usual 60 of recordings and 0.5 of HLS. Each of HLS begins with a keyframe, in all
-    outputs of a camera: 0.25 shows frames half as late and costs bits."""
+    """Seconds of a segment; 0 for the usual 60 of recordings and 0.5 of HLS. Each of HLS begins with a
+    keyframe, in all outputs of a camera: 0.25 shows frames half as late and costs bits."""
     every_s: float = 1.0
     """Seconds between snapshots."""
     keep_hours: float = 0.0
@@ -68,7 +68,9 @@ class OutputOptions:
         accepted = _OUTPUT_SCHEMES[self.kind]
         if address.scheme not in accepted:
             wanted = "a path" if accepted == ("file",) else f"{accepted[0]}://HOST..."
-            raise ConfigError(f"target {address.shown!r} does not suit kind {self.kind!r}; {wanted} is accepted")
+            raise ConfigError(
+                f"target {address.shown!r} does not suit kind {self.kind!r}; {wanted} is accepted"
+            )
         if self.kind == "snapshot" and not self.target.lower().endswith((".jpg", ".jpeg")):
             raise ConfigError(f"target {self.target!r} of a snapshot must end in .jpg")
 
@@ -89,7 +91,8 @@ class CameraOptions:
     name: str
     """Letters, digits, - and _; goes into file names, labels and metrics."""
     url: str = field(repr=False)
-    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// (MPEG-TS), /dev/video0, or a file, played over and over."""
+    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// (MPEG-TS), /dev/video0, or a file, played over and
+    over."""
     credentials_env: str = ""
     """Environment variable that holds USER:PASSWORD."""
     credentials_file: str = ""
@@ -118,10 +121,14 @@ class CameraOptions:
         if not 0 <= self.quality <= 100:
             raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
         if not self.url:
-            raise ConfigError("url is empty; rtsp://HOST/PATH, another stream, a device or a file is accepted")
+            raise ConfigError(
+                "url is empty; rtsp://HOST/PATH, another stream, a device or a file is accepted"
+            )
         scheme = resolve(self.url).scheme
         if scheme not in CAMERA_SCHEMES:
-            raise ConfigError(f"{scheme}:// is no camera; {', '.join(CAMERA_SCHEMES[:8])}, /dev/video0 or a file is")
+            raise ConfigError(
+                f"{scheme}:// is no camera; {', '.join(CAMERA_SCHEMES[:8])}, /dev/video0 or a file is"
+            )
 
     @property
     def address(self) -> Address:
@@ -145,9 +152,11 @@ class LiveOptions:
 
     cameras: tuple[CameraOptions, ...]
     latency_ms: int = 300
-    """Target for the time from a frame's arrival to the encoder's input; what is too slow gets a smaller model."""
+    """Target for the time from a frame's arrival to the encoder's input; what is too slow gets a smaller
+    model."""
     models: tuple[str, ...] = ()
-    """Models to choose from, the best first; bicubic and fewer frames follow by themselves. Empty: those that suit."""
+    """Models to choose from, the best first; bicubic and fewer frames follow by themselves. Empty: those that
+    suit."""
     scale: Literal[1, 2, 3, 4] = 2
     """Enlargement of height and width."""
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -191,11 +200,15 @@ def read_options(path: str | Path) -> LiveOptions:
             if key in defaults:
                 raise ConfigError(f"defaults.{key} makes no sense; every camera needs its own")
         # Checked by itself too, or a mistake in it would be told of a camera.
-        make(CameraOptions, {"name": "defaults", "url": "rtsp://host", **cast(Any, defaults)}, "defaults")
+        make_options(
+            CameraOptions, {"name": "defaults", "url": "rtsp://host", **cast(Any, defaults)}, "defaults"
+        )
         cameras = tables.get("cameras", [])
         if isinstance(cameras, list):
-            tables["cameras"] = [_merged(cast(Any, defaults), camera) for camera in cast("list[object]", cameras)]
-        options = make(LiveOptions, tables)
+            tables["cameras"] = [
+                _merged(cast(Any, defaults), camera) for camera in cast("list[object]", cameras)
+            ]
+        options = make_options(LiveOptions, tables)
         for camera in options.cameras:
             check_camera(camera)
     except ConfigError as error:
@@ -229,7 +242,9 @@ def check_camera(camera: CameraOptions) -> None:
     try:
         _ = camera.address, [output.address for output in camera.outputs]
         if camera.record_original and not any(output.kind == "record" for output in camera.outputs):
-            raise ConfigError("record_original needs an output of kind 'record', beside which the original goes")
+            raise ConfigError(
+                "record_original needs an output of kind 'record', beside which the original goes"
+            )
     except ConfigError as error:
         raise ConfigError(f"cameras.{camera.name}: {error}") from None
 

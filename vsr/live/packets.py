@@ -5,9 +5,10 @@ Both ends import it, so it stays light: PyAV and the standard library alone.
     {"kind": "rtsp", "target": "rtsp://…", …}   one line of JSON: all that is secret comes this way
     head, data                                  repeated: a message; a head is 36 bytes
 
-A stream is described by a NUT file that holds it and one empty packet: FFmpeg's own way to write down a codec, its
-extradata, size and time base. G.726, whose bits per sample NUT does not hold, is described in words. What comes back on
-the child's standard output are lines: an empty one for every packet that has been muxed, one with text for news.
+A stream is described by a NUT file that holds it and one empty packet: FFmpeg's own way to write down a
+codec, its extradata, size and time base. G.726, whose bits per sample NUT does not hold, is described in
+words. What comes back on the child's standard output are lines: an empty one for every packet that has been
+muxed, one with text for news.
 """
 
 import io
@@ -99,7 +100,7 @@ def packet_message(packet: "av.Packet[Any]", *, shift: int = 0) -> Message | Non
     )
 
 
-def describe(stream: av.VideoStream | av.AudioStream) -> Message:
+def describe_stream(stream: av.VideoStream | av.AudioStream) -> Message:
     """Write down what a stream is. To be called in the thread that reads it; equal streams give equal bytes.
 
     Raises:
@@ -121,7 +122,8 @@ def describe(stream: av.VideoStream | av.AudioStream) -> Message:
 
 
 def open_description(message: Message) -> Any:
-    """Open what `describe` wrote: an input container whose one stream serves as a template while it stays open."""
+    """Open what `describe` wrote: an input container whose one stream serves as a template while it stays
+    open."""
     quick = {"probesize": "32", "analyzeduration": "0"}
     if message.data.startswith(b"g726"):
         name, bits, rate = message.data.decode().split()

@@ -1,4 +1,5 @@
-"""All cameras of a configuration under way, from connecting to closing; another configuration is taken up meanwhile.
+"""All cameras of a configuration under way, from connecting to closing; another configuration is taken up
+meanwhile.
 
 The loop runs in a thread of its own, so that the caller's is free for signals and for showing what happens.
 """
@@ -11,14 +12,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from vsr.live.cameras.camera import Camera
-from vsr.live.config_diff import Changes, compare
+from vsr.live.config_diff import Changes, changes_between
 from vsr.live.newest_wins import in_background
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.encoder import LiveEncode
 from vsr.live.outputs.sink import LiveSink, SinkOptions, SinkStatus
 from vsr.live.scheduling.channel import Channel, Roster
-from vsr.live.scheduling.engines import Level, Plan, make_levels
-from vsr.live.scheduling.loop import watch
+from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines
+from vsr.live.scheduling.loop import run_cameras
 from vsr.live.scheduling.overview import ChannelOverview, Overview, OverviewBoard
 
 _STALE_S = 10.0
@@ -44,7 +45,7 @@ class CameraView:
 
 
 @dataclass(frozen=True)
-class View:
+class LiveView:
     """Everything there is to show at one moment."""
 
     overview: Overview = field(default_factory=Overview)
@@ -61,7 +62,7 @@ class View:
         return time.monotonic() - self.overview.made_s > _STALE_S
 
 
-class Station:
+class LiveService:
     """Cameras, engine and outputs as configured. A context: leaving it closes all within five seconds.
 
     All methods but `view` belong to one thread.
@@ -76,7 +77,7 @@ class Station:
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
         try:
-            plan = Plan(_levels(options), options.latency_ms)
+            plan = LivePlan(_levels(options), options.latency_ms)
         except BaseException:
             for _, sink in self._channels.values():
                 sink.close()
@@ -87,10 +88,12 @@ class Station:
         self._stop, self._board = threading.Event(), OverviewBoard()
         self._roster = roster = Roster(self._in_order(), plan)
         stop, board = self._stop, self._board
-        self._loop: Future[None] = in_background(lambda: watch(roster, stop=stop, board=board), name="vsr-live")
+        self._loop: Future[None] = in_background(
+            lambda: run_cameras(roster, stop=stop, board=board), name="vsr-live"
+        )
 
     @property
-    def levels(self) -> Sequence[Level]:
+    def levels(self) -> Sequence[EngineLevel]:
         """The ladder, the best first."""
         return self._roster.plan.levels
 
@@ -116,10 +119,10 @@ class Station:
         Raises:
             VsrError: it cannot be taken up; everything is as it was.
         """
-        changes = compare(self.options, options)
+        changes = changes_between(self.options, options)
         plan = self._roster.plan
         if changes.engine or changes.latency:  # engines are made while those before them work
-            plan = Plan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
+            plan = LivePlan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
         anew = {*changes.begun, *changes.restarted}
         opened = self._open(camera for camera in options.cameras if camera.name in anew)
         self._leave({*changes.ended, *changes.restarted})
@@ -140,7 +143,8 @@ class Station:
                 self._leaving.append(sink)
 
     def check(self) -> None:
-        """Begin what waits for others to end; raise what has ended the loop, if anything has. To be called often."""
+        """Begin what waits for others to end; raise what has ended the loop, if anything has. To be called
+        often."""
         self._leaving = [sink for sink in self._leaving if not _closed(sink)]
         if self._waiting and not self._leaving:
             self._waiting = set()
@@ -148,14 +152,16 @@ class Station:
         if self._loop.done():
             self._loop.result()
 
-    def view(self) -> View:
+    def view(self) -> LiveView:
         """What everything is doing; from any thread."""
         overview, channels = self._board.overview, self._channels
         sinks = {channel.number: sink for channel, sink in channels.values()}
         cameras = (
-            CameraView(facts, sinks[facts.number].status) for facts in overview.channels if facts.number in sinks
+            CameraView(facts, sinks[facts.number].status)
+            for facts in overview.channels
+            if facts.number in sinks
         )
-        return View(overview, tuple(cameras))
+        return LiveView(overview, tuple(cameras))
 
     def close(self) -> None:
         """Stop the cameras and finish all outputs. Harmless twice."""
@@ -169,7 +175,7 @@ class Station:
             for _, sink in self._channels.values():
                 sink.close()  # of channels that the loop has never seen
 
-    def __enter__(self) -> "Station":
+    def __enter__(self) -> "LiveService":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,8 +186,8 @@ def _closed(sink: LiveSink) -> bool:
     return all(output.state in ("closed", "failed") for output in sink.status.outputs)
 
 
-def _levels(options: LiveOptions) -> list[Level]:
-    return make_levels(options.models, options.scale, options.engine)
+def _levels(options: LiveOptions) -> list[EngineLevel]:
+    return make_engines(options.models, options.scale, options.engine)
 
 
 def _channel(options: CameraOptions, number: int) -> tuple[Channel, LiveSink]:

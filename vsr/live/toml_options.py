@@ -1,4 +1,5 @@
-"""TOML tables to frozen dataclasses, strictly: an unknown key or a wrong type is one line that says what is accepted.
+"""TOML tables to frozen dataclasses, strictly: an unknown key or a wrong type is one line that says what is
+accepted.
 
 Knows types and names, nothing of cameras.
 """
@@ -21,7 +22,8 @@ def read_tables(path: str | Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        ConfigError: there is no such file, or it is no TOML; the line and column are named, its content is not.
+        ConfigError: there is no such file, or it is no TOML; the line and column are named, its content is
+            not.
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -31,11 +33,12 @@ def read_tables(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"config {str(path)!r} is not TOML: {error}") from None
 
 
-def make(kind: type[T], table: object, where: str = "") -> T:
+def make_options(kind: type[T], table: object, where: str = "") -> T:
     """Make a `kind` of a table whose keys are its fields; keys left out keep their defaults.
 
     Args:
-        kind: a dataclass of text, numbers, Literals, unions of them, dataclasses, and tuples of any one of these.
+        kind: a dataclass of text, numbers, Literals, unions of them, dataclasses, and tuples of any one of
+            these.
         table: what TOML gave.
         where: name of the table, for errors.
 
@@ -63,13 +66,14 @@ def make(kind: type[T], table: object, where: str = "") -> T:
 
 def _convert(hint: Any, value: object, where: str) -> object:
     if dataclasses.is_dataclass(hint):
-        return make(cast(Any, hint), value, where)
+        return make_options(cast(Any, hint), value, where)
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where} must be a list in [ ]")
         items = cast("list[object]", value)
         return tuple(
-            _convert(get_args(hint)[0], item, _numbered(where, index, item)) for index, item in enumerate(items)
+            _convert(get_args(hint)[0], item, _numbered(where, index, item))
+            for index, item in enumerate(items)
         )
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     for choice in choices:

@@ -26,7 +26,8 @@ _LOG_LINES = 40
 
 
 def find_ffmpeg() -> str:
-    """Return the path of the FFmpeg program: `$VSR_FFMPEG`, else the one on PATH, else the one in imageio-ffmpeg.
+    """Return the path of the FFmpeg program: `$VSR_FFMPEG`, else the one on PATH, else the one in
+    imageio-ffmpeg.
 
     Raises:
         SinkError: there is none, or `$VSR_FFMPEG` names something that cannot be run.
@@ -35,7 +36,9 @@ def find_ffmpeg() -> str:
     if chosen:
         found = shutil.which(chosen)
         if found is None:
-            raise SinkError(f"VSR_FFMPEG is {chosen!r}, which is not a program; set it to FFmpeg's path or unset it")
+            raise SinkError(
+                f"VSR_FFMPEG is {chosen!r}, which is not a program; set it to FFmpeg's path or unset it"
+            )
         return found
     return shutil.which("ffmpeg") or _bundled_ffmpeg()
 
@@ -71,18 +74,28 @@ class Child:
     """FFmpeg as a child process in a session of its own, its standard error drained by a thread.
 
     The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves when we clean up.
-    `wait` or `kill` must be called once; both leave neither process nor thread behind. Not shared between threads.
+    `wait` or `kill` must be called once; both leave neither process nor thread behind. Not shared between
+    threads.
     """
 
     def __init__(
-        self, arguments: list[str], *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL,
+        self,
+        arguments: list[str],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
         environment: Mapping[str, str] | None = None,
-    ):  # fmt: skip
+    ):
         self.arguments = arguments
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         try:
             self._process = subprocess.Popen(
-                arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True, env=environment
+                arguments,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env=environment,
             )
         except OSError as error:
             raise SinkError(f"FFmpeg at {arguments[0]!r} cannot be started: {error.strerror}") from error
@@ -111,7 +124,8 @@ class Child:
         return redact("\n".join(line for line in self._lines if line))
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Wait for the end and return the exit code, negative for a signal. Raises `subprocess.TimeoutExpired`."""
+        """Wait for the end and return the exit code, negative for a signal. Raises
+        `subprocess.TimeoutExpired`."""
         code = self._process.wait(timeout_s)
         self._drain.join(5.0)
         return code
@@ -129,7 +143,8 @@ class Child:
 
 
 def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple[int, str]:
-    """Run FFmpeg to its end; return its exit code and last lines. A run that takes too long is killed (code -9)."""
+    """Run FFmpeg to its end; return its exit code and last lines. A run that takes too long is killed (code
+    -9)."""
     child = Child(arguments)
     try:
         return child.wait(timeout_s), child.log
@@ -143,9 +158,14 @@ def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple
 def _output_of(binary: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            [binary, "-hide_banner", *arguments], stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", timeout=30, check=True,
-        )  # fmt: skip
+            [binary, "-hide_banner", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise SinkError(f"FFmpeg at {binary!r} does not work: {error}") from error
     return done.stdout
@@ -180,7 +200,9 @@ def has_filter(binary: str, name: str) -> bool:
 @lru_cache(maxsize=32)
 def list_encoder_options(binary: str, encoder: str) -> frozenset[str]:
     """Return the names of an encoder's private options, without the dash."""
-    return frozenset(re.findall(r"^\s+-(\S+)\s+<", _output_of(binary, "-h", f"encoder={encoder}"), re.MULTILINE))
+    return frozenset(
+        re.findall(r"^\s+-(\S+)\s+<", _output_of(binary, "-h", f"encoder={encoder}"), re.MULTILINE)
+    )
 
 
 @lru_cache(maxsize=32)

@@ -1,6 +1,7 @@
 """Between FFmpeg's pictures and ours: pixel formats, colour codes, planes without copies.
 
-Knows names, codes and bytes. Never converts range or matrix on the way: that is `color.py`'s work, from stated facts.
+Knows names, codes and bytes. Never converts range or matrix on the way: that is `color.py`'s work, from
+stated facts.
 """
 
 import re
@@ -18,19 +19,57 @@ from vsr.frames import Frame, Layout, PictureFormat, Plane
 
 # FFmpeg's names and codes are those of ITU-T H.273, tables 2 to 4; sitings are libavutil's AVChromaLocation.
 MATRICES = {
-    "gbr": 0, "bt709": 1, "unknown": 2, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "ycgco": 8,
-    "bt2020nc": 9, "bt2020c": 10, "smpte2085": 11, "chroma-derived-nc": 12, "chroma-derived-c": 13, "ictcp": 14,
-    "ipt-c2": 15, "ycgco-re": 16, "ycgco-ro": 17,
-}  # fmt: skip
+    "gbr": 0,
+    "bt709": 1,
+    "unknown": 2,
+    "fcc": 4,
+    "bt470bg": 5,
+    "smpte170m": 6,
+    "smpte240m": 7,
+    "ycgco": 8,
+    "bt2020nc": 9,
+    "bt2020c": 10,
+    "smpte2085": 11,
+    "chroma-derived-nc": 12,
+    "chroma-derived-c": 13,
+    "ictcp": 14,
+    "ipt-c2": 15,
+    "ycgco-re": 16,
+    "ycgco-ro": 17,
+}
 PRIMARIES = {
-    "bt709": 1, "unknown": 2, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "film": 8, "bt2020": 9,
-    "smpte428": 10, "smpte431": 11, "smpte432": 12, "ebu3213": 22,
-}  # fmt: skip
+    "bt709": 1,
+    "unknown": 2,
+    "bt470m": 4,
+    "bt470bg": 5,
+    "smpte170m": 6,
+    "smpte240m": 7,
+    "film": 8,
+    "bt2020": 9,
+    "smpte428": 10,
+    "smpte431": 11,
+    "smpte432": 12,
+    "ebu3213": 22,
+}
 TRANSFERS = {
-    "bt709": 1, "unknown": 2, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "linear": 8, "log100": 9,
-    "log316": 10, "iec61966-2-4": 11, "bt1361e": 12, "iec61966-2-1": 13, "bt2020-10": 14, "bt2020-12": 15,
-    "smpte2084": 16, "smpte428": 17, "arib-std-b67": 18,
-}  # fmt: skip
+    "bt709": 1,
+    "unknown": 2,
+    "bt470m": 4,
+    "bt470bg": 5,
+    "smpte170m": 6,
+    "smpte240m": 7,
+    "linear": 8,
+    "log100": 9,
+    "log316": 10,
+    "iec61966-2-4": 11,
+    "bt1361e": 12,
+    "iec61966-2-1": 13,
+    "bt2020-10": 14,
+    "bt2020-12": 15,
+    "smpte2084": 16,
+    "smpte428": 17,
+    "arib-std-b67": 18,
+}
 RANGES = {"limited": 1, "full": 2}
 SITINGS = {"unspecified": 0, "left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 
@@ -46,7 +85,15 @@ _LAYOUTS: dict[tuple[int, int], tuple[Layout, str]] = {
 
 _WIDENED = re.compile(r"(?:gray|gbrp|yuv4\d\dp)9le|(?:gray|gbrp)14le")
 _FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
-_SWS_MATRICES = {"bt709": 1, "fcc": 4, "bt470bg": 5, "smpte170m": 5, "smpte240m": 7, "bt2020nc": 9, "bt2020c": 9}
+_SWS_MATRICES = {
+    "bt709": 1,
+    "fcc": 4,
+    "bt470bg": 5,
+    "smpte170m": 5,
+    "smpte240m": 7,
+    "bt2020nc": 9,
+    "bt2020c": 9,
+}
 
 
 def name_of(table: dict[str, int], code: int, default: str = "unknown") -> str:
@@ -55,7 +102,8 @@ def name_of(table: dict[str, int], code: int, default: str = "unknown") -> str:
 
 
 def pixel_format(format: PictureFormat) -> str:
-    """Return FFmpeg's name of the pixel format that holds `format`'s planes, e.g. `yuv422p10le`, `gbrp`, `ya8`.
+    """Return FFmpeg's name of the pixel format that holds `format`'s planes, e.g. `yuv422p10le`, `gbrp`,
+    `ya8`.
 
     Raises:
         SourceError: FFmpeg has none, e.g. for 12-bit 4:2:0 with opacity.
@@ -81,7 +129,7 @@ def _pixel_format(layout: Layout, bit_depth: int, alpha: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PixelReading:
     """How a decoder's pixel format is read."""
 
     layout: Layout
@@ -93,8 +141,9 @@ class Reading:
 
 
 @lru_cache
-def reading(name: str) -> Reading:
-    """Return the planar format nearest to FFmpeg's pixel format `name` that loses nothing, and notes where it must.
+def reading(name: str) -> PixelReading:
+    """Return the planar format nearest to FFmpeg's pixel format `name` that loses nothing, and notes where it
+    must.
 
     Raises:
         SourceError: pictures in this format cannot be read (hardware surfaces).
@@ -111,13 +160,15 @@ def reading(name: str) -> Reading:
         notes.append("opacity is left out")
     layout: Layout = "rgb" if rgb else "gray"
     if not rgb and colours > 1:
-        layout, note = _LAYOUTS.get((fmt.chroma_width(64), fmt.chroma_height(64)), ("yuv444", f"{name} to 4:4:4"))
+        layout, note = _LAYOUTS.get(
+            (fmt.chroma_width(64), fmt.chroma_height(64)), ("yuv444", f"{name} to 4:4:4")
+        )
         notes += [note] if note else []
     depth = next(depth for depth in (8, 10, 12, 16, 64) if bits <= depth)
     if depth == 64 or (depth == 16 and layout not in ("rgb", "gray")):
         depth = 16 if layout in ("rgb", "gray") else 12
         notes.append(f"{bits}-bit samples are reduced to {depth} bits")
-    return Reading(layout, depth, rgb or name.startswith(("yuvj", "mono")), tuple(notes))
+    return PixelReading(layout, depth, rgb or name.startswith(("yuvj", "mono")), tuple(notes))
 
 
 @lru_cache
@@ -171,22 +222,37 @@ class PlanarConverter:
             return picture
         how = reading(name)
         same_size = (picture.height, picture.width) == (target.height, target.width)
-        if same_size and _WIDENED.fullmatch(name) and (how.layout, how.bit_depth) == (target.layout, target.bit_depth):
+        if (
+            same_size
+            and _WIDENED.fullmatch(name)
+            and (how.layout, how.bit_depth) == (target.layout, target.bit_depth)
+        ):
             return self._widen(picture, picture.format.components[0].bits)
         full = how.full_range or picture.color_range == RANGES["full"]
-        # Unstated range is limited for YUV, as in `probe`. Equal codes on both sides keep swscale from touching it.
+        # Unstated range is limited for YUV, as in `probe`. Equal codes on both sides keep swscale from
+        # touching it.
         source_range = RANGES["full" if full else "limited"]
         target_range = RANGES[target.range]
         matrix = None
         if (how.layout == "rgb") != (target.layout == "rgb"):
             matrix = _SWS_MATRICES.get(target.matrix)
         else:
-            picture.colorspace = MATRICES["unknown"]  # rare matrices make swscale refuse even where it need not know
+            picture.colorspace = MATRICES[
+                "unknown"
+            ]  # rare matrices make swscale refuse even where it need not know
         try:
             return self._scaler.reformat(
-                picture, target.width, target.height, self.name, src_colorspace=matrix, dst_colorspace=matrix,
-                interpolation=_FLAGS, src_color_range=source_range, dst_color_range=target_range, threads=1,
-            )  # fmt: skip
+                picture,
+                target.width,
+                target.height,
+                self.name,
+                src_colorspace=matrix,
+                dst_colorspace=matrix,
+                interpolation=_FLAGS,
+                src_color_range=source_range,
+                dst_color_range=target_range,
+                threads=1,
+            )
         except (FFmpegError, ValueError) as error:
             raise SourceError(f"pixel format {name} cannot be converted to {self.name}: {error}") from error
 
@@ -205,7 +271,8 @@ class PlanarConverter:
 
 
 def make_av_frame(frame: Frame) -> av.VideoFrame:
-    """Copy a frame into a new PyAV picture with its time and colour tags, ready for an encoder or FFmpeg filter.
+    """Copy a frame into a new PyAV picture with its time and colour tags, ready for an encoder or FFmpeg
+    filter.
 
     Siting and sample aspect have no place in a PyAV picture: an encoder takes them from `frame.format`.
     """
@@ -222,7 +289,8 @@ def make_av_frame(frame: Frame) -> av.VideoFrame:
 
 
 def make_frame(picture: av.VideoFrame, format: PictureFormat) -> Frame:
-    """Wrap a picture that already holds `pixel_format(format)` and has a pts and a time base; planes are views."""
+    """Wrap a picture that already holds `pixel_format(format)` and has a pts and a time base; planes are
+    views."""
     assert picture.pts is not None
     assert picture.time_base
     return Frame(

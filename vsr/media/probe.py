@@ -1,7 +1,7 @@
 """Finding out what a video file holds, before anything is read from it.
 
-Owns opening untrusted files: local files only, no playlists, one clear line for everything that is not a video.
-Never keeps a file open.
+Owns opening untrusted files: local files only, no playlists, one clear line for everything that is not a
+video. Never keeps a file open.
 """
 
 import io
@@ -35,7 +35,8 @@ _MAX_PACKETS = 2000
 
 @cache
 def _open_options() -> dict[str, str]:
-    # FFmpeg matches each alias of a demuxer's name by itself, so a whole name must go when one alias is refused.
+    # FFmpeg matches each alias of a demuxer's name by itself, so a whole name must go when one alias is
+    # refused.
     refused = _PLAYLISTS | _TEXT
     allowed = sorted(name for name in av.formats_available if not refused & set(name.split(",")))
     return {"protocol_whitelist": "file,crypto,data", "format_whitelist": ",".join(allowed)}
@@ -54,7 +55,9 @@ def open_container(path: str | Path, *, hwaccel: HWAccel | None = None) -> Input
     if beginning.startswith((b"#EXTM3U", b"ffconcat", b"v=0")):
         raise SourceError(f"cannot read {str(path)!r}: it is a playlist; give the media file it names")
     try:
-        return av.open(f"file:{file}", options=dict(_open_options()), metadata_errors="replace", hwaccel=hwaccel)
+        return av.open(
+            f"file:{file}", options=dict(_open_options()), metadata_errors="replace", hwaccel=hwaccel
+        )
     except (FFmpegError, ValueError) as error:
         raise SourceError(
             f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({_reason(error)})"
@@ -173,7 +176,8 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
 
 
 def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
-    """Return the planar format that holds a decoded picture without loss, and lines about what was assumed."""
+    """Return the planar format that holds a decoded picture without loss, and lines about what was
+    assumed."""
     how = reading(picture.format.name)
     notes = [f"{picture.format.name}: {note}" for note in how.notes]
     rgb = how.layout == "rgb"
@@ -183,7 +187,9 @@ def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[Picture
     if matrix == "unknown" or (matrix == "gbr" and not rgb):
         matrix, primaries, transfer = _usual_colours(picture.height, primaries, transfer)
         if how.layout != "gray":
-            notes.append(f"the source does not say its colour matrix; it is taken as {matrix}, and the output says so")
+            notes.append(
+                f"the source does not say its colour matrix; it is taken as {matrix}, and the output says so"
+            )
     full = how.full_range or picture.color_range == RANGES["full"]
     format = PictureFormat(
         height=picture.height,
@@ -201,7 +207,8 @@ def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[Picture
 
 
 def _usual_colours(height: int, primaries: str, transfer: str) -> tuple[str, str, str]:
-    """Fill in what is not tagged: as the primaries suggest, else BT.601 below 720 lines and BT.709 from there."""
+    """Fill in what is not tagged: as the primaries suggest, else BT.601 below 720 lines and BT.709 from
+    there."""
     by_primaries = {"bt2020": "bt2020nc", "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470bg"}
     usual = "smpte170m" if height < 720 else "bt709"
     matrix = by_primaries.get(primaries, usual)
@@ -226,8 +233,15 @@ def _siting(stream: VideoStream) -> str:
     except (FFmpegError, ValueError):
         return "unspecified"  # a codec that Matroska cannot hold
     data = header.getvalue()
-    place = tuple(data[at + 3 : at + 4] for at in (data.find(b"\x55\xb7\x81"), data.find(b"\x55\xb8\x81")) if at >= 0)
-    names = {(b"\1", b"\2"): "left", (b"\2", b"\2"): "center", (b"\1", b"\1"): "topleft", (b"\2", b"\1"): "top"}
+    place = tuple(
+        data[at + 3 : at + 4] for at in (data.find(b"\x55\xb7\x81"), data.find(b"\x55\xb8\x81")) if at >= 0
+    )
+    names = {
+        (b"\1", b"\2"): "left",
+        (b"\2", b"\2"): "center",
+        (b"\1", b"\1"): "topleft",
+        (b"\2", b"\1"): "top",
+    }
     siting = names.get(cast(Any, place), "unspecified")
     assert siting in SITINGS
     return siting
@@ -243,7 +257,8 @@ def _rotation(picture: av.VideoFrame) -> tuple[int, bool]:
 
 
 def _mastering(picture: av.VideoFrame) -> MasteringMetadata | None:
-    """Read FFmpeg's AVMasteringDisplayMetadata (ten rationals, two flags) and AVContentLightMetadata (two numbers)."""
+    """Read FFmpeg's AVMasteringDisplayMetadata (ten rationals, two flags) and AVContentLightMetadata (two
+    numbers)."""
     found = {data.type.name: bytes(data) for data in cast(Any, picture.side_data)}
     display, light = found.get("MASTERING_DISPLAY_METADATA"), found.get("CONTENT_LIGHT_LEVEL")
     if display is None and light is None:
@@ -252,7 +267,10 @@ def _mastering(picture: av.VideoFrame) -> MasteringMetadata | None:
     white = low = high = None
     if display is not None:
         numbers = struct.unpack("=22i", display[:88])
-        values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
+        values = [
+            Fraction(n, d) if d else Fraction(0)
+            for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)
+        ]
         if numbers[20]:
             primaries = tuple((values[i], values[i + 1]) for i in (0, 2, 4))
             white = (values[6], values[7])

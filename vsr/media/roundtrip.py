@@ -1,4 +1,5 @@
-"""Pictures through a lossy codec and back, in memory: what compression leaves of them. For training and measuring."""
+"""Pictures through a lossy codec and back, in memory: what compression leaves of them. For training and
+measuring."""
 
 import io
 from collections.abc import Sequence
@@ -21,10 +22,13 @@ _ENCODERS: dict[Codec, tuple[str, tuple[str, ...], dict[str, str]]] = {
 """FFmpeg's name, the options that the quality is given by, and others."""
 
 _LEAST = 80
-"""Pixels; in pictures smaller than its blocks of 64, x265 writes past its buffers (48x48 ends the process)."""
+"""Pixels; in pictures smaller than its blocks of 64, x265 writes past its buffers (48x48 ends the
+process)."""
 
 
-def through_codec(pictures: Sequence[npt.NDArray[np.uint8]], codec: Codec, quality: int) -> list[npt.NDArray[np.uint8]]:
+def through_codec(
+    pictures: Sequence[npt.NDArray[np.uint8]], codec: Codec, quality: int
+) -> list[npt.NDArray[np.uint8]]:
     """Encode pictures as one short clip with I, P and B frames in 4:2:0 and decode it again.
 
     Args:
@@ -37,7 +41,9 @@ def through_codec(pictures: Sequence[npt.NDArray[np.uint8]], codec: Codec, quali
     """
     height, width = pictures[0].shape[:2]
     size = (max(_LEAST, height + height % 2), max(_LEAST, width + width % 2))
-    grown = [cv2.copyMakeBorder(p, 0, size[0] - height, 0, size[1] - width, cv2.BORDER_REPLICATE) for p in pictures]
+    grown = [
+        cv2.copyMakeBorder(p, 0, size[0] - height, 0, size[1] - width, cv2.BORDER_REPLICATE) for p in pictures
+    ]
     file = io.BytesIO()
     with av.open(file, "w", format="nut") as container:
         stream = _stream(container, codec, quality, size)
@@ -48,7 +54,9 @@ def through_codec(pictures: Sequence[npt.NDArray[np.uint8]], codec: Codec, quali
         container.mux(stream.encode(None))
     file.seek(0)
     with av.open(file, "r", format="nut") as container:
-        decoded = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+        decoded = [
+            np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)
+        ]
     assert len(decoded) == len(pictures)
     return [np.ascontiguousarray(picture[:height, :width]) for picture in decoded]
 

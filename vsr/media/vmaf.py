@@ -1,4 +1,5 @@
-"""VMAF through FFmpeg's libvmaf. Both clips go through one pipe, side by side, so nothing is written to disk."""
+"""VMAF through FFmpeg's libvmaf. Both clips go through one pipe, side by side, so nothing is written to
+disk."""
 
 import contextlib
 import os
@@ -36,7 +37,8 @@ def find_vmaf() -> str:
 class Vmaf:
     """Measures the VMAF of one clip (model vmaf_v0.6.1, luma, mean over frames) while its frames pass by.
 
-    A context: leaving it ends FFmpeg, whatever happened. Used from one thread; for another clip, enter it again.
+    A context: leaving it ends FFmpeg, whatever happened. Used from one thread; for another clip, enter it
+    again.
 
     Raises:
         ConfigError: no FFmpeg here has libvmaf.
@@ -62,7 +64,8 @@ class Vmaf:
         """Take the next frame.
 
         Args:
-            result, original: (height, width) luma, black 16, white 235; an odd last row or column is left out.
+            result, original: (height, width) luma, black 16, white 235; an odd last row or column is left
+                out.
 
         Raises:
             SinkError: FFmpeg has ended.
@@ -97,7 +100,9 @@ class Vmaf:
         return float(found[1])
 
     def _start(self, height: int, width: int) -> None:
-        both = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{2 * width}x{height}", r=25).video.split()
+        both = ffmpeg.input(
+            "pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{2 * width}x{height}", r=25
+        ).video.split()
         result, original = (both[i].filter("crop", width, height, i * width, 0) for i in range(2))
         measured = ffmpeg.filter([result, original], "libvmaf", n_threads=self._threads)
         command = measured.output("-", f="null").global_args("-hide_banner", "-nostats")
@@ -116,4 +121,6 @@ class Vmaf:
         assert self._child is not None
         code = self._child.kill()
         log = self._child.log
-        return SinkError(f"FFmpeg's libvmaf ended with {code}: {first_error_line(log)}", exit_code=code, log=log)
+        return SinkError(
+            f"FFmpeg's libvmaf ended with {code}: {first_error_line(log)}", exit_code=code, log=log
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vsr.errors import ConfigError
 from vsr.models.catalogue.names import Choice, choose, default_tiers, load, tiers, with_twins
-from vsr.models.files.diffusion import is_diffusion, sampled
+from vsr.models.files.diffusion import is_diffusion, with_sampling
 from vsr.models.layers.bidirectional import Chunked, in_chunks
 from vsr.models.spec import Model
 from vsr.models.variants.blend import blend
@@ -35,7 +35,9 @@ class Chain:
     """What has been decided for the user, and why."""
 
 
-def make_chain(options: ModelOptions, factor: float | None, verdict: Verdict, *, device: str = "cpu") -> Chain:
+def make_chain(
+    options: ModelOptions, factor: float | None, verdict: Verdict, *, device: str = "cpu"
+) -> Chain:
     """Make the models of one input.
 
     Args:
@@ -67,7 +69,9 @@ def make_chain(options: ModelOptions, factor: float | None, verdict: Verdict, *,
     return Chain(tuple(models), tuple(notes))
 
 
-def _clean_or_real(choices: Sequence[Choice], options: ModelOptions, verdict: Verdict, notes: list[str]) -> list[Model]:
+def _clean_or_real(
+    choices: Sequence[Choice], options: ModelOptions, verdict: Verdict, notes: list[str]
+) -> list[Model]:
     """Put a `-real` variant, or a mixture, in the place of the first model that has one.
 
     Only of the first: what it gives to the next is clean.
@@ -86,7 +90,9 @@ def _clean_or_real(choices: Sequence[Choice], options: ModelOptions, verdict: Ve
     models[places[0]] = blend(clean, real, share)
     if asked is None:
         other = "clean" if share else "real"
-        notes.append(f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)")
+        notes.append(
+            f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)"
+        )
     return models
 
 
@@ -105,7 +111,8 @@ def _with_sampling(models: Sequence[Model], options: ModelOptions) -> list[Model
         named = ", ".join(model.spec.name for model in models) or "an empty chain"
         raise ConfigError(f"steps and seed are for diffusion models, and {named} is none; leave them out")
     return [
-        sampled(model, steps=options.steps, seed=options.seed) if is_diffusion(model) else model for model in models
+        with_sampling(model, steps=options.steps, seed=options.seed) if is_diffusion(model) else model
+        for model in models
     ]
 
 
@@ -113,7 +120,9 @@ def _with_window(models: Sequence[Model], window: int) -> list[Model]:
     """Show `window` frames to every model that has a choice."""
     if not any(model.spec.windows for model in models):
         named = ", ".join(model.spec.name for model in models) or "an empty chain"
-        raise ConfigError(f"window {window}: {named} has no choice of windows; leave it out or name a model that has")
+        raise ConfigError(
+            f"window {window}: {named} has no choice of windows; leave it out or name a model that has"
+        )
     return [with_window(model, window) if model.spec.windows else model for model in models]
 
 
@@ -126,7 +135,9 @@ def with_window(model: Model, window: int) -> Model:
         ConfigError: the model does not take that number.
     """
     if window not in model.spec.windows:
-        raise ConfigError(f"window {window} is not accepted by {model.spec.name}; {_accepted(model.spec.windows)} is")
+        raise ConfigError(
+            f"window {window} is not accepted by {model.spec.name}; {_accepted(model.spec.windows)} is"
+        )
     if isinstance(model.network, Chunked):
         return in_chunks(model, emit=window - window // 4, margin=window // 4)
     after = (window - 1) // 2

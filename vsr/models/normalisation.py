@@ -7,8 +7,8 @@ from torch.nn import functional as F
 class Normalisation(nn.BatchNorm2d):
     """A layer of either kind under its usual keys.
 
-    The statistics are each picture's own, as in training with one picture at a time: the whole picture counts, and
-    tiles are an approximation. `trained` takes the ones that the file has kept.
+    The statistics are each picture's own, as in training with one picture at a time: the whole picture
+    counts, and tiles are an approximation. `trained` takes the ones that the file has kept.
     """
 
     trained = False

@@ -23,8 +23,8 @@ class Context:
     stateful: bool = False
     """The network also carries a state from step to step."""
     shortens: bool = False
-    """Where a scene has no more frames the window is shorter, instead of repeating the last one, and the step emits the
-    first `emit` of those there are. For networks without frames before."""
+    """Where a scene has no more frames the window is shorter, instead of repeating the last one, and the step
+    emits the first `emit` of those there are. For networks without frames before."""
 
     @property
     def latency(self) -> int:
@@ -44,9 +44,11 @@ class ModelSpec:
     """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
     context: Context = Context()
     windows: Sequence[int] = ()
-    """Numbers of frames that the network may be shown instead of `context`'s; empty where it has no choice."""
+    """Numbers of frames that the network may be shown instead of `context`'s; empty where it has no
+    choice."""
     residual: Literal["none", "nearest", "bicubic"] = "none"
-    """Which enlargement of the input the engine adds to the output in fp32; bf16 alone would band 10-bit pictures."""
+    """Which enlargement of the input the engine adds to the output in fp32; bf16 alone would band 10-bit
+    pictures."""
     halo: int | None = 0
     """Input pixels around a pixel that its result depends on; None where the whole picture counts."""
     size_multiple: int = 1
@@ -58,7 +60,8 @@ class ModelSpec:
     kflop_per_pixel: float = 0.0
     """Thousand floating-point operations (two per multiply-add) per input pixel and emitted frame."""
     bytes_per_pixel: int = 0
-    """Memory of a step in fp32 per input pixel, where the widest layer at input size does not tell; else 0."""
+    """Memory of a step in fp32 per input pixel, where the widest layer at input size does not tell; else
+    0."""
     recordable: bool = True
     """A step is nothing but work on the device, so that it can be recorded and replayed."""
     version: str = "1"
@@ -85,8 +88,8 @@ class Network(Protocol):
         """Enhance the middle frames of a window.
 
         Args:
-            frames: (B, before+emit+after, C, H, W), values 0 to `spec.value_range`; fewer at the end of a scene where
-                the context `shortens`.
+            frames: (B, before+emit+after, C, H, W), values 0 to `spec.value_range`; fewer at the end of a
+                scene where the context `shortens`.
             state: what the step before gave back, or `init_state`.
             reset: (B,) bool; True where the state must be cleared first.
 

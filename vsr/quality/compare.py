@@ -1,4 +1,5 @@
-"""Comparing two streams frame by frame: scores where sizes fit, and pictures of both. Opens nothing itself."""
+"""Comparing two streams frame by frame: scores where sizes fit, and pictures of both. Opens nothing
+itself."""
 
 import math
 from collections.abc import Generator, Iterator
@@ -83,7 +84,7 @@ def _can_score(a: Frame, b: Frame) -> bool:
     return size == (b.format.height, b.format.width) and min(size) >= SSIM_WINDOW
 
 
-def compare(a: Stream, b: Stream) -> Comparison:
+def compare_streams(a: Stream, b: Stream) -> Comparison:
     """Score two streams on luma; memory does not grow with pictures, only with numbers."""
     scores: list[FrameScore] = []
     counts, num_pairs, moved = [0, 0], 0, 0

@@ -1,4 +1,5 @@
-"""Pictures that show a difference: side by side, a wipe, magnified details. Draws on RGB arrays, reads no file."""
+"""Pictures that show a difference: side by side, a wipe, magnified details. Draws on RGB arrays, reads no
+file."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,9 +24,11 @@ _GAP = 6
 
 
 def to_rgb(frame: Frame) -> Rgb:
-    """Convert any frame to 8-bit RGB for looking at, by its matrix, range, depth and siting; alpha is ignored.
+    """Convert any frame to 8-bit RGB for looking at, by its matrix, range, depth and siting; alpha is
+    ignored.
 
-    The transfer function stays: HDR looks flat. An unknown matrix is BT.601 below 720 lines and BT.709 from there.
+    The transfer function stays: HDR looks flat. An unknown matrix is BT.601 below 720 lines and BT.709 from
+    there.
 
     Returns:
         (height, width, 3) uint8, a new array.
@@ -40,7 +43,13 @@ def to_frame(rgb: Rgb, like: Frame) -> Frame:
     height, width = rgb.shape[:2]
     tags = like.format
     format = PictureFormat(
-        height, width, layout="rgb", matrix="gbr", range="full", primaries=tags.primaries, transfer=tags.transfer
+        height,
+        width,
+        layout="rgb",
+        matrix="gbr",
+        range="full",
+        primaries=tags.primaries,
+        transfer=tags.transfer,
     )
     planes = tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3))
     return Frame(planes, format, like.pts, like.time_base, like.duration, like.reset, like.stream)
@@ -55,8 +64,9 @@ def to_playable(frame: Frame) -> Frame:
     return replace(frame, planes=tuple(plane.numpy() for plane in to_planes(picture, format)), format=format)
 
 
-def label(picture: Rgb, text: str, *, right: bool = False) -> Rgb:
-    """Write a small caption on a dark plate into the top left (or right) corner; an empty text draws nothing."""
+def draw_caption(picture: Rgb, text: str, *, right: bool = False) -> Rgb:
+    """Write a small caption on a dark plate into the top left (or right) corner; an empty text draws
+    nothing."""
     if not text:
         return picture
     height, width = picture.shape[:2]
@@ -86,10 +96,13 @@ def same_size(a: Rgb, b: Rgb, labels: tuple[str, str]) -> tuple[Rgb, Rgb, tuple[
 
 
 def side_by_side(a: Rgb, b: Rgb, labels: tuple[str, str] = ("", "")) -> Rgb:
-    """Put two pictures next to each other with a thin divider; the smaller is enlarged bicubically and labelled so."""
+    """Put two pictures next to each other with a thin divider; the smaller is enlarged bicubically and
+    labelled so."""
     a, b, labels = same_size(a, b, labels)
     divider = np.full((a.shape[0], 2, 3), _DIVIDER, np.uint8)
-    return np.concatenate([label(a, labels[0]), divider, label(b, labels[1], right=True)], axis=1)
+    return np.concatenate(
+        [draw_caption(a, labels[0]), divider, draw_caption(b, labels[1], right=True)], axis=1
+    )
 
 
 def wipe(a: Rgb, b: Rgb, position: float, labels: tuple[str, str] = ("", "")) -> Rgb:
@@ -101,7 +114,7 @@ def wipe(a: Rgb, b: Rgb, position: float, labels: tuple[str, str] = ("", "")) ->
     a, b, labels = same_size(a, b, labels)
     width = a.shape[1]
     at = round(min(max(position, 0.0), 1.0) * width)
-    a, b = label(a, labels[0]), label(b, labels[1], right=True)
+    a, b = draw_caption(a, labels[0]), draw_caption(b, labels[1], right=True)
     mixed = np.concatenate([a[:, :at], b[:, at:]], axis=1)
     if 0 < at < width:
         mixed[:, max(0, at - 1) : at + 1] = _DIVIDER
@@ -119,13 +132,15 @@ def crop_grid(
         magnify: whole factor.
         columns: details in a row; 0 puts all in one row.
     """
-    largest = max((picture for _, picture in pictures), key=lambda picture: picture.shape[0] * picture.shape[1])
+    largest = max(
+        (picture for _, picture in pictures), key=lambda picture: picture.shape[0] * picture.shape[1]
+    )
     top, left, height, width = box
     cells: list[Rgb] = []
     for text, picture in pictures:
         picture, _, (text, _) = same_size(picture, largest, (text, ""))
         detail = picture[top : top + height, left : left + width]
-        cells.append(label(detail.repeat(magnify, axis=0).repeat(magnify, axis=1), text))
+        cells.append(draw_caption(detail.repeat(magnify, axis=0).repeat(magnify, axis=1), text))
     columns = columns or len(cells)
     blank = np.full_like(cells[0], 255)
     cells += [blank] * (-len(cells) % columns)

@@ -1,4 +1,5 @@
-"""A picture of results: one row per picture, one column per candidate, the same detail in all, PSNR under each."""
+"""A picture of results: one row per picture, one column per candidate, the same detail in all, PSNR under
+each."""
 
 import math
 from collections.abc import Iterable
@@ -37,7 +38,8 @@ class Gallery:
         self._rows: dict[str, _Row] = {}
 
     def column(self, heading: str) -> Show:
-        """Begin a column; what comes back takes its pictures and passes over those that are not among the rows."""
+        """Begin a column; what comes back takes its pictures and passes over those that are not among the
+        rows."""
 
         def show(name: str, result: Rgb, original: Rgb, score: Score) -> None:
             if name in self._wanted:
@@ -66,7 +68,9 @@ def _draw_row(name: str, row: _Row) -> Rgb:
     top, left, edge = hardest_detail(first, row.original)
     cells = [_cell(row.original, (top, left, edge), REFERENCE, name)]
     for column, (picture, psnr) in row.pictures.items():
-        cells.append(_cell(picture, (top, left, edge), column, "equal" if math.isinf(psnr) else f"{psnr:.2f} dB"))
+        cells.append(
+            _cell(picture, (top, left, edge), column, "equal" if math.isinf(psnr) else f"{psnr:.2f} dB")
+        )
     gap = _blank(cells[0].shape[0], _GAP)
     drawn = np.concatenate([part for cell in cells for part in (gap, cell)] + [gap], axis=1)
     return np.concatenate([_blank(_GAP, drawn.shape[1]), drawn])

@@ -1,8 +1,8 @@
 """LPIPS: how different two pictures look to a network that was trained to recognise things.
 
-Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR
-2018, version 0.1. Neither backbone nor heads are part of vsr: the user gives torchvision's VGG16 or AlexNet and the
-authors' linear heads as files.
+Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a Perceptual
+Metric", CVPR 2018, version 0.1. Neither backbone nor heads are part of vsr: the user gives torchvision's
+VGG16 or AlexNet and the authors' linear heads as files.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,10 @@ class Lpips:
         self._layout = _LAYOUTS[self.kind]
         try:
             self._convs = [
-                (weights[f"features.{conv.place}.weight"].float(), weights[f"features.{conv.place}.bias"].float())
+                (
+                    weights[f"features.{conv.place}.weight"].float(),
+                    weights[f"features.{conv.place}.bias"].float(),
+                )
                 for conv in self._layout
             ]
             tapped = [conv.channels for conv in self._layout if conv.tap]
@@ -95,13 +98,17 @@ class Lpips:
             SourceError: they are smaller than 64x64.
         """
         if min(a.shape[:2]) < SMALLEST:
-            raise SourceError(f"LPIPS needs {SMALLEST}x{SMALLEST} pixels; a picture has {a.shape[1]}x{a.shape[0]}")
+            raise SourceError(
+                f"LPIPS needs {SMALLEST}x{SMALLEST} pixels; a picture has {a.shape[1]}x{a.shape[0]}"
+            )
         x = torch.stack([torch.from_numpy(np.array(rgb)).permute(2, 0, 1) for rgb in (a, b)]).float()
         x = (x / 127.5 - 1 - _MEAN) / _DEVIATION
         total, heads = 0.0, iter(self._heads)
         for conv, (weight, bias) in zip(self._layout, self._convs, strict=True):
             x = F.max_pool2d(x, conv.pool, 2) if conv.pool else x
-            padding = 2 if conv.stride == 4 else weight.shape[-1] // 2  # AlexNet's first layer pads less than half
+            padding = (
+                2 if conv.stride == 4 else weight.shape[-1] // 2
+            )  # AlexNet's first layer pads less than half
             x = F.conv2d(x, weight, bias, stride=conv.stride, padding=padding).relu_()
             if conv.tap:
                 unit = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)

@@ -1,4 +1,5 @@
-"""PSNR and SSIM by the field's rules, on planes and frames. Plain numpy; nothing here reads, resizes or draws."""
+"""PSNR and SSIM by the field's rules, on planes and frames. Plain numpy; nothing here reads, resizes or
+draws."""
 
 import math
 from typing import Any
@@ -45,8 +46,8 @@ def psnr(a: Array, b: Array, *, peak: float, border: int = 0) -> float:
 def ssim(a: Array, b: Array, *, peak: float, border: int = 0) -> float:
     """Measure the mean structural similarity, -1 to 1.
 
-    Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity", 2004:
-    Gaussian window of 11x11 with σ 1.5, K 0.01 and 0.03, only where the window fits.
+    Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
+    similarity", 2004: Gaussian window of 11x11 with σ 1.5, K 0.01 and 0.03, only where the window fits.
 
     Args:
         a, b: (height, width), any dtype, at least 11x11 inside the border.
@@ -55,7 +56,9 @@ def ssim(a: Array, b: Array, *, peak: float, border: int = 0) -> float:
     """
     a, b = _pair(a, b, border)
     if min(a.shape) < SSIM_WINDOW:
-        raise ValueError(f"SSIM needs {SSIM_WINDOW}x{SSIM_WINDOW} samples; {a.shape[1]}x{a.shape[0]} are left")
+        raise ValueError(
+            f"SSIM needs {SSIM_WINDOW}x{SSIM_WINDOW} samples; {a.shape[1]}x{a.shape[0]} are left"
+        )
     taps, edge = cv2.getGaussianKernel(SSIM_WINDOW, _SIGMA), SSIM_WINDOW // 2
 
     def blur(x: Array) -> Array:
@@ -82,7 +85,8 @@ def luma_of(rgb: Array) -> Array:
 
 
 def frame_luma(frame: Frame) -> Array:
-    """Bring a frame's luma to 8-bit limited range, so that frames of any depth, range and layout can be compared.
+    """Bring a frame's luma to 8-bit limited range, so that frames of any depth, range and layout can be
+    compared.
 
     Returns:
         (height, width) float64, black 16, white 235.

@@ -1,4 +1,5 @@
-"""What one picture is worth: the scores that need nothing but the result and its original, and their means."""
+"""What one picture is worth: the scores that need nothing but the result and its original, and their
+means."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
-"""How steady a clip is: warping error and flicker, against the motion of the original clip. Sees luma alone."""
+"""How steady a clip is: warping error and flicker, against the motion of the original clip. Sees luma
+alone."""
 
 import math
 from typing import Any
@@ -13,14 +14,18 @@ Array = npt.NDArray[Any]
 
 
 class Steadiness:
-    """Measures a stream of results beside their originals, frame by frame; memory does not grow with the clip.
+    """Measures a stream of results beside their originals, frame by frame; memory does not grow with the
+    clip.
 
-    Warping error (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, eq. 11): each result is compared
-    with the one before it, moved by optical flow, where nothing is hidden. Here the flow is estimated on the original
-    clip (DIS: Kroeger et al., ECCV 2016), so that all results are held to one motion, and luma is compared.
+    Warping error (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, eq. 11): each result is
+    compared with the one before it, moved by optical flow, where nothing is hidden. Here the flow is
+    estimated on the original clip (DIS: Kroeger et al., ECCV 2016), so that all results are held to one
+    motion, and luma is compared.
 
-    Flicker: PSNR of what changes from frame to frame, result against original. A clip that is off by the same error in
-    every frame does not flicker; white noise of its own in every frame, of deviation s, gives 20 log10(255 / (s √2)).
+    Flicker: PSNR of what changes from frame to frame, result against original. A clip that is off by the same
+        error in
+    every frame does not flicker; white noise of its own in every frame, of deviation s, gives 20 log10(255 /
+    (s √2)).
     """
 
     def __init__(self) -> None:
@@ -42,7 +47,9 @@ class Steadiness:
             last_result, last_original = self._before
             change = (result - last_result) - (original - last_original)
             error = float(np.mean(np.square(change, dtype=np.float64)))
-            self._flicker.append(min(PSNR_OF_EQUAL, 10 * math.log10(255**2 / error)) if error else PSNR_OF_EQUAL)
+            self._flicker.append(
+                min(PSNR_OF_EQUAL, 10 * math.log10(255**2 / error)) if error else PSNR_OF_EQUAL
+            )
             self._add_warped(result, last_result, original, last_original)
         self._before = result, original
 
@@ -71,15 +78,16 @@ class Steadiness:
 
     @property
     def flicker_psnr(self) -> float:
-        """dB, mean over pairs of frames, equal changes counting 100; larger is steadier; NaN before there is a pair."""
+        """dB, mean over pairs of frames, equal changes counting 100; larger is steadier; NaN before there is
+        a pair."""
         return float(np.mean(self._flicker)) if self._flicker else math.nan
 
 
 def visible(back: Array, forth: Array) -> tuple[Array, Array]:
     """Tell which pixels of a frame could be seen in the frame before, by the forward-backward check.
 
-    Sundaram, Brox, Keutzer, "Dense point trajectories by GPU-accelerated large displacement optical flow", 2010, eq. 5,
-    which Lai et al. use through Ruder et al., 2016.
+    Sundaram, Brox, Keutzer, "Dense point trajectories by GPU-accelerated large displacement optical flow",
+    2010, eq. 5, which Lai et al. use through Ruder et al., 2016.
 
     Args:
         back: (height, width, 2) float32, x and y from this frame to the one before.

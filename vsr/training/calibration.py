@@ -8,7 +8,7 @@ from torch import Tensor
 from vsr.errors import ConfigError, SourceError
 from vsr.models.files.checkpoint import read_model, save_network
 from vsr.models.networks.plain import PlainNet
-from vsr.models.variants.int8 import calibrate
+from vsr.models.variants.int8 import calibrate_int8
 from vsr.training.data.batches import as_tensor
 from vsr.training.data.footage import find_pictures, read_picture
 
@@ -39,7 +39,7 @@ def calibrate_checkpoint(path: Path, folders: tuple[str, ...]) -> None:
         raise ConfigError(f"{path.name} is not a plain network of vsr's own, which alone run in int8")
     if not (pictures := find_pictures(folders)):
         raise SourceError("there is nothing to calibrate with; name a folder of pictures with --data")
-    calibrate(network, _middles(pictures[:: -(-len(pictures) // _MOST)], model.spec.in_channels))
+    calibrate_int8(network, _middles(pictures[:: -(-len(pictures) // _MOST)], model.spec.in_channels))
     save_network(path, network)
 
 

@@ -1,4 +1,5 @@
-"""The critic of adversarial training: tells originals from our pictures, pixel by pixel, and learns beside the network.
+"""The critic of adversarial training: tells originals from our pictures, pixel by pixel, and learns beside
+the network.
 
 A U-Net with spectral norm, as Real-ESRGAN describes it (Wang et al., 2021).
 """
@@ -10,7 +11,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Critic(nn.Module):
-    """Three halvings, three doublings with skips; every convolution but the first and last is held to norm 1."""
+    """Three halvings, three doublings with skips; every convolution but the first and last is held to norm
+    1."""
 
     def __init__(self, *, colors: int, channels: int = 64):
         super().__init__()
@@ -32,7 +34,8 @@ class Critic(nn.Module):
             x: (B, C, H, W), 0–1; H and W multiples of 8.
 
         Returns:
-            (B, 1, H, W), the higher the more like an original; and the features of every size, going down and up.
+            (B, 1, H, W), the higher the more like an original; and the features of every size, going down and
+            up.
         """
         x = _act(self.head(x))
         skips, features = [x], [x]
@@ -55,19 +58,21 @@ def _act(x: Tensor) -> Tensor:
 
 
 def relativistic(better: Tensor, worse: Tensor) -> Tensor:
-    """How far the critic is from judging each pixel of `better` more real, by 1, than its twin in `worse`: 0 to 4.
+    """How far the critic is from judging each pixel of `better` more real, by 1, than its twin in `worse`: 0
+    to 4.
 
-    Relativistic pairing (Jolicoeur-Martineau, 2018): both pictures show the same scene, so that what is shown cancels
-    out and what is left is how real it looks. The critic learns with the original as `better`, the network with its
-    own output there. Least squares (Mao et al., 2017), since the critic always wins against a small network: with
-    cross entropy and with a hinge its judgements grew to 10 to 25 within 400 steps and drowned the other losses; here
-    they stay 1 apart, and a weight keeps its meaning.
+    Relativistic pairing (Jolicoeur-Martineau, 2018): both pictures show the same scene, so that what is shown
+    cancels out and what is left is how real it looks. The critic learns with the original as `better`, the
+    network with its own output there. Least squares (Mao et al., 2017), since the critic always wins against
+    a small network: with cross entropy and with a hinge its judgements grew to 10 to 25 within 400 steps and
+    drowned the other losses; here they stay 1 apart, and a weight keeps its meaning.
     """
     return (better - worse - 1).square().mean()
 
 
 def critic_loss(critic: Critic, output: Tensor, target: Tensor) -> Tensor:
-    """What the critic learns from a batch: (B, T, C, H, W) twice; the network behind `output` gets no gradient."""
+    """What the critic learns from a batch: (B, T, C, H, W) twice; the network behind `output` gets no
+    gradient."""
     both = torch.cat([target, output.detach()]).flatten(0, 1)
     original, ours = critic(both)[0].chunk(2)
     return relativistic(original, ours)

@@ -1,8 +1,9 @@
 """TensorBoard's event files, written as they are: records of a few protobuf fields with checksums.
 
-The layout has been the same since 2015 and three message types serve us. PyTorch's own writer wants the whole viewer
-with gRPC (50 MB) beside it, lighter ones protobuf, a thread and a queue; so a run can be watched wherever vsr runs.
-Fields are numbered in TensorFlow's event.proto and summary.proto, records described in its record_writer.h.
+The layout has been the same since 2015 and three message types serve us. PyTorch's own writer wants the whole
+viewer with gRPC (50 MB) beside it, lighter ones protobuf, a thread and a queue; so a run can be watched
+wherever vsr runs. Fields are numbered in TensorFlow's event.proto and summary.proto, records described in its
+record_writer.h.
 """
 
 import os
@@ -19,7 +20,8 @@ class EventFile:
     """One event file; TensorBoard reads all those of a folder together."""
 
     def __init__(self, folder: Path, *, first: int):
-        """Begin a file of a run that goes on with step `first`; what earlier files say of later steps is forgotten."""
+        """Begin a file of a run that goes on with step `first`; what earlier files say of later steps is
+        forgotten."""
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._file = (folder / name).open("wb")
         self._write(0, _field(3, _BYTES, b"brain.Event:2"))
@@ -32,7 +34,9 @@ class EventFile:
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
         """Write numbers by name."""
-        parts = (_field(1, _BYTES, name.encode()) + _field(2, _FLOAT, value) for name, value in values.items())
+        parts = (
+            _field(1, _BYTES, name.encode()) + _field(2, _FLOAT, value) for name, value in values.items()
+        )
         self._write(step, _field(5, _BYTES, b"".join(_field(1, _BYTES, part) for part in parts)))
 
     def picture(self, step: int, name: str, png: bytes, size: tuple[int, int]) -> None:

@@ -1,4 +1,5 @@
-"""What a run leaves to look at, in NAME.log beside its checkpoint: log.jsonl, pictures, and TensorBoard's events."""
+"""What a run leaves to look at, in NAME.log beside its checkpoint: log.jsonl, pictures, and TensorBoard's
+events."""
 
 import json
 from pathlib import Path
@@ -31,7 +32,9 @@ class Logbook:
     def __init__(self, folder: Path, *, first: int):
         """Open the book of a run that goes on with step `first`."""
         if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file, and the book of the run is a folder of that name; move it away")
+            raise ConfigError(
+                f"{folder} is a file, and the book of the run is a folder of that name; move it away"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         path = folder / "log.jsonl"

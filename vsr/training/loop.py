@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from vsr.engine.device import has_fast_bf16, pick_device
 from vsr.models.files.checkpoint import save_network
 from vsr.models.networks.plain import PlainNet
-from vsr.models.variants.int8 import calibrate
+from vsr.models.variants.int8 import calibrate_int8
 from vsr.training.critic import critic_loss
 from vsr.training.data.batches import batches, find_data
 from vsr.training.logbook import Logbook
 from vsr.training.losses import weigh
 from vsr.training.networks import predict
 from vsr.training.options import TrainOptions
-from vsr.training.processes import crew
-from vsr.training.state import Rival, Run, begin
-from vsr.training.validation import Trial, measure, trials
+from vsr.training.processes import process_group
+from vsr.training.state import Rival, TrainingRun, begin
+from vsr.training.validation import Trial, trials, validate
 
 REPORT_EVERY = 500
 """Steps between reports."""
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """What the loop tells while it runs."""
 
     step: int
@@ -51,12 +51,12 @@ def learning_rate(step: int, options: TrainOptions) -> float:
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda _: None) -> Path:
+def train(options: TrainOptions, *, report: Callable[[TrainingProgress], None] = lambda _: None) -> Path:
     """Train a network, resuming where `NAME.state.pt` says, and write the averaged weights and `NAME.log/`.
 
     The result depends on the options, the pictures and the machine's arithmetic alone: a run that was killed
-    and taken up again ends with the same weights. Where a launcher has started several processes they share each
-    batch; the first alone writes and reports.
+    and taken up again ends with the same weights. Where a launcher has started several processes they share
+    each batch; the first alone writes and reports.
 
     Returns:
         The checkpoint's path.
@@ -71,21 +71,24 @@ def train(options: TrainOptions, *, report: Callable[[Progress], None] = lambda 
     out = Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     paths = find_data(options)
-    with crew(pick_device(options.device), options.batch) as ours:
+    with process_group(pick_device(options.device), options.batch) as ours:
         run = begin(options, paths, ours)
         first = run.resume(out.with_suffix(".state.pt"))
         examples = batches(paths, options, first=first, rank=ours.rank, world=ours.world)
-        with closing(examples), nullcontext() if ours.rank else Logbook(out.with_suffix(".log"), first=first) as book:
+        with (
+            closing(examples),
+            nullcontext() if ours.rank else Logbook(out.with_suffix(".log"), first=first) as book,
+        ):
             _learn(run, zip(range(first, options.steps), examples, strict=False), options, book, report)
     return out
 
 
 def _learn(
-    run: Run,
+    run: TrainingRun,
     examples: Iterable[tuple[int, tuple[Tensor, Tensor]]],
     options: TrainOptions,
     book: Logbook | None,
-    report: Callable[[Progress], None],
+    report: Callable[[TrainingProgress], None],
 ) -> None:
     """Take step after step; only the process that keeps the book writes and reports."""
     out, tests = Path(options.out), trials(options) if book else []
@@ -104,7 +107,7 @@ def _learn(
             parts = {name: total.item() / num_steps for name, total in totals.items()}
             speed = num_steps / (now - since)
             book.write(done, parts | {"learning_rate": learning_rate(step, options), "steps_per_s": speed})
-            report(Progress(done, options.steps, parts.pop("loss"), speed, parts, psnr))
+            report(TrainingProgress(done, options.steps, parts.pop("loss"), speed, parts, psnr))
             totals, num_steps, since = {}, 0, now
         if now - saved > options.checkpoint_every_s:
             run.save(out.with_suffix(".state.pt"), done)
@@ -118,11 +121,11 @@ def _learn(
 def _save(out: Path, mean: nn.Module, seen: Tensor | None) -> None:
     """Write the running mean, a plain network with the activations it has on the last batch, for int8."""
     if isinstance(mean, PlainNet) and seen is not None:
-        calibrate(mean, [seen[:, 0].to(mean.ranges.device)])
+        calibrate_int8(mean, [seen[:, 0].to(mean.ranges.device)])
     save_network(out, mean)
 
 
-def _step(run: Run, low: Tensor, high: Tensor, step: int, options: TrainOptions) -> dict[str, Tensor]:
+def _step(run: TrainingRun, low: Tensor, high: Tensor, step: int, options: TrainOptions) -> dict[str, Tensor]:
     """Learn from one batch, (B, T, C, h, w) and its twin; returns the losses by name."""
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate(step, options)
@@ -156,10 +159,13 @@ def _average(mean: nn.Module, net: nn.Module, decay: float) -> None:
         averaged.lerp_(current, 1 - decay)
 
 
-def _look(run: Run, tests: list[Trial], batch: tuple[Tensor, Tensor], book: Logbook, step: int) -> float | None:
-    """Try the running mean on the pictures kept for it, or on the first patch where there are none; returns PSNR."""
+def _look(
+    run: TrainingRun, tests: list[Trial], batch: tuple[Tensor, Tensor], book: Logbook, step: int
+) -> float | None:
+    """Try the running mean on the pictures kept for it, or on the first patch where there are none; returns
+    PSNR."""
     patch = Trial("patch", *(pictures[:1] for pictures in batch))
-    score, samples = measure(run.mean, tests or [patch], run.device)
+    score, samples = validate(run.mean, tests or [patch], run.device)
     for name, picture in samples.items():
         book.show(step, name, picture)
     if not tests:

@@ -1,7 +1,9 @@
-"""What a batch is judged by. Losses take what the network gave and the original, and know nothing of networks or steps.
+"""What a batch is judged by. Losses take what the network gave and the original, and know nothing of networks
+or steps.
 
-Both are (B, T, C, H, W) float32, 0–1, outside autocast: bf16 has no digits left for a difference of a thousandth.
-A loss is a mean over everything in the batch, so that the mean over parts of a batch is that of the whole.
+Both are (B, T, C, H, W) float32, 0–1, outside autocast: bf16 has no digits left for a difference of a
+thousandth. A loss is a mean over everything in the batch, so that the mean over parts of a batch is that of
+the whole.
 """
 
 from collections.abc import Callable
@@ -21,17 +23,19 @@ def charbonnier(output: Tensor, target: Tensor) -> Tensor:
 
 
 def fourier(output: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the spectra's real and imaginary parts (Cho et al., 2021), by an orthonormal 2-D transform.
+    """Mean distance of the spectra's real and imaginary parts (Cho et al., 2021), by an orthonormal 2-D
+    transform.
 
-    An error of a given energy costs least where it is concentrated in few frequencies, most where it is spread out:
-    a soft edge weighs more than a wrong shade.
+    An error of a given energy costs least where it is concentrated in few frequencies, most where it is
+    spread out: a soft edge weighs more than a wrong shade.
     """
     spectrum = torch.fft.rfft2(output - target, norm="ortho")  # linear: one transform serves both
     return torch.view_as_real(spectrum).abs().mean()
 
 
-def temporal(output: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the changes from frame to frame: what flickers costs, what moves as it should does not."""
+def temporal_difference(output: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of the changes from frame to frame: what flickers costs, what moves as it should does
+    not."""
     if output.shape[1] < 2:
         return output.new_zeros(())
     return F.l1_loss(output.diff(dim=1), target.diff(dim=1))
@@ -46,7 +50,7 @@ _OF_PIXELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "l1": F.l1_loss,
     "fft": fourier,
-    "temporal": temporal,
+    "temporal": temporal_difference,
 }
 
 

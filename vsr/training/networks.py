@@ -22,14 +22,16 @@ def build(options: TrainOptions) -> Trained:
 
 
 class Unrolled(nn.Module):
-    """A network over a whole training clip: what `step` gives for it, frame after frame where there is a memory."""
+    """A network over a whole training clip: what `step` gives for it, frame after frame where there is a
+    memory."""
 
     def __init__(self, net: Trained):
         super().__init__()
         self.net = net
 
     def forward(self, low: Tensor) -> Tensor:
-        """(B, T, C, h, w) → the residual (B, T, C, scale*h, scale*w), of the middle frame alone without a memory."""
+        """(B, T, C, h, w) → the residual (B, T, C, scale*h, scale*w), of the middle frame alone without a
+        memory."""
         b, num_frames, _, height, width = low.shape
         fresh = torch.ones(b, dtype=torch.bool, device=low.device)
         state = self.net.init_state(b, height, width)
@@ -53,7 +55,8 @@ def predict(network: nn.Module, low: Tensor, high: Tensor, *, bf16: bool) -> tup
         bf16: whether the network computes in it.
 
     Returns:
-        The output and its original, (B, T, C, scale*h, scale*w) float32, or T = 1 where it is the middle frame's.
+        The output and its original, (B, T, C, scale*h, scale*w) float32, or T = 1 where it is the middle
+        frame's.
     """
     with torch.autocast(low.device.type, torch.bfloat16, enabled=bf16):
         residual = network(low).float()

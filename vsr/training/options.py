@@ -25,7 +25,8 @@ class LossOptions:
     vgg: str = ""
     """File with VGG19's weights in torchvision's layout (vgg19-*.pth)."""
     adversarial: float = 0.0
-    """How real a critic that learns beside the network finds the pictures: texture for fidelity; 0.001 to 0.005."""
+    """How real a critic that learns beside the network finds the pictures: texture for fidelity; 0.001 to
+    0.005."""
     feature_matching: float = 0.0
     """L1 of the critic's own features, which does for want of vgg; needs adversarial."""
     temporal: float = 0.0
@@ -45,7 +46,9 @@ class LossOptions:
         if self.perceptual and not self.vgg:
             raise ConfigError("perceptual needs vgg, a file with VGG19's weights in torchvision's layout")
         if self.feature_matching and not self.adversarial:
-            raise ConfigError("feature_matching compares the critic's features, and there is a critic with adversarial")
+            raise ConfigError(
+                "feature_matching compares the critic's features, and there is a critic with adversarial"
+            )
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,13 @@ class TrainOptions:
     clips: tuple[str, ...] = ()
     """Video files, or folders of them or of frames, one folder a clip (Vimeo-90K, REDS, DAVIS)."""
     shrink: float = 1.0
-    """Reduce video files by this first, 2 or more: they are compressed, and the network would learn the artefacts."""
+    """Reduce video files by this first, 2 or more: they are compressed, and the network would learn the
+    artefacts."""
     low: tuple[str, ...] = ()
     """Folders of reduced twins of the pictures, by name; empty to make them as `degradation` says."""
     start_from: str = ""
-    """Model or checkpoint to begin with: the layers that fit, or a narrower network grown to this one's width."""
+    """Model or checkpoint to begin with: the layers that fit, or a narrower network grown to this one's
+    width."""
     network: Literal["plain", "recurrent", "unet"] = "plain"
     """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames."""
     channels: int = 16
@@ -75,7 +80,8 @@ class TrainOptions:
     scale: Literal[1, 2, 3, 4] = 2
     """Enlargement that is learnt."""
     degradation: Literal["bicubic", "real", "blur"] = "bicubic"
-    """How pictures are made worse: reduced; also blurred, noisy and compressed; or blurred by motion and focus."""
+    """How pictures are made worse: reduced; also blurred, noisy and compressed; or blurred by motion and
+    focus."""
     frames: int = 8
     """Frames that a recurrent network is trained through at a time."""
     renew: int = 0
@@ -97,20 +103,24 @@ class TrainOptions:
     validate: tuple[str, ...] = ()
     """Folders of pictures to measure PSNR on as training goes on; they are made worse as the others are."""
     validate_every: int = 5000
-    """Steps between such measurements; samples of them, or of a patch without any, lie in NAME.log/samples."""
+    """Steps between such measurements; samples of them, or of a patch without any, lie in
+    NAME.log/samples."""
     seed: int = 0
     """Start of every random number."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the network's forward and backward pass, the weights and losses stay fp32; `auto`: bf16 where it is fast."""
+    """Of the network's forward and backward pass, the weights and losses stay fp32; `auto`: bf16 where it is
+    fast."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     checkpoint_every_s: float = 60.0
     """Seconds between saves of the state."""
 
     def __post_init__(self) -> None:
-        at_least(1, channels=self.channels, depth=self.depth, steps=self.steps, batch=self.batch, patch=self.patch)
+        at_least(
+            1, channels=self.channels, depth=self.depth, steps=self.steps, batch=self.batch, patch=self.patch
+        )
         at_least(0, threads=self.threads, warmup=self.warmup, seed=self.seed, renew=self.renew)
         at_least(1, validate_every=self.validate_every)
         at_least(2, frames=self.frames)
@@ -146,4 +156,6 @@ class TrainOptions:
         if self.losses.perceptual and edge < 16:
             raise ConfigError(f"patch {self.patch} gives VGG19 {edge} pixels; it needs 16 or more")
         if self.losses.temporal and self.network != "recurrent":
-            raise ConfigError("temporal judges changes between frames; a recurrent network alone gives several")
+            raise ConfigError(
+                "temporal judges changes between frames; a recurrent network alone gives several"
+            )

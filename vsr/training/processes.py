@@ -1,4 +1,5 @@
-"""Several processes that train one network, each on its own device, as PyTorch's launcher starts them (`torchrun`)."""
+"""Several processes that train one network, each on its own device, as PyTorch's launcher starts them
+(`torchrun`)."""
 
 import os
 from collections.abc import Generator
@@ -16,7 +17,7 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Crew:
+class ProcessGroup:
     """Which of the processes this one is."""
 
     rank: int
@@ -42,7 +43,7 @@ def rank() -> int:
 
 
 @contextmanager
-def crew(device: torch.device, batch: int) -> Generator[Crew, None, None]:
+def process_group(device: torch.device, batch: int) -> Generator[ProcessGroup, None, None]:
     """Join the processes that the launcher started; alone where there was none.
 
     Args:
@@ -54,19 +55,23 @@ def crew(device: torch.device, batch: int) -> Generator[Crew, None, None]:
     """
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world == 1:
-        yield Crew(0, 1, device)
+        yield ProcessGroup(0, 1, device)
         return
     if batch % world:
-        raise ConfigError(f"batch {batch} cannot be shared evenly by {world} processes; a multiple of {world} can")
+        raise ConfigError(
+            f"batch {batch} cannot be shared evenly by {world} processes; a multiple of {world} can"
+        )
     if device.type == "cuda":
         turn = int(os.environ.get("LOCAL_RANK", 0))
         if turn >= torch.cuda.device_count():
-            raise ConfigError(f"process {turn} has no GPU; there are {torch.cuda.device_count()}, start one for each")
+            raise ConfigError(
+                f"process {turn} has no GPU; there are {torch.cuda.device_count()}, start one for each"
+            )
         device = torch.device("cuda", turn)
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank(), world_size=world)
     try:
-        yield Crew(rank(), world, device)
+        yield ProcessGroup(rank(), world, device)
         distributed.barrier()  # what the first writes last is there before any of them ends
     finally:
         distributed.destroy_process_group()

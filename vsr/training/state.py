@@ -1,4 +1,5 @@
-"""Everything that changes from step to step of a run: saved, and taken up again as if nothing had happened."""
+"""Everything that changes from step to step of a run: saved, and taken up again as if nothing had
+happened."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from vsr.errors import ConfigError
 from vsr.training.critic import Critic
 from vsr.training.networks import Trained, Unrolled, build
 from vsr.training.options import TrainOptions
-from vsr.training.processes import Crew
+from vsr.training.processes import ProcessGroup
 from vsr.training.transfer import take_over
 from vsr.training.vgg import VggFeatures, load_vgg
 
@@ -31,7 +32,7 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What learns, and what it belongs to."""
 
     key: dict[str, object]
@@ -49,7 +50,11 @@ class Run:
     device: torch.device
 
     def _parts(self) -> dict[str, nn.Module | Optimizer]:
-        parts: dict[str, nn.Module | Optimizer] = {"net": self.net, "mean": self.mean, "optimizer": self.optimizer}
+        parts: dict[str, nn.Module | Optimizer] = {
+            "net": self.net,
+            "mean": self.mean,
+            "optimizer": self.optimizer,
+        }
         if self.rival is not None:
             parts |= {"critic": self.rival.critic, "critic_optimizer": self.rival.optimizer}
         return parts
@@ -80,7 +85,7 @@ class Run:
         return int(state["step"])
 
 
-def begin(options: TrainOptions, paths: list[Path], crew: Crew) -> Run:
+def begin(options: TrainOptions, paths: list[Path], crew: ProcessGroup) -> TrainingRun:
     """Make a run's networks and optimizers, on the process's device.
 
     Raises:
@@ -93,15 +98,17 @@ def begin(options: TrainOptions, paths: list[Path], crew: Crew) -> Run:
     mean.load_state_dict(net.state_dict())
     _place(net, crew.device)
     mean.to(crew.device)
-    key: dict[str, object] = {name: value for name, value in asdict(options).items() if name not in _MAY_CHANGE}
+    key: dict[str, object] = {
+        name: value for name, value in asdict(options).items() if name not in _MAY_CHANGE
+    }
     key["data"] = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
     rival = _rival(options, crew) if options.losses.adversarial else None
     vgg = load_vgg(Path(options.losses.vgg)).to(crew.device) if options.losses.perceptual else None
     optimizer = Adam(net.parameters(), fused=True)
-    return Run(key, net, mean, crew.share(Unrolled(net)), optimizer, rival, vgg, crew.device)
+    return TrainingRun(key, net, mean, crew.share(Unrolled(net)), optimizer, rival, vgg, crew.device)
 
 
-def _rival(options: TrainOptions, crew: Crew) -> Rival:
+def _rival(options: TrainOptions, crew: ProcessGroup) -> Rival:
     critic = Critic(colors=options.colors, channels=options.losses.critic_channels)
     _place(critic, crew.device)
     rate, betas = options.losses.critic_learning_rate, (0.9, 0.99)  # Real-ESRGAN's

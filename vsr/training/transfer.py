@@ -1,4 +1,5 @@
-"""Beginning with what another network knows: the same layers, or a wider network that starts as the same function."""
+"""Beginning with what another network knows: the same layers, or a wider network that starts as the same
+function."""
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,10 @@ _LUMA = torch.tensor([0.299, 0.587, 0.114])
 def take_over(net: nn.Module, name: str, *, seed: int) -> None:
     """Begin with another model's layers.
 
-    Layers of the same shape are copied. A stack of as many layers that is narrower, or sees luma where this one sees
-    RGB, or one frame where this one sees three, is grown: units are doubled and their outgoing weights shared out
-    unevenly, so that the wider network begins as the same function and its twins part ways (Chen, Goodfellow, Shlens,
-    "Net2Net", 2016). A tail of another scale begins anew.
+    Layers of the same shape are copied. A stack of as many layers that is narrower, or sees luma where this
+    one sees RGB, or one frame where this one sees three, is grown: units are doubled and their outgoing
+    weights shared out unevenly, so that the wider network begins as the same function and its twins part ways
+    (Chen, Goodfellow, Shlens, "Net2Net", 2016). A tail of another scale begins anew.
 
     Args:
         net: changed in place.
@@ -33,13 +34,18 @@ def take_over(net: nn.Module, name: str, *, seed: int) -> None:
     if "body.1.weight" not in shared and _is_narrower(theirs, ours):
         shared = _grow(theirs, ours, torch.Generator().manual_seed(seed))
     if not any(key.endswith(".weight") for key in shared):
-        raise ModelError(f"{name} has no layer in common with this network; start from one of the same or less width")
+        raise ModelError(
+            f"{name} has no layer in common with this network; start from one of the same or less width"
+        )
     net.load_state_dict(ours | shared)
 
 
 def _is_narrower(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
-    """Whether both are stacks of as many layers, theirs of fewer channels and on luma, ours on luma or RGB."""
-    if "body.1.weight" not in theirs or {k for k in theirs if "body" in k} != {k for k in ours if "body" in k}:
+    """Whether both are stacks of as many layers, theirs of fewer channels and on luma, ours on luma or
+    RGB."""
+    if "body.1.weight" not in theirs or {k for k in theirs if "body" in k} != {
+        k for k in ours if "body" in k
+    }:
         return False
     planes = ours["body.0.weight"].shape[1]
     one_color = planes in (1, 3) or planes - len(ours["tail.bias"]) == NUM_FRAMES
@@ -47,7 +53,9 @@ def _is_narrower(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
     return len(theirs["body.0.bias"]) < len(ours["body.0.bias"]) and luma and one_color
 
 
-def _grow(theirs: dict[str, Tensor], ours: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+def _grow(
+    theirs: dict[str, Tensor], ours: dict[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
     """`theirs` as the first units of a stack shaped as `ours`."""
     narrow, wide = len(theirs["body.0.bias"]), len(ours["body.0.bias"])
     depth = sum(key.startswith("body.") and key.endswith(".weight") for key in theirs)

@@ -35,7 +35,8 @@ class Trial:
 
 
 def trials(options: TrainOptions) -> list[Trial]:
-    """Make the pictures of `options.validate` worse as what is learnt from is made, whole, and always the same way.
+    """Make the pictures of `options.validate` worse as what is learnt from is made, whole, and always the
+    same way.
 
     Raises:
         SourceError: a folder does not exist or holds no picture.
@@ -46,22 +47,31 @@ def trials(options: TrainOptions) -> list[Trial]:
     found: list[Trial] = []
     for index, (path, still) in enumerate(zip(paths, stills, strict=True)):
         pair = example(still, stills, options, np.random.default_rng((options.seed, index, 2)))
-        times = slice(None) if options.network != "plain" else slice(len(pair.low) // 2, len(pair.low) // 2 + 1)
+        times = (
+            slice(None) if options.network != "plain" else slice(len(pair.low) // 2, len(pair.low) // 2 + 1)
+        )
         height, width = (side - side % multiple for side in pair.low.shape[1:3])
         if min(height, width) < _SMALLEST:
-            raise SourceError(f"{path} is too small to validate on; {_SMALLEST * options.scale} pixels are needed")
+            raise SourceError(
+                f"{path} is too small to validate on; {_SMALLEST * options.scale} pixels are needed"
+            )
         low = pair.low[times, :height, :width]
         high = pair.high[times, : height * options.scale, : width * options.scale]
-        found.append(Trial(path.stem, as_tensor(low, options.colors)[None], as_tensor(high, options.colors)[None]))
+        found.append(
+            Trial(path.stem, as_tensor(low, options.colors)[None], as_tensor(high, options.colors)[None])
+        )
     return found
 
 
 @torch.no_grad()
-def measure(net: Trained, tests: list[Trial], device: torch.device) -> tuple[float, dict[str, npt.NDArray[np.uint8]]]:
+def validate(
+    net: Trained, tests: list[Trial], device: torch.device
+) -> tuple[float, dict[str, npt.NDArray[np.uint8]]]:
     """Try a network out, in fp32.
 
     Returns:
-        The mean Y-PSNR in dB as papers have it, `scale` pixels cropped at every edge; samples of the first few by name.
+        The mean Y-PSNR in dB as papers have it, `scale` pixels cropped at every edge; samples of the first
+        few by name.
     """
     scores: list[float] = []
     samples: dict[str, npt.NDArray[np.uint8]] = {}
@@ -72,7 +82,9 @@ def measure(net: Trained, tests: list[Trial], device: torch.device) -> tuple[flo
         scores += [_luma_psnr(a, b, net.scale) for a, b in zip(output, target, strict=True)]
         if len(samples) < _NUM_SAMPLES:
             middle = len(output) // 2
-            samples[trial.name] = sample(trial.low[0, trial.low.shape[1] // 2], output[middle], target[middle])
+            samples[trial.name] = sample(
+                trial.low[0, trial.low.shape[1] // 2], output[middle], target[middle]
+            )
     return math.fsum(scores) / len(scores), samples
 
 
@@ -81,4 +93,6 @@ def _luma_psnr(output: Tensor, target: Tensor, border: int) -> float:
     a, b = (picture.permute(1, 2, 0).double().numpy() * 255 for picture in (output, target))
     if a.shape[2] == 3:
         return psnr(luma_of(a), luma_of(b), peak=255, border=border)
-    return psnr(a[..., 0], b[..., 0], peak=255 * 255 / 219, border=border)  # black to white is 219 steps there
+    return psnr(
+        a[..., 0], b[..., 0], peak=255 * 255 / 219, border=border
+    )  # black to white is 219 steps there

@@ -1,9 +1,10 @@
-"""Where a long job is cut into segments, and how a run enters at a border as if it had come from the beginning.
+"""Where a long job is cut into segments, and how a run enters at a border as if it had come from the
+beginning.
 
-Borders follow from the source alone: the first scene cut in the last quarter of the time a segment may take, else the
-first frame after that time. At a border everything is written down that was remembered from frame to frame, as it was
-a few frames earlier; a run that enters there reads from these frames on, and what the networks make of them is thrown
-away by whoever writes.
+Borders follow from the source alone: the first scene cut in the last quarter of the time a segment may take,
+else the first frame after that time. At a border everything is written down that was remembered from frame to
+frame, as it was a few frames earlier; a run that enters there reads from these frames on, and what the
+networks make of them is thrown away by whoever writes.
 """
 
 import math
@@ -41,7 +42,8 @@ class ReadsDifferentlyError(VsrError):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a chain of networks must be shown around a stretch of frames to give these as in the whole stream."""
+    """What a chain of networks must be shown around a stretch of frames to give these as in the whole
+    stream."""
 
     before: int
     """Earlier frames of the scene."""
@@ -63,15 +65,17 @@ class Reach:
         return max(self.before, COMPARED) + self.step - 1
 
     def warm_up(self, index: int, scene: int) -> int:
-        """How many frames before frame `index`, of a scene that began with frame `scene`, a run must begin."""
+        """How many frames before frame `index`, of a scene that began with frame `scene`, a run must
+        begin."""
         wanted = max(self.before, COMPARED)
         wanted += (index - scene - wanted) % self.step
         return max(min(wanted, index - scene), min(COMPARED, index))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Where reading begins for a border, and what is remembered there of the frames before. Frames count from 0."""
+class EntryPoint:
+    """Where reading begins for a border, and what is remembered there of the frames before. Frames count from
+    0."""
 
     index: int
     pts: int
@@ -104,7 +108,7 @@ class Border:
     """pts of the job's first frame."""
     before: int
     """Checksum of the `COMPARED` frames before, as they go to the engine."""
-    entry: Entry
+    entry: EntryPoint
 
     def saved(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -114,7 +118,7 @@ class Border:
     def restored(cls, saved: dict[str, Any]) -> "Border":
         """The border that was saved."""
         numbers: dict[str, Any] = dict(saved)
-        numbers["entry"] = Entry(**saved["entry"])
+        numbers["entry"] = EntryPoint(**saved["entry"])
         return cls(**numbers)
 
 
@@ -139,16 +143,23 @@ class Cutting:
 
 
 class Stretch:
-    """The frames from one border to another, and what the networks must see around them: a source for `enhance`.
+    """The frames from one border to another, and what the networks must see around them: a source for
+    `enhance`.
 
-    `read` gives the source's frames from a pts on, None for all. With `from_start` all are read, and those before the
-    border dropped: exact where a file cannot be entered in the middle.
+    `read` gives the source's frames from a pts on, None for all. With `from_start` all are read, and those
+    before the border dropped: exact where a file cannot be entered in the middle.
     """
 
     def __init__(
-        self, info: StreamInfo, read: Callable[[int | None], Source], cutting: Cutting, *,
-        begin: Border | None = None, end: Border | None = None, from_start: bool = False,
-    ):  # fmt: skip
+        self,
+        info: StreamInfo,
+        read: Callable[[int | None], Source],
+        cutting: Cutting,
+        *,
+        begin: Border | None = None,
+        end: Border | None = None,
+        from_start: bool = False,
+    ):
         self.info, self.begin, self.end = info, begin, end
         self.borders: dict[int, Border] = {}
         """Borders found so far, by pts; each is there before its frame leaves."""
@@ -201,7 +212,8 @@ class Stretch:
             index += 1
 
     def _due(self, pts: int) -> Fraction:
-        """When the segment that begins at `pts` is to end, in seconds since the first frame: a multiple of its length.
+        """When the segment that begins at `pts` is to end, in seconds since the first frame: a multiple of
+        its length.
 
         Multiples, and not so long after its beginning: borders then do not depend on those before.
         """
@@ -213,7 +225,9 @@ class Stretch:
     def _compare(self, frame: Frame) -> None:
         assert self.begin is not None
         if frame.pts != self.begin.pts or _checksum(self._tail) != self.begin.before:
-            raise ReadsDifferentlyError(f"{self.info.path} does not read as it did before at pts {self.begin.pts}")
+            raise ReadsDifferentlyError(
+                f"{self.info.path} does not read as it did before at pts {self.begin.pts}"
+            )
 
     def _border(self, number: int, index: int, scene: int, frame: Frame) -> Border:
         assert self._origin is not None
@@ -221,11 +235,13 @@ class Stretch:
         first = len(self._past) - num_frames
         pts = frame.pts if not num_frames else self._past[first].pts
         if index == num_frames:
-            entry = Entry(0, pts, 0, None, None)
+            entry = EntryPoint(0, pts, 0, None, None)
         else:
             before = self._past[first - 1]
             scenes, colors = before.scenes, before.colors
-            entry = Entry(index - num_frames, pts, before.scene, scenes and scenes.saved(), colors and colors.saved())
+            entry = EntryPoint(
+                index - num_frames, pts, before.scene, scenes and scenes.saved(), colors and colors.saved()
+            )
         return Border(number, index, frame.pts, self._origin, _checksum(self._tail), entry)
 
 
@@ -242,7 +258,8 @@ def _checksum(frames: Iterable[Frame]) -> int:
 
 
 def checksum(frame: Frame, value: int = 0) -> int:
-    """Go on with a CRC-32 of code values: 0.3 ms at 1280x720 where SHA-256 takes 0.8, and nobody forges frames here."""
+    """Go on with a CRC-32 of code values: 0.3 ms at 1280x720 where SHA-256 takes 0.8, and nobody forges
+    frames here."""
     for plane in frame.planes:
         value = zlib.crc32(np.ascontiguousarray(plane).data, value)
     return value

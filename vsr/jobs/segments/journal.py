@@ -1,9 +1,10 @@
-"""The journal of a long job: who it is, and what of it is finished and safe on the disk. Lies in `.NAME.vsr/`.
+"""The journal of a long job: who it is, and what of it is finished and safe on the disk. Lies in
+`.NAME.vsr/`.
 
-A text file that only grows, one JSON object a line: first the identity, then a line for each finished segment and for
-each border that was found before the segment it ends, last one for the joined file. A line is written after what it
-tells of is on the disk, so a line can be trusted, and what has no line does not count. One process at a time holds the
-journal.
+A text file that only grows, one JSON object a line: first the identity, then a line for each finished segment
+and for each border that was found before the segment it ends, last one for the joined file. A line is written
+after what it tells of is on the disk, so a line can be trusted, and what has no line does not count. One
+process at a time holds the journal.
 """
 
 import contextlib
@@ -19,7 +20,16 @@ from typing import Any
 
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.segments.borders import Border
-from vsr.jobs.segments.journal_records import NAME, VERSION, Segment, mark_of, read_records, sha256_of, stamp, sync
+from vsr.jobs.segments.journal_records import (
+    NAME,
+    VERSION,
+    Segment,
+    mark_of,
+    read_records,
+    sha256_of,
+    stamp,
+    sync,
+)
 from vsr.media.writing.encode import Encoded
 
 
@@ -45,7 +55,9 @@ class Gap:
 class Journal:
     """A job's journal, held by this process until `close`. Used by one thread."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, str], told: Mapping[str, Any], *, restart: bool = False):
+    def __init__(
+        self, folder: Path, identity: Mapping[str, str], told: Mapping[str, Any], *, restart: bool = False
+    ):
         """Go on with the job in `folder`, or begin it.
 
         Raises:
@@ -99,7 +111,8 @@ class Journal:
             raise
 
     def keep(self, segment: Segment, part: Path) -> None:
-        """Give a file that is on the disk its name, and record it. May be called again where the disk was full."""
+        """Give a file that is on the disk its name, and record it. May be called again where the disk was
+        full."""
         if part.exists():
             os.replace(part, self.folder / segment.file)
             sync(self.folder)
@@ -196,7 +209,9 @@ def _check(folder: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None
     names = [name for name in [*new, *(set(old) - set(new))] if old.get(name) != new.get(name)]
     if not names:
         return
-    differences = ", ".join(f"{name} {old.get(name, 'none')} (now {new.get(name, 'none')})" for name in names[:4])
+    differences = ", ".join(
+        f"{name} {old.get(name, 'none')} (now {new.get(name, 'none')})" for name in names[:4]
+    )
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     raise OtherJobError(
         f"{str(folder)!r} holds this job half done with {differences}{more}; "

@@ -48,9 +48,18 @@ class Segment:
         """Describe a file that lies in its place."""
         pts = encoded.pts
         return cls(
-            number, file, encoded.path.stat().st_size, sha256, pictures, pts[0], pts[-1], len(pts),
-            _runs(b - a for a, b in pairwise(pts)), _runs(encoded.durations), next,
-        )  # fmt: skip
+            number,
+            file,
+            encoded.path.stat().st_size,
+            sha256,
+            pictures,
+            pts[0],
+            pts[-1],
+            len(pts),
+            _runs(b - a for a, b in pairwise(pts)),
+            _runs(encoded.durations),
+            next,
+        )
 
     def encoded(self, folder: Path, time_base: Fraction) -> Encoded:
         """The segment as the join wants it; the last frame is shown until the next segment begins."""
@@ -96,7 +105,9 @@ def work_folder(target: Path) -> Path:
     """Where the segments of a result lie until it is finished."""
     name = target.name
     if len(os.fsencode(name)) > 200 or any("\udc80" <= letter <= "\udcff" for letter in name):
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]  # FFmpeg takes UTF-8, a file system 255 bytes
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[
+            :32
+        ]  # FFmpeg takes UTF-8, a file system 255 bytes
     return target.with_name(f".{name}.vsr")
 
 

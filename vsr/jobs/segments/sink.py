@@ -1,7 +1,8 @@
 """A sink that writes a stretch of a long job as closed segments, each by an encoder of its own.
 
-At a border the encoder before is only told that no more frames come: it flushes while the next one is fed. When it has
-ended, its file is on the disk and described, and handed on: only who holds the journal gives it its name.
+At a border the encoder before is only told that no more frames come: it flushes while the next one is fed.
+When it has ended, its file is on the disk and described, and handed on: only who holds the journal gives it
+its name.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from vsr.media.writing.encoders import EncoderChoice
 
 
 @dataclass(frozen=True)
-class Encoding:
+class SegmentEncoding:
     """How segments are encoded."""
 
     choices: tuple[EncoderChoice, ...]
@@ -46,14 +47,20 @@ Keep = Callable[[Segment, Path], None]
 """Is given each finished segment and the file that holds it, which has not got its name yet."""
 
 
-class ClosedSegments:
+class SegmentSink:
     """Takes the frames of a stretch, and leaves out those before its beginning and after its end.
 
-    Files lie in `folder` and go to `keep`. `before_segment` is called before each segment's first frame, and may wait.
+    Files lie in `folder` and go to `keep`. `before_segment` is called before each segment's first frame, and
+    may wait.
     """
 
     def __init__(
-        self, folder: Path, stretch: Stretch, encoding: Encoding, keep: Keep, before_segment: Callable[[], None]
+        self,
+        folder: Path,
+        stretch: Stretch,
+        encoding: SegmentEncoding,
+        keep: Keep,
+        before_segment: Callable[[], None],
     ):
         self.stretch = stretch
         self._folder, self._encoding = folder, encoding
@@ -96,7 +103,9 @@ class ClosedSegments:
         # A child of a run that was killed may still write: each process has names of its own.
         path = self._folder / f"{number:06}.{os.getpid()}-{os.urandom(3).hex()}.part"
         encoding = self._encoding
-        encoder = VideoEncoder(path, choices=encoding.choices, format=encoding.format, time_base=encoding.time_base)
+        encoder = VideoEncoder(
+            path, choices=encoding.choices, format=encoding.format, time_base=encoding.time_base
+        )
         return _Open(number, path, encoder)
 
     def _end_segment(self, following: Border | None) -> None:
@@ -114,9 +123,13 @@ class ClosedSegments:
         encoded = segment.encoder.finish()
         sync(segment.path)
         record = Segment.of(
-            encoded, number=segment.number, file=f"{segment.number:06}.segment", sha256=sha256_of(segment.path),
-            pictures=segment.pictures, next=segment.next,
-        )  # fmt: skip
+            encoded,
+            number=segment.number,
+            file=f"{segment.number:06}.segment",
+            sha256=sha256_of(segment.path),
+            pictures=segment.pictures,
+            next=segment.next,
+        )
         self._keep(record, segment.path)
         self._flushing = None
 

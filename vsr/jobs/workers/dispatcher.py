@@ -1,7 +1,8 @@
 """A job shared out to a pool: borders are found by reading ahead, and the journal takes what comes back.
 
-Decoding and looking for scene cuts costs a hundredth of enhancing, so who holds the journal reads the source itself, by
-the same code as a worker, and hands out the segments between the borders it finds: the same as one process would make.
+Decoding and looking for scene cuts costs a hundredth of enhancing, so who holds the journal reads the source
+itself, by the same code as a worker, and hands out the segments between the borders it finds: the same as one
+process would make.
 """
 
 from collections.abc import Callable, Generator, Iterable
@@ -12,8 +13,8 @@ from itertools import count
 from vsr.errors import SourceError, VsrError
 from vsr.jobs.segments.borders import Border, ReadsDifferentlyError
 from vsr.jobs.segments.journal import Gap, Journal
-from vsr.jobs.workers.pool import Died, Failed, Finished, News, Pool, Progress, Tell
-from vsr.jobs.workers.worker import Reading
+from vsr.jobs.workers.pool import Died, Failed, Finished, News, Pool, SegmentProgress, Tell
+from vsr.jobs.workers.worker import StretchReader
 from vsr.media.writing.encode import is_disk_full
 from vsr.pipeline import Clock, Report
 
@@ -22,8 +23,9 @@ _LOOK_EVERY = 4
 """Frames of reading ahead after which the workers' news are looked at."""
 
 
-def gaps_of(journal: Journal, reading: Reading) -> Generator[Gap | None, None, None]:
-    """Yield the segments that are missing, one after the other; None where there is something to read first."""
+def gaps_of(journal: Journal, reading: StretchReader) -> Generator[Gap | None, None, None]:
+    """Yield the segments that are missing, one after the other; None where there is something to read
+    first."""
     begin: Border | None = None
     for number in count():
         end, segment = journal.borders.get(number + 1), journal.segments.get(number)
@@ -44,7 +46,9 @@ def gaps_of(journal: Journal, reading: Reading) -> Generator[Gap | None, None, N
     yield Gap(begin, None)
 
 
-def _read_on(journal: Journal, reading: Reading, begin: Border | None) -> Generator[Border | None, None, None]:
+def _read_on(
+    journal: Journal, reading: StretchReader, begin: Border | None
+) -> Generator[Border | None, None, None]:
     """Yield the borders after `begin`, and None now and then."""
     for from_start in (False, True):
         stretch = reading.stretch(Gap(begin, None), from_start=from_start)
@@ -61,7 +65,7 @@ def _read_on(journal: Journal, reading: Reading, begin: Border | None) -> Genera
                 raise SourceError(f"{error}; --restart begins anew") from error
 
 
-class Sharing:
+class Dispatcher:
     """Keeps a pool busy and writes down what it makes."""
 
     def __init__(
@@ -80,13 +84,13 @@ class Sharing:
             journal: where finished segments go.
             clock: shows what all workers do together.
             tell: is given lines that cannot wait.
-            wait_for_disk: called with the number of segments that will be under way, and where the disk has got full
-                with the size of what was lost.
+            wait_for_disk: called with the number of segments that will be under way, and where the disk has
+                got full with the size of what was lost.
         """
         self._pool, self._journal, self._clock, self._tell = pool, journal, clock, tell
         self._wait_for_disk = wait_for_disk
         self._under_way: dict[int, Gap] = {}
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[int, SegmentProgress] = {}
         self._deaths: set[int] = set()
         self._done: list[Finished] = []
 
@@ -138,7 +142,7 @@ class Sharing:
         """Write down what is finished before anything is made of what is not."""
         others: list[Failed | Died] = []
         for news in all_news:
-            if isinstance(news, Progress):
+            if isinstance(news, SegmentProgress):
                 self._progress[news.number] = news
             elif isinstance(news, Finished):
                 self._write(partial(self._journal.keep, news.segment, news.part))
@@ -162,7 +166,9 @@ class Sharing:
             self._submit(gap, news.lost_bytes)
             return
         if news.number in self._deaths:
-            raise VsrError(f"{news.why}, the second time over segment {news.number}; fewer workers need less memory")
+            raise VsrError(
+                f"{news.why}, the second time over segment {news.number}; fewer workers need less memory"
+            )
         self._deaths.add(news.number)
         self._tell(f"{news.why}; segment {news.number} is done again")
         self._submit(gap)
@@ -179,9 +185,13 @@ class Sharing:
         shown = sum(report.num_frames for report in reports)
         skipped = sum(report.share_skipped * report.num_frames for report in reports)
         return Report(
-            num_frames=clock.frames, seconds=clock.elapsed_s,
-            decode_s=clock.decode_s, engine_s=clock.engine_s, encode_s=clock.encode_s, slowest=clock.slowest,
+            num_frames=clock.frames,
+            seconds=clock.elapsed_s,
+            decode_s=clock.decode_s,
+            engine_s=clock.engine_s,
+            encode_s=clock.encode_s,
+            slowest=clock.slowest,
             num_reused=sum(report.num_reused for report in reports),
             share_skipped=skipped / shown if shown else 0.0,
             notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
-        )  # fmt: skip
+        )

@@ -1,7 +1,7 @@
 """Workers on this machine: processes that each enhance one segment at a time, on a device of their own.
 
-A worker that stops for any reason leaves no line in the journal, so whatever happens costs at most its segment. Workers
-notice when nobody listens any more, and end.
+A worker that stops for any reason leaves no line in the journal, so whatever happens costs at most its
+segment. Workers notice when nobody listens any more, and end.
 """
 
 import contextlib
@@ -19,10 +19,11 @@ from typing import Any, Self
 from vsr.engine.device import CPU_THREADS
 from vsr.engine.malloc import tune_malloc
 from vsr.jobs.segments.journal import Gap
-from vsr.jobs.workers.pool import Died, Failed, Finished, News, Progress
-from vsr.jobs.workers.worker import Work, Worker, attempt, failed
+from vsr.jobs.workers.pool import Died, Failed, Finished, News, SegmentProgress
+from vsr.jobs.workers.worker import SegmentWork, Worker, attempt, failed
 
-# Never a copy of this process with its threads and GPU; where there is a fork server, workers share what it has loaded.
+# Never a copy of this process with its threads and GPU; where there is a fork server, workers share what it
+# has loaded.
 _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 _STOP_S = 10.0
@@ -40,10 +41,10 @@ class _Process:
     """What it is at."""
 
 
-class Processes:
+class LocalPool:
     """A pool of processes on this machine."""
 
-    def __init__(self, work: Work, folder: Path, *, devices: Sequence[str], num: int):
+    def __init__(self, work: SegmentWork, folder: Path, *, devices: Sequence[str], num: int):
         """Prepare; workers start when there is something to do for them.
 
         Args:
@@ -92,7 +93,10 @@ class Processes:
         engine = self._engines[turn % len(self._engines)]
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_work, args=(theirs, self._packed, engine, self._folder), name=f"vsr-worker-{turn}", daemon=True
+            target=_work,
+            args=(theirs, self._packed, engine, self._folder),
+            name=f"vsr-worker-{turn}",
+            daemon=True,
         )
         process.start()
         theirs.close()  # or the end of the worker would not be seen
@@ -111,9 +115,9 @@ class Processes:
         heard: list[News] = []
         try:
             while worker.connection.poll():
-                news: Progress | Finished | Failed = worker.connection.recv()
+                news: SegmentProgress | Finished | Failed = worker.connection.recv()
                 heard.append(news)
-                if not isinstance(news, Progress):
+                if not isinstance(news, SegmentProgress):
                     worker.gap = None
         except (EOFError, OSError):
             self._processes.remove(worker)

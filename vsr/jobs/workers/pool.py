@@ -14,7 +14,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SegmentProgress:
     """How far a stretch is."""
 
     number: int
@@ -26,7 +26,7 @@ class Progress:
     encode_s: float = 0.0
 
     @classmethod
-    def of(cls, number: int, clock: Clock) -> "Progress":
+    def of(cls, number: int, clock: Clock) -> "SegmentProgress":
         """What a worker's clock shows."""
         return cls(number, clock.frames, clock.decode_s, clock.engine_s, clock.encode_s)
 
@@ -65,11 +65,12 @@ class Died:
     why: str
 
 
-News = Progress | Finished | Failed | Died
+News = SegmentProgress | Finished | Failed | Died
 
 
 class Pool(Protocol):
-    """Workers of one job. Used by one thread, between `__enter__` and `__exit__`, which leaves nothing running."""
+    """Workers of one job. Used by one thread, between `__enter__` and `__exit__`, which leaves nothing
+    running."""
 
     @property
     def width(self) -> int:

@@ -1,7 +1,9 @@
-"""Workers all over a Ray cluster: each segment is a task that Ray queues, places, and begins again if a node is lost.
+"""Workers all over a Ray cluster: each segment is a task that Ray queues, places, and begins again if a node
+is lost.
 
-Whether a node sees the source and the job's folder is found by looking. What it does not see is shipped through Ray's
-object store: the source's bytes to it, the segment's bytes back. Ray is imported here alone, and when it is asked for.
+Whether a node sees the source and the job's folder is found by looking. What it does not see is shipped
+through Ray's object store: the source's bytes to it, the segment's bytes back. Ray is imported here alone,
+and when it is asked for.
 """
 
 import contextlib
@@ -26,8 +28,8 @@ from vsr.jobs.identity import describe_source
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import sync
 from vsr.jobs.workers import ray_task
-from vsr.jobs.workers.pool import Failed, Finished, News, Progress
-from vsr.jobs.workers.worker import Work
+from vsr.jobs.workers.pool import Failed, Finished, News, SegmentProgress
+from vsr.jobs.workers.worker import SegmentWork
 
 _MAX_RETRIES = 3
 """Times that Ray begins a task again whose node was lost."""
@@ -44,22 +46,26 @@ _KNOCK_S = 5.0
 def check_cluster(address: str) -> None:
     """Raise ConfigError where Ray is missing, or the address is of a kind that is not taken."""
     if not importlib.util.find_spec("ray"):
-        raise ConfigError("cluster needs Ray (pip install 'vsr[cluster]'); --workers shares a job on one machine")
+        raise ConfigError(
+            "cluster needs Ray (pip install 'vsr[cluster]'); --workers shares a job on one machine"
+        )
     if address.startswith("ray://"):
-        raise ConfigError(f"cluster {address}: name the cluster itself, as HOST:6379, not its server for clients")
+        raise ConfigError(
+            f"cluster {address}: name the cluster itself, as HOST:6379, not its server for clients"
+        )
 
 
-class Cluster:
+class RayPool:
     """A pool of Ray tasks."""
 
-    def __init__(self, work: Work, folder: Path, *, address: str):
+    def __init__(self, work: SegmentWork, folder: Path, *, address: str):
         """Prepare; the cluster is joined by `__enter__`.
 
         Args:
             work: what is done.
             folder: the job's, where segments are written.
-            address: HOST:PORT of a cluster, `auto` for the one that this machine is part of, or `local` to start one
-                here that ends with the pool.
+            address: HOST:PORT of a cluster, `auto` for the one that this machine is part of, or `local` to
+                start one here that ends with the pool.
 
         Raises:
             ConfigError: a network cannot be sent.
@@ -110,15 +116,24 @@ class Cluster:
         """Twice what runs at once: Ray queues the rest, and nodes may join."""
         if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
             need, kind = (1, "GPU") if self._on_gpu else (self._threads, "CPU")
-            self._width = max(1, 2 * sum(int(each["Resources"].get(kind, 0)) // need for each in self._nodes()))
+            self._width = max(
+                1, 2 * sum(int(each["Resources"].get(kind, 0)) // need for each in self._nodes())
+            )
             self._looked_s = time.monotonic()
         return self._width
 
     def submit(self, gap: Gap) -> None:
-        order = ray_task.Order(
-            self._job, gap, self._folder, self._token, self._source, self._software,
-            "cuda" if self._on_gpu else "cpu", self._threads, self._blocks,
-        )  # fmt: skip
+        order = ray_task.RayTask(
+            self._job,
+            gap,
+            self._folder,
+            self._token,
+            self._source,
+            self._software,
+            "cuda" if self._on_gpu else "cpu",
+            self._threads,
+            self._blocks,
+        )
         self._under_way[self._task.remote(self._packed, order, self._board)] = gap
 
     def news(self, timeout_s: float) -> list[News]:
@@ -129,9 +144,11 @@ class Cluster:
             ready, _ = self._ray.wait(list(self._under_way), num_returns=len(self._under_way), timeout=0)
         numbers = {gap.number for gap in self._under_way.values()}
         heard: list[News] = [progress for progress in self._progress() if progress.number in numbers]
-        return heard + [news for ref in ready if (news := self._outcome(ref, self._under_way.pop(ref))) is not None]
+        return heard + [
+            news for ref in ready if (news := self._outcome(ref, self._under_way.pop(ref))) is not None
+        ]
 
-    def _progress(self) -> list[Progress]:
+    def _progress(self) -> list[SegmentProgress]:
         """What the board has shown; asked for once, and taken when it has come."""
         if self._asked is None:
             self._asked = self._board.take.remote()
@@ -139,7 +156,7 @@ class Cluster:
             return []
         asked, self._asked = self._asked, None
         with contextlib.suppress(Exception):  # the board may have died, and begins anew
-            return [Progress(*numbers) for numbers in self._ray.get(asked)]
+            return [SegmentProgress(*numbers) for numbers in self._ray.get(asked)]
         return []
 
     def _outcome(self, ref: Any, gap: Gap) -> News | None:
@@ -149,7 +166,9 @@ class Cluster:
         except Exception as error:  # Ray's own: a node without vsr, too many nodes lost, no memory
             cause = getattr(error, "cause", None) or error
             first = next(iter(str(cause).strip().splitlines()), "")
-            return Failed(gap.number, VsrError(f"segment {gap.number} failed in Ray: {type(cause).__name__}: {first}"))
+            return Failed(
+                gap.number, VsrError(f"segment {gap.number} failed in Ray: {type(cause).__name__}: {first}")
+            )
         if isinstance(result, ray_task.Unseen):
             self._blocks = self._blocks or self._shipped()
             self.submit(gap)
@@ -202,7 +221,8 @@ def _on(node_id: str, *, soft: bool) -> Any:
 
 
 def _board() -> type:
-    """Where tasks write how far they are, as an actor. Made here, so that its process needs nothing of ours."""
+    """Where tasks write how far they are, as an actor. Made here, so that its process needs nothing of
+    ours."""
 
     class Board:
         def __init__(self) -> None:
@@ -218,19 +238,22 @@ def _board() -> type:
     return Board
 
 
-def _run(packed: bytes, order: ray_task.Order, board: Any) -> Any:
+def _run(packed: bytes, order: ray_task.RayTask, board: Any) -> Any:
     """A task."""
     ray: Any = importlib.import_module("ray")
 
-    def tell(progress: Progress) -> None:
-        board.show.remote(progress.number, progress.frames, progress.decode_s, progress.engine_s, progress.encode_s)
+    def tell(progress: SegmentProgress) -> None:
+        board.show.remote(
+            progress.number, progress.frames, progress.decode_s, progress.engine_s, progress.encode_s
+        )
 
     return ray_task.enhance_segment(packed, order, ray.get, tell)
 
 
 @contextmanager
 def _connected(address: str) -> Generator[Any, None, None]:
-    """Ray, joined for as long as the block lasts; a connection that somebody else has made is used and left alone."""
+    """Ray, joined for as long as the block lasts; a connection that somebody else has made is used and left
+    alone."""
     ray: Any = importlib.import_module("ray")
     if ray.is_initialized():
         yield ray
@@ -239,7 +262,9 @@ def _connected(address: str) -> Generator[Any, None, None]:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if address == "local":
             # In a folder that goes with it; Ray would keep its logs for ever, and tell its makers of its use.
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vsr-ray-", ignore_cleanup_errors=True))
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="vsr-ray-", ignore_cleanup_errors=True)
+            )
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             options |= {"address": "local", "include_dashboard": False, "_temp_dir": folder}
         else:
@@ -267,12 +292,15 @@ def _knock(address: str) -> None:
 
 def _unreachable(address: str, error: Exception) -> ConfigError:
     reason = " ".join(str(error).split())[:300]
-    return ConfigError(f"cluster {address} cannot be reached: {reason}; HOST:PORT, auto and local are accepted")
+    return ConfigError(
+        f"cluster {address} cannot be reached: {reason}; HOST:PORT, auto and local are accepted"
+    )
 
 
 @contextmanager
 def _own_signals() -> Generator[None, None, None]:
-    """Ray puts a handler of its own in the place of ours for SIGTERM, which would end us without cleaning up."""
+    """Ray puts a handler of its own in the place of ours for SIGTERM, which would end us without cleaning
+    up."""
     ours = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -1,4 +1,5 @@
-"""What a worker of a Ray cluster does on its machine: it looks what it can see there, and enhances a segment."""
+"""What a worker of a Ray cluster does on its machine: it looks what it can see there, and enhances a
+segment."""
 
 import pickle
 import platform
@@ -15,8 +16,8 @@ from vsr.errors import ConfigError
 from vsr.jobs.identity import describe_source, running_on, software
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
-from vsr.jobs.workers.pool import Failed, Finished, Progress
-from vsr.jobs.workers.worker import Work, Worker, attempt, failed
+from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
+from vsr.jobs.workers.worker import SegmentWork, Worker, attempt, failed
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Report
 
@@ -24,7 +25,7 @@ _TELL_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
-class Order:
+class RayTask:
     """What is wanted of a worker somewhere in a cluster."""
 
     job: str
@@ -41,7 +42,8 @@ class Order:
     device: str
     threads: int
     blocks: Sequence[Any] | None = None
-    """References to the source's bytes, block by block, for those who do not see it; None where nobody has asked."""
+    """References to the source's bytes, block by block, for those who do not see it; None where nobody has
+    asked."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ _worker: tuple[str, Worker] | None = None
 
 
 def enhance_segment(
-    packed: bytes, order: Order, fetch: Callable[[Any], bytes], tell: Callable[[Progress], None]
+    packed: bytes, order: RayTask, fetch: Callable[[Any], bytes], tell: Callable[[SegmentProgress], None]
 ) -> Finished | Failed | Delivered | Unseen:
     """Enhance one segment on this machine.
 
@@ -95,12 +97,12 @@ def enhance_segment(
         return Delivered(news.segment, news.part.read_bytes(), news.report)
 
 
-def result_of(work: Work) -> dict[str, str]:
+def result_of(work: SegmentWork) -> dict[str, str]:
     """What must be equal for machines to make the same of the same frames, as far as software knows."""
     return {"software": software(), "running on": running_on(work.models, EnhanceOptions(engine=work.engine))}
 
 
-def _here(work: Work, order: Order, fetch: Callable[[Any], bytes]) -> Work | None:
+def _here(work: SegmentWork, order: RayTask, fetch: Callable[[Any], bytes]) -> SegmentWork | None:
     """The work as this machine can do it; None where the source is missing.
 
     Raises:
@@ -132,7 +134,7 @@ def _own_folder(job: str) -> Path:
     return Path(tempfile.gettempdir()) / f"vsr-{job}"
 
 
-def _fetched(name: str, order: Order, fetch: Callable[[Any], bytes]) -> Path:
+def _fetched(name: str, order: RayTask, fetch: Callable[[Any], bytes]) -> Path:
     """The source's copy on this machine, of which all workers here use the first that is complete."""
     assert order.blocks is not None
     path = _own_folder(order.job) / name

@@ -1,4 +1,5 @@
-"""What it takes to enhance any stretch of a job, in this process or in another one: a description, and who does it."""
+"""What it takes to enhance any stretch of a job, in this process or in another one: a description, and who
+does it."""
 
 import pickle
 import time
@@ -14,8 +15,8 @@ from vsr.frames import Frame, StreamInfo
 from vsr.jobs.segments.borders import Cutting, ReadsDifferentlyError, Stretch
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
-from vsr.jobs.segments.sink import ClosedSegments, Encoding, Keep
-from vsr.jobs.workers.pool import Failed, Finished, Progress
+from vsr.jobs.segments.sink import Keep, SegmentEncoding, SegmentSink
+from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
 from vsr.media.reading.source import ReadCounts, VideoSource
 from vsr.media.writing.encode import is_disk_full
 from vsr.models.spec import Model
@@ -24,7 +25,7 @@ from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
 
 @dataclass(frozen=True)
-class Work:
+class SegmentWork:
     """Everything but the stretch."""
 
     path: Path
@@ -37,11 +38,12 @@ class Work:
     engine: EngineOptions
     resample: tuple[int, int] | None
     """Height, width of the final resampling."""
-    encoding: Encoding
+    encoding: SegmentEncoding
     cutting: Cutting
 
     def source(self, from_pts: int | None, passed: int) -> VideoSource:
-        """The source from a pts on (None: all of it), less so many frames of the limit that the user may have set."""
+        """The source from a pts on (None: all of it), less so many frames of the limit that the user may have
+        set."""
         limit = self.read.frames - passed if self.read.frames else 0
         return VideoSource(self.path, replace(self.read, frames=limit), info=self.file, from_pts=from_pts)
 
@@ -49,7 +51,11 @@ class Work:
         """Load the models onto their device."""
         kept = self.encoding.format
         return Engine(
-            self.models, self.engine, size=self.resample, sample_aspect=kept.sample_aspect, bit_depth=kept.bit_depth
+            self.models,
+            self.engine,
+            size=self.resample,
+            sample_aspect=kept.sample_aspect,
+            bit_depth=kept.bit_depth,
         )
 
     def packed(self) -> bytes:
@@ -62,13 +68,15 @@ class Work:
             return pickle.dumps(self)
         except Exception as error:  # networks of others raise what they like
             names = " + ".join(model.spec.name for model in self.models)
-            raise ConfigError(f"{names} cannot be sent to other workers ({error}); use --workers 1") from error
+            raise ConfigError(
+                f"{names} cannot be sent to other workers ({error}); use --workers 1"
+            ) from error
 
 
-class Reading:
+class StretchReader:
     """Reads stretches of a job, and remembers what happened the last time."""
 
-    def __init__(self, work: Work):
+    def __init__(self, work: SegmentWork):
         self._work = work
         self._opened: VideoSource | None = None
 
@@ -92,18 +100,25 @@ class Reading:
 class Worker:
     """Enhances stretches of one job, one at a time, with one engine."""
 
-    def __init__(self, work: Work):
+    def __init__(self, work: SegmentWork):
         self.engine = work.make_engine()
         self.lost_bytes = 0
         """Size of what the last stretch that failed had written."""
-        self.reading = Reading(work)
+        self.reading = StretchReader(work)
         self._work = work
 
     def run(
-        self, gap: Gap, folder: Path, keep: Keep, *, clock: Clock | None = None,
-        before_segment: Callable[[], None] = lambda: None, after_frame: Callable[[], None] = lambda: None,
-    ) -> Report:  # fmt: skip
-        """Enhance a gap into closed segments in `folder`, from the source's start where it cannot be entered exactly.
+        self,
+        gap: Gap,
+        folder: Path,
+        keep: Keep,
+        *,
+        clock: Clock | None = None,
+        before_segment: Callable[[], None] = lambda: None,
+        after_frame: Callable[[], None] = lambda: None,
+    ) -> Report:
+        """Enhance a gap into closed segments in `folder`, from the source's start where it cannot be entered
+        exactly.
 
         Args:
             gap: what is missing.
@@ -129,7 +144,7 @@ class Worker:
         raise AssertionError("unreachable")
 
 
-class _Heard(ClosedSegments):
+class _Heard(SegmentSink):
     """Closed segments, each of whose frames is heard of."""
 
     def __init__(self, after_frame: Callable[[], None], *arguments: Any):
@@ -142,7 +157,7 @@ class _Heard(ClosedSegments):
 
 
 def attempt(
-    worker: Worker, gap: Gap, folder: Path, tell: Callable[[Progress], None], *, every_s: float = 0.2
+    worker: Worker, gap: Gap, folder: Path, tell: Callable[[SegmentProgress], None], *, every_s: float = 0.2
 ) -> Finished | Failed:
     """Enhance one segment of a job that another process holds, and say what has become of it.
 
@@ -155,11 +170,15 @@ def attempt(
         nonlocal told_s
         if time.monotonic() - told_s >= every_s:
             told_s = time.monotonic()
-            tell(Progress.of(gap.number, clock))
+            tell(SegmentProgress.of(gap.number, clock))
 
     try:
         report = worker.run(
-            gap, folder, lambda segment, part: kept.append((segment, part)), clock=clock, after_frame=after_frame
+            gap,
+            folder,
+            lambda segment, part: kept.append((segment, part)),
+            clock=clock,
+            after_frame=after_frame,
         )
     except Exception as error:
         return failed(gap, error, lost_bytes=worker.lost_bytes)
@@ -176,4 +195,6 @@ def failed(gap: Gap, error: Exception, *, lost_bytes: int = 0) -> Failed:
         same = type(sent) is type(error) and str(sent) == str(error)
     except Exception:  # errors of other libraries want what they are not given
         same = False
-    return Failed(gap.number, error if same else VsrError(f"{type(error).__name__}: {error}"), full, lost_bytes)
+    return Failed(
+        gap.number, error if same else VsrError(f"{type(error).__name__}: {error}"), full, lost_bytes
+    )

@@ -1,4 +1,5 @@
-"""A camera: the one owner of its container, which opens, reads and closes it, and comes back after every failure."""
+"""A camera: the one owner of its container, which opens, reads and closes it, and comes back after every
+failure."""
 
 import threading
 import time
@@ -11,7 +12,7 @@ from vsr.errors import SourceError, VsrError
 from vsr.frames import Frame
 from vsr.live.cameras.connection import GoneError, LoginError, RefusedError, connect
 from vsr.live.cameras.session import Session, Tap
-from vsr.live.cameras.status import Board, CameraStatus
+from vsr.live.cameras.status import CameraStatus, StatusBoard
 from vsr.live.cameras.timestamps import Timeline
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Backoff, Retry
@@ -32,12 +33,13 @@ class Camera:
     def __init__(self, options: CameraOptions, number: int, *, retry: Retry = Retry()):
         self.options = options
         self.tap: Tap | None = None
-        """Gets every audio and video packet as it came, in the camera's thread; set it before `frames`. It must not
-        block, nor keep the packet or its stream, which are part of the container: copy what is wanted."""
+        """Gets every audio and video packet as it came, in the camera's thread; set it before `frames`. It
+        must not block, nor keep the packet or its stream, which are part of the container: copy what is
+        wanted."""
         self._number = number
         self._backoff = Backoff(retry)
         self._timeline = Timeline()
-        self._board = Board()
+        self._board = StatusBoard()
 
     @property
     def status(self) -> CameraStatus:
@@ -47,9 +49,9 @@ class Camera:
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Yield the camera's frames until `stop` is set, connecting again whenever that is needed.
 
-        Times are ticks of 1/90000 s and only go forward; `reset` marks the first frame after a connect, a gap or a
-        change of format. No error of the camera is raised: `status` tells it. Ends within a second of `stop`, with
-        everything closed. To be run in one thread, which owns the connection.
+        Times are ticks of 1/90000 s and only go forward; `reset` marks the first frame after a connect, a gap
+        or a change of format. No error of the camera is raised: `status` tells it. Ends within a second of
+        `stop`, with everything closed. To be run in one thread, which owns the connection.
         """
         try:
             while not stop.is_set():

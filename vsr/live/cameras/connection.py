@@ -17,7 +17,7 @@ from av.container import InputContainer
 
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
-from vsr.live.cameras.reachable import call
+from vsr.live.cameras.reachable import check_reachable
 from vsr.live.cameras.udp import Datagrams
 from vsr.live.options import CameraOptions
 from vsr.media.probe import open_container
@@ -32,7 +32,8 @@ class GoneError(SourceError):
 
 
 class RefusedError(SourceError):
-    """The camera or this FFmpeg says no: wrong password, unknown path, a protocol or format that it does not know."""
+    """The camera or this FFmpeg says no: wrong password, unknown path, a protocol or format that it does not
+    know."""
 
 
 class LoginError(RefusedError):
@@ -54,19 +55,27 @@ class _Protocol:
     read_s: float = 0.5
     """Longest time that one read takes, and so the longest time to a stop."""
     resumes: bool = False
-    """After a read that took too long the container can be read on. Where FFmpeg buffers by avio, the error stays."""
+    """After a read that took too long the container can be read on. Where FFmpeg buffers by avio, the error
+    stays."""
     analyze_us: int = 1_000_000
     """How far ahead FFmpeg reads to find out about the streams."""
 
 
 _STREAMED = "mpegts,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpjpeg,mjpeg,h264,hevc,aac"
 _RTSP = _Protocol(
-    "rtsp,rtsps,rtp,srtp,udp,tcp,tls,crypto", "rtsp,sdp,rtp,mpegts", "rtsp", port=554, resumes=True, analyze_us=100_000
+    "rtsp,rtsps,rtp,srtp,udp,tcp,tls,crypto",
+    "rtsp,sdp,rtp,mpegts",
+    "rtsp",
+    port=554,
+    resumes=True,
+    analyze_us=100_000,
 )
 _RTMP = _Protocol("rtmp,rtmps,tcp,tls,crypto", "flv,live_flv", "flv", read_s=2.0)
 """Not asked first: servers that take one connection only, as FFmpeg's, would be lost by it."""
 _WEB = _Protocol("http,https,httpproxy,tcp,tls,crypto", _STREAMED, port=80, read_s=2.0)
-_HLS = _Protocol("http,https,httpproxy,tcp,tls,crypto,data", f"hls,webvtt,{_STREAMED}", "hls", port=80, read_s=10.0)
+_HLS = _Protocol(
+    "http,https,httpproxy,tcp,tls,crypto,data", f"hls,webvtt,{_STREAMED}", "hls", port=80, read_s=10.0
+)
 """A read waits for the next segment."""
 _PROTOCOLS = {
     "rtsp": _RTSP,
@@ -131,7 +140,9 @@ def connect(
         protocol = _HLS
     try:
         if protocol.port:
-            call(address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S)
+            check_reachable(
+                address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S
+            )
         if address.scheme == "udp":
             datagrams = Datagrams(address, stop, patience_s=options.stall_s, quiet=quiet)
         container = _open(datagrams or address.url, protocol, options.transport, gpu)

@@ -15,11 +15,11 @@ _LOOK_MS = 200
 """Time between looks at the stop flag."""
 
 
-def call(address: Address, port: int, stop: threading.Event, *, until: float) -> None:
+def check_reachable(address: Address, port: int, stop: threading.Event, *, until: float) -> None:
     """Return when the address's server takes a connection and, where it speaks RTSP, answers.
 
-    An RTSP server is asked for its methods (RFC 2326, 10.1): the kernel takes connections for a frozen one too.
-    Looking up a host's name cannot be left early.
+    An RTSP server is asked for its methods (RFC 2326, 10.1): the kernel takes connections for a frozen one
+    too. Looking up a host's name cannot be left early.
 
     Args:
         address: whom to call, by TCP.

@@ -18,7 +18,7 @@ from av.packet import Packet
 from vsr.errors import SourceError
 from vsr.frames import Frame
 from vsr.live.cameras.connection import Connection, GoneError, RefusedError
-from vsr.live.cameras.status import Board
+from vsr.live.cameras.status import StatusBoard
 from vsr.live.cameras.timestamps import TICKS, Timeline
 from vsr.media.pixels import PlanarConverter, make_frame
 from vsr.media.probe import best_stream, picture_format
@@ -59,7 +59,7 @@ class Session:
         connection: Connection,
         shown: str,
         *,
-        board: Board,
+        board: StatusBoard,
         timeline: Timeline,
         stall_s: float,
         tap: Tap | None = None,
@@ -168,9 +168,14 @@ class Session:
         pts, reset = self._timeline.place(picture.pts, arrived_s)
         duration = round((picture.duration or 0) * Fraction(self._stream.time_base or 0) * TICKS)
         kind = (
-            picture.format.name, picture.height, picture.width,
-            picture.colorspace, picture.color_range, picture.color_primaries, picture.color_trc,
-        )  # fmt: skip
+            picture.format.name,
+            picture.height,
+            picture.width,
+            picture.colorspace,
+            picture.color_range,
+            picture.color_primaries,
+            picture.color_trc,
+        )
         converter = self._converter
         if converter is None or kind != self._kind:
             converter = self._converter = PlanarConverter(picture_format(picture, self._stream)[0])

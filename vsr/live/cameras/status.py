@@ -21,7 +21,8 @@ class CameraStatus:
     corrupt: int = 0
     """Packets and pictures that were damaged."""
     lost: int = 0
-    """Frames that never came, as gaps in the camera's own times tell; what follows may be smeared up to a key frame."""
+    """Frames that never came, as gaps in the camera's own times tell; what follows may be smeared up to a key
+    frame."""
     last_error: str = ""
     """Why the last session or attempt ended; without secrets."""
     height: int = 0
@@ -30,7 +31,7 @@ class CameraStatus:
     """Frames a second by the camera's own times; 0 while unknown."""
 
 
-class Board:
+class StatusBoard:
     """Holds the status; each change puts a new value in its place."""
 
     def __init__(self) -> None:

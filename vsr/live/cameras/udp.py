@@ -1,4 +1,5 @@
-"""UDP as a file that FFmpeg reads from. FFmpeg's own UDP cannot be read on after a read that was broken off."""
+"""UDP as a file that FFmpeg reads from. FFmpeg's own UDP cannot be read on after a read that was broken
+off."""
 
 import ipaddress
 import select
@@ -32,11 +33,15 @@ class Datagrams:
         OSError: the port is taken, or the host is not one of this machine's.
     """
 
-    def __init__(self, address: Address, stop: threading.Event, *, patience_s: float, quiet: Callable[[], None]):
+    def __init__(
+        self, address: Address, stop: threading.Event, *, patience_s: float, quiet: Callable[[], None]
+    ):
         self._stop, self._patience_s, self._quiet = stop, patience_s, quiet
         self._over = False
         parts = urlsplit(address.url)
-        family, _, _, _, place = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_DGRAM)[0]
+        family, _, _, _, place = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_DGRAM)[
+            0
+        ]
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
@@ -56,7 +61,9 @@ class Datagrams:
             group = host.packed + socket.inet_aton(interface)
             self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
         else:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, host.packed + struct.pack("@I", 0))
+            self._socket.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, host.packed + struct.pack("@I", 0)
+            )
 
     def read(self, size: int) -> bytes:
         """Return the next payload, at most `size` bytes of it; nothing at the end."""

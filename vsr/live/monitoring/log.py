@@ -1,4 +1,5 @@
-"""What is worth a line in the log: what changed since it was last told. And the lines themselves, as text or JSON.
+"""What is worth a line in the log: what changed since it was last told. And the lines themselves, as text or
+JSON.
 
 No line ever shows a secret: besides what is redacted where it is made, each goes through `Secrets`.
 """
@@ -13,7 +14,7 @@ from typing import Any, cast
 from vsr.errors import VsrError, redact
 from vsr.live.address import Address
 from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
-from vsr.live.service import CameraView, View
+from vsr.live.service import CameraView, LiveView
 
 DROPS_EVERY_S = 10.0
 """Drops are told in sums, for they come by the dozen."""
@@ -50,13 +51,13 @@ class _Told:
     drops_s: float = 0.0
 
 
-class Journal:
+class EventLog:
     """Finds what is new; to be asked a few times a second. Pure: time is told."""
 
     def __init__(self) -> None:
         self._told: dict[int, _Told] = {}
 
-    def news(self, view: View, now: float) -> list[Event]:
+    def news(self, view: LiveView, now: float) -> list[Event]:
         """Return what happened since the last call."""
         numbers = {camera.facts.number for camera in view.cameras}
         self._told = {number: told for number, told in self._told.items() if number in numbers}
@@ -126,7 +127,9 @@ def _drops(camera: CameraView, told: _Told, now: float) -> Iterator[Event]:
     told.dropped, told.drops_s = camera.dropped, now
     if dropped:
         fields = {"dropped": dropped, "seconds": round(span_s, 1), "total": camera.dropped}
-        yield Event("drops", f"{dropped} frames dropped in {span_s:.0f} s", camera.facts.name, fields, bad=True)
+        yield Event(
+            "drops", f"{dropped} frames dropped in {span_s:.0f} s", camera.facts.name, fields, bad=True
+        )
 
 
 class Secrets:
@@ -187,7 +190,9 @@ class JsonLines(logging.Formatter):
         if known.get("camera"):
             line["camera"] = known["camera"]
         line["message"] = record.getMessage()
-        line |= {key: known[key] for key in ("rung", "reason") if key in known} | dict(known.get("fields", {}))
+        line |= {key: known[key] for key in ("rung", "reason") if key in known} | dict(
+            known.get("fields", {})
+        )
         return json.dumps({key: self._shown(value) for key, value in line.items()}, ensure_ascii=False)
 
     def _shown(self, value: object) -> object:
@@ -196,4 +201,8 @@ class JsonLines(logging.Formatter):
             return self._secrets.hide(value)
         if isinstance(value, list | tuple):
             return [self._shown(item) for item in cast("list[object]", value)]
-        return value if isinstance(value, int | float | bool) or value is None else self._secrets.hide(str(value))
+        return (
+            value
+            if isinstance(value, int | float | bool) or value is None
+            else self._secrets.hide(str(value))
+        )

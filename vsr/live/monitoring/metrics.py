@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from vsr.errors import ConfigError
 from vsr.live.newest_wins import in_background
-from vsr.live.service import CameraView, View
+from vsr.live.service import CameraView, LiveView
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -43,7 +43,7 @@ class Metrics:
         ConfigError: `prometheus-client` is not installed, or the port is taken.
     """
 
-    def __init__(self, port: int, look: Callable[[], View]):
+    def __init__(self, port: int, look: Callable[[], LiveView]):
         try:
             from prometheus_client import CollectorRegistry
         except ImportError:
@@ -55,9 +55,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(self)
         try:
-            self._server = make_server(_HOST, port, self._answer, server_class=_Server, handler_class=_Handler)
+            self._server = make_server(
+                _HOST, port, self._answer, server_class=_Server, handler_class=_Handler
+            )
         except OSError as error:
-            raise ConfigError(f"metrics port {port} cannot be opened: {error.strerror}; give another") from None
+            raise ConfigError(
+                f"metrics port {port} cannot be opened: {error.strerror}; give another"
+            ) from None
         self._done = in_background(lambda: self._server.serve_forever(_POLL_S), name="vsr-metrics")
 
     def collect(self) -> "Iterator[Metric]":
@@ -88,7 +92,7 @@ class Metrics:
         return [b"" if environ.get("REQUEST_METHOD") == "HEAD" else body]
 
 
-def health(view: View) -> dict[str, Any]:
+def health(view: LiveView) -> dict[str, Any]:
     """What /healthz says: how many play, and how each camera does."""
     state = "hangs" if view.hangs else "playing" if view.playing else "nothing plays"
     cameras = {camera.facts.name: _health(camera) for camera in view.cameras}
@@ -118,10 +122,22 @@ _COUNTERS: tuple[tuple[str, str, Callable[[CameraView], float]], ...] = (
     ("frames_enhanced", "Enhanced frames handed to the outputs.", lambda camera: camera.facts.delivered),
     ("frames_failed", "Frames lost to errors.", lambda camera: camera.facts.failed),
     ("frames_corrupt", "Damaged packets and pictures.", lambda camera: camera.facts.camera.corrupt),
-    ("frames_lost", "Frames that never came, by the camera's times.", lambda camera: camera.facts.camera.lost),
-    ("frames_encoded", "Frames encoded, stand-ins of an absent camera included.", lambda camera: camera.sink.written),
+    (
+        "frames_lost",
+        "Frames that never came, by the camera's times.",
+        lambda camera: camera.facts.camera.lost,
+    ),
+    (
+        "frames_encoded",
+        "Frames encoded, stand-ins of an absent camera included.",
+        lambda camera: camera.sink.written,
+    ),
     ("reconnects", "Sessions that played, after the first.", lambda camera: camera.facts.camera.reconnects),
-    ("encoder_restarts", "Starts of the encoder after a failure.", lambda camera: camera.sink.encoder_restarts),
+    (
+        "encoder_restarts",
+        "Starts of the encoder after a failure.",
+        lambda camera: camera.sink.encoder_restarts,
+    ),
 )
 _GAUGES: tuple[tuple[str, str, Callable[[CameraView], float]], ...] = (
     ("up", "1 while the camera plays.", lambda camera: camera.facts.camera.state == "playing"),
@@ -131,11 +147,13 @@ _GAUGES: tuple[tuple[str, str, Callable[[CameraView], float]], ...] = (
 )
 
 
-def _metrics(view: View) -> "Iterator[Metric]":
+def _metrics(view: LiveView) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     overview = view.overview
-    yield GaugeMetricFamily("vsr_engine_busy", "Part of the time that the engine works, lately.", value=overview.busy)
+    yield GaugeMetricFamily(
+        "vsr_engine_busy", "Part of the time that the engine works, lately.", value=overview.busy
+    )
     yield GaugeMetricFamily("vsr_engine_batch", "Frames in a round, lately.", value=overview.batch)
     yield CounterMetricFamily("vsr_rung_changes", "Changes of the rung.", value=overview.num_changes)
     rung = GaugeMetricFamily("vsr_rung", "1 for the model rung in use.", labels=["rung"])
@@ -155,21 +173,30 @@ def _metrics(view: View) -> "Iterator[Metric]":
     yield from _of_outputs(view)
 
 
-def _split(view: View) -> "Iterator[Metric]":
+def _split(view: LiveView) -> "Iterator[Metric]":
     """Metrics of cameras that have a second label."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     dropped = CounterMetricFamily(
-        "vsr_camera_frames_dropped", "Frames left out: late for the engine, late for the encoder, by the rung.",
+        "vsr_camera_frames_dropped",
+        "Frames left out: late for the engine, late for the encoder, by the rung.",
         labels=["camera", "where"],
-    )  # fmt: skip
-    latency = GaugeMetricFamily(
-        "vsr_camera_latency_seconds", "From arrival to the encoder's input, lately.", labels=["camera", "quantile"]
     )
-    state = GaugeMetricFamily("vsr_camera_state", "1 for the state the camera is in.", labels=["camera", "state"])
+    latency = GaugeMetricFamily(
+        "vsr_camera_latency_seconds",
+        "From arrival to the encoder's input, lately.",
+        labels=["camera", "quantile"],
+    )
+    state = GaugeMetricFamily(
+        "vsr_camera_state", "1 for the state the camera is in.", labels=["camera", "state"]
+    )
     for camera in view.cameras:
         facts = camera.facts
-        for where, count in (("engine", facts.dropped), ("encoder", camera.sink.dropped), ("rung", facts.thinned)):
+        for where, count in (
+            ("engine", facts.dropped),
+            ("encoder", camera.sink.dropped),
+            ("rung", facts.thinned),
+        ):
             dropped.add_metric([facts.name, where], count)
         latency.add_metric([facts.name, "0.5"], facts.latency_p50_s)
         latency.add_metric([facts.name, "0.95"], facts.latency_p95_s)
@@ -177,7 +204,7 @@ def _split(view: View) -> "Iterator[Metric]":
     yield from (dropped, latency, state)
 
 
-def _of_outputs(view: View) -> "Iterator[Metric]":
+def _of_outputs(view: LiveView) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     # The number tells a recording from that of the original, which has the same target.

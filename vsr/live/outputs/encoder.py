@@ -1,7 +1,8 @@
 """One low-latency encode: raw frames go to an FFmpeg child through a pipe, packets come back through another.
 
-H.264 in 8 bits and 4:2:0 whatever comes in, because that is what players of live streams take; no B-frames, a closed
-group of pictures a second, parameter sets before each keyframe, so that any packet with a keyframe begins a stream.
+H.264 in 8 bits and 4:2:0 whatever comes in, because that is what players of live streams take; no B-frames, a
+closed group of pictures a second, parameter sets before each keyframe, so that any packet with a keyframe
+begins a stream.
 """
 
 import threading
@@ -21,7 +22,7 @@ from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat
 from vsr.live import child_pipes
 from vsr.live.newest_wins import in_background
-from vsr.live.packets import TICKS, Message, describe, packet_message
+from vsr.live.packets import TICKS, Message, describe_stream, packet_message
 from vsr.media.ffmpeg import find_ffmpeg, first_error_line
 from vsr.media.writing.encode import RawPipe
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder
@@ -35,13 +36,21 @@ _END_S = 2.0
 _SPECIFIC = {
     # Slices per thread would cost quality, frame threads a frame of delay each: zerolatency chooses slices.
     "libx264": {
-        "preset": "ultrafast", "tune": "zerolatency", "x264-params": "aud=1:repeat-headers=1:open-gop=0:scenecut=0",
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x264-params": "aud=1:repeat-headers=1:open-gop=0:scenecut=0",
     },
     "h264_nvenc": {
-        "preset": "p2", "tune": "ull", "zerolatency": "1", "delay": "0", "aud": "1", "forced-idr": "1",
-        "no-scenecut": "1", "strict_gop": "1",
+        "preset": "p2",
+        "tune": "ull",
+        "zerolatency": "1",
+        "delay": "0",
+        "aud": "1",
+        "forced-idr": "1",
+        "no-scenecut": "1",
+        "strict_gop": "1",
     },
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,11 @@ class LiveEncode:
 
 
 def why_software(binary: str) -> str:
-    """Say why live streams are encoded in software here, empty where NVENC works; may take a second the first time.
+    """Say why live streams are encoded in software here, empty where NVENC works; may take a second the first
+    time.
 
-    Asked at one size, once: an encoder that does not work there works at no other, and trying it at the size of a
-    camera's first frame made its next dozen wait.
+    Asked at one size, once: an encoder that does not work there works at no other, and trying it at the size
+    of a camera's first frame made its next dozen wait.
     """
     with _ASKING:  # or all cameras of a station would ask the same at once
         return _why_software(binary)
@@ -80,9 +90,13 @@ def choose_live_encoder(options: LiveEncode, format: PictureFormat) -> EncoderCh
         ConfigError: the picture is too large.
     """
     kept = replace(
-        format, height=format.height + format.height % 2, width=format.width + format.width % 2, bit_depth=8,
-        layout="yuv420", alpha=False,
-    )  # fmt: skip
+        format,
+        height=format.height + format.height % 2,
+        width=format.width + format.width % 2,
+        bit_depth=8,
+        layout="yuv420",
+        alpha=False,
+    )
     if format.layout in ("rgb", "gray"):
         kept = replace(kept, matrix="bt709", range="limited" if format.layout == "rgb" else format.range)
     wanted = EncodeOptions(encoder=options.encoder, quality=options.quality)
@@ -108,7 +122,9 @@ def _low_latency(
     filters, notes = list(choice.filters), list(choice.notes)
     if (kept.height, kept.width) != (format.height, format.width):
         filters.insert(0, f"pad={kept.width}:{kept.height}")  # first, for it forgets tags
-        notes.append(f"{format.width}x{format.height} is odd: a black line fills it up to {kept.width}x{kept.height}")
+        notes.append(
+            f"{format.width}x{format.height} is odd: a black line fills it up to {kept.width}x{kept.height}"
+        )
     if format.bit_depth != 8 or format.layout != "yuv420":
         filters = _converting(format, kept) + filters
         notes.append("live outputs are 8 bits and 4:2:0")
@@ -119,21 +135,25 @@ def _converting(format: PictureFormat, kept: PictureFormat) -> list[str]:
     """Filters that convert to 4:2:0 in 8 bits and leave range and matrix as they are stated."""
     source, target = ("pc" if one.range == "full" else "tv" for one in (format, kept))
     if format.layout == "rgb":
-        return ["setparams=range=pc", f"scale=out_color_matrix=bt709:in_range=pc:out_range={target}:flags=bicubic",
-                "format=yuv420p"]  # fmt: skip
+        return [
+            "setparams=range=pc",
+            f"scale=out_color_matrix=bt709:in_range=pc:out_range={target}:flags=bicubic",
+            "format=yuv420p",
+        ]
     return [f"scale=in_range={source}:out_range={target}:flags=bicubic", "format=yuv420p"]
 
 
 class LiveEncoder:
     """Feeds frames of one format to FFmpeg and hands its packets on.
 
-    `write` and `close` belong to one thread; `kill` may be called from any, and makes a blocked `write` return.
+    `write` and `close` belong to one thread; `kill` may be called from any, and makes a blocked `write`
+    return.
 
     Args:
         format: of the frames to come.
         options: how to encode.
-        deliver: called with each message in a thread of the encoder's: first the description of the video stream,
-            then its packets, with the frames' own times. Must not block.
+        deliver: called with each message in a thread of the encoder's: first the description of the video
+            stream, then its packets, with the frames' own times. Must not block.
     """
 
     def __init__(self, format: PictureFormat, options: LiveEncode, deliver: Callable[[Message], None]):
@@ -181,7 +201,7 @@ class LiveEncoder:
         try:
             with av.open(f"pipe:{self._piped.read_end}", format="nut", options=quick) as container:
                 stream = container.streams.video[0]
-                self._deliver(describe(stream))
+                self._deliver(describe_stream(stream))
                 for packet in container.demux(stream):
                     message = packet_message(packet, shift=self._first or 0)
                     if message is not None:
@@ -221,9 +241,13 @@ class LiveEncoder:
 
 def _command(choice: EncoderChoice) -> list[str]:
     options = {
-        "f": "nut", "fps_mode": "passthrough", "enc_time_base": f"1/{TICKS}", "vf": ",".join(choice.filters),
-        "flush_packets": "1", **dict(choice.arguments),
-    }  # fmt: skip
+        "f": "nut",
+        "fps_mode": "passthrough",
+        "enc_time_base": f"1/{TICKS}",
+        "vf": ",".join(choice.filters),
+        "flush_packets": "1",
+        **dict(choice.arguments),
+    }
     source = ffmpeg.input("pipe:0", f="nut", probesize="32", analyzeduration="0")
     command = source.output("pipe:1", an=None, sn=None, dn=None, **options)
     command = command.global_args("-hide_banner", "-nostdin", "-loglevel", "error", "-copyts")

@@ -1,4 +1,5 @@
-"""Feeding the process of one output: without ever blocking on it, and with an eye on whether it still works."""
+"""Feeding the process of one output: without ever blocking on it, and with an eye on whether it still
+works."""
 
 import os
 import select
@@ -7,7 +8,7 @@ import time
 from typing import Protocol
 
 from vsr.live.child_pipes import Piped
-from vsr.live.outputs.packet_queue import Backlog
+from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, Message
 
 _SILENCE_S = 5.0
@@ -39,10 +40,11 @@ class Owner(Protocol):
         ...
 
 
-class Feed:
-    """Feeds one process: writes without blocking, counts what it acknowledges, says when it has had its time."""
+class Feeder:
+    """Feeds one process: writes without blocking, counts what it acknowledges, says when it has had its
+    time."""
 
-    def __init__(self, owner: Owner, child: Piped, backlog: Backlog, greeting: bytes):
+    def __init__(self, owner: Owner, child: Piped, backlog: PacketQueue, greeting: bytes):
         self._owner, self._child, self._backlog = owner, child, backlog
         self._pending = memoryview(greeting)
         self._heard = b""

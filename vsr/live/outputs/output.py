@@ -1,7 +1,7 @@
 """One output of an encode: a process that muxes, and a thread that feeds it, judges it and starts it again.
 
-A process that dies, or acknowledges nothing for a while, is killed and restarted after a growing pause, from a
-keyframe. Neither the encode nor the other outputs notice.
+A process that dies, or acknowledges nothing for a while, is killed and restarted after a growing pause, from
+a keyframe. Neither the encode nor the other outputs notice.
 """
 
 import json
@@ -18,10 +18,10 @@ from vsr.live import child_pipes
 from vsr.live.address import Address
 from vsr.live.newest_wins import in_background
 from vsr.live.options import OutputOptions
-from vsr.live.outputs.feeder import Feed
-from vsr.live.outputs.packet_queue import Backlog
+from vsr.live.outputs.feeder import Feeder
+from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, VIDEO, Message
-from vsr.live.push.__main__ import Job
+from vsr.live.push.__main__ import PushOrder
 from vsr.live.push.recording import finish_parts
 from vsr.live.retry import Backoff, Retry
 from vsr.media.ffmpeg import find_ffmpeg
@@ -44,7 +44,8 @@ class OutputStatus:
     target: str
     """Without secrets."""
     state: State
-    """`waiting` for the first packets; `paused`: a recording without room; `failed`: it cannot work as configured."""
+    """`waiting` for the first packets; `paused`: a recording without room; `failed`: it cannot work as
+    configured."""
     restarts: int = 0
     bytes: int = 0
     """Sent so far."""
@@ -63,11 +64,12 @@ class _Names:
     suffix: str = ""
 
 
-class Output:
+class LiveOutput:
     """One output. `put` may be called from any thread and never waits; `close` ends it.
 
     Args:
-        options: where to and how. Credentials are read at every start, so that a changed password is taken up.
+        options: where to and how. Credentials are read at every start, so that a changed password is taken
+            up.
         name: the camera's; recorded files begin with it.
         suffix: what they end with.
     """
@@ -77,7 +79,7 @@ class Output:
         self._names = _Names(name, suffix)
         files = options.kind in ("record", "hls")
         # A recording may catch up with a slow disk; whoever watches wants now.
-        self._backlog = Backlog(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
+        self._backlog = PacketQueue(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
         self._live = not files
         self._state: State = "waiting"
         self._address = Address("", options.kind, "")
@@ -110,9 +112,15 @@ class Output:
         sent, now = list(self._sent), time.monotonic()
         recent = sum(size for when, size in sent if now - when < _RATE_S)
         return OutputStatus(
-            self.options.kind, self._address.shown, self._state, self._restarts, self._bytes,
-            recent * 8 / 1000 / _RATE_S, self._backlog.dropped, self._note,
-        )  # fmt: skip
+            self.options.kind,
+            self._address.shown,
+            self._state,
+            self._restarts,
+            self._bytes,
+            recent * 8 / 1000 / _RATE_S,
+            self._backlog.dropped,
+            self._note,
+        )
 
     def put(self, message: Message) -> None:
         """Hand over a description or a packet."""
@@ -120,12 +128,14 @@ class Output:
             self._backlog.put(message)
 
     def close(self) -> None:
-        """Finish what is being written, for four seconds at most, and end process and thread. Harmless twice."""
+        """Finish what is being written, for four seconds at most, and end process and thread. Harmless
+        twice."""
         self.begin_close(time.monotonic() + 4.0)
         self._done.result()
 
     def begin_close(self, until: float) -> None:
-        """Begin to finish, without waiting: several outputs end at the same time, by `time.monotonic()` `until`."""
+        """Begin to finish, without waiting: several outputs end at the same time, by `time.monotonic()`
+        `until`."""
         if self._closing_s:
             return
         self._closing_s = until
@@ -161,7 +171,8 @@ class Output:
             self._backlog.close()
 
     def _await_start(self) -> bool:
-        """Wait for a keyframe to begin with and take in the descriptions before it; False when all is over."""
+        """Wait for a keyframe to begin with and take in the descriptions before it; False when all is
+        over."""
         while not self._closing_s or time.monotonic() < self._closing_s:
             while (message := self._backlog.take()) is not None:
                 if message.stream == END:
@@ -193,7 +204,7 @@ class Output:
         except (ConfigError, SinkError) as error:
             return str(error)
         try:
-            reason = Feed(self, child, self._backlog, self._greeting()).run()
+            reason = Feeder(self, child, self._backlog, self._greeting()).run()
             if not reason:
                 return ""
             child.child.kill()
@@ -209,13 +220,20 @@ class Output:
 
     def _greeting(self) -> bytes:
         options = self.options
-        job = Job(
-            options.kind, self._address.url, streams=len(self._streams), transport=options.transport,
-            segment_s=options.segment_s, prefix=self._names.prefix, suffix=self._names.suffix,
-            keep_s=options.keep_hours * 3600, keep_bytes=options.keep_gb * 1e9,
-            min_free_bytes=options.min_free_gb * 1e9, fresh=self._fresh,
+        job = PushOrder(
+            options.kind,
+            self._address.url,
+            streams=len(self._streams),
+            transport=options.transport,
+            segment_s=options.segment_s,
+            prefix=self._names.prefix,
+            suffix=self._names.suffix,
+            keep_s=options.keep_hours * 3600,
+            keep_bytes=options.keep_gb * 1e9,
+            min_free_bytes=options.min_free_gb * 1e9,
+            fresh=self._fresh,
             ffmpeg=find_ffmpeg() if options.kind == "srt" else "",
-        )  # fmt: skip
+        )
         streams = [self._streams[index] for index in sorted(self._streams)]
         return json.dumps(asdict(job)).encode() + b"\n" + b"".join(message.pack() for message in streams)
 

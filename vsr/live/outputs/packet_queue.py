@@ -8,7 +8,7 @@ from collections import deque
 from vsr.live.packets import END, Message
 
 
-class Backlog:
+class PacketQueue:
     """A queue between the encoder's thread, which never waits, and an output's.
 
     When it is full, all that waits is dropped, and what comes up to the next keyframe.
@@ -100,7 +100,8 @@ class Backlog:
             self._bytes += len(message.data)
 
     def restart(self, *, newest: bool) -> None:
-        """Drop what comes before the first keyframe that waits, or before the newest; where there is none, everything.
+        """Drop what comes before the first keyframe that waits, or before the newest; where there is none,
+        everything.
 
         Sound from after that keyframe stays.
         """

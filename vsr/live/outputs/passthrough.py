@@ -1,4 +1,5 @@
-"""What a camera sends itself, on its way to the outputs: its sound, and for those that keep the original its video."""
+"""What a camera sends itself, on its way to the outputs: its sound, and for those that keep the original its
+video."""
 
 import logging
 from collections.abc import Sequence
@@ -8,13 +9,13 @@ from typing import Any
 
 import av
 
-from vsr.live.outputs.output import Output
-from vsr.live.packets import AUDIO, TICKS, describe, packet_message
+from vsr.live.outputs.output import LiveOutput
+from vsr.live.packets import AUDIO, TICKS, describe_stream, packet_message
 
 log = logging.getLogger("vsr.live")
 
 
-class Passage:
+class Passthrough:
     """Passes packets on. Used by the camera's thread.
 
     Args:
@@ -23,7 +24,7 @@ class Passage:
         originals: get sound and video, at the camera's own times.
     """
 
-    def __init__(self, name: str, outputs: Sequence[Output], originals: Sequence[Output]):
+    def __init__(self, name: str, outputs: Sequence[LiveOutput], originals: Sequence[LiveOutput]):
         self._name, self._outputs, self._originals = name, outputs, originals
         self._source: tuple[object, ...] = ()
         self._left_out: set[str] = set()
@@ -38,7 +39,9 @@ class Passage:
         """
         container = packet.stream.container
         firsts: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
-        first = [one for one in firsts if one.codec_context is not None]  # FFmpeg does not know every codec there is
+        first = [
+            one for one in firsts if one.codec_context is not None
+        ]  # FFmpeg does not know every codec there is
         if packet.stream not in first or not (packet.stream.type == "audio" or self._originals):
             return
         message = packet_message(packet, shift=shift)
@@ -59,7 +62,7 @@ class Passage:
 
     def _describe(self, stream: av.AudioStream | av.VideoStream) -> None:
         try:
-            described = describe(stream)
+            described = describe_stream(stream)
         except ValueError:
             codec = stream.codec_context.name
             if codec not in self._left_out:

@@ -1,7 +1,7 @@
 """Where a camera's enhanced frames go: one encode, and from it all of the camera's outputs.
 
-`write` hands over and returns; a thread of the sink's labels and encodes the newest. While the camera is away the last
-picture goes on, so that players stay connected.
+`write` hands over and returns; a thread of the sink's labels and encodes the newest. While the camera is away
+the last picture goes on, so that players stay connected.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from vsr.live.newest_wins import Courier
 from vsr.live.options import OutputOptions
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.outputs.label import black_frame, dim, draw_label
-from vsr.live.outputs.output import Output, OutputStatus
-from vsr.live.outputs.passthrough import Passage
-from vsr.live.outputs.snapshots import Stills, snapshot
+from vsr.live.outputs.output import LiveOutput, OutputStatus
+from vsr.live.outputs.passthrough import Passthrough
+from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
 from vsr.media.ffmpeg import find_ffmpeg
 
@@ -33,7 +33,8 @@ _PAUSE_S = 2.0
 _CLOSE_S, _ENCODER_CLOSE_S = 3.5, 1.0
 """Closing takes no longer; how much of it the encoder may have before it is killed."""
 _WAITING, _WAITING_AT_FIRST = 2, 8
-"""Frames that may wait for the encoder, and for one that starts, which takes as long as four to six frames."""
+"""Frames that may wait for the encoder, and for one that starts, which takes as long as four to six
+frames."""
 _FIRST_S = 1.0
 """How soon an encoder must have caught up with what waited for its start."""
 _STEP = TICKS // 1000
@@ -79,23 +80,27 @@ class LiveSink:
         name: the camera's.
         outputs: where the stream goes.
         options: what happens on the way.
-        callback: gets enhanced frames as they are, in a thread of its own; of those that come while it is busy the
-            newest.
+        callback: gets enhanced frames as they are, in a thread of its own; of those that come while it is
+            busy the newest.
 
     Raises:
         ConfigError: an output cannot work as configured.
     """
 
     def __init__(
-        self, name: str, outputs: Sequence[OutputOptions], options: SinkOptions = SinkOptions(), *,
+        self,
+        name: str,
+        outputs: Sequence[OutputOptions],
+        options: SinkOptions = SinkOptions(),
+        *,
         callback: Callable[[Frame], None] | None = None,
-    ):  # fmt: skip
+    ):
         self.name, self._options = name, options
         self._encode = _with_segments(options.encode, outputs)
-        self._outputs: list[Output] = []
-        self._originals: list[Output] = []
-        self._snapshots: list[Stills] = []
-        self._callbacks: list[Stills] = []
+        self._outputs: list[LiveOutput] = []
+        self._originals: list[LiveOutput] = []
+        self._snapshots: list[Snapshots] = []
+        self._callbacks: list[Snapshots] = []
         try:
             for one in outputs:
                 self._add(one)
@@ -103,13 +108,15 @@ class LiveSink:
             self._close_outputs(time.monotonic())
             raise
         if callback is not None:
-            self._callbacks.append(Stills(callback, kind="callback", target=getattr(callback, "__name__", "function")))
+            self._callbacks.append(
+                Snapshots(callback, kind="callback", target=getattr(callback, "__name__", "function"))
+            )
         self._encoder: LiveEncoder | None = None
         self._why, self._restarts, self._written, self._retry_s = "", 0, 0, 0.0
         self._last: Frame | None = None
         self._dimmed: Frame | None = None
         self._last_pts, self._last_s, self._shift = -1, 0.0, 0
-        self._passage = Passage(name, self._outputs, self._originals)
+        self._passage = Passthrough(name, self._outputs, self._originals)
         self._begun_s = 0.0
         self._courier: Courier[Frame | float | None] = Courier(
             self._take, depth=_WAITING_AT_FIRST, name=f"vsr-sink-{name}"
@@ -120,17 +127,19 @@ class LiveSink:
         if options.kind == "snapshot":
             self._snapshots.append(snapshot(options))
             return
-        self._outputs.append(Output(options, self.name))
+        self._outputs.append(LiveOutput(options, self.name))
         if options.kind == "record" and self._options.record_original:
-            self._originals.append(Output(options, self.name, suffix="-original"))
+            self._originals.append(LiveOutput(options, self.name, suffix="-original"))
 
     def write(self, frame: Frame) -> None:
-        """Hand over an enhanced frame. A new size or layout starts a new encode; outputs take it up as they can."""
+        """Hand over an enhanced frame. A new size or layout starts a new encode; outputs take it up as they
+        can."""
         self._look_after_encoder()
         self._courier.put(frame)
 
     def away(self, since_s: float) -> None:
-        """Show the last frame again, dimmed, with the seconds since the camera went; to be called once a frame time.
+        """Show the last frame again, dimmed, with the seconds since the camera went; to be called once a
+        frame time.
 
         Before the first frame this shows black of the configured size, or nothing.
         """
@@ -138,7 +147,8 @@ class LiveSink:
         self._courier.put(since_s)
 
     def packet(self, packet: "av.Packet[Any]", shift: int = 0) -> None:
-        """Pass on what the camera sent: its sound, and for `record_original` its video. In the camera's thread.
+        """Pass on what the camera sent: its sound, and for `record_original` its video. In the camera's
+        thread.
 
         Args:
             packet: as demuxed; copied.
@@ -152,9 +162,13 @@ class LiveSink:
         encoder = self._encoder
         parts = [*self._outputs, *self._originals, *self._snapshots, *self._callbacks]
         return SinkStatus(
-            encoder.choice.encoder if encoder else "", self._why, self._written, self._courier.dropped, self._restarts,
+            encoder.choice.encoder if encoder else "",
+            self._why,
+            self._written,
+            self._courier.dropped,
+            self._restarts,
             tuple(part.status for part in parts),
-        )  # fmt: skip
+        )
 
     @property
     def encoder_pid(self) -> int | None:
@@ -197,7 +211,9 @@ class LiveSink:
     # What follows runs in the sink's own thread.
 
     def _take(self, item: Frame | float | None) -> None:
-        if item is None:  # while the camera connects: asking FFmpeg and drivers what they have takes half a second
+        if (
+            item is None
+        ):  # while the camera connects: asking FFmpeg and drivers what they have takes half a second
             with contextlib.suppress(VsrError):
                 why_software(find_ffmpeg())
             return
@@ -226,7 +242,9 @@ class LiveSink:
         """Time of the next picture, later than the last one's; pictures that stand in take the clock's."""
         now = time.monotonic()
         if frame is None:
-            pts = self._last_pts + max(_STEP, round((now - self._last_s) * TICKS)) if self._last_pts >= 0 else 0
+            pts = (
+                self._last_pts + max(_STEP, round((now - self._last_s) * TICKS)) if self._last_pts >= 0 else 0
+            )
         else:
             pts = round(frame.pts * frame.time_base * TICKS) + self._shift
             if pts <= self._last_pts:  # stand-ins have run ahead of the camera's clock

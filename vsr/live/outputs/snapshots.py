@@ -21,8 +21,9 @@ from vsr.quality.drawing import to_rgb
 _QUALITY = 90
 
 
-class Stills:
-    """Brings frames to a function. One that raises is called again with the next frame; the error shows in `status`.
+class Snapshots:
+    """Brings frames to a function. One that raises is called again with the next frame; the error shows in
+    `status`.
 
     Args:
         function: takes a frame; may block.
@@ -56,7 +57,12 @@ class Stills:
     def status(self) -> OutputStatus:
         """How it does; `restarts` counts the calls that failed."""
         return OutputStatus(
-            self._kind, self._target, self._state, self._errors, dropped=self._courier.dropped, note=self._note
+            self._kind,
+            self._target,
+            self._state,
+            self._errors,
+            dropped=self._courier.dropped,
+            note=self._note,
         )
 
     def close(self, timeout_s: float = 2.0) -> None:
@@ -68,7 +74,7 @@ class Stills:
         self._state = "closed"
 
 
-def snapshot(options: OutputOptions) -> Stills:
+def snapshot(options: OutputOptions) -> Snapshots:
     """Make a JPEG that is replaced as a whole every `every_s` seconds."""
     path = Path(options.target)
 
@@ -80,4 +86,4 @@ def snapshot(options: OutputOptions) -> Stills:
         part.write_bytes(data.tobytes())
         os.replace(part, path)
 
-    return Stills(write, kind="snapshot", target=str(path), every_s=options.every_s)
+    return Snapshots(write, kind="snapshot", target=str(path), every_s=options.every_s)

@@ -1,8 +1,8 @@
 """One output of a live stream as a process of its own: `python -m vsr.live.push`.
 
-It can be killed at any time, which is the only way to leave a receiver that has frozen. What it is to do and all
-packets come through its standard input (`wire`), so that no password shows in a process list. Loads neither torch nor
-anything of the pipeline.
+It can be killed at any time, which is the only way to leave a receiver that has frozen. What it is to do and
+all packets come through its standard input (`wire`), so that no password shows in a process list. Loads
+neither torch nor anything of the pipeline.
 """
 
 import contextlib
@@ -32,11 +32,12 @@ _AUDIO = {
     "srt": _MPEGTS_AUDIO,
     "hls": frozenset({"aac", "mp3", "ac3", "eac3"}),
 }
-"""Audio codecs that receivers of each kind understand; others would be muxed and not heard, or stop the picture. They
-become AAC."""
+"""Audio codecs that receivers of each kind understand; others would be muxed and not heard, or stop the
+picture. They become AAC."""
 _MPEGTS = {"pat_period": "0.5", "mpegts_flags": "resend_headers", "flush_packets": "1", "muxdelay": "0"}
 _LISTED_S, _KEPT_S = 6.0, 2.0
-"""Of HLS: how much is listed, twice of what a player holds back by the standard; how long it stays after that."""
+"""Of HLS: how much is listed, twice of what a player holds back by the standard; how long it stays after
+that."""
 _QUEUE_BYTES = 128 << 10
 """10 Mbit/s over a tenth of a second."""
 
@@ -52,7 +53,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True)
-class Job:
+class PushOrder:
     """What the parent wants; the line of JSON."""
 
     kind: str
@@ -79,13 +80,14 @@ class Job:
 class Hls:
     """A playlist and short fMP4 segments in a folder. Both appear by renaming, old segments are deleted.
 
-    Plain HLS: FFmpeg's muxer writes no parts, which would need a server of their own to be of use. A reader finds a
-    frame half a segment to two segments after it was encoded (measured: 0.6 s, p95 0.9, with segments of 0.5 s; 0.3 and
+    Plain HLS: FFmpeg's muxer writes no parts, which would need a server of their own to be of use. A reader
+    finds a frame half a segment to two segments after it was encoded (measured: 0.6 s, p95 0.9, with segments
+    of 0.5 s; 0.3 and
     0.5 with 0.25 s). A player that goes by the standard stays three times EXT-X-TARGETDURATION behind that, whose least
     is 1 s, unless it is told otherwise.
     """
 
-    def __init__(self, job: Job, streams: Sequence[Message]):
+    def __init__(self, job: PushOrder, streams: Sequence[Message]):
         folder = Path(job.target)
         folder.mkdir(parents=True, exist_ok=True)
         self._playlist = folder / "live.m3u8"
@@ -93,8 +95,8 @@ class Hls:
             for path in (self._playlist, *folder.glob("live-*.m4s*"), *folder.glob("live-*.mp4*")):
                 path.unlink(missing_ok=True)
         segment_s = job.segment_s or 0.5
-        # Keyframes come at most a second apart and a frame late now and then: where each is to begin a segment, a
-        # little less than their distance is asked for, or two would make one of twice the length.
+        # Keyframes come at most a second apart and a frame late now and then: where each is to begin a
+        # segment, a little less than their distance is asked for, or two would make one of twice the length.
         least_s = 0.8 * segment_s if segment_s <= 1 else segment_s
         options = {
             "hls_time": f"{least_s:g}",
@@ -109,7 +111,9 @@ class Hls:
             "hls_start_number_source": "epoch_us",
             "max_interleave_delta": "500000",
         }
-        self._muxer = Muxer(str(self._playlist), format="hls", streams=streams, options=options, audio=_AUDIO["hls"])
+        self._muxer = Muxer(
+            str(self._playlist), format="hls", streams=streams, options=options, audio=_AUDIO["hls"]
+        )
         self.notes = self._muxer.notes
         self.mux = self._muxer.mux
 
@@ -129,10 +133,28 @@ class Hls:
 class Srt:
     """FFmpeg's program, because the FFmpeg inside PyAV has no SRT. The address shows in the process list."""
 
-    def __init__(self, job: Job, streams: Sequence[Message]):
-        command = [job.ffmpeg, "-hide_banner", "-loglevel", "error", "-probesize", "32",
-                   "-f", "nut", "-i", "pipe:0", "-map", "0", "-c", "copy", "-f", "mpegts", "-flush_packets", "1",
-                   job.target]  # fmt: skip
+    def __init__(self, job: PushOrder, streams: Sequence[Message]):
+        command = [
+            job.ffmpeg,
+            "-hide_banner",
+            "-loglevel",
+            "error",
+            "-probesize",
+            "32",
+            "-f",
+            "nut",
+            "-i",
+            "pipe:0",
+            "-map",
+            "0",
+            "-c",
+            "copy",
+            "-f",
+            "mpegts",
+            "-flush_packets",
+            "1",
+            job.target,
+        ]
         self._sender = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         assert self._sender.stdin is not None
         options = {"flush_packets": "1"}
@@ -148,7 +170,7 @@ class Srt:
         self._sender.wait(2)
 
 
-def open_target(job: Job, streams: Sequence[Message]) -> Target:
+def open_target(job: PushOrder, streams: Sequence[Message]) -> Target:
     """Open what a job names.
 
     Raises:
@@ -160,9 +182,16 @@ def open_target(job: Job, streams: Sequence[Message]) -> Target:
         return Srt(job, streams)
     if job.kind == "record":
         return Recording(
-            Path(job.target), streams, segment_s=job.segment_s or 60.0, prefix=job.prefix, suffix=job.suffix,
-            keep_s=job.keep_s, keep_bytes=job.keep_bytes, min_free_bytes=job.min_free_bytes, say=say,
-        )  # fmt: skip
+            Path(job.target),
+            streams,
+            segment_s=job.segment_s or 60.0,
+            prefix=job.prefix,
+            suffix=job.suffix,
+            keep_s=job.keep_s,
+            keep_bytes=job.keep_bytes,
+            min_free_bytes=job.min_free_bytes,
+            say=tell_parent,
+        )
     format, options = {
         "rtsp": ("rtsp", {"rtsp_transport": job.transport, "flush_packets": "1"}),
         "rtmp": ("flv", {"flvflags": "no_duration_filesize", "flush_packets": "1", "rtmp_live": "live"}),
@@ -175,7 +204,8 @@ def open_target(job: Job, streams: Sequence[Message]) -> Target:
 
 
 def _shorten_queues() -> None:
-    """Let the system keep little for a receiver that is slow: megabytes would hide for minutes that it has frozen.
+    """Let the system keep little for a receiver that is slow: megabytes would hide for minutes that it has
+    frozen.
 
     FFmpeg does not hand out its sockets; this process has no others.
     """
@@ -185,27 +215,27 @@ def _shorten_queues() -> None:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE_BYTES)
 
 
-def say(text: str) -> None:
+def tell_parent(text: str) -> None:
     """Tell the parent something; nothing acknowledges a packet."""
     sys.stdout.write(" ".join(text.split()) + "\n")
     sys.stdout.flush()
 
 
-def push(job: Job, messages: Any) -> None:
+def push(job: PushOrder, messages: Any) -> None:
     """Mux everything that comes into the job's target."""
     streams = [next(messages) for _ in range(job.streams)]
     target = open_target(job, streams)
     for note in target.notes:
-        say(f"note: {note}")
+        tell_parent(f"note: {note}")
     _shorten_queues()
-    say("open")
+    tell_parent("open")
     finished = False
     for message in messages:
         if message.stream == END:
             finished = True
             break
         target.mux(message)
-        say("")
+        tell_parent("")
     if finished and isinstance(target, Hls):
         target.finish()
     else:
@@ -215,7 +245,7 @@ def push(job: Job, messages: Any) -> None:
 def main() -> int:
     """Do the job that standard input holds; the exit code is 0 where it came to its end."""
     source = sys.stdin.buffer
-    job = Job(**json.loads(source.readline()))
+    job = PushOrder(**json.loads(source.readline()))
     try:
         push(job, chain(read_messages(source)))
     except (FFmpegError, OSError, ValueError, subprocess.TimeoutExpired) as error:

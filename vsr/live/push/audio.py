@@ -1,6 +1,7 @@
 """Sound that a target cannot hold, made into sound that it can. Runs in an output's process.
 
-Many cameras send A-law or µ-law, which neither Matroska nor MP4 nor MPEG-TS as FFmpeg writes them has a place for.
+Many cameras send A-law or µ-law, which neither Matroska nor MP4 nor MPEG-TS as FFmpeg writes them has a place
+for.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ _AAC_KBPS = 64
 """Per channel."""
 
 
-class Conversion:
+class AudioConversion:
     """One sound made of another, packet by packet. A gap stays a gap, to a packet of the new sound.
 
     Args:
@@ -60,7 +61,9 @@ class Conversion:
 
     def _make_resampler(self) -> av.AudioResampler:
         encoder = self.stream.codec_context
-        return av.AudioResampler(encoder.format, self._layout, encoder.sample_rate, encoder.frame_size or None)
+        return av.AudioResampler(
+            encoder.format, self._layout, encoder.sample_rate, encoder.frame_size or None
+        )
 
     def close(self) -> None:
         """Free the decoder. What is left in it, less than two packets, nobody hears any more."""

@@ -1,4 +1,5 @@
-"""Muxing packets that came through the pipe into one target. Runs in an output's process; encodes no pictures."""
+"""Muxing packets that came through the pipe into one target. Runs in an output's process; encodes no
+pictures."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import av
 from av.error import FFmpegError
 
 from vsr.live.packets import NO_DTS, VIDEO, Message, open_description
-from vsr.live.push.audio import Conversion
+from vsr.live.push.audio import AudioConversion
 
 _MOST_REORDERED = 16
 """Pictures that H.264 and HEVC may hold back."""
@@ -33,9 +34,15 @@ class Muxer:
     """
 
     def __init__(
-        self, target: str, *, format: str, streams: Sequence[Message], options: Mapping[str, str] = {},
-        audio: frozenset[str] | None = None, spare: str = "aac",
-    ):  # fmt: skip
+        self,
+        target: str,
+        *,
+        format: str,
+        streams: Sequence[Message],
+        options: Mapping[str, str] = {},
+        audio: frozenset[str] | None = None,
+        spare: str = "aac",
+    ):
         self.notes: list[str] = []
         """What could not go along as it is."""
         self.empty = True
@@ -44,10 +51,12 @@ class Muxer:
         self._last: dict[int, int] = {}
         self._undated: list[Message] = []
         self._streams: dict[int, Any] = {}
-        self._sound: Conversion | None = None
+        self._sound: AudioConversion | None = None
         self._last_sound = -1
         # Without this a second stream that has fallen silent would hold the first one back for ten seconds.
-        self._container = av.open(target, "w", format=format, options={"max_interleave_delta": "1", **options})
+        self._container = av.open(
+            target, "w", format=format, options={"max_interleave_delta": "1", **options}
+        )
         try:
             for message in streams:
                 self._add(message, audio, spare)
@@ -74,7 +83,7 @@ class Muxer:
     def _convert(self, message: Message, codec: str, spare: str) -> None:
         note = f"audio {codec} does not fit into {self._container.format.name}"
         try:
-            self._sound = Conversion(message, self._container, spare)
+            self._sound = AudioConversion(message, self._container, spare)
         except (FFmpegError, ValueError):
             self.notes.append(f"{note} and cannot be decoded; it is left out")
             return

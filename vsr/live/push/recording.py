@@ -1,8 +1,8 @@
 """Recording in segments by wall clock. Runs in an output's process.
 
-A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of pictures
-that cameras send, and their sound, A-law and the like decoded; and because it stays readable up to the last second
-when the machine loses power. Times of a camera that jump begin a new segment.
+A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of
+pictures that cameras send, and their sound, A-law and the like decoded; and because it stays readable up to
+the last second when the machine loses power. Times of a camera that jump begin a new segment.
 """
 
 import contextlib
@@ -45,9 +45,18 @@ class Recording:
     """
 
     def __init__(
-        self, folder: Path, streams: Sequence[Message], *, segment_s: float, prefix: str, suffix: str = "",
-        keep_s: float = 0.0, keep_bytes: float = 0.0, min_free_bytes: float = 0.0, say: Callable[[str], None],
-    ):  # fmt: skip
+        self,
+        folder: Path,
+        streams: Sequence[Message],
+        *,
+        segment_s: float,
+        prefix: str,
+        suffix: str = "",
+        keep_s: float = 0.0,
+        keep_bytes: float = 0.0,
+        min_free_bytes: float = 0.0,
+        say: Callable[[str], None],
+    ):
         self.notes: list[str] = []
         self._folder, self._streams, self._segment_s = folder, streams, segment_s
         self._prefix, self._suffix = prefix, suffix
@@ -108,7 +117,9 @@ class Recording:
         muxer, self._muxer = self._muxer, None
         if muxer is None:
             return
-        with contextlib.suppress(FFmpegError, OSError):  # a full disk: what is written plays without its index
+        with contextlib.suppress(
+            FFmpegError, OSError
+        ):  # a full disk: what is written plays without its index
             muxer.close()
         if muxer.empty:
             self._path.unlink(missing_ok=True)
@@ -126,7 +137,9 @@ class Recording:
             self._delete_old()
         free = self._free()
         if free < self._min_free:
-            self._pause(f"the disk of {self._folder} has {free / 1e9:.2f} GB free, {self._min_free / 1e9:.2f} are kept")
+            self._pause(
+                f"the disk of {self._folder} has {free / 1e9:.2f} GB free, {self._min_free / 1e9:.2f} are kept"
+            )
         elif self._paused:
             self._paused = ""
             self._say("recording goes on")

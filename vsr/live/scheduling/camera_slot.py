@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from vsr.errors import redact
 from vsr.frames import Frame
-from vsr.live.newest_wins import Newest
+from vsr.live.newest_wins import NewestWins
 from vsr.live.scheduling.channel import Channel
 from vsr.live.scheduling.overview import ChannelOverview
 from vsr.live.scheduling.recent import Recent
@@ -22,12 +22,13 @@ _LATELY_S = 5.0
 _AWAY_S, _AWAY_FRAMES = 0.5, 4
 """A camera counts as away after this long without a frame, and after so many of its frame times."""
 _LEAVE_S = 1.0
-"""How long a camera's thread is waited for; a read of HLS may take ten seconds, and nobody else waits for it."""
+"""How long a camera's thread is waited for; a read of HLS may take ten seconds, and nobody else waits for
+it."""
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
 """Before a camera whose thread failed is begun again."""
 
 
-class Post:
+class CameraSlot:
     """One channel under way. All methods but the camera's own thread belong to the loop.
 
     Args:
@@ -51,10 +52,10 @@ class Post:
         self._last_arrival_s, self._next_stand_in_s = now, now
         self._last_error = ""
 
-    def _begin(self) -> Newest[tuple[int, Frame]]:
+    def _begin(self) -> NewestWins[tuple[int, Frame]]:
         name = f"vsr-camera-{self.channel.name}"
         frames = _with_scenes(self.channel.camera.frames(self._stop))
-        return Newest(frames, depth=_WAITING, name=name, ring=self._ring)
+        return NewestWins(frames, depth=_WAITING, name=name, ring=self._ring)
 
     @property
     def waiting(self) -> int:
@@ -73,7 +74,8 @@ class Post:
 
     @property
     def interval_s(self) -> float:
-        """Between two frames, as the camera or else the clock says; at the usual rate before the first ones."""
+        """Between two frames, as the camera or else the clock says; at the usual rate before the first
+        ones."""
         rate = self.channel.camera.status.rate
         return 1 / min(max(rate, 1.0), 240.0) if rate else self._interval_s
 
@@ -106,7 +108,9 @@ class Post:
     def _take(self) -> tuple[int, Frame] | None:
         try:
             item = self._newest.take()
-        except Exception as error:  # a camera tells its own errors by its status: this one nobody has foreseen
+        except (
+            Exception
+        ) as error:  # a camera tells its own errors by its status: this one nobody has foreseen
             self._note(error)
             self._broken = True
             return None

@@ -1,4 +1,5 @@
-"""A camera and where its enhanced frames go, as the loop sees them; and both in memory, for tests and trials."""
+"""A camera and where its enhanced frames go, as the loop sees them; and both in memory, for tests and
+trials."""
 
 import threading
 import time
@@ -7,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vsr.frames import Frame
-from vsr.live.cameras.status import Board, CameraStatus
-from vsr.live.scheduling.engines import Plan
+from vsr.live.cameras.status import CameraStatus, StatusBoard
+from vsr.live.scheduling.engines import LivePlan
 
 
 class FrameCamera(Protocol):
@@ -25,7 +26,8 @@ class FrameCamera(Protocol):
 
 
 class FrameSink(Protocol):
-    """What the loop asks of a camera's outputs. All are called in the loop's thread; only `close` may take its time."""
+    """What the loop asks of a camera's outputs. All are called in the loop's thread; only `close` may take
+    its time."""
 
     def write(self, frame: Frame) -> None:
         """Take an enhanced frame."""
@@ -52,9 +54,10 @@ class Channel:
 
 
 class Roster:
-    """The channels that should be under way, and how. Both may be replaced from any thread; the loop follows."""
+    """The channels that should be under way, and how. Both may be replaced from any thread; the loop
+    follows."""
 
-    def __init__(self, channels: Sequence[Channel], plan: Plan):
+    def __init__(self, channels: Sequence[Channel], plan: LivePlan):
         self.channels: tuple[Channel, ...] = tuple(channels)
         self.plan = plan
 
@@ -69,9 +72,11 @@ class ListCamera:
         linger: stay connected after the last frame, until told to stop, as a camera that sends no more.
     """
 
-    def __init__(self, frames: Sequence[Frame], number: int, *, error: Exception | None = None, linger: bool = False):
+    def __init__(
+        self, frames: Sequence[Frame], number: int, *, error: Exception | None = None, linger: bool = False
+    ):
         self._frames, self._number, self._error, self._linger = list(frames), number, error, linger
-        self._board = Board()
+        self._board = StatusBoard()
 
     @property
     def status(self) -> CameraStatus:

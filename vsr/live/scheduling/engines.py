@@ -1,4 +1,5 @@
-"""The rungs of a ladder with an engine each, all of the same scale, so that no rung changes an output's size."""
+"""The rungs of a ladder with an engine each, all of the same scale, so that no rung changes an output's
+size."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
-from vsr.live.scheduling.latency_control import Patience, Rung
+from vsr.live.scheduling.latency_control import LatencyLevel, Patience
 from vsr.models.catalogue.names import DEFAULT_TIER, choose_chain, load
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
@@ -19,25 +20,26 @@ _BATCH = {"cpu": 1, "cuda": 16}
 """Frames of several cameras that go through a network together: on a CPU that gains nothing."""
 
 _OVERHEAD = 2.0
-"""KFLOP per pixel that conversions and all that is not the network cost: 5 ms for bicubic beside 12 for nano-x2."""
+"""KFLOP per pixel that conversions and all that is not the network cost: 5 ms for bicubic beside 12 for
+nano-x2."""
 
 FEWER = (2, 4)
 """At the end of the ladder one of so many frames is enlarged."""
 
 
 @dataclass(frozen=True)
-class Level:
+class EngineLevel:
     """A rung that can be used."""
 
-    rung: Rung
+    rung: LatencyLevel
     engine: Engine
 
 
 @dataclass(frozen=True)
-class Plan:
+class LivePlan:
     """What the loop enhances with and aims at."""
 
-    levels: Sequence[Level]
+    levels: Sequence[EngineLevel]
     """Ways to enhance, the best first, all of one scale."""
     latency_ms: int = 300
     """Target for the time from a frame's arrival to the encoder's input, p95."""
@@ -45,8 +47,11 @@ class Plan:
     """Of the controller."""
 
 
-def make_levels(models: Sequence[str] = (), scale: int = 2, options: EngineOptions = EngineOptions()) -> list[Level]:
-    """Load the models of a ladder, the best first, and bring them to the device; bicubic and fewer frames follow.
+def make_engines(
+    models: Sequence[str] = (), scale: int = 2, options: EngineOptions = EngineOptions()
+) -> list[EngineLevel]:
+    """Load the models of a ladder, the best first, and bring them to the device; bicubic and fewer frames
+    follow.
 
     All engines are made now: weights are small, and no camera waits for a rung later.
 
@@ -64,18 +69,22 @@ def make_levels(models: Sequence[str] = (), scale: int = 2, options: EngineOptio
         options = replace(options, batch=_BATCH[device])
     wanted = list(models) or ([] if scale == 1 else list(TIERS[device]))
     levels = [_level(choose_chain([name], scale), scale, options) for name in wanted]
-    plain = _level([load("identity" if scale == 1 else f"bicubic-x{scale}")], scale, replace(options, precision="auto"))
-    fewer = [replace(plain.rung, name=f"{plain.rung.name}, 1 frame of {every}", every=every) for every in FEWER]
-    return [*levels, plain, *(Level(rung, plain.engine) for rung in fewer)]
+    plain = _level(
+        [load("identity" if scale == 1 else f"bicubic-x{scale}")], scale, replace(options, precision="auto")
+    )
+    fewer = [
+        replace(plain.rung, name=f"{plain.rung.name}, 1 frame of {every}", every=every) for every in FEWER
+    ]
+    return [*levels, plain, *(EngineLevel(rung, plain.engine) for rung in fewer)]
 
 
-def first_level(levels: Sequence[Level], *, device: str) -> int:
+def first_engine(levels: Sequence[EngineLevel], *, device: str) -> int:
     """Where to begin: with the device's default tier if it is on the ladder, else at the top."""
     names = [level.rung.name.split("-x")[0] for level in levels]
     return names.index(DEFAULT_TIER[device]) if DEFAULT_TIER[device] in names else 0
 
 
-def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> Level:
+def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> EngineLevel:
     name = "+".join(model.spec.name for model in chain)
     reached, work, latency = 1, _OVERHEAD, 0
     for model in chain:
@@ -83,5 +92,7 @@ def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> Level:
         latency += model.spec.context.latency
         reached *= model.spec.scale
     if math.prod(model.spec.scale for model in chain) != scale:
-        raise ConfigError(f"{name} enlarges by {reached} and not by {scale}; give models that do, or another scale")
-    return Level(Rung(name, work, latency=latency), Engine(chain, options))
+        raise ConfigError(
+            f"{name} enlarges by {reached} and not by {scale}; give models that do, or another scale"
+        )
+    return EngineLevel(LatencyLevel(name, work, latency=latency), Engine(chain, options))

@@ -1,8 +1,9 @@
-"""Which rung holds the latency target: larger networks, smaller ones, bicubic, fewer frames. Pure: time is told.
+"""Which rung holds the latency target: larger networks, smaller ones, bicubic, fewer frames. Pure: time is
+told.
 
-Down when the target is missed, at once as far as the measured times say; up by one rung, and only when that one's cost
-leaves a margin. At most one change in a few seconds; a rung that failed is let alone for a time that doubles with
-every failure, so that a load between two rungs does not make the picture change for ever.
+Down when the target is missed, at once as far as the measured times say; up by one rung, and only when that
+one's cost leaves a margin. At most one change in a few seconds; a rung that failed is let alone for a time
+that doubles with every failure, so that a load between two rungs does not make the picture change for ever.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class LatencyLevel:
     """One way to enhance, as the controller sees it."""
 
     name: str
@@ -59,15 +60,16 @@ class Patience:
     known_margin: float = 0.9
     """The same for the time of a rung that has been in use: its cost was measured and not worked out."""
     forget_s: float = 180.0
-    """Half-life of what is known against a rung that is not in use: its cost may have been that of a bad moment."""
+    """Half-life of what is known against a rung that is not in use: its cost may have been that of a bad
+    moment."""
     learn_s: float = 3.0
     """On a rung for the first time: how long its cost is learnt rather than taken for a change of load."""
     ban_s: float = 10.0
     """How long a rung that failed is not tried again, the first time."""
     most_ban_s: float = 600.0
     proven_s: float = 30.0
-    """A rung that held for so long before it failed is tried again once, at the load that it held, whatever it is
-    thought to cost by then: what ended it may have been short."""
+    """A rung that held for so long before it failed is tried again once, at the load that it held, whatever
+    it is thought to cost by then: what ended it may have been short."""
     settled_s: float = 300.0
     """A rung that held for so long before it failed begins again with the first ban."""
 
@@ -91,12 +93,13 @@ _SAME = 1.05
 class _Costs:
     """What each rung costs: a figure of its own, times how slow the machine is now.
 
-    Other programs, decoders and encoders slow every rung down alike. So a rung that is not in use is judged by its own
-    figure, from when it was, and by how the one in use does now against then. The longer it was not in use the better
-    it is thought of, so that it is tried again some day; a ban that doubles keeps that from going on for ever.
+    Other programs, decoders and encoders slow every rung down alike. So a rung that is not in use is judged
+    by its own figure, from when it was, and by how the one in use does now against then. The longer it was
+    not in use the better it is thought of, so that it is tried again some day; a ban that doubles keeps that
+    from going on for ever.
     """
 
-    def __init__(self, rungs: Sequence[Rung], patience: Patience):
+    def __init__(self, rungs: Sequence[LatencyLevel], patience: Patience):
         self._rungs, self._learn_s, self._forget_s = rungs, patience.learn_s, patience.forget_s
         self._own: dict[int, float] = {}
         self._seen_s: dict[int, float] = {}
@@ -125,7 +128,7 @@ class _Costs:
         return own * self._slowness * 0.5 ** (away_s / self._forget_s)
 
 
-class Ladder:
+class LatencyControl:
     """Judges the load now and then, and says when to change the rung.
 
     Args:
@@ -134,7 +137,14 @@ class Ladder:
         start: rung to begin with.
     """
 
-    def __init__(self, rungs: Sequence[Rung], *, target_s: float, start: int = 0, patience: Patience = Patience()):
+    def __init__(
+        self,
+        rungs: Sequence[LatencyLevel],
+        *,
+        target_s: float,
+        start: int = 0,
+        patience: Patience = Patience(),
+    ):
         self.rung = start
         self.reason = "the start"
         """Why this rung, in words."""
@@ -177,7 +187,8 @@ class Ladder:
         return None
 
     def fail(self, why: str, now: float) -> Change | None:
-        """The rung in use does not work at all, such as for want of memory: one down at once; None at the bottom."""
+        """The rung in use does not work at all, such as for want of memory: one down at once; None at the
+        bottom."""
         return self._down(why, self.rung + 1, now)
 
     def _missed(self, load: Load) -> str:
@@ -218,7 +229,9 @@ class Ladder:
         if not fits and load.frames_per_s > _SAME * self._proven.get(rung, 0.0):
             return None
         self._proven.pop(rung, None)
-        return self._change(rung, f"{new.name} would take {share:.0%} of the time and {latency_s * 1000:.0f} ms", now)
+        return self._change(
+            rung, f"{new.name} would take {share:.0%} of the time and {latency_s * 1000:.0f} ms", now
+        )
 
     def _change(self, rung: int, reason: str, now: float) -> Change:
         self.rung, self.reason, self._changed_s = rung, reason, now

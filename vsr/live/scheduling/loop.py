@@ -1,8 +1,9 @@
 """The story of live: cameras → rounds → engine → sinks, on a ladder of models that holds the latency.
 
-Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the caller's, gives
-rounds of them to the engine and what comes back to the sinks, which never block. A round begins while the one before
-it is still under way, so that no core waits. Dropping happens in one place, before the engine, and is counted.
+Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the
+caller's, gives rounds of them to the engine and what comes back to the sinks, which never block. A round
+begins while the one before it is still under way, so that no core waits. Dropping happens in one place,
+before the engine, and is counted.
 """
 
 import logging
@@ -12,13 +13,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 
-from vsr.engine.many_streams import Streams
+from vsr.engine.many_streams import ManyStreams
 from vsr.frames import Frame
 from vsr.live.newest_wins import in_background
-from vsr.live.scheduling.camera_slot import Post
+from vsr.live.scheduling.camera_slot import CameraSlot
 from vsr.live.scheduling.channel import Channel, Roster
-from vsr.live.scheduling.engines import Level, Plan, first_level
-from vsr.live.scheduling.latency_control import Change, Ladder, Load
+from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine
+from vsr.live.scheduling.latency_control import Change, LatencyControl, Load
 from vsr.live.scheduling.overview import Overview, OverviewBoard
 from vsr.live.scheduling.recent import Recent
 from vsr.live.scheduling.rounds import Rounds
@@ -37,15 +38,16 @@ _DEADLINE_S = {"cpu": 0.0, "cuda": 0.005}
 _MOST_BATCH = 16
 
 
-def watch(roster: Roster, *, stop: threading.Event, board: OverviewBoard | None = None) -> None:
-    """Enhance what the cameras see until `stop` is set; ends within a second, and what the sinks take to close.
+def run_cameras(roster: Roster, *, stop: threading.Event, board: OverviewBoard | None = None) -> None:
+    """Enhance what the cameras see until `stop` is set; ends within a second, and what the sinks take to
+    close.
 
     Args:
         roster: the channels and the plan; put others into it at any time.
         stop: set from any thread or a signal handler.
         board: shows what happens, twice a second.
     """
-    with closing(Watch(roster.plan, board or OverviewBoard())) as room:
+    with closing(Loop(roster.plan, board or OverviewBoard())) as room:
         while not stop.is_set():
             room.follow(roster)
             if not room.enhance_next():
@@ -54,12 +56,12 @@ def watch(roster: Roster, *, stop: threading.Event, board: OverviewBoard | None 
             room.judge()
 
 
-class Watch:
+class Loop:
     """The parts of `watch`: all state of the loop. Used by one thread."""
 
-    def __init__(self, plan: Plan, board: OverviewBoard):
+    def __init__(self, plan: LivePlan, board: OverviewBoard):
         self._board = board
-        self._posts: dict[int, Post] = {}
+        self._posts: dict[int, CameraSlot] = {}
         self._leaving: list[Future[None]] = []
         self._channels: tuple[object, ...] = ()
         self._bell = threading.Event()
@@ -67,19 +69,21 @@ class Watch:
         self._num_changes = 0
         self._notes: set[str] = set()
         self._judge_s = self._stand_in_s = self._metered_s = 0.0
-        self._begin(plan, first_level(plan.levels, device=plan.levels[0].engine.device.type))
+        self._begin(plan, first_engine(plan.levels, device=plan.levels[0].engine.device.type))
 
-    def _begin(self, plan: Plan, start: int) -> None:
+    def _begin(self, plan: LivePlan, start: int) -> None:
         self._plan = plan
         engine = plan.levels[0].engine
         device = engine.device.type
         rungs = [level.rung for level in plan.levels]
-        self._ladder = Ladder(rungs, target_s=plan.latency_ms / 1000, start=start, patience=plan.patience)
+        self._ladder = LatencyControl(
+            rungs, target_s=plan.latency_ms / 1000, start=start, patience=plan.patience
+        )
         # On a CPU more frames than threads make all of them later.
         least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
-        self._streams = Streams(plan.levels[start].engine, ring=self._bell.set)
+        self._streams = ManyStreams(plan.levels[start].engine, ring=self._bell.set)
         self._forget()
 
     def _forget(self) -> None:
@@ -101,8 +105,9 @@ class Watch:
             self._channels = roster.channels
             self._take_in(roster.channels)
 
-    def _take_up(self, plan: Plan) -> None:
-        """Go over to other engines or another target. Cameras and sinks go on, and so does the rung if there is one."""
+    def _take_up(self, plan: LivePlan) -> None:
+        """Go over to other engines or another target. Cameras and sinks go on, and so does the rung if there
+        is one."""
         if plan.levels is self._plan.levels:
             self._plan = plan
             self._ladder.aim(plan.latency_ms / 1000)
@@ -110,7 +115,7 @@ class Watch:
         self._flush()
         self._streams.close()
         names, before = [level.rung.name for level in plan.levels], self._level.rung.name
-        usual = first_level(plan.levels, device=plan.levels[0].engine.device.type)
+        usual = first_engine(plan.levels, device=plan.levels[0].engine.device.type)
         self._begin(plan, names.index(before) if before in names else usual)
         name = self._level.rung.name
         log.info("%s: as configured now", name, extra={"event": "rung", "rung": name})
@@ -128,7 +133,7 @@ class Watch:
             self._leaving.append(in_background(lambda: _close(gone), name="vsr-leave"))
         for channel in channels:
             if channel.number not in self._posts:
-                self._posts[channel.number] = Post(channel, ring=self._bell.set, now=time.monotonic())
+                self._posts[channel.number] = CameraSlot(channel, ring=self._bell.set, now=time.monotonic())
         self._totals = self._count()
 
     def enhance_next(self) -> bool:
@@ -176,13 +181,18 @@ class Watch:
                 if frame.stream in self._posts:
                     self._posts[frame.stream].lose()
             self._begin_streams()
-            log.error("%s: %s", self._level.rung.name, error, extra={"event": "engine", "rung": self._level.rung.name})
+            log.error(
+                "%s: %s",
+                self._level.rung.name,
+                error,
+                extra={"event": "engine", "rung": self._level.rung.name},
+            )
             self._step(self._ladder.fail(" ".join(str(error).split()), time.monotonic()))
             return []
 
     def _begin_streams(self) -> None:
         self._streams.close()
-        self._streams = Streams(self._level.engine, ring=self._bell.set)
+        self._streams = ManyStreams(self._level.engine, ring=self._bell.set)
 
     def _meter(self) -> None:
         """Count the time since the last call as busy where something has been under way."""
@@ -198,11 +208,13 @@ class Watch:
                 self._latencies.add(self._posts[frame.stream].deliver(frame, now), now)
         if frames:
             now = time.monotonic()
-            self._queues.add(sum(post.waiting for post in self._posts.values()) / max(1, len(self._posts)), now)
+            self._queues.add(
+                sum(post.waiting for post in self._posts.values()) / max(1, len(self._posts)), now
+            )
         return bool(frames)
 
     @property
-    def _level(self) -> Level:
+    def _level(self) -> EngineLevel:
         return self._plan.levels[self._ladder.rung]
 
     def wait(self) -> None:
@@ -247,7 +259,9 @@ class Watch:
             return
         self._flush()
         name = self._level.rung.name
-        log.warning("%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason})
+        log.warning(
+            "%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason}
+        )
         self._begin_streams()
         self._num_changes += 1
         self._forget()
@@ -284,10 +298,10 @@ class Watch:
         self._show(time.monotonic())
 
 
-def _close(posts: Sequence[Post]) -> None:
+def _close(posts: Sequence[CameraSlot]) -> None:
     """Within the time that the slowest of them takes."""
     for post in posts:
         post.end()
     if posts:
-        for _ in parallel_map(Post.close, posts, workers=len(posts), name="vsr-close"):
+        for _ in parallel_map(CameraSlot.close, posts, workers=len(posts), name="vsr-close"):
             pass

@@ -1,10 +1,12 @@
-"""Which frames of which cameras are enhanced together next. Pure: time is told, nothing is waited for here."""
+"""Which frames of which cameras are enhanced together next. Pure: time is told, nothing is waited for
+here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SLACK = 0.25
-"""Of a frame interval, by which a frame may be late and still be waited for; a camera that is later has stalled."""
+"""Of a frame interval, by which a frame may be late and still be waited for; a camera that is later has
+stalled."""
 
 _GAP_WEIGHT = 0.2
 """Of the newest interval in a camera's mean one."""
@@ -39,25 +41,29 @@ class _Habit:
     def learn(self, ready: Ready) -> None:
         gap = ready.arrived_s - self.last_s
         if gap > 0:
-            self.interval_s = gap if not self.interval_s else self.interval_s + _GAP_WEIGHT * (gap - self.interval_s)
+            self.interval_s = (
+                gap if not self.interval_s else self.interval_s + _GAP_WEIGHT * (gap - self.interval_s)
+            )
             self.size, self.last_s = ready.size, ready.arrived_s
 
     @property
     def expected_s(self) -> float:
-        """When the next frame will have come, unless the camera is stalled; for ever after two frames at the least."""
+        """When the next frame will have come, unless the camera is stalled; for ever after two frames at the
+        least."""
         return self.last_s + self.interval_s * (1 + _SLACK) if self.interval_s else float("inf")
 
 
 class Rounds:
     """Forms batches: equal sizes together, oldest first, in fair turns.
 
-    No camera is served twice while another one waits that was ready at the first time. A round waits up to a deadline
-    for frames that are about to come, and never for a camera that is late. The batch grows while more frames wait than
-    it takes, and shrinks when it stays half empty: small rounds are quick, large ones cost less per frame.
+    No camera is served twice while another one waits that was ready at the first time. A round waits up to a
+    deadline for frames that are about to come, and never for a camera that is late. The batch grows while
+    more frames wait than it takes, and shrinks when it stays half empty: small rounds are quick, large ones
+    cost less per frame.
 
     Args:
-        deadline_s: how long after its arrival the oldest frame may be held back for others; 0 where batches gain
-            nothing.
+        deadline_s: how long after its arrival the oldest frame may be held back for others; 0 where batches
+            gain nothing.
         least: smallest limit of a batch.
         most: largest.
     """

@@ -52,7 +52,9 @@ def read(path: str | Path) -> tuple[bytes, Header]:
         what = "is no picture that is understood" if data else "is empty"
         raise SourceError(f"{path} {what}; PNG, JPEG, WebP and TIFF are accepted")
     try:
-        header = tiff.read_header(data) if container == "tiff" else containers.read_header(data, container)
+        header = (
+            tiff.read_tiff_header(data) if container == "tiff" else containers.read_header(data, container)
+        )
     except DamagedError as error:
         raise SourceError(f"{path}: the {container.upper()} file {error}") from error
     if not 0 < header.height * header.width <= MAX_PIXELS:
@@ -69,14 +71,14 @@ def _gray_alpha(pixels: Pixels, header: Header) -> Pixels:
     return np.concatenate([pixels[..., :1], np.where(pixels[..., :1] == header.key, 0, opaque)], axis=2)
 
 
-def decode(data: bytes, header: Header) -> Pixels:
+def decode_image(data: bytes, header: Header) -> Pixels:
     """Decode to (height, width, channels), RGB order, alpha last.
 
     Raises:
         DamagedError: the pixels cannot be decoded.
     """
     if header.container == "tiff":
-        return tiff.decode(data, header)
+        return tiff.decode_tiff(data, header)
     decoded = tiff.opencv_pixels(data)
     if decoded is None:
         raise DamagedError("is damaged: its pixels cannot be decoded")
@@ -106,7 +108,8 @@ def _png(pixels: Pixels, quality: int) -> bytes:
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
-    # 75 gives the encoder's 95; chroma stays whole where quality is asked for, because enlarged colour edges show.
+    # 75 gives the encoder's 95; chroma stays whole where quality is asked for, because enlarged colour edges
+    # show.
     level = 50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75)
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if quality >= 50 else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
     options = [cv2.IMWRITE_JPEG_QUALITY, round(level), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
@@ -129,7 +132,9 @@ def _by_opencv(extension: str, pixels: Pixels, options: list[int]) -> bytes:
 _ENCODERS = {"png": _png, "jpeg": _jpeg, "webp": _webp}
 
 
-def encode(pixels: Pixels, container: str, *, quality: int, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]:
+def encode_image(
+    pixels: Pixels, container: str, *, quality: int, metadata: Metadata
+) -> tuple[bytes, tuple[str, ...]]:
     """Encode (height, width, 1 to 4 channels), RGB order, alpha last, of a depth that the format holds.
 
     Args:
@@ -142,5 +147,5 @@ def encode(pixels: Pixels, container: str, *, quality: int, metadata: Metadata) 
         cv2.error: the encoder refuses.
     """
     if container == "tiff":
-        return tiff.encode(pixels, metadata)
+        return tiff.encode_tiff(pixels, metadata)
     return containers.with_metadata(_ENCODERS[container](pixels, quality), container, metadata)

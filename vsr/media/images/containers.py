@@ -1,7 +1,9 @@
-"""The structure of PNG, JPEG and WebP files: sizes before anything is decoded, and metadata moved byte for byte.
+"""The structure of PNG, JPEG and WebP files: sizes before anything is decoded, and metadata moved byte for
+byte.
 
-Codecs see bare pixels; EXIF, XMP and ICC profiles are cut out of one file and put into another here, because no encoder
-at hand keeps all of them for all formats (OpenCV 5.0 drops XMP from JPEG and pads it in PNG). Never touches pixels.
+Codecs see bare pixels; EXIF, XMP and ICC profiles are cut out of one file and put into another here, because
+no encoder at hand keeps all of them for all formats (OpenCV 5.0 drops XMP from JPEG and pads it in PNG).
+Never touches pixels.
 """
 
 import struct
@@ -97,7 +99,9 @@ def _png_header(data: bytes) -> Header:
     if transparent is not None and kind == 0:
         key = int.from_bytes(transparent[:2], "big") * (255 // ((1 << depth) - 1) if depth < 8 else 1)
     profile = first.get(b"iCCP", b"").partition(b"\0")[2][1:]
-    xmp = next((body[len(_PNG_XMP) :] for name, body in chunks if name == b"iTXt" and body.startswith(_PNG_XMP)), b"")
+    xmp = next(
+        (body[len(_PNG_XMP) :] for name, body in chunks if name == b"iTXt" and body.startswith(_PNG_XMP)), b""
+    )
     return Header(
         container="png",
         height=height,
@@ -121,7 +125,8 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(height: int, width: int, depth: int, kind: int, rows: bytes) -> bytes:
-    """Make a PNG of filtered rows; `kind` is the colour type (4 is grey with alpha, which OpenCV cannot write)."""
+    """Make a PNG of filtered rows; `kind` is the colour type (4 is grey with alpha, which OpenCV cannot
+    write)."""
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     body = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 6)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
@@ -207,7 +212,9 @@ def _jpeg_with(data: bytes, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]
         part = icc[number * step : (number + 1) * step]
         segments.append((0xE2, _JPEG_ICC + bytes((number + 1, count)) + part))
     added = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
-    at = 4 + int.from_bytes(data[4:6], "big") if data[2:4] == b"\xff\xe0" else 2  # JFIF's own segment stays first
+    at = (
+        4 + int.from_bytes(data[4:6], "big") if data[2:4] == b"\xff\xe0" else 2
+    )  # JFIF's own segment stays first
     return data[:at] + added + data[at:], tuple(notes)
 
 

@@ -9,9 +9,9 @@ _STANDARD = 3688
 def jpeg_quality(data: bytes) -> int:
     """Tell the quality, 1 to 100, at which libjpeg would use luma steps as large as this file's.
 
-    Read backwards from libjpeg's `jpeg_quality_scaling`: steps are the standard's by 2 - quality / 50, below 50 by
-    50 / quality. Files of other encoders have other tables; the sum of their steps stands for them. Below 25 the steps
-    end at 255 and it reads too high. 100 where there is no table.
+    Read backwards from libjpeg's `jpeg_quality_scaling`: steps are the standard's by 2 - quality / 50, below
+    50 by 50 / quality. Files of other encoders have other tables; the sum of their steps stands for them.
+    Below 25 the steps end at 255 and it reads too high. 100 where there is no table.
     """
     for table, steps in _tables(data):
         if table == 0:

@@ -1,7 +1,7 @@
 """A picture as a stream of one frame: PNG, JPEG, WebP and TIFF, 8 and 16 bit, with EXIF, XMP and ICC profile.
 
-Pixels stay as they are stored; EXIF's orientation travels unchanged. What the output's format cannot hold is named in a
-note. Never PyAV, and no temporary file but the output's own.
+Pixels stay as they are stored; EXIF's orientation travels unchanged. What the output's format cannot hold is
+named in a note. Never PyAV, and no temporary file but the output's own.
 """
 
 import os
@@ -116,7 +116,7 @@ class ImageSource:
         """
         data, header = codec.read(self.info.path)
         try:
-            pixels = codec.decode(data, header)
+            pixels = codec.decode_image(data, header)
         except DamagedError as error:
             raise SourceError(f"{self.info.path}: the {header.container.upper()} file {error}") from error
         planes = tuple(np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[2]))
@@ -199,23 +199,28 @@ def _encode(frame: Frame, path: Path, source: StreamInfo, quality: int) -> _Enco
     edge = _MAX_EDGE.get(container, max(format.height, format.width))
     if max(format.height, format.width) > edge:
         size = f"{format.width}x{format.height}"
-        raise SinkError(f"{path}: {size} is too large for {container.upper()} (at most {edge}); PNG and TIFF hold it")
+        raise SinkError(
+            f"{path}: {size} is too large for {container.upper()} (at most {edge}); PNG and TIFF hold it"
+        )
     if format.layout not in ("rgb", "gray"):
-        raise SinkError(f"{path}: a picture is written from rgb or gray frames, and this one is {format.layout}")
+        raise SinkError(
+            f"{path}: a picture is written from rgb or gray frames, and this one is {format.layout}"
+        )
     pixels, notes = _fitting(frame, container)
     metadata, left_out = _carried(source, pixels, container)
     try:
-        data, reduced = codec.encode(pixels, container, quality=quality, metadata=metadata)
+        data, reduced = codec.encode_image(pixels, container, quality=quality, metadata=metadata)
     except (cv2.error, ValueError) as error:
         raise SinkError(f"{path} cannot be encoded: {error}") from error
     return _Encoded(data, pixels, container, metadata, (*notes, *left_out, *reduced))
 
 
 def _difference(path: Path, encoded: _Encoded) -> str:
-    """Read a written file back and tell in words how it differs from what went in; empty where it does not."""
+    """Read a written file back and tell in words how it differs from what went in; empty where it does
+    not."""
     try:
         data, header = codec.read(path)
-        pixels = codec.decode(data, header)
+        pixels = codec.decode_image(data, header)
     except (SourceError, DamagedError) as error:
         return f"the written file cannot be read back ({error})"
     expected = encoded.pixels
@@ -230,15 +235,19 @@ def _difference(path: Path, encoded: _Encoded) -> str:
     reduced = encoded.container == "tiff" or len(want.exif) > _SURE_TO_FIT  # then a note has said so
     exif = portable_tags(want.exif) == portable_tags(got.exif) if reduced else want.exif == got.exif
     xmp = want.xmp == got.xmp or len(want.xmp) > _SURE_TO_FIT
-    lost = [name for name, same in (("EXIF", exif), ("XMP", xmp), ("ICC profile", want.icc == got.icc)) if not same]
+    lost = [
+        name
+        for name, same in (("EXIF", exif), ("XMP", xmp), ("ICC profile", want.icc == got.icc))
+        if not same
+    ]
     return f"{' and '.join(lost)} differs from what was written" if lost else ""
 
 
 class ImageSink:
     """Writes one frame as a picture; the extension chooses the format.
 
-    A context manager: the file appears under its name when the block ends without an error, read back and verified.
-    After an error nothing is left.
+    A context manager: the file appears under its name when the block ends without an error, read back and
+    verified. After an error nothing is left.
 
     Raises:
         ConfigError: the extension names no picture format that is written.
@@ -263,7 +272,9 @@ class ImageSink:
         """
         folder = self._path.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise SinkError(f"folder {str(folder)!r} does not exist or cannot be written to; name another output")
+            raise SinkError(
+                f"folder {str(folder)!r} does not exist or cannot be written to; name another output"
+            )
         return self
 
     def write(self, frame: Frame) -> None:
@@ -273,10 +284,14 @@ class ImageSink:
             SinkError: it is the second frame, or the format cannot hold its size or layout.
         """
         if self._encoded is not None:
-            raise SinkError(f"{self._path} holds one picture and a second frame came; name a video file instead")
+            raise SinkError(
+                f"{self._path} holds one picture and a second frame came; name a video file instead"
+            )
         self._encoded = _encode(frame, self._path, self._source, self._quality)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ):
         if kind is None:
             self._finish()
 

@@ -1,4 +1,5 @@
-"""TIFF files through tifffile: header, pixels and writing. OpenCV decodes the compressions that tifffile lacks."""
+"""TIFF files through tifffile: header, pixels and writing. OpenCV decodes the compressions that tifffile
+lacks."""
 
 import io
 import logging
@@ -49,16 +50,21 @@ def _metadata(page: Any) -> Metadata:
     )
 
 
-def read_header(data: bytes) -> Header:
+def read_tiff_header(data: bytes) -> Header:
     """Read the first page's structure.
 
     Raises:
-        DamagedError: the structure is broken, or samples are neither whole numbers of 1 to 16 bits nor a known colour.
+        DamagedError: the structure is broken, or samples are neither whole numbers of 1 to 16 bits nor a
+            known colour.
     """
     page, count = _first_page(data)
     try:
         return _header(page, count)
-    except (TypeError, ValueError, AttributeError) as error:  # a tag of another kind than its meaning asks for
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # a tag of another kind than its meaning asks for
         raise DamagedError("is damaged") from error
 
 
@@ -67,7 +73,9 @@ def _header(page: Any, count: int) -> Header:
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     if color is None or page.dtype is None or page.dtype.kind not in "ub" or bits > 16:
         kind = page.dtype or f"{bits} bits"
-        raise DamagedError(f"holds {kind} samples of {page.photometric!s}; 8 or 16 bit grey, RGB or CMYK is accepted")
+        raise DamagedError(
+            f"holds {kind} samples of {page.photometric!s}; 8 or 16 bit grey, RGB or CMYK is accepted"
+        )
     channels = {"gray": 1, "palette": 1, "rgb": 3, "cmyk": 4}[color]
     notes = (f"TIFF of {count} pages: only the first is read",) if count > 1 else ()
     if any(pointer in page.tags for pointer in POINTERS):
@@ -89,7 +97,9 @@ def opencv_pixels(data: bytes) -> Pixels | None:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        return cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+        )
     except cv2.error:
         return None
     finally:
@@ -128,7 +138,7 @@ def _as_rgb(pixels: Pixels, page: Any, color: Color) -> Pixels:
     return pixels
 
 
-def decode(data: bytes, header: Header) -> Pixels:
+def decode_tiff(data: bytes, header: Header) -> Pixels:
     """Decode the first page; straight (not premultiplied) alpha.
 
     Raises:
@@ -144,7 +154,9 @@ def decode(data: bytes, header: Header) -> Pixels:
         if int(page.photometric) == 6:
             raise ValueError("Y'CbCr")
         pixels = _as_rgb(pixels, page, header.color)
-    except Exception:  # a compression that tifffile leaves to an optional package, or damage: OpenCV tells which
+    except (
+        Exception
+    ):  # a compression that tifffile leaves to an optional package, or damage: OpenCV tells which
         pixels = _by_opencv(data, page)
     colors = 1 if header.color == "gray" else 3
     pixels = np.atleast_3d(pixels)[..., : colors + header.alpha]
@@ -153,11 +165,13 @@ def decode(data: bytes, header: Header) -> Pixels:
     if header.alpha and int(page.extrasamples[0]) == 1:  # premultiplied
         full = np.iinfo(pixels.dtype).max
         color = pixels[..., :-1].astype(np.float32) * full / np.maximum(pixels[..., -1:], 1)
-        pixels = np.concatenate([np.minimum(np.rint(color), full).astype(pixels.dtype), pixels[..., -1:]], axis=2)
+        pixels = np.concatenate(
+            [np.minimum(np.rint(color), full).astype(pixels.dtype), pixels[..., -1:]], axis=2
+        )
     return pixels
 
 
-def encode(pixels: Pixels, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]:
+def encode_tiff(pixels: Pixels, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]:
     """Encode (height, width, 1 to 4 channels) with deflate and a horizontal predictor.
 
     Returns:
@@ -186,4 +200,6 @@ def encode(pixels: Pixels, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]:
         software=False,
     )
     whole = not metadata.exif or make_exif(tags) == metadata.exif
-    return file.getvalue(), () if whole else ("of EXIF, a TIFF here holds orientation and texts; the rest is left out",)
+    return file.getvalue(), () if whole else (
+        "of EXIF, a TIFF here holds orientation and texts; the rest is left out",
+    )

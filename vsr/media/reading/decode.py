@@ -32,7 +32,8 @@ _MAX_SEEK_PACKETS = 500
 
 @dataclass(slots=True)
 class ReadCounts:
-    """What happened while a file was read. Written by the reading thread; complete when `frames()` has ended."""
+    """What happened while a file was read. Written by the reading thread; complete when `frames()` has
+    ended."""
 
     frames: int = 0
     """Frames delivered."""
@@ -53,7 +54,8 @@ class ReadCounts:
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> Generator[VideoPacket, None, None]:
-    # PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV); ours is flushed by then.
+    # PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV); ours is flushed
+    # by then.
     with suppress(IndexError):
         yield from cast(Any, container.demux(stream))
 
@@ -98,12 +100,12 @@ def decode_packet(packet: VideoPacket, counts: ReadCounts) -> list[av.VideoFrame
 class Timestamps:
     """A passive stage that gives every picture a time of its own, after the one before it.
 
-    A sound stream's times pass through unchanged. Otherwise: a picture without a time takes the earliest one still
-    due among its packets (presentation order is the sorted order). One that repeats a time or comes early waits for
-    the next picture in order and takes a free tick before it; if there is none it is left out and counted, because
-    moving all that follows would part the pictures from the sound. A jump back by more than a second (joined files, a
-    wrapped counter) does move all that follows. `sort` distrusts the pictures' own times altogether: AVI stores
-    none, and FFmpeg's guesses come out of order for H.264 with B-frames.
+    A sound stream's times pass through unchanged. Otherwise: a picture without a time takes the earliest one
+    still due among its packets (presentation order is the sorted order). One that repeats a time or comes
+    early waits for the next picture in order and takes a free tick before it; if there is none it is left out
+    and counted, because moving all that follows would part the pictures from the sound. A jump back by more
+    than a second (joined files, a wrapped counter) does move all that follows. `sort` distrusts the pictures'
+    own times altogether: AVI stores none, and FFmpeg's guesses come out of order for H.264 with B-frames.
     """
 
     def __init__(self, counts: ReadCounts, time_base: Fraction, *, sort: bool = False):
@@ -171,7 +173,8 @@ class Timestamps:
         return picture
 
     def _forget(self, picture: av.VideoFrame) -> None:
-        """Drop the times of packets that gave no picture: those gone by, and those before a key frame when sorting."""
+        """Drop the times of packets that gave no picture: those gone by, and those before a key frame when
+        sorting."""
         if self._sort:
             bound = picture.pts if picture.key_frame else None
         else:
@@ -189,10 +192,11 @@ class Timestamps:
 
 
 def decode_after(container: InputContainer, stream: VideoStream, last: int) -> Iterator[av.VideoFrame]:
-    """Yield the pictures with a pts above `last` that come out to the end of a container opened for this alone.
+    """Yield the pictures with a pts above `last` that come out to the end of a container opened for this
+    alone.
 
-    PyAV cannot go on draining a decoder after an error, so a damaged packet among the last ones takes sound pictures
-    of other frame threads along. Decoding the end once more without frame threads gives them back.
+    PyAV cannot go on draining a decoder after an error, so a damaged packet among the last ones takes sound
+    pictures of other frame threads along. Decoding the end once more without frame threads gives them back.
     """
     stream.thread_type = "SLICE"
     if not seek_before(container, stream, last * Fraction(stream.time_base or 0)):
@@ -205,17 +209,23 @@ def decode_after(container: InputContainer, stream: VideoStream, last: int) -> I
 
 
 def origin_of(container: InputContainer) -> Fraction:
-    """Return the container's start in exact seconds; FFmpeg gives whole microseconds, which may lie past a frame."""
+    """Return the container's start in exact seconds; FFmpeg gives whole microseconds, which may lie past a
+    frame."""
     start = Fraction(container.start_time or 0, 1_000_000)
-    exact = [Fraction(s.start_time) * Fraction(s.time_base) for s in container.streams if s.start_time and s.time_base]
+    exact = [
+        Fraction(s.start_time) * Fraction(s.time_base)
+        for s in container.streams
+        if s.start_time and s.time_base
+    ]
     return min((time for time in exact if abs(time - start) <= Fraction(1, 1_000_000)), default=start)
 
 
 def seek_before(container: InputContainer, stream: VideoStream, time: Fraction) -> bool:
     """Seek to a key frame from which the frame shown at `time` is decoded exactly; say whether one was found.
 
-    Containers index key frames by decoding time, and a key frame may be shown after pictures that depend on an earlier
-    one; so what a seek reaches is tried out, and if it starts too late, the next try begins seconds before.
+    Containers index key frames by decoding time, and a key frame may be shown after pictures that depend on
+    an earlier one; so what a seek reaches is tried out, and if it starts too late, the next try begins
+    seconds before.
     """
     assert stream.time_base
     wanted = floor(time / stream.time_base)

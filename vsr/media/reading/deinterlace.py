@@ -1,6 +1,8 @@
-"""Interlaced pictures to progressive ones, by FFmpeg's bwdif: one for each picture, or one for each of its fields.
+"""Interlaced pictures to progressive ones, by FFmpeg's bwdif: one for each picture, or one for each of its
+fields.
 
-What a source then gives is another stream than the file holds, with twice the pictures in finer ticks: `as_read` says.
+What a source then gives is another stream than the file holds, with twice the pictures in finer ticks:
+`as_read` says.
 """
 
 from collections import deque
@@ -86,8 +88,8 @@ class Filters:
 class Deinterlacer:
     """One picture for each one, with its own time.
 
-    With `auto` nothing happens until the first picture flagged interlaced; from there on bwdif holds one picture
-    back, and passes progressive ones through untouched.
+    With `auto` nothing happens until the first picture flagged interlaced; from there on bwdif holds one
+    picture back, and passes progressive ones through untouched.
     """
 
     def __init__(self, options: ReadOptions, info: StreamInfo):
@@ -125,8 +127,9 @@ class Deinterlacer:
 class Bobber:
     """Two pictures for each one, of its first field and its second, each at its own time, in half ticks.
 
-    All pictures are taken for interlaced, or the rate would change within the film. A second field is shown half way
-    to the next picture, but no later than half of its own picture's duration says: a gap stays where it is.
+    All pictures are taken for interlaced, or the rate would change within the film. A second field is shown
+    half way to the next picture, but no later than half of its own picture's duration says: a gap stays where
+    it is.
     """
 
     def __init__(self, options: ReadOptions, info: StreamInfo):
@@ -156,8 +159,12 @@ class Bobber:
             following = self._waiting[1][0] - pts if len(self._waiting) > 1 else None
             known = [ticks for ticks in (following, duration) if ticks]
             self._length = min(known, default=self._length)
-            picture.pts = 2 * pts + self._is_second * self._length  # in half ticks the length is half the picture's
-            picture.duration = (2 * (following or self._length) - self._length) if self._is_second else self._length
+            picture.pts = (
+                2 * pts + self._is_second * self._length
+            )  # in half ticks the length is half the picture's
+            picture.duration = (
+                (2 * (following or self._length) - self._length) if self._is_second else self._length
+            )
             picture.time_base = self._time_base
             if self._is_second:
                 self._waiting.popleft()

@@ -1,7 +1,8 @@
-"""Decoding by NVDEC, the decoder on NVIDIA GPUs, through PyAV: when to try it, and what to say where it cannot be had.
+"""Decoding by NVDEC, the decoder on NVIDIA GPUs, through PyAV: when to try it, and what to say where it
+cannot be had.
 
-Pictures come down as NV12 or P010, which `PlanarConverter` brings to the planes of software decoding bit for bit.
-FFmpeg itself goes on in software where the GPU does not know a profile or size.
+Pictures come down as NV12 or P010, which `PlanarConverter` brings to the planes of software decoding bit for
+bit. FFmpeg itself goes on in software where the GPU does not know a profile or size.
 """
 
 from pathlib import Path
@@ -19,10 +20,12 @@ from vsr.frames import StreamInfo
 from vsr.media.probe import open_container
 
 SEMIPLANAR = {8: "nv12", 10: "p010le"}
-"""What comes down for 4:2:0, by bit depth: chroma samples alternate, and 10 bits lie at the upper end of 16."""
+"""What comes down for 4:2:0, by bit depth: chroma samples alternate, and 10 bits lie at the upper end of
+16."""
 
 EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
-"""Codecs whose pictures the standard defines to the bit: it does not matter who decodes. `auto` keeps to them."""
+"""Codecs whose pictures the standard defines to the bit: it does not matter who decodes. `auto` keeps to
+them."""
 
 
 def is_wanted(decoder: Literal["auto", "software", "nvdec"], info: StreamInfo) -> bool:
@@ -58,7 +61,9 @@ def open_on_gpu(path: str | Path) -> InputContainer:
     except SourceError as error:
         cause = error.__cause__
         reason = getattr(cause, "strerror", None) or cause or error
-        raise SourceError(f"NVDEC cannot be opened for {str(path)!r} ({reason}); use --decoder software") from error
+        raise SourceError(
+            f"NVDEC cannot be opened for {str(path)!r} ({reason}); use --decoder software"
+        ) from error
 
 
 def why_no_nvdec() -> str:

@@ -1,7 +1,8 @@
 """Where frames come from: `Source`, and its two plain implementations for memory and for video files.
 
-A file is opened, read and closed by `VideoSource.frames()` in the one thread that runs it. Times are the stream's own,
-never rebased and never made from a frame rate. What went wrong on the way is counted, never hidden.
+A file is opened, read and closed by `VideoSource.frames()` in the one thread that runs it. Times are the
+stream's own, never rebased and never made from a frame rate. What went wrong on the way is counted, never
+hidden.
 """
 
 import contextlib
@@ -34,7 +35,8 @@ from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_o
 from vsr.options import ReadOptions, parse_time
 
 _LEAD_S = Fraction(1, 2)
-"""How far before the first frame wanted reading begins: filters want pictures before it, a telecine's up to five."""
+"""How far before the first frame wanted reading begins: filters want pictures before it, a telecine's up to
+five."""
 
 
 class Source(Protocol):
@@ -85,9 +87,10 @@ def _describe(frames: Sequence[Frame]) -> StreamInfo:
 class VideoSource:
     """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
 
-    `info` is what `probe` says of the file; the attribute of that name tells of the frames that come (`as_read`).
-    `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames before a time of the stream, in ticks,
-    and reads from a little before it; what a file that is cut off lacks is then not counted.
+    `info` is what `probe` says of the file; the attribute of that name tells of the frames that come
+    (`as_read`). `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames before a time
+    of the stream, in ticks, and reads from a little before it; what a file that is cut off lacks is then not
+    counted.
 
     Raises:
         SourceError: the file cannot be probed.
@@ -112,7 +115,10 @@ class VideoSource:
         self._from_pts = from_pts
         self._jumps: set[int] = set()
         self._on_gpu = is_wanted(options.decoder, self.info)
-        self._names = {self.info.pixel_format, *([SEMIPLANAR[self.info.format.bit_depth]] if self._on_gpu else ())}
+        self._names = {
+            self.info.pixel_format,
+            *([SEMIPLANAR[self.info.format.bit_depth]] if self._on_gpu else ()),
+        }
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in presentation order; planes are views of the decoder's own memory.
@@ -148,7 +154,8 @@ class VideoSource:
             raise SourceError(self._nothing())
 
     def _open_at(self, wanted: Fraction) -> tuple[InputContainer, Fraction]:
-        """Return the container, read from a point from where the frame at `wanted` can be decoded, and its start."""
+        """Return the container, read from a point from where the frame at `wanted` can be decoded, and its
+        start."""
         container = self._open()
         origin = origin_of(container)
         if self._from_pts is not None:
@@ -163,7 +170,9 @@ class VideoSource:
         container = (self._open_on_gpu() if self._on_gpu else None) or open_container(self._path)
         stream = self._stream(container)
         stream.thread_type = "AUTO"
-        stream.thread_count = 1 if self._on_gpu else self._threads  # each thread would hold surfaces of the GPU
+        stream.thread_count = (
+            1 if self._on_gpu else self._threads
+        )  # each thread would hold surfaces of the GPU
         return container
 
     def _open_on_gpu(self) -> InputContainer | None:
@@ -225,7 +234,11 @@ class VideoSource:
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
                     num_pictures += 1
-                    if num_pictures == 1 and self._options.decoder == "nvdec" and not came_from_gpu(picture, stream):
+                    if (
+                        num_pictures == 1
+                        and self._options.decoder == "nvdec"
+                        and not came_from_gpu(picture, stream)
+                    ):
                         raise SourceError(
                             f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto"
                         )
@@ -247,10 +260,13 @@ class VideoSource:
             return
         seconds = float(end * self._file.time_base)
         if seconds < promised - max(0.1, 0.01 * promised):
-            self.counts.notes.append(f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s")
+            self.counts.notes.append(
+                f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s"
+            )
 
     def _promised_s(self, stream: VideoStream) -> float | None:
-        """Return when the pictures should end: Matroska's own tag, else the file's end where it holds nothing else."""
+        """Return when the pictures should end: Matroska's own tag, else the file's end where it holds nothing
+        else."""
         if "matroska" in self.info.container:
             with contextlib.suppress(ConfigError):
                 return float(parse_time(stream.metadata.get("DURATION", "")))
@@ -265,7 +281,10 @@ class VideoSource:
             (counts.deinterlaced, "interlaced pictures were deinterlaced"),
             (counts.resampled, "pictures of another size or pixel format were brought to the first one's"),
             (counts.retimed, "pictures had no time of their own and were given the next free one"),
-            (counts.dropped, "damaged or repeated pictures had no time of their own, none was free, and were left out"),
+            (
+                counts.dropped,
+                "damaged or repeated pictures had no time of their own, none was free, and were left out",
+            ),
         ):
             if number:
                 counts.notes.append(f"{number} {line}")

@@ -1,13 +1,14 @@
 """Film that was spread over interlaced video, back to its own pictures.
 
-A telecine at 30000/1001 pictures a second shows 24000/1001 frames of film as fields, three of one and two of the next:
-five pictures hold four frames. FFmpeg's fieldmatch puts the fields that belong together into one picture again, bwdif
-repairs what finds no partner, and of every five pictures the one that repeats the one before it goes. At 25 a second
-film runs a little faster and nothing is repeated; there fields are only matched.
+A telecine at 30000/1001 pictures a second shows 24000/1001 frames of film as fields, three of one and two of
+the next: five pictures hold four frames. FFmpeg's fieldmatch puts the fields that belong together into one
+picture again, bwdif repairs what finds no partner, and of every five pictures the one that repeats the one
+before it goes. At 25 a second film runs a little faster and nothing is repeated; there fields are only
+matched.
 
-Times come from the source's own and not from a count, so nothing drifts: groups of five are those of a grid that begins
-with the stream, and the four that stay are spread evenly over their five. A group thus does not depend on where
-reading begins, and a resumed job meets the same ones.
+Times come from the source's own and not from a count, so nothing drifts: groups of five are those of a grid
+that begins with the stream, and the four that stay are spread evenly over their five. A group thus does not
+depend on where reading begins, and a resumed job meets the same ones.
 """
 
 from collections import deque
@@ -80,7 +81,10 @@ class Film:
 
     def __init__(self, options: ReadOptions, info: StreamInfo):
         order = PARITY[options.field_order]
-        matched = [("fieldmatch", f"order={order}"), ("bwdif", f"mode=send_frame:parity={order}:deint=interlaced")]
+        matched = [
+            ("fieldmatch", f"order={order}"),
+            ("bwdif", f"mode=send_frame:parity={order}:deint=interlaced"),
+        ]
         self._filters = Filters(info, matched)
         self._groups = _Groups(info) if has_repeats(info) else None
         self._info = info
@@ -159,7 +163,10 @@ class _Groups:
             if is_whole and len(items) == GROUP - 1:
                 picture.pts, picture.duration = first + begin, end - begin
             else:  # at a gap or the end: as it was
-                picture.pts, picture.duration = (GROUP - 1) * (picture.pts or 0), (GROUP - 1) * picture.duration
+                picture.pts, picture.duration = (
+                    (GROUP - 1) * (picture.pts or 0),
+                    (GROUP - 1) * picture.duration,
+                )
             picture.time_base = self._time_base
             yield picture
 
@@ -167,7 +174,10 @@ class _Groups:
 def _is_whole(items: Sequence[_Item]) -> bool:
     """Whether pictures fill their group: nothing is missing at its ends or between them.
 
-    A stream in which repeats are only asked for by flags has four that fill it, up to one and a half pictures apart.
+    A stream in which repeats are only asked for by flags has four that fill it, up to one and a half pictures
+    apart.
     """
     places = [item.place for item in items]
-    return places[0] < 1 and places[-1] >= GROUP - 2 and all(b - a < 1 + 3 * _EARLY for a, b in pairwise(places))
+    return (
+        places[0] < 1 and places[-1] >= GROUP - 2 and all(b - a < 1 + 3 * _EARLY for a, b in pairwise(places))
+    )

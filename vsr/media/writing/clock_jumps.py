@@ -1,7 +1,7 @@
 """Where the clock of a recording jumps back: joined transport streams, a counter that began again.
 
-The pictures after a jump are moved behind those before it when they are read (`decode.Clock`); what is found here lets
-the sound follow them. Reads packets, decodes nothing.
+The pictures after a jump are moved behind those before it when they are read (`decode.Clock`); what is found
+here lets the sound follow them. Reads packets, decodes nothing.
 """
 
 import contextlib
@@ -23,14 +23,17 @@ JUMP_S = Fraction(1)
 
 
 def find_jumps(source: StreamInfo, original: InputContainer) -> tuple[Fraction | None, tuple[Fraction, ...]]:
-    """Return the first picture's time and, for every jump back, the seconds that all that follows is moved by.
+    """Return the first picture's time and, for every jump back, the seconds that all that follows is moved
+    by.
 
     Only formats whose clock may jump, those of broadcasts, are read through; others give None and no jump.
     """
     if not original.format.flags & Flags.ts_discont.value:
         return None, ()
     pieces: list[tuple[int, int]] = []
-    time_base = Fraction(original.streams[source.stream_index].time_base or 1)  # the source's own may be finer
+    time_base = Fraction(
+        original.streams[source.stream_index].time_base or 1
+    )  # the source's own may be finer
     # What is damaged from some packet on nobody else has read either.
     with open_container(source.path) as again, contextlib.suppress(FFmpegError, IndexError):
         _collect(again.demux(again.streams[source.stream_index]), time_base, pieces)

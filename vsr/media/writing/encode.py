@@ -1,8 +1,10 @@
-"""The first step of writing: frames go through a pipe to an FFmpeg child, which writes video into an intermediate.
+"""The first step of writing: frames go through a pipe to an FFmpeg child, which writes video into an
+intermediate.
 
-The pipe carries a NUT stream of raw pictures, so every frame has its own timestamp and nothing is derived from a frame
-rate. NUT has no negative times, so times are sent relative to the first frame; `Encoded` keeps the true ones, and the
-join puts them back. The intermediate is NUT too: unlike Matroska it does not round, unlike mp4 it holds every codec.
+The pipe carries a NUT stream of raw pictures, so every frame has its own timestamp and nothing is derived
+from a frame rate. NUT has no negative times, so times are sent relative to the first frame; `Encoded` keeps
+the true ones, and the join puts them back. The intermediate is NUT too: unlike Matroska it does not round,
+unlike mp4 it holds every codec.
 """
 
 import contextlib
@@ -28,7 +30,8 @@ from vsr.media.pixels import pixel_format
 from vsr.media.writing.encoders import EncoderChoice
 
 _PIPE_BYTES = 1 << 20
-"""Linux's largest pipe for a user without privileges; the default of 64 KiB costs 20 times the context switches."""
+"""Linux's largest pipe for a user without privileges; the default of 64 KiB costs 20 times the context
+switches."""
 
 _DEATH_S = 5.0
 """How long a child that has closed its end of the pipe may take to end before it is killed."""
@@ -51,7 +54,8 @@ class Encoded:
 
 
 def constant_rate(parts: Sequence[Encoded]) -> Fraction:
-    """Return the frame rate where every frame is shown equally long, else 0, so that players do not assume one."""
+    """Return the frame rate where every frame is shown equally long, else 0, so that players do not assume
+    one."""
     lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
     return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
 
@@ -70,7 +74,8 @@ class RawPipe:
         self._num_bytes = sum(height * width for height, width in sizes) * self._sample.itemsize
         try:
             _enlarge_pipe(write_end)
-            # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the slower one.
+            # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the
+            # slower one.
             self._muxer = av.open(f"pipe:{write_end}", "w", format="nut")
             self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
             self._stream.width, self._stream.height = format.width, format.height
@@ -119,7 +124,9 @@ class VideoEncoder:
     Use it from one thread; end it with `finish` or `abort`. `abort` is harmless at any time.
     """
 
-    def __init__(self, path: Path, *, choices: Sequence[EncoderChoice], format: PictureFormat, time_base: Fraction):
+    def __init__(
+        self, path: Path, *, choices: Sequence[EncoderChoice], format: PictureFormat, time_base: Fraction
+    ):
         self._path, self._choices, self._format, self._time_base = path, choices, format, time_base
         self._pts, self._durations = array("q"), array("q")
         read_end, write_end = os.pipe()
@@ -171,7 +178,9 @@ class VideoEncoder:
             raise SinkError(f"frame at pts {frame.pts} does not fit the output: {differences}")
         ticks = frame.pts * frame.time_base / self._time_base
         if ticks.denominator != 1:
-            raise SinkError(f"pts {frame.pts} in {frame.time_base} s has no exact time in ticks of {self._time_base} s")
+            raise SinkError(
+                f"pts {frame.pts} in {frame.time_base} s has no exact time in ticks of {self._time_base} s"
+            )
         if self._pts and ticks <= self._pts[-1]:
             raise SinkError(f"frame at pts {ticks} does not come after the one before it at {self._pts[-1]}")
 

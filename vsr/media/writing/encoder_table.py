@@ -12,8 +12,8 @@
 | hevc_nvenc | cq | 42 | 22.5 | 16 |
 | av1_nvenc | cq | 50 | 27.5 | 20 |
 
-ffv1 is lossless and has none, nor has ProRes: 4:2:2 is written as 422 HQ, 4:4:4 as 4444. An encoder that is not in the
-table gets FFmpeg's own defaults.
+ffv1 is lossless and has none, nor has ProRes: 4:2:2 is written as 422 HQ, 4:4:4 as 4444. An encoder that is
+not in the table gets FFmpeg's own defaults.
 """
 
 from collections.abc import Callable
@@ -40,9 +40,17 @@ _NVENC_8: dict[Shape, str] = {("yuv420", 8): "yuv420p", ("yuv444", 8): "yuv444p"
 # NVENC takes more than 8 bits in the high bits of 16; swscale's conversion to these is exact.
 _NVENC_10: dict[Shape, str] = {("yuv420", 10): "p010le", ("yuv444", 10): "yuv444p16le"}
 _FFV1: dict[Shape, str] = {
-    **_YUV_8_10, **_YUV_12, **_YUV_16, **_GRAY, ("gray", 12): "gray12le", ("gray", 16): "gray16le",
-    ("rgb", 8): "bgr0", ("rgb", 10): "gbrp10le", ("rgb", 12): "gbrp12le", ("rgb", 16): "gbrp16le",
-}  # fmt: skip
+    **_YUV_8_10,
+    **_YUV_12,
+    **_YUV_16,
+    **_GRAY,
+    ("gray", 12): "gray12le",
+    ("gray", 16): "gray16le",
+    ("rgb", 8): "bgr0",
+    ("rgb", 10): "gbrp10le",
+    ("rgb", 12): "gbrp12le",
+    ("rgb", 16): "gbrp16le",
+}
 
 
 @dataclass(frozen=True)
@@ -121,39 +129,70 @@ def _nvenc(name: str, shapes: dict[Shape, str], at_0: float, at_100: float) -> E
 
 ENCODERS: dict[str, Encoder] = {
     "x264": Encoder(
-        "libx264", {**_YUV_8_10, **_GRAY}, ("crf", 38, 12), preset=("preset", "veryfast"),
+        "libx264",
+        {**_YUV_8_10, **_GRAY},
+        ("crf", 38, 12),
+        preset=("preset", "veryfast"),
         params=("x264-params", ("open-gop=0",)),
         mastering=_mastering_entries("mastering-display", "cll", *_SEI),
     ),
     "x265": Encoder(
-        "libx265", {**_YUV_8_10, **_YUV_12, **_GRAY, ("gray", 12): "gray12le"}, ("crf", 40, 14),
-        preset=("preset", "veryfast"), params=("x265-params", ("open-gop=0", "log-level=error")),
+        "libx265",
+        {**_YUV_8_10, **_YUV_12, **_GRAY, ("gray", 12): "gray12le"},
+        ("crf", 40, 14),
+        preset=("preset", "veryfast"),
+        params=("x265-params", ("open-gop=0", "log-level=error")),
         mastering=_mastering_entries("master-display", "max-cll", *_SEI, ("hdr10=1", "repeat-headers=1")),
     ),
     "av1": Encoder(
-        "libsvtav1", {("yuv420", 8): "yuv420p", ("yuv420", 10): "yuv420p10le"}, ("crf", 60, 15), whole_quality=True,
-        preset=("preset", "8"), params=("svtav1-params", ()),
+        "libsvtav1",
+        {("yuv420", 8): "yuv420p", ("yuv420", 10): "yuv420p10le"},
+        ("crf", 60, 15),
+        whole_quality=True,
+        preset=("preset", "8"),
+        params=("svtav1-params", ()),
         mastering=_mastering_entries("mastering-display", "content-light", _with_digits(5), _with_digits(4)),
     ),
     "vp9": Encoder(
-        "libvpx-vp9", {**_YUV_8_10, **_YUV_12}, ("crf", 60, 14), whole_quality=True, preset=("cpu-used", "4"),
-        options=(("b:v", "0"), ("deadline", "good"), ("row-mt", "1")), even=False,
+        "libvpx-vp9",
+        {**_YUV_8_10, **_YUV_12},
+        ("crf", 60, 14),
+        whole_quality=True,
+        preset=("cpu-used", "4"),
+        options=(("b:v", "0"), ("deadline", "good"), ("row-mt", "1")),
+        even=False,
     ),
     "ffv1": Encoder(
         # Every picture by itself, with checksums, as archives ask for (RFC 9043, version 3).
-        "ffv1", _FFV1, options=(("level", "3"), ("slicecrc", "1"), ("g", "1")), even=False,
-        alpha={("yuv420", 8): "yuva420p", ("yuv422", 8): "yuva422p", ("yuv444", 8): "yuva444p", ("rgb", 8): "bgra",
-               ("yuv444", 10): "yuva444p10le", ("yuv422", 10): "yuva422p10le", ("yuv420", 10): "yuva420p10le",
-               ("rgb", 10): "gbrap10le", ("rgb", 12): "gbrap12le", ("rgb", 16): "gbrap16le"},
+        "ffv1",
+        _FFV1,
+        options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
+        even=False,
+        alpha={
+            ("yuv420", 8): "yuva420p",
+            ("yuv422", 8): "yuva422p",
+            ("yuv444", 8): "yuva444p",
+            ("rgb", 8): "bgra",
+            ("yuv444", 10): "yuva444p10le",
+            ("yuv422", 10): "yuva422p10le",
+            ("yuv420", 10): "yuva420p10le",
+            ("rgb", 10): "gbrap10le",
+            ("rgb", 12): "gbrap12le",
+            ("rgb", 16): "gbrap16le",
+        },
     ),
     "prores": Encoder(
-        "prores_ks", {("yuv422", 10): "yuv422p10le", ("yuv444", 10): "yuv444p10le"}, options=(("vendor", "apl0"),),
-        even=False, alpha={("yuv444", 10): "yuva444p10le"}, profiles={("yuv422", 10): "3", ("yuv444", 10): "4"},
+        "prores_ks",
+        {("yuv422", 10): "yuv422p10le", ("yuv444", 10): "yuv444p10le"},
+        options=(("vendor", "apl0"),),
+        even=False,
+        alpha={("yuv444", 10): "yuva444p10le"},
+        profiles={("yuv422", 10): "3", ("yuv444", 10): "4"},
     ),
     "h264_nvenc": _nvenc("h264_nvenc", _NVENC_8, 40, 14),
     "hevc_nvenc": _nvenc("hevc_nvenc", {**_NVENC_8, **_NVENC_10}, 42, 16),
     "av1_nvenc": _nvenc("av1_nvenc", {("yuv420", 8): "yuv420p", ("yuv420", 10): "p010le"}, 50, 20),
-}  # fmt: skip
+}
 """Our names and, for NVENC, FFmpeg's. `nvenc` and `auto` choose among them."""
 
 BY_FFMPEG_NAME = {encoder.name: encoder for encoder in ENCODERS.values()}

@@ -1,4 +1,5 @@
-"""What an encoder is told of the pictures it gets: colours, chroma siting, aspect, that they are progressive."""
+"""What an encoder is told of the pictures it gets: colours, chroma siting, aspect, that they are
+progressive."""
 
 from dataclasses import replace
 
@@ -10,17 +11,21 @@ def tags(kept: PictureFormat) -> list[tuple[str, str]]:
     """Return colour tags as encoder options; a tag that is unknown stays unsaid."""
     matrix = "rgb" if kept.matrix == "gbr" else kept.matrix  # filters know it as gbr, encoders do not
     all_tags = (
-        ("colorspace", matrix), ("color_primaries", kept.primaries), ("color_trc", kept.transfer),
-        ("color_range", "pc" if kept.range == "full" else "tv"), ("chroma_sample_location", kept.siting),
-    )  # fmt: skip
+        ("colorspace", matrix),
+        ("color_primaries", kept.primaries),
+        ("color_trc", kept.transfer),
+        ("color_range", "pc" if kept.range == "full" else "tv"),
+        ("chroma_sample_location", kept.siting),
+    )
     return [(name, value) for name, value in all_tags if value not in ("unknown", "unspecified")]
 
 
 def filters(format: PictureFormat, kept: PictureFormat) -> list[str]:
-    """Return filters that name what the frames are (raw frames carry no tags), and convert only where they must change.
+    """Return filters that name what the frames are (raw frames carry no tags), and convert only where they
+    must change.
 
-    What leaves the networks is progressive, whatever the source was. Without `setparams` newer versions would read full
-    range as limited and convert it.
+    What leaves the networks is progressive, whatever the source was. Without `setparams` newer versions would
+    read full range as limited and convert it.
     """
     described = format if format.layout != "rgb" else replace(format, matrix="gbr", range="full")
     chain = [_setparams(described), "setfield=prog"]
@@ -34,6 +39,8 @@ def filters(format: PictureFormat, kept: PictureFormat) -> list[str]:
 def _setparams(format: PictureFormat) -> str:
     said = {
         "range": "pc" if format.range == "full" else "tv",
-        "color_primaries": format.primaries, "color_trc": format.transfer, "colorspace": format.matrix,
-    }  # fmt: skip
+        "color_primaries": format.primaries,
+        "color_trc": format.transfer,
+        "colorspace": format.matrix,
+    }
     return "setparams=" + ":".join(f"{name}={value}" for name, value in said.items())

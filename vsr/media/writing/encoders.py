@@ -1,7 +1,9 @@
-"""The choice of an encoder, settled down to its arguments; the encoders themselves are rows of `encoder_table`.
+"""The choice of an encoder, settled down to its arguments; the encoders themselves are rows of
+`encoder_table`.
 
-Starts FFmpeg only to ask what it has been built with, and whether a hardware encoder really works. A size that is odd
-where chroma is subsampled is encoded with more chroma by the encoders that refuse it: nothing is cropped.
+Starts FFmpeg only to ask what it has been built with, and whether a hardware encoder really works. A size
+that is odd where chroma is subsampled is encoded with more chroma by the encoders that refuse it: nothing is
+cropped.
 """
 
 import io
@@ -57,7 +59,8 @@ NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "slow", "medium", "fa
 def choose_encoder(
     options: EncodeOptions, format: PictureFormat, container: str, mastering: MasteringMetadata | None = None
 ) -> EncoderChoice:
-    """Settle encoder, pixel format and arguments for pictures of `format` in `container` (`mp4`, `mkv`, `mov`, `webm`).
+    """Settle encoder, pixel format and arguments for pictures of `format` in `container` (`mp4`, `mkv`,
+    `mov`, `webm`).
 
     `auto` really encodes a few frames with NVENC (15–100 ms) before it trusts it.
 
@@ -66,7 +69,9 @@ def choose_encoder(
         SinkError: `nvenc` was asked for and does not work, or there is no FFmpeg.
     """
     if (format.height + 128) * (format.width + 128) >= _MAX_AREA:
-        raise ConfigError(f"{format.width}x{format.height} is larger than FFmpeg takes; 16384x8192 is accepted")
+        raise ConfigError(
+            f"{format.width}x{format.height} is larger than FFmpeg takes; 16384x8192 is accepted"
+        )
     if options.encoder in ("auto", "nvenc"):
         return _choose_automatically(options, format, container, mastering)
     encoder = ENCODERS.get(options.encoder) or BY_FFMPEG_NAME.get(options.encoder)
@@ -78,11 +83,14 @@ def choose_encoder(
             f"encoder {options.encoder!r} is not known to this FFmpeg; auto, nvenc, x264, x265, av1, vp9, ffv1, prores "
             "and every video encoder that `ffmpeg -encoders` lists are accepted"
         )
-    return _tried(_settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked"), options)
+    return _tried(
+        _settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked"), options
+    )
 
 
 def _foreign_encoder(name: str) -> Encoder:
-    """Describe an encoder that is not in the table, from what FFmpeg says about it; its defaults are FFmpeg's."""
+    """Describe an encoder that is not in the table, from what FFmpeg says about it; its defaults are
+    FFmpeg's."""
     shapes: dict[Shape, str] = {}
     for given in list_pixel_formats(find_ffmpeg(), name):
         try:
@@ -110,7 +118,10 @@ def _choose_automatically(
             if reason is None:
                 notes = settled.notes
                 if theirs.preset != options.preset:
-                    notes = (*notes, f"preset {options.preset!r} is none of {name}'s; {' '.join(NVENC_PRESETS)} are")
+                    notes = (
+                        *notes,
+                        f"preset {options.preset!r} is none of {name}'s; {' '.join(NVENC_PRESETS)} are",
+                    )
                 why = f"{name}: NVENC encoded a few frames of this size, so it is used"
                 return replace(settled, why=why, notes=notes)
         reasons.append(reason)
@@ -125,8 +136,11 @@ def _choose_automatically(
 
 
 def _tried(choice: EncoderChoice, options: EncodeOptions) -> EncoderChoice:
-    """Try before any frame is enhanced what only FFmpeg can judge: presets, tiny sizes, encoders not in the table."""
-    ordinary = choice.encoder in BY_FFMPEG_NAME and min(choice.format.height, choice.format.width) >= _AV1_EDGE
+    """Try before any frame is enhanced what only FFmpeg can judge: presets, tiny sizes, encoders not in the
+    table."""
+    ordinary = (
+        choice.encoder in BY_FFMPEG_NAME and min(choice.format.height, choice.format.width) >= _AV1_EDGE
+    )
     reason = None if ordinary and not options.preset else try_encoder(choice)
     if reason is not None:
         with_preset = f" with preset {options.preset!r}" if options.preset else ""
@@ -159,7 +173,11 @@ def _is_odd(format: PictureFormat, layout: Layout) -> bool:
 def _nearest(encoder: Encoder, format: PictureFormat) -> Shape:
     """Return the shape that loses least: first no chroma, then no depth, then the smallest."""
     chroma: dict[Layout, int] = {"gray": 0, "yuv420": 1, "yuv422": 2, "yuv444": 3, "rgb": 4}
-    wanted = min(chroma[format.layout], 3) if ("rgb", format.bit_depth) not in encoder.shapes else chroma[format.layout]
+    wanted = (
+        min(chroma[format.layout], 3)
+        if ("rgb", format.bit_depth) not in encoder.shapes
+        else chroma[format.layout]
+    )
 
     def loss(shape: Shape) -> tuple[int, ...]:
         level, depth = chroma[shape[0]], shape[1]
@@ -180,9 +198,14 @@ def _nearest(encoder: Encoder, format: PictureFormat) -> Shape:
 
 
 def _settle(
-    encoder: Encoder, options: EncodeOptions, format: PictureFormat, container: str,
-    mastering: MasteringMetadata | None, *, why: str,
-) -> EncoderChoice:  # fmt: skip
+    encoder: Encoder,
+    options: EncodeOptions,
+    format: PictureFormat,
+    container: str,
+    mastering: MasteringMetadata | None,
+    *,
+    why: str,
+) -> EncoderChoice:
     codec = list_encoders(find_ffmpeg()).get(encoder.name, encoder.name)
     check_container(codec, encoder.name, container)
     kept, fed, notes = _picture(encoder, format, wanted_format(options, format))
@@ -216,8 +239,11 @@ def wanted_format(options: EncodeOptions, format: PictureFormat) -> PictureForma
     return replace(format, bit_depth=depth, layout=layout)
 
 
-def _picture(encoder: Encoder, format: PictureFormat, wanted: PictureFormat) -> tuple[PictureFormat, str, list[str]]:
-    """Return what the file will hold, the pixel format that the encoder is fed, and notes on what changes unasked."""
+def _picture(
+    encoder: Encoder, format: PictureFormat, wanted: PictureFormat
+) -> tuple[PictureFormat, str, list[str]]:
+    """Return what the file will hold, the pixel format that the encoder is fed, and notes on what changes
+    unasked."""
     if not encoder.shapes:
         return format, pixel_format(format), []
     layout, depth = shape = _nearest(encoder, wanted)
@@ -233,7 +259,9 @@ def _picture(encoder: Encoder, format: PictureFormat, wanted: PictureFormat) -> 
     if (wanted.layout, wanted.bit_depth) != shape:
         before, after = (pixel_format(replace(f, alpha=False)) for f in (wanted, kept))
         odd = encoder.even and _is_odd(wanted, wanted.layout)
-        reason = f"for the odd size {format.width}x{format.height}" if odd else "which is the nearest it takes"
+        reason = (
+            f"for the odd size {format.width}x{format.height}" if odd else "which is the nearest it takes"
+        )
         notes.append(f"{encoder.name} is given {after} instead of {before}, {reason}")
     if format.alpha and not alpha:
         notes.append(f"{encoder.name} does not keep the alpha plane; it is left out")
@@ -266,7 +294,9 @@ def try_encoder(choice: EncoderChoice) -> str | None:
 
 
 @lru_cache(maxsize=32)
-def _try_arguments(binary: str, source: str, pixel_format: str, arguments: tuple[tuple[str, str], ...]) -> str | None:
+def _try_arguments(
+    binary: str, source: str, pixel_format: str, arguments: tuple[tuple[str, str], ...]
+) -> str | None:
     options = {**dict(arguments), "vf": f"format={pixel_format}", "frames:v": "5", "f": "null"}
     command = ffmpeg.input(source, f="lavfi").output("-", **options)
     command = command.global_args("-hide_banner", "-nostdin", "-loglevel", "error")

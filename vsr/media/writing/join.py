@@ -1,7 +1,8 @@
-"""The second step of writing: encoded video and the original's other streams become one file, nothing re-encoded.
+"""The second step of writing: encoded video and the original's other streams become one file, nothing
+re-encoded.
 
-Times are the original's own: video and audio keep their offset to the tick. With `trim`, everything is shifted by the
-time of the first written frame. Memory does not grow with the length of the other streams.
+Times are the original's own: video and audio keep their offset to the tick. With `trim`, everything is
+shifted by the time of the first written frame. Memory does not grow with the length of the other streams.
 """
 
 import math
@@ -30,11 +31,18 @@ from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.encoders import MUXERS
 from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.other_streams import COVER, Carriage, Carried, codec_name, plan_carriage
-from vsr.media.writing.packet_times import Span, Track, interleave, readable, video_packets
+from vsr.media.writing.packet_times import TimeSpan, Track, interleave, readable, video_packets
 
 _STALE = (
-    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_", "bps", "_statistics",
-)  # fmt: skip
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "number_of_",
+    "bps",
+    "_statistics",
+)
 """Beginnings of metadata keys that describe the old file and not the film."""
 
 _Readers = list[Iterator["Packet[Any]"]]
@@ -78,12 +86,18 @@ class Joined:
 
 
 def join(
-    parts: Sequence[Encoded], source: StreamInfo, target: Path, *,
-    container: str, format: PictureFormat, trim: bool = False,
-) -> Joined:  # fmt: skip
+    parts: Sequence[Encoded],
+    source: StreamInfo,
+    target: Path,
+    *,
+    container: str,
+    format: PictureFormat,
+    trim: bool = False,
+) -> Joined:
     """Mux the intermediates `parts`, in order, with everything else of `source` that `container` can hold.
 
-    `format` is what the video holds; its tags are written to the container too. Temporary files lie beside `target`.
+    `format` is what the video holds; its tags are written to the container too. Temporary files lie beside
+    `target`.
 
     Raises:
         SinkError: an intermediate does not hold the frames that it should, or the file cannot be written.
@@ -91,13 +105,22 @@ def join(
     try:
         with ExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix=".carry-", dir=target.parent))
-            original = stack.enter_context(open_container(source.path)) if Path(source.path).is_file() else None
-            carriage = plan_carriage(original, source, container, Path(folder, "stream")) if original else Carriage()
+            original = (
+                stack.enter_context(open_container(source.path)) if Path(source.path).is_file() else None
+            )
+            carriage = (
+                plan_carriage(original, source, container, Path(folder, "stream")) if original else Carriage()
+            )
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
             options = _muxer_options(container, parts[0].time_base, original)
-            out = stack.enter_context(av.open(local(target), "w", format=MUXERS[container], container_options=options))
-            join_ = _Join(out, Span.of(parts, trim=trim), stack)
-            own = inputs[0].streams.video[parts[0].stream].codec_context.codec.canonical_name in ("h264", "hevc")
+            out = stack.enter_context(
+                av.open(local(target), "w", format=MUXERS[container], container_options=options)
+            )
+            join_ = _Join(out, TimeSpan.of(parts, trim=trim), stack)
+            own = inputs[0].streams.video[parts[0].stream].codec_context.codec.canonical_name in (
+                "h264",
+                "hevc",
+            )
             joined = join_.run(parts, inputs, original, source, carriage, format)
         if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
             write_aspect(target, format)
@@ -110,16 +133,21 @@ def join(
 class _Join:
     """One join under way."""
 
-    def __init__(self, out: OutputContainer, window: Span, stack: ExitStack):
+    def __init__(self, out: OutputContainer, window: TimeSpan, stack: ExitStack):
         self._out, self._window, self._stack = out, window, stack
         self._tracks: list[tuple[Carried, Track]] = []
         self._notes: list[str] = []
         self._num_refused = 0
 
     def run(
-        self, parts: Sequence[Encoded], inputs: Sequence[InputContainer], original: InputContainer | None,
-        source: StreamInfo, carriage: Carriage, format: PictureFormat,
-    ) -> Joined:  # fmt: skip
+        self,
+        parts: Sequence[Encoded],
+        inputs: Sequence[InputContainer],
+        original: InputContainer | None,
+        source: StreamInfo,
+        carriage: Carriage,
+        format: PictureFormat,
+    ) -> Joined:
         templates = [opened.streams.video[part.stream] for part, opened in zip(parts, inputs, strict=True)]
         _check_same_headers(templates)
         video = self._add_video(templates[0], parts, format, source, original)
@@ -132,8 +160,12 @@ class _Join:
         for packet in interleave([pictures, *readers]):
             self._mux(packet, video)
         if self._num_refused:
-            self._notes.append(f"{self._num_refused} damaged packets of the original's other streams are left out")
-        names = {how: tuple(c.name for c in carriage.carried if c.how == how) for how in ("copied", "attached")}
+            self._notes.append(
+                f"{self._num_refused} damaged packets of the original's other streams are left out"
+            )
+        names = {
+            how: tuple(c.name for c in carriage.carried if c.how == how) for how in ("copied", "attached")
+        }
         return Joined(
             shift=self._window.shift,
             copied=names["copied"] + names["attached"],
@@ -145,7 +177,8 @@ class _Join:
         )
 
     def _mux(self, packet: "Packet[Any]", video: Any) -> None:
-        """Write a packet. Damaged sound must not cost the pictures: what the muxer cannot take is left out."""
+        """Write a packet. Damaged sound must not cost the pictures: what the muxer cannot take is left
+        out."""
         try:
             self._out.mux(packet)
         except _REFUSALS:
@@ -156,9 +189,13 @@ class _Join:
             self._num_refused += 1
 
     def _add_video(
-        self, template: VideoStream, parts: Sequence[Encoded], format: PictureFormat,
-        source: StreamInfo, original: InputContainer | None,
-    ) -> Any:  # fmt: skip
+        self,
+        template: VideoStream,
+        parts: Sequence[Encoded],
+        format: PictureFormat,
+        source: StreamInfo,
+        original: InputContainer | None,
+    ) -> Any:
         out = self._out.add_stream_from_template(template, opaque=True)
         out.time_base = parts[0].time_base
         context = out.codec_context
@@ -182,7 +219,8 @@ class _Join:
         return out
 
     def _add_others(self, carriage: Carriage, original: InputContainer, source: StreamInfo) -> _Readers:
-        """Make the output's other streams, in the original's order; return one reader for each file they are in."""
+        """Make the output's other streams, in the original's order; return one reader for each file they are
+        in."""
         first, jumps = find_jumps(source, original)
         if self._window.start not in (None, first):
             jumps = ()  # read from a later start on, the pictures' own times were taken as they are
@@ -195,7 +233,9 @@ class _Join:
             old, stream = original.streams[carried.index], file.streams[carried.stream]
             if old.type == "attachment":
                 data = cast(Any, old)
-                self._out.add_attachment(old.name or f"attachment {old.index}", data.mimetype or "", data.data)
+                self._out.add_attachment(
+                    old.name or f"attachment {old.index}", data.mimetype or "", data.data
+                )
             elif carried.how == "attached":
                 self._attach_cover(old, carried)
             else:
@@ -216,7 +256,8 @@ class _Join:
             self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
 
     def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator["Packet[Any]"]:
-        """Yield the packets of some streams of a file, timed for the output. A broken file ends early, with a note."""
+        """Yield the packets of some streams of a file, timed for the output. A broken file ends early, with a
+        note."""
         for stream in opened.streams:
             stream.discard = Discard.default if stream.index in tracks else Discard.all
         start = self._window.start
@@ -277,8 +318,9 @@ def _fresh(metadata: dict[str, str]) -> dict[str, str]:
 
 def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:
     if container in ("mkv", "webm"):
-        # Dispositions are the original's. Left to itself, the muxer moves everything where the first packet is an
-        # Opus or AAC packet before time 0, but the sound with its codec delay differently from the pictures.
+        # Dispositions are the original's. Left to itself, the muxer moves everything where the first packet
+        # is an Opus or AAC packet before time 0, but the sound with its codec delay differently from the
+        # pictures.
         return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
     timescale = time_base.denominator
     while timescale < 1000:

@@ -32,4 +32,6 @@ def write_aspect(target: Path, format: PictureFormat) -> None:
     code, log = run_ffmpeg(command.compile(cmd=find_remuxer()))
     before.unlink()
     if code != 0:
-        raise SinkError(f"the sample aspect cannot be written: {first_error_line(log)}", exit_code=code, log=log)
+        raise SinkError(
+            f"the sample aspect cannot be written: {first_error_line(log)}", exit_code=code, log=log
+        )

@@ -1,7 +1,8 @@
-"""What of the original goes along with the enhanced video: which streams a container can hold, and conversions.
+"""What of the original goes along with the enhanced video: which streams a container can hold, and
+conversions.
 
-A stream is copied where the container takes it, converted by an FFmpeg child where a faithful conversion exists, and
-otherwise named as left out. Nothing here is fatal, and nothing here writes the output.
+A stream is copied where the container takes it, converted by an FFmpeg child where a faithful conversion
+exists, and otherwise named as left out. Nothing here is fatal, and nothing here writes the output.
 """
 
 import io
@@ -55,7 +56,7 @@ class Carriage:
     """`NAME: REASON`."""
 
 
-def describe(stream: Any) -> str:
+def stream_name(stream: Any) -> str:
     """Name a stream for a report."""
     facts = [codec_name(stream), stream.metadata.get("language") or "", stream.metadata.get("title") or ""]
     kind = "cover picture" if stream.type == "video" and stream.disposition & COVER else stream.type
@@ -65,7 +66,9 @@ def describe(stream: Any) -> str:
 def codec_name(stream: Any) -> str:
     """Return the name of a stream's codec, for an attachment its file name, for data FFmpeg's name."""
     context = stream.codec_context
-    return str(context.codec.canonical_name) if context is not None else str(getattr(stream, "name", "") or "")
+    return (
+        str(context.codec.canonical_name) if context is not None else str(getattr(stream, "name", "") or "")
+    )
 
 
 def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temporary: Path) -> Carriage:
@@ -82,13 +85,13 @@ def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temp
         if isinstance(result, Carried):
             carried.append(result)
         elif result:
-            left_out.append(f"{describe(stream)}: {result}")
+            left_out.append(f"{stream_name(stream)}: {result}")
     return Carriage(tuple(carried), tuple(left_out))
 
 
 def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Carried | str:
     """Return how a stream goes along, or why it does not; an empty reason where the muxer makes it anew."""
-    name, path = describe(stream), Path(info.path)
+    name, path = stream_name(stream), Path(info.path)
     if stream.type == "attachment":
         if container == "mkv":
             return Carried(stream.index, name, "copied", path, stream.index)
@@ -107,13 +110,15 @@ def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Ca
 
 
 def _is_made_anew(stream: Any, info: StreamInfo) -> bool:
-    """Say whether a data stream is QuickTime's chapter text or time code, which the muxer derives from the metadata."""
+    """Say whether a data stream is QuickTime's chapter text or time code, which the muxer derives from the
+    metadata."""
     in_mov = "mov" in info.container.split(",")
     return in_mov and (stream.metadata.get("timecode") is not None or (codec_name(stream) == "bin_data"))
 
 
 def _refusal(stream: Any, container: str) -> str | None:
-    """Return why the container does not take the stream as it is, or None: a header is written and thrown away."""
+    """Return why the container does not take the stream as it is, or None: a header is written and thrown
+    away."""
     if stream.type not in ("video", "audio", "subtitle", "data"):
         return f"{container} cannot hold it"
     try:
@@ -144,4 +149,4 @@ def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> 
     code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()), timeout_s=_CONVERSION_LIMIT_S)
     if code != 0 or not path.exists():
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
-    return Carried(stream.index, describe(stream), "converted", path, 0, f"{codec} to {target}")
+    return Carried(stream.index, stream_name(stream), "converted", path, 0, f"{codec} to {target}")

@@ -54,14 +54,19 @@ def output_container(source: StreamInfo, options: EncodeOptions, path: str | Pat
     Inputs in other containers (avi, flv, MPEG-TS, 3gp, ...) become mkv, which holds whatever they held.
 
     Raises:
-        ConfigError: the output's name has an ending of no container that is written, or of another than the option.
+        ConfigError: the output's name has an ending of no container that is written, or of another than the
+            option.
     """
     if path is not None:
         named = CONTAINERS.get(Path(path).suffix.lower())
         if named is None and options.container == "auto":
-            raise ConfigError(f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container")
+            raise ConfigError(
+                f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container"
+            )
         if named is not None and options.container not in ("auto", named):
-            raise ConfigError(f"output name {str(path)!r} and container {options.container} do not go together")
+            raise ConfigError(
+                f"output name {str(path)!r} and container {options.container} do not go together"
+            )
         return named or options.container
     if options.container != "auto":
         return options.container
@@ -74,7 +79,7 @@ def output_container(source: StreamInfo, options: EncodeOptions, path: str | Pat
 
 
 @dataclass(frozen=True)
-class Output:
+class FileOutput:
     """A video file to be made of encoded parts and everything else that its source holds."""
 
     path: Path
@@ -88,12 +93,15 @@ class Output:
     """The output begins at the first written frame, and the other streams are cut to the written span."""
 
     def check(self) -> None:
-        """Raise SinkError where the output's folder is missing or has no UTF-8 name, or the output is the input."""
+        """Raise SinkError where the output's folder is missing or has no UTF-8 name, or the output is the
+        input."""
         folder = self.path.parent
         if not folder.is_dir():
             raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
         if any("\udc80" <= letter <= "\udcff" for letter in os.path.abspath(folder)):
-            raise SinkError(f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder")
+            raise SinkError(
+                f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder"
+            )
         if self.path.is_dir():
             raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
         source = Path(self.source.path)
@@ -119,23 +127,23 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Second:
+class SecondOutput:
     """A second file of the same frames, such as a viewing copy beside a master."""
 
     path: Path
     choice: EncoderChoice
 
-    def output(self, source: StreamInfo, *, trim: bool) -> Output:
+    def output(self, source: StreamInfo, *, trim: bool) -> FileOutput:
         """As it will be written, from the second of two encoded streams."""
         container = output_container(source, EncodeOptions(), self.path)
-        return Output(self.path, source, container, self.choice, stream=1, trim=trim)
+        return FileOutput(self.path, source, container, self.choice, stream=1, trim=trim)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A finished and verified file that has not got its name yet."""
 
-    output: Output
+    output: FileOutput
     path: Path
     joined: Joined
     verification: Verification
@@ -146,28 +154,45 @@ class Prepared:
         num_bytes = self.path.stat().st_size
         _rename(self.path, output.path)
         return WriteReport(
-            path=output.path, container=output.container, encoder=output.choice.encoder, why=output.choice.why,
-            num_frames=checked.num_frames, num_bytes=num_bytes, copied=self.joined.copied,
-            converted=self.joined.converted, left_out=self.joined.left_out, notes=self._notes(), verification=checked,
-        )  # fmt: skip
+            path=output.path,
+            container=output.container,
+            encoder=output.choice.encoder,
+            why=output.choice.why,
+            num_frames=checked.num_frames,
+            num_bytes=num_bytes,
+            copied=self.joined.copied,
+            converted=self.joined.converted,
+            left_out=self.joined.left_out,
+            notes=self._notes(),
+            verification=checked,
+        )
 
     def _notes(self) -> tuple[str, ...]:
         output, joined = self.output, self.joined
         notes = [*output.choice.notes, *joined.notes]
-        notes += [f"converted: {name}" for name in joined.converted] + [f"left out: {name}" for name in joined.left_out]
+        notes += [f"converted: {name}" for name in joined.converted] + [
+            f"left out: {name}" for name in joined.left_out
+        ]
         later = self.verification.shift + max(Fraction(0), -joined.shift)
         if later and not output.trim:
-            notes.append(f"all streams lie {float(later):.6f} s later: {output.container} has no negative times")
+            notes.append(
+                f"all streams lie {float(later):.6f} s later: {output.container} has no negative times"
+            )
         return tuple(notes)
 
 
 def complete(
-    outputs: Sequence[Output], parts: Sequence[Encoded], folder: Path, *,
+    outputs: Sequence[FileOutput],
+    parts: Sequence[Encoded],
+    folder: Path,
+    *,
     before_rename: Callable[[Path], None] = lambda _: None,
-) -> list[WriteReport]:  # fmt: skip
-    """Join and verify all outputs, then give them their names: where one is not as it should be, none gets its own.
+) -> list[WriteReport]:
+    """Join and verify all outputs, then give them their names: where one is not as it should be, none gets
+    its own.
 
-    The first is joined in `folder`, on its own file system; the others in folders of their own beside their names.
+    The first is joined in `folder`, on its own file system; the others in folders of their own beside their
+    names.
 
     Raises:
         VerifyError: a file differs from what was written; it stays as `NAME.unverified.EXT`.

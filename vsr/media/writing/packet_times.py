@@ -1,4 +1,5 @@
-"""Times of packets on their way from file to file: decode order, the trimmed window, missing and backward timestamps.
+"""Times of packets on their way from file to file: decode order, the trimmed window, missing and backward
+timestamps.
 
 Pure arithmetic on packets; opens and writes nothing.
 """
@@ -24,7 +25,7 @@ _REORDERED_S = 2
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """The span of the original that goes into the output."""
 
     start: Fraction | None = None
@@ -34,7 +35,7 @@ class Span:
     """Seconds to subtract from every time."""
 
     @classmethod
-    def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "Span":
+    def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "TimeSpan":
         """Return the span of the encoded frames, or all.
 
         Pictures before time 0 are moved to it together with everything else: mp4's edit list would hide them.
@@ -62,9 +63,12 @@ class Span:
 
 
 class Track:
-    """One copied stream on its way: gives every packet the times that the output wants. Used by one thread."""
+    """One copied stream on its way: gives every packet the times that the output wants. Used by one
+    thread."""
 
-    def __init__(self, stream: Any, out: Any, window: Span, *, span: bool = False, jumps: Sequence[Fraction] = ()):
+    def __init__(
+        self, stream: Any, out: Any, window: TimeSpan, *, span: bool = False, jumps: Sequence[Fraction] = ()
+    ):
         self.out = out
         self.time_base = Fraction(stream.time_base)
         self.first: int | None = None
@@ -98,7 +102,8 @@ class Track:
         packet.dts = None if packet.dts is None else packet.dts + self._moved
 
     def admit(self, packet: "Packet[Any]") -> bool:
-        """Settle the packet's times; False where it lies outside of the window. Its payload is never touched."""
+        """Settle the packet's times; False where it lies outside of the window. Its payload is never
+        touched."""
         self._move(packet)
         pts = packet.pts if packet.pts is not None else packet.dts
         pts = pts if pts is not None else (self._next_dts or 0) + self._shift
@@ -132,7 +137,8 @@ class Track:
 
 
 def order_frames(parts: Sequence[Encoded]) -> tuple["list[list[int]]", int]:
-    """Return, for every part, the display position of each packet in decode order, and the depth of reordering.
+    """Return, for every part, the display position of each packet in decode order, and the depth of
+    reordering.
 
     Raises:
         SinkError: the packets are not the frames that went into the encoder.
@@ -143,7 +149,8 @@ def order_frames(parts: Sequence[Encoded]) -> tuple["list[list[int]]", int]:
 
 
 def _order(part: Encoded) -> list[int]:
-    # Opened for this alone: going back to the start misses what lies before the first key frame of another stream.
+    # Opened for this alone: going back to the start misses what lies before the first key frame of another
+    # stream.
     with av.open(local(part.path), format="nut") as opened:
         stream = opened.streams.video[part.stream]
         tick = Fraction(stream.time_base or 1)
@@ -157,7 +164,9 @@ def _order(part: Encoded) -> list[int]:
         # Half a tick of tolerance: an encoder of a foreign name may have a coarser clock of its own.
         return [ranks[round((pts - origin) * scale)] for pts in found]
     except KeyError as error:
-        raise SinkError(f"the encoder changed a frame's time: {error.args[0]} ticks of {part.time_base} s") from error
+        raise SinkError(
+            f"the encoder changed a frame's time: {error.args[0]} ticks of {part.time_base} s"
+        ) from error
 
 
 def video_packets(

@@ -1,7 +1,8 @@
-"""Where frames go: `Sink`, its plain implementation in memory, and `FileSink`, which makes a finished video file.
+"""Where frames go: `Sink`, its plain implementation in memory, and `FileSink`, which makes a finished video
+file.
 
-`FileSink` ties the three steps together (encode, join, verify) and owns the temporary files between them: whatever
-happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.
+`FileSink` ties the three steps together (encode, join, verify) and owns the temporary files between them:
+whatever happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.
 """
 
 import shutil
@@ -13,7 +14,14 @@ from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder
-from vsr.media.writing.output import Output, Second, WriteReport, complete, make_part_folder, output_container
+from vsr.media.writing.output import (
+    FileOutput,
+    SecondOutput,
+    WriteReport,
+    complete,
+    make_part_folder,
+    output_container,
+)
 from vsr.options import EncodeOptions
 
 
@@ -52,22 +60,30 @@ class MemorySink:
 class FileSink:
     """Writes frames to a video file, together with everything else that `source` holds.
 
-    `format` is that of the frames to come. With `trim`, the output begins at the first written frame and the other
-    streams are cut to the written span. After a good end, `report` says what was made; before, it is None. `second` is
-    another file of the same frames, whose report comes after in `reports`; both get their names, or neither does.
-    Leaving the `with` block waits for the encoder; leaving it with an exception removes everything.
+    `format` is that of the frames to come. With `trim`, the output begins at the first written frame and the
+    other streams are cut to the written span. After a good end, `report` says what was made; before, it is
+    None. `second` is another file of the same frames, whose report comes after in `reports`; both get their
+    names, or neither does. Leaving the `with` block waits for the encoder; leaving it with an exception
+    removes everything.
     """
 
     def __init__(
-        self, path: str | Path, *, source: StreamInfo, format: PictureFormat, options: EncodeOptions,
-        trim: bool = False, choice: EncoderChoice | None = None, second: Second | None = None,
-    ):  # fmt: skip
+        self,
+        path: str | Path,
+        *,
+        source: StreamInfo,
+        format: PictureFormat,
+        options: EncodeOptions,
+        trim: bool = False,
+        choice: EncoderChoice | None = None,
+        second: SecondOutput | None = None,
+    ):
         self.path = Path(path)
         self.container = output_container(source, options, path)
         self.choice = choice or choose_encoder(options, format, self.container, source.mastering)
         self.reports: list[WriteReport] = []
         self._format = format
-        self.output = Output(self.path, source, self.container, self.choice, trim=trim)
+        self.output = FileOutput(self.path, source, self.container, self.choice, trim=trim)
         self.outputs = [self.output, *([second.output(source, trim=trim)] if second else [])]
         self._folder: Path | None = None
         self._encoder: VideoEncoder | None = None

@@ -93,17 +93,22 @@ def _compare_times(
     if len(found) != len(expected):
         return Fraction(0), [f"the file holds {len(found)} frames, and {len(expected)} went into the encoder"]
     starts = [expected[0] * base - joined.shift, *(s.first for s in joined.streams if s.first is not None)]
-    # Matroska has no negative times: its muxer moves all streams alike, by a whole number of its ticks or less.
+    # Matroska has no negative times: its muxer moves all streams alike, by a whole number of its ticks or
+    # less.
     negative = min(starts) < 0
     shift = found[0] * tick - starts[0] if negative else Fraction(0)
     if negative and not (-tick <= shift <= -min(starts) + tick):
-        return Fraction(0), [f"the video begins at {float(found[0] * tick):.6f} s instead of {float(starts[0]):.6f} s"]
+        return Fraction(0), [
+            f"the video begins at {float(found[0] * tick):.6f} s instead of {float(starts[0]):.6f} s"
+        ]
     scale = math.lcm(base.denominator, tick.denominator, (joined.shift - shift).denominator)
     unit, ours = int(tick * scale), int(base * scale)
     offset = int((joined.shift - shift) * scale)
     limit = unit if negative else unit / 2
     wrong = [
-        n for n, (f, e) in enumerate(zip(found, expected, strict=True)) if abs(f * unit - e * ours + offset) > limit
+        n
+        for n, (f, e) in enumerate(zip(found, expected, strict=True))
+        if abs(f * unit - e * ours + offset) > limit
     ]
     if not wrong:
         return shift, []
@@ -115,12 +120,15 @@ def _compare_times(
     ]
 
 
-def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joined, shift: Fraction) -> list[str]:
+def _compare_streams(
+    opened: Any, video: Any, contents: _Contents, joined: Joined, shift: Fraction
+) -> list[str]:
     kinds = ("video", "audio", "subtitle", "data")
     others = [s for s in opened.streams if s.index != video.index and s.type in kinds]
     differences: list[str] = []
     for kind in kinds:
-        # Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers as video.
+        # Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers
+        # as video.
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
         if len(present) < len(expected):
@@ -140,7 +148,9 @@ def _compare_streams(opened: Any, video: Any, contents: _Contents, joined: Joine
                     f"{wanted.name} begins at {float(found - shift):.6f} s instead of {float(wanted.first):.6f} s"
                 )
     if len(opened.chapters()) != joined.num_chapters:
-        differences.append(f"the file holds {len(opened.chapters())} chapters instead of {joined.num_chapters}")
+        differences.append(
+            f"the file holds {len(opened.chapters())} chapters instead of {joined.num_chapters}"
+        )
     return differences
 
 
@@ -187,6 +197,12 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
     )
     for name, table, code, value in tags:
         # An RGB picture has no matrix, and what is unknown need not be said.
-        if value in table and value != "unknown" and not (name == "matrix" and format.layout in ("rgb", "gray")):
+        if (
+            value in table
+            and value != "unknown"
+            and not (name == "matrix" and format.layout in ("rgb", "gray"))
+        ):
             found[name], wanted[name] = name_of(table, cast(int, code)), value
-    return [f"{name} is {found[name]} instead of {wanted[name]}" for name in wanted if found[name] != wanted[name]]
+    return [
+        f"{name} is {found[name]} instead of {wanted[name]}" for name in wanted if found[name] != wanted[name]
+    ]

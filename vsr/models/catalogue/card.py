@@ -35,7 +35,8 @@ _BASELINE_SET5 = {"bicubic": (33.97, 30.63, 28.63), "lanczos": (34.32, 30.83, 28
 """Y-PSNR in dB at `SCALES`."""
 
 SPEEDS = ((25.0, "live"), (200.0, "fast"), (2000.0, "slow"), (float("inf"), "GPU"))
-"""Classes by KFLOP per input pixel. `live` is video speed at 640x360 on two CPU cores, `slow` seconds a frame."""
+"""Classes by KFLOP per input pixel. `live` is video speed at 640x360 on two CPU cores, `slow` seconds a
+frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class Card:
 
 
 def all_cards() -> list[Card]:
-    """The whole catalogue: ours, then those of others in the order of their table, which are not looked into."""
+    """The whole catalogue: ours, then those of others in the order of their table, which are not looked
+    into."""
     baselines = ["identity", *(f"{tier}-x{scale}" for tier in BASELINES for scale in SCALES)]
     ours = [card_of(name) for name in (*baselines, *(entry.name for entry in BUILT_IN))]
     return ours + [_announced(entry) for entry in published.PUBLISHED]
@@ -128,7 +130,11 @@ def _announced(entry: Published) -> Card:
         licence=entry.licence,
         sha256=entry.sha256,
         num_bytes=entry.num_bytes,
-        state="not installed" if not here else "installed" if is_sound(entry.path, entry.sha256) else "damaged",
+        state="not installed"
+        if not here
+        else "installed"
+        if is_sound(entry.path, entry.sha256)
+        else "damaged",
         path=str(entry.path),
         address=entry.address,
         how=entry.how,
@@ -142,7 +148,11 @@ def _loaded(name: str, model: Model, entry: Published | None) -> Card:
     tier = name.rpartition("-x")[0] or name
     own = next((each for each in BUILT_IN if each.name == name), None)
     path = entry.path if entry else WEIGHTS / f"{name}.safetensors" if own else Path(name)
-    text = path.with_suffix(".md").read_text(encoding="utf-8") if own and path.with_suffix(".md").is_file() else ""
+    text = (
+        path.with_suffix(".md").read_text(encoding="utf-8")
+        if own and path.with_suffix(".md").is_file()
+        else ""
+    )
     weights = list(model.network.parameters()) if isinstance(model.network, nn.Module) else []
     return Card(
         name=spec.name,
@@ -190,7 +200,7 @@ def _set5(tier: str, scale: int, text: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def verify(name: str) -> bool | None:
+def verify_installed(name: str) -> bool | None:
     """Hash what is installed of a model again; None where nothing is installed.
 
     Raises:
@@ -200,5 +210,7 @@ def verify(name: str) -> bool | None:
     path = entry.path if entry else WEIGHTS / f"{name}.safetensors"
     entry = entry or next((each for each in BUILT_IN if each.name == name), None)
     if entry is None:
-        raise ModelError(f"{name!r} is no model of the catalogue that has a file; `vsr models list` shows them all")
+        raise ModelError(
+            f"{name!r} is no model of the catalogue that has a file; `vsr models list` shows them all"
+        )
     return is_sound(path, entry.sha256) if path.is_file() else None

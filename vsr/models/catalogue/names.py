@@ -52,16 +52,34 @@ BUILT_IN = (
     BuiltIn("base", 4, "ce0fa5a1fc5a8b6ea8d953508ecf91ad196585fdfe4d8f4525fbdf75a145e49a"),
     BuiltIn("large", 2, "9bb960d595516b85da4f38cb43838595829ab0fff5b3ad4667b1003c247cdabf"),
     BuiltIn("large", 4, "3425910313a2cc72281886d91082d2bc286544febadde2b5481237e8271e7f6d"),
-    BuiltIn("video", 2, "a08d166f4c246564623471a16febd63d2b0f94b2c97b02bb50271252e9fc4379", trained_on=_CLIPS),
-    BuiltIn("video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS),
+    BuiltIn(
+        "video", 2, "a08d166f4c246564623471a16febd63d2b0f94b2c97b02bb50271252e9fc4379", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "video", 4, "3e1fd6a64ef222d6f6468a248999418429c44d4f559793bebabf79a3fd93e07c", trained_on=_CLIPS
+    ),
     BuiltIn("deblur", 1, "93dff75840c737b121aa22d276a021e5c482295d2af149d5cbecf77b8893b70d"),
-    BuiltIn("fast-real", 2, "4a58dc30ef7329e327438a1377e4ed1321a421ebab0789ca5efa560d6df6ebf8", trained_on=_CLIPS),
-    BuiltIn("fast-real", 3, "cdf0ba33d502fe20eca7ff4136794974204ede8afc0864f3693ce8db11709308", trained_on=_CLIPS),
-    BuiltIn("fast-real", 4, "2637c7a368b9e52969e43ba8a8ca966a75146ee9d1225fd3a3e38ee3dacc9a4c", trained_on=_CLIPS),
-    BuiltIn("base-real", 2, "97a3449969bee4e255707961d9d3ff0978e950234f7b99f262db0bea485ba2cc", trained_on=_CLIPS),
-    BuiltIn("base-real", 3, "2c64a1696875fb4959b2c8b8c2ae19cdfb353eef66250e5217d76ffa0a984fb8", trained_on=_CLIPS),
-    BuiltIn("base-real", 4, "7c1068d6be7d3ad63c831ab3e079afe2ff02181f321632af5ba03357aaf64433", trained_on=_CLIPS),
-    BuiltIn("video-real", 4, "e5660b56976d38e154888507633afe4ba9d643b7410dacd850cfec4712d2a7df", trained_on=_CLIPS),
+    BuiltIn(
+        "fast-real", 2, "4a58dc30ef7329e327438a1377e4ed1321a421ebab0789ca5efa560d6df6ebf8", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "fast-real", 3, "cdf0ba33d502fe20eca7ff4136794974204ede8afc0864f3693ce8db11709308", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "fast-real", 4, "2637c7a368b9e52969e43ba8a8ca966a75146ee9d1225fd3a3e38ee3dacc9a4c", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "base-real", 2, "97a3449969bee4e255707961d9d3ff0978e950234f7b99f262db0bea485ba2cc", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "base-real", 3, "2c64a1696875fb4959b2c8b8c2ae19cdfb353eef66250e5217d76ffa0a984fb8", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "base-real", 4, "7c1068d6be7d3ad63c831ab3e079afe2ff02181f321632af5ba03357aaf64433", trained_on=_CLIPS
+    ),
+    BuiltIn(
+        "video-real", 4, "e5660b56976d38e154888507633afe4ba9d643b7410dacd850cfec4712d2a7df", trained_on=_CLIPS
+    ),
 )
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
@@ -92,8 +110,8 @@ def load(name: str, *, scale: int = 0) -> Model:
         scale: for files that do not tell theirs; 0 where none is wanted.
 
     Raises:
-        ModelError: the name is not in the catalogue and no such file exists, it has not been pulled yet, or the file
-            does not load.
+        ModelError: the name is not in the catalogue and no such file exists, it has not been pulled yet, or
+            the file does not load.
     """
     if name == "identity":
         return _baseline("identity", 1, "bicubic")
@@ -114,7 +132,9 @@ def load(name: str, *, scale: int = 0) -> Model:
 
 
 def _baseline(name: str, scale: int, kernel: Kernel) -> Model:
-    return Model(resampling_spec(name, scale=scale, kernel=kernel), Resampler(scale=scale, kernel=kernel).eval())
+    return Model(
+        resampling_spec(name, scale=scale, kernel=kernel), Resampler(scale=scale, kernel=kernel).eval()
+    )
 
 
 def _built_in(entry: BuiltIn) -> Model:
@@ -126,9 +146,13 @@ def _built_in(entry: BuiltIn) -> Model:
 
 def _published(entry: Published) -> Model:
     if not entry.path.is_file():
-        raise ModelError(f"{entry.name} is not installed; `vsr models pull {entry.name}` installs it ({entry.licence})")
+        raise ModelError(
+            f"{entry.name} is not installed; `vsr models pull {entry.name}` installs it ({entry.licence})"
+        )
     if sha256_of(entry.path) != entry.sha256:
-        raise ModelError(f"{entry.path} is damaged (SHA-256 differs); `vsr models pull {entry.name}` gets it anew")
+        raise ModelError(
+            f"{entry.path} is damaged (SHA-256 differs); `vsr models pull {entry.name}` gets it anew"
+        )
     model = read_file(entry.path, scale=entry.scale)
     facts = {"name": entry.name, "licence": entry.licence, "trained_on": entry.trained_on}
     return Model(replace(model.spec, **facts), model.network)
@@ -148,22 +172,24 @@ class Choice:
 
 
 def default_tiers(factor: float | None, *, device: str = "cpu") -> list[str]:
-    """What enlarges where the user names no model: the device's default tier, or nothing for a factor of up to 1."""
+    """What enlarges where the user names no model: the device's default tier, or nothing for a factor of up
+    to 1."""
     return [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
 
 
 def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "cpu") -> list[Model]:
-    """Choose the models whose scales multiply to about the factor; one resampling does the rest. See `choose`."""
+    """Choose the models whose scales multiply to about the factor; one resampling does the rest. See
+    `choose`."""
     return [choice.model for choice in choose(wanted or default_tiers(factor, device=device), factor)]
 
 
 def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = False) -> list[Choice]:
     """Choose the models of a chain, clean ones, with what may stand in for each.
 
-    Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is missing;
-    where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of 4. Of several tiers
-    each has its turn, and the last one does what the others leave. A tier that does not enlarge (`deblur`) has its turn
-    too, and leaves everything.
+    Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is
+    missing; where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of
+    4. Of several tiers each has its turn, and the last one does what the others leave. A tier that does not
+    enlarge (`deblur`) has its turn too, and leaves everything.
 
     Args:
         wanted: names, tiers or paths.
@@ -177,7 +203,9 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
     open_tiers = [name for name in wanted if by_tier.get(name, (1,)) != (1,)]
     scale = math.ceil(factor or 0)
     fixed = {
-        name: _of_tier(name, 1) if name in by_tier else _named(name, scale) for name in wanted if name not in open_tiers
+        name: _of_tier(name, 1) if name in by_tier else _named(name, scale)
+        for name in wanted
+        if name not in open_tiers
     }
     reached = math.prod(fixed[name].model.spec.scale for name in wanted if name in fixed)
     if factor is None:
@@ -193,7 +221,9 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
             chain.append(fixed[name])
             continue
         open_tiers.pop(0)
-        scales = [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name], progressive)
+        scales = (
+            [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name], progressive)
+        )
         chain += [_of_tier(name, scale) for scale in scales]
         reached *= math.prod(scales)
     return chain
@@ -221,7 +251,8 @@ def _named(name: str, scale: int) -> Choice:
 
 
 def _beside(path: Path) -> tuple[str, str]:
-    """The files beside one that leave noise alone and that take it off: `realesr-general-wdn-x4v3` and without wdn."""
+    """The files beside one that leave noise alone and that take it off: `realesr-general-wdn-x4v3` and
+    without wdn."""
     head, _, tail = path.stem.rpartition("-")
     weak = head.endswith("-wdn")
     other = path.with_stem(f"{head.removesuffix('-wdn')}-{tail}" if weak else f"{head}-wdn-{tail}")
@@ -234,7 +265,8 @@ _NEAR = 1.25
 
 
 def _scales_for(factor: float, available: tuple[int, ...], progressive: bool) -> list[int]:
-    """The fewest available scales, at least one, then the smallest, whose product comes near `factor` or above."""
+    """The fewest available scales, at least one, then the smallest, whose product comes near `factor` or
+    above."""
     enough = [scale for scale in available if scale * _NEAR >= factor]
     scales = [min(enough)] if enough else [max(available)]
     if progressive and scales == [4] and 2 in available:

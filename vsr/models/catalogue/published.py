@@ -1,4 +1,5 @@
-"""Networks of others that have a name: what is known of each before its file is here, and where the file lies then."""
+"""Networks of others that have a name: what is known of each before its file is here, and where the file lies
+then."""
 
 import os
 import sys
@@ -45,7 +46,8 @@ class Published:
 
 
 def models_folder() -> Path:
-    """Where pulled models lie: `$VSR_MODELS`, else `vsr/models` in the platform's folder for a user's data."""
+    """Where pulled models lie: `$VSR_MODELS`, else `vsr/models` in the platform's folder for a user's
+    data."""
     if chosen := os.environ.get("VSR_MODELS"):
         return Path(chosen).expanduser()
     if data := os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA"):

@@ -12,12 +12,15 @@ from vsr.models.catalogue.published import Published
 from vsr.models.files.checkpoint import sha256_of
 
 
-def pull(entry: Published, *, place: str = "", tell: Callable[[str], None], progress: Callable[[int], None]) -> Path:
+def pull(
+    entry: Published, *, place: str = "", tell: Callable[[str], None], progress: Callable[[int], None]
+) -> Path:
     """Install a model; one that is there and sound is left alone.
 
     Args:
         entry: what to install.
-        place: folder, file or https address to take it from; default is `$VSR_MODELS_MIRROR`, then its own address.
+        place: folder, file or https address to take it from; default is `$VSR_MODELS_MIRROR`, then its own
+            address.
         tell: takes a line for the user.
         progress: told how many bytes have come.
 
@@ -71,7 +74,9 @@ def _copy(entry: Published, place: Path, partial: Path, progress: Callable[[int]
     names = (place / entry.file, place / entry.path.name) if place.is_dir() else (place,)
     source = next((path for path in names if path.is_file()), None)
     if source is None:
-        raise ModelError(f"{place} does not hold {entry.file}; a folder with it, the file or an address is expected")
+        raise ModelError(
+            f"{place} does not hold {entry.file}; a folder with it, the file or an address is expected"
+        )
     try:
         shutil.copyfile(source, partial)
     except OSError as error:
@@ -82,12 +87,15 @@ def _copy(entry: Published, place: Path, partial: Path, progress: Callable[[int]
 
 @contextmanager
 def _alone(folder: Path, tell: Callable[[str], None]) -> Generator[None, None, None]:
-    """Make the folder and hold it, so that two pulls do not write to one file; the second waits for the first."""
+    """Make the folder and hold it, so that two pulls do not write to one file; the second waits for the
+    first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")
     except OSError as error:
-        raise ModelError(f"{folder} cannot be written: {error.strerror}; $VSR_MODELS names another folder") from None
+        raise ModelError(
+            f"{folder} cannot be written: {error.strerror}; $VSR_MODELS names another folder"
+        ) from None
     with file:
         try:
             import fcntl

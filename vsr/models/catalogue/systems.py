@@ -1,5 +1,5 @@
-"""The systems that the field knows by name and that load from the files their authors give out: whose they are, and
-under which terms. `README.md` has the same table with what was measured.
+"""The systems that the field knows by name and that load from the files their authors give out: whose they
+are, and under which terms. `README.md` has the same table with what was measured.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ SYSTEMS = (
     System("EDSR baseline", "EDSR", "picture", "MIT"),
     System("EDSR", "EDSR", "picture", "MIT"),
     System("SRResNet, SRGAN (MSRResNet)", "SRResNet", "picture", "Apache-2.0"),
-    System("SRGAN with batch normalisation", "SRGAN, with batch normalisation", "picture", "MIT or Apache-2.0"),
+    System(
+        "SRGAN with batch normalisation", "SRGAN, with batch normalisation", "picture", "MIT or Apache-2.0"
+    ),
     System("ESRGAN", "RRDB (ESRGAN, Real-ESRGAN)", "picture", "Apache-2.0"),
     System("Real-ESRGAN x4plus", "RRDB (ESRGAN, Real-ESRGAN)", "picture", "BSD-3-Clause"),
     System("Real-ESRGAN x2plus", "RRDB (ESRGAN, Real-ESRGAN)", "picture", "BSD-3-Clause"),
@@ -69,8 +71,8 @@ def licences_of(network: str) -> str:
         network: as `ModelSpec.network`.
 
     Returns:
-        Such as `Apache-2.0 (ESRGAN), BSD-3-Clause (Real-ESRGAN x4plus)`; empty for graphs, which may be anything, and
-        for networks that none of `SYSTEMS` is.
+        Such as `Apache-2.0 (ESRGAN), BSD-3-Clause (Real-ESRGAN x4plus)`; empty for graphs, which may be
+        anything, and for networks that none of `SYSTEMS` is.
     """
     if network.endswith("graph"):
         return ""

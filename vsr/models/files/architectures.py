@@ -24,7 +24,13 @@ from vsr.models.networks.rrdb import RrdbNet, rrdb_facts, rrdb_keys, rrdb_parame
 from vsr.models.networks.rrn import Rrn, rrn_facts, rrn_parameters
 from vsr.models.networks.safmn import SafmnNet, safmn_facts, safmn_parameters
 from vsr.models.networks.span import SpanNet, span_keys, span_parameters
-from vsr.models.networks.srcnn_vdsr import SrcnnNet, VdsrNet, enlarged_facts, srcnn_parameters, vdsr_parameters
+from vsr.models.networks.srcnn_vdsr import (
+    SrcnnNet,
+    VdsrNet,
+    enlarged_facts,
+    srcnn_parameters,
+    vdsr_parameters,
+)
 from vsr.models.networks.srgan import SrganNet, srgan_keys, srgan_parameters
 from vsr.models.networks.srresnet import SrResNet, srresnet_parameters
 from vsr.models.networks.swinir import SwinIr, swinir_facts, swinir_keys, swinir_parameters
@@ -45,7 +51,8 @@ class Architecture:
     """The arguments of `build` as told by the tensors; None where the layout is another."""
     residual: Literal["none", "nearest", "bicubic"]
     facts: Callable[[nn.Module, int], dict[str, Any]]
-    """What else the spec says of such a network, which takes so many colours: reach, cost, neighbours, precisions."""
+    """What else the spec says of such a network, which takes so many colours: reach, cost, neighbours,
+    precisions."""
     keys: Callable[[dict[str, Tensor]], dict[str, Tensor]] = _as_they_are
     """The tensors of any published layout under the names that `build`'s network gives them."""
     any_scale: bool = False
@@ -77,7 +84,9 @@ def _whole_facts(network: nn.Module, colors: int) -> dict[str, Any]:
 
 
 ARCHITECTURES = (
-    Architecture("compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts),
+    Architecture(
+        "compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts
+    ),
     Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _plain_facts),
     Architecture("recurrent (vsr's own)", RecurrentNet, recurrent_parameters, "bicubic", _recurrent_facts),
     Architecture("U-Net (vsr's own)", UNet, unet_parameters, "bicubic", unet_facts),
@@ -87,7 +96,9 @@ ARCHITECTURES = (
     Architecture("ESPCN", EspcnNet, espcn_parameters, "none", _whole_facts, espcn_keys),
     Architecture("EDSR", EdsrNet, edsr_parameters, "none", _whole_facts, edsr_keys),
     Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
-    Architecture("SRGAN, with batch normalisation", SrganNet, srgan_parameters, "none", _whole_facts, srgan_keys),
+    Architecture(
+        "SRGAN, with batch normalisation", SrganNet, srgan_parameters, "none", _whole_facts, srgan_keys
+    ),
     Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
     Architecture("SPAN", SpanNet, span_parameters, "none", _whole_facts, span_keys),
     Architecture("SAFMN", SafmnNet, safmn_parameters, "none", safmn_facts),
@@ -95,7 +106,9 @@ ARCHITECTURES = (
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),
     Architecture("BasicVSR", BasicVsr, basicvsr_parameters, "bicubic", chunk_facts, generator_keys),
     Architecture("BasicVSR++", BasicVsrPp, basicvsrpp_parameters, "bicubic", chunk_facts, generator_keys),
-    Architecture("RealBasicVSR", RealBasicVsr, realbasicvsr_parameters, "bicubic", chunk_facts, generator_keys),
+    Architecture(
+        "RealBasicVSR", RealBasicVsr, realbasicvsr_parameters, "bicubic", chunk_facts, generator_keys
+    ),
     Architecture("EDVR", Edvr, edvr_parameters, "bicubic", edvr_facts),
     Architecture("RLSP", Rlsp, rlsp_parameters, "bicubic", rlsp_facts),
     Architecture("RRN", Rrn, rrn_parameters, "bicubic", rrn_facts),

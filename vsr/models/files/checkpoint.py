@@ -1,7 +1,8 @@
 """Reading and writing checkpoints: safetensors, or `.pth` read without executing anything in it.
 
-The architecture, its scale, width and depth are inferred from the tensors, and what a file claims is held against what
-it holds before anything of that size is made. Weights are stored in fp16 or fp32 and always loaded as fp32.
+The architecture, its scale, width and depth are inferred from the tensors, and what a file claims is held
+against what it holds before anything of that size is made. Weights are stored in fp16 or fp32 and always
+loaded as fp32.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ from vsr.models.files.architectures import ARCHITECTURES, Architecture
 from vsr.models.spec import Model, ModelSpec
 
 _GROWTH = 64
-"""How many times a file's size its tensors may take: deflate packs zeros a thousandfold, and weights never so well."""
+"""How many times a file's size its tensors may take: deflate packs zeros a thousandfold, and weights never so
+well."""
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which published checkpoints keep their tensors, the better ones first."""
@@ -51,15 +53,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's tensors to the CPU in fp32, out of whatever wraps them.
 
     Raises:
-        ModelError: the file is missing, is no checkpoint, would have to execute code to be read, is packed so that it
-            would fill the memory, or holds values that are no numbers.
+        ModelError: the file is missing, is no checkpoint, would have to execute code to be read, is packed so
+            that it would fill the memory, or holds values that are no numbers.
     """
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist; a .safetensors or .pth file is expected")
     most = _GROWTH * path.stat().st_size
     try:
         if zipfile.is_zipfile(path) and (size := _unpacked(path)) > most:
-            raise ModelError(f"{path.name} would unpack to {size >> 20} MiB; no weights are packed so tightly")
+            raise ModelError(
+                f"{path.name} would unpack to {size >> 20} MiB; no weights are packed so tightly"
+            )
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
@@ -72,7 +76,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path.name} {_reason(error)}") from None
     tensors = {_bare(key): value for key, value in _unwrap(content).items() if isinstance(value, Tensor)}
     if not tensors:
-        raise ModelError(f"{path.name} holds no tensors; a state_dict, or one under {', '.join(WRAPPERS)} is expected")
+        raise ModelError(
+            f"{path.name} holds no tensors; a state_dict, or one under {', '.join(WRAPPERS)} is expected"
+        )
     if sum(value.numel() * value.element_size() for value in tensors.values()) > most:
         raise ModelError(f"{path.name} holds tensors far larger than the file; a state_dict is expected")
     for key, value in tensors.items():
@@ -90,7 +96,9 @@ def _reason(error: Exception) -> str:
     """Say in one line why a file cannot be read; PyTorch's own text advises to run the code in it."""
     if isinstance(error, pickle.UnpicklingError):
         if "GLOBAL" in str(error):
-            return "holds more than tensors and would have to run code to be read; save its state_dict instead"
+            return (
+                "holds more than tensors and would have to run code to be read; save its state_dict instead"
+            )
         return "is damaged or no checkpoint at all; a .safetensors or .pth file is expected"
     line = (str(error).splitlines() or [""])[0]
     return f"cannot be read as a checkpoint ({type(error).__name__}: {line[:200]})"
@@ -120,7 +128,8 @@ def read_model(path: Path, *, name: str = "", scale: int = 0) -> Model:
     Args:
         path: `.safetensors`, `.pth`, `.pt` or `.ckpt`.
         name: for the spec; default is the file's stem.
-        scale: for networks whose tensors do not tell it, unless the file's name does (`vdsr_x3.pth`); 0 for 2.
+        scale: for networks whose tensors do not tell it, unless the file's name does (`vdsr_x3.pth`); 0 for
+            2.
 
     Raises:
         UnknownLayoutError: the layout is none of `ARCHITECTURES`.
@@ -145,7 +154,8 @@ def _named_scale(path: Path) -> int:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves out normal noise. For tensors without contents it would load PyTorch's compiler: a second of CPU time."""
+    """Leaves out normal noise. For tensors without contents it would load PyTorch's compiler: a second of CPU
+    time."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -1,10 +1,12 @@
 """Upscaling pipelines of diffusers (extra `diffusion`) as networks that enhance a frame on its own.
 
-A folder's `model_index.json` says which pipeline it is; what parts that has is said here. Only safetensors are read,
-nothing in the folder is executed, and nothing is fetched. Text that could guide a pipeline is empty.
+A folder's `model_index.json` says which pipeline it is; what parts that has is said here. Only safetensors
+are read, nothing in the folder is executed, and nothing is fetched. Text that could guide a pipeline is
+empty.
 
 All noise comes from the seed and the size of the picture: each frame of a clip begins with the same, so that
-equal frames stay equal, and a frame is the same whether it is the first of a run or the thousandth of a resumed one.
+equal frames stay equal, and a frame is the same whether it is the first of a run or the thousandth of a
+resumed one.
 """
 
 import copy
@@ -47,7 +49,8 @@ class Kind:
 
 
 _GUIDED = {"guidance_scale": 1.0}
-"""Guidance is the difference that text makes to no text, and there is none: leaving it out is half the work."""
+"""Guidance is the difference that text makes to no text, and there is none: leaving it out is half the
+work."""
 
 KINDS: Mapping[str, Kind] = {
     "LDMSuperResolutionPipeline": Kind({"vqvae": "VQModel", "unet": "UNet2DModel"}, signed=True),
@@ -72,7 +75,9 @@ KINDS: Mapping[str, Kind] = {
 class DiffusionNet(SingleFrame):
     """A pipeline around its networks; schedulers count steps, so that each call has its own."""
 
-    def __init__(self, pipeline: type, kind: Kind, networks: dict[str, nn.Module], schedulers: dict[str, Any]):
+    def __init__(
+        self, pipeline: type, kind: Kind, networks: dict[str, nn.Module], schedulers: dict[str, Any]
+    ):
         super().__init__()
         self.parts = nn.ModuleDict(networks)
         self.steps: int = inspect.signature(pipeline.__call__).parameters["num_inference_steps"].default
@@ -81,7 +86,9 @@ class DiffusionNet(SingleFrame):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W), 0 to 1 → (B, 3, scale*H, scale*W)."""
-        image = x.clamp(0, 1)  # pictures of limited range may go beyond, and pipelines guess the range from that
+        image = x.clamp(
+            0, 1
+        )  # pictures of limited range may go beyond, and pipelines guess the range from that
         generators = [torch.Generator().manual_seed(self.seed) for _ in x]
         schedulers = copy.deepcopy(self._schedulers)
         step = schedulers["scheduler"].step
@@ -90,7 +97,9 @@ class DiffusionNet(SingleFrame):
         text = {} if self._kind.prompt is None else {"text_encoder": None, "tokenizer": None}
         pipeline = self._pipeline(**dict(self.parts.items()), **schedulers, **text)
         pipeline.set_progress_bar_config(disable=True)
-        embeddings = {name: self.get_buffer(name).repeat_interleave(len(x), 0) for name in self._kind.embeddings}
+        embeddings = {
+            name: self.get_buffer(name).repeat_interleave(len(x), 0) for name in self._kind.embeddings
+        }
         return pipeline(
             image=2 * image - 1 if self._kind.signed else image,
             num_inference_steps=self.steps,
@@ -105,8 +114,8 @@ def read_pipeline(path: Path) -> Model:
     """Read the folder of an upscaling pipeline.
 
     Raises:
-        ModelError: the folder is none, its pipeline is not one of `KINDS`, something is missing, damaged or would have
-            to be executed, or diffusers is not installed.
+        ModelError: the folder is none, its pipeline is not one of `KINDS`, something is missing, damaged or
+            would have to be executed, or diffusers is not installed.
     """
     folder = PipelineFolder(path)
     kind = KINDS.get(folder.class_name)
@@ -151,7 +160,9 @@ def _read(folder: PipelineFolder, kind: Kind) -> DiffusionNet:
         whole = pipeline(**networks, **schedulers, text_encoder=encoder, tokenizer=tokenizer)
         with torch.inference_mode():
             encoded = whole.encode_prompt("", "cpu", do_classifier_free_guidance=False, **kind.prompt)
-        for name, tensor in zip(kind.embeddings, encoded[::2], strict=True):  # between them what guidance would want
+        for name, tensor in zip(
+            kind.embeddings, encoded[::2], strict=True
+        ):  # between them what guidance would want
             network.register_buffer(name, tensor.clone())
     return network.eval()
 
@@ -173,7 +184,8 @@ def _multiple(network: DiffusionNet, kind: Kind) -> int:
 
 
 def _tried(network: DiffusionNet, multiple: int, name: str) -> tuple[int, float]:
-    """Scale, and cost as `ModelSpec` wants it, by running it on the smallest picture with one step and with two."""
+    """Scale, and cost as `ModelSpec` wants it, by running it on the smallest picture with one step and with
+    two."""
     operations, steps, out = [], network.steps, torch.empty(0)
     try:
         for network.steps in (1, 2):
@@ -181,11 +193,15 @@ def _tried(network: DiffusionNet, multiple: int, name: str) -> tuple[int, float]
                 out = network(torch.full((1, 3, multiple, multiple), 0.5))
             operations.append(counter.get_total_flops())
     except Exception as error:  # parts that do not fit each other fail in any way
-        raise ModelError(f"the parts of {name} do not fit each other: {' '.join(str(error).split())[:200]}") from None
+        raise ModelError(
+            f"the parts of {name} do not fit each other: {' '.join(str(error).split())[:200]}"
+        ) from None
     network.steps = steps
     scale = out.shape[-1] // multiple
     if scale < 1 or out.shape != (1, 3, scale * multiple, scale * multiple):
-        raise ModelError(f"{name} makes {tuple(out.shape)} of {multiple}x{multiple} pixels; it is no enlarger")
+        raise ModelError(
+            f"{name} makes {tuple(out.shape)} of {multiple}x{multiple} pixels; it is no enlarger"
+        )
     each = operations[1] - operations[0]
     return scale, (operations[0] + (steps - 1) * each) / multiple**2 / 1000
 
@@ -203,7 +219,7 @@ def is_diffusion(model: Model) -> bool:
     return isinstance(model.network, DiffusionNet)
 
 
-def sampled(model: Model, *, steps: int, seed: int) -> Model:
+def with_sampling(model: Model, *, steps: int, seed: int) -> Model:
     """The same pipeline with other steps (0 for its own) and another seed; the weights are shared."""
     network = model.network
     assert isinstance(network, DiffusionNet)

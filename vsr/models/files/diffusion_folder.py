@@ -1,4 +1,5 @@
-"""Reading the parts of a diffusers pipeline from its folder: JSON and safetensors, by classes that the caller names."""
+"""Reading the parts of a diffusers pipeline from its folder: JSON and safetensors, by classes that the caller
+names."""
 
 import hashlib
 import importlib
@@ -19,8 +20,8 @@ class PipelineFolder:
     """A folder as `save_pretrained` of a pipeline makes it.
 
     Raises:
-        ModelError: there is no index, here, or a part is missing or damaged or another than the one asked for, in the
-            methods.
+        ModelError: there is no index, here, or a part is missing or damaged or another than the one asked
+            for, in the methods.
     """
 
     def __init__(self, path: Path):
@@ -38,7 +39,9 @@ class PipelineFolder:
         folder = self._part(part, library, class_name)
         weights = list(folder.glob("*.safetensors"))
         if not weights:
-            raise ModelError(f"{self.name}: {part} holds no .safetensors file; other kinds could run code when read")
+            raise ModelError(
+                f"{self.name}: {part} holds no .safetensors file; other kinds could run code when read"
+            )
         made: Any = getattr(importlib.import_module(library), class_name)
         try:
             self._check_size(part, made, sum(path.stat().st_size for path in weights))
@@ -57,7 +60,8 @@ class PipelineFolder:
         missing = sorted(info["missing_keys"])
         if missing:
             raise ModelError(
-                f"{self.name}: {part} lacks {missing[0]}" + f" and {len(missing) - 1} more" * (len(missing) > 1)
+                f"{self.name}: {part} lacks {missing[0]}"
+                + f" and {len(missing) - 1} more" * (len(missing) > 1)
             )
         for key, value in network.state_dict().items():
             if value.is_floating_point() and not value.isfinite().all():
@@ -72,7 +76,9 @@ class PipelineFolder:
         if not (isinstance(made, type) and issubclass(made, diffusers.SchedulerMixin)):
             raise ModelError(f"{self.name}: {part} is {class_name}, which is no scheduler of diffusers")
         try:
-            return made.from_config(self._json(self._part(part, "diffusers", class_name) / "scheduler_config.json"))
+            return made.from_config(
+                self._json(self._part(part, "diffusers", class_name) / "scheduler_config.json")
+            )
         except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
             raise ModelError(f"{self.name}: {part} cannot be read: {_line(error)}") from None
 
@@ -88,7 +94,9 @@ class PipelineFolder:
     def sha256(self) -> str:
         """One fingerprint for the index and all that lies in the subfolders: names and contents."""
         digest = hashlib.sha256()
-        for path in sorted([self.path / INDEX, *self.path.glob("*/*.json"), *self.path.glob("*/*.safetensors")]):
+        for path in sorted(
+            [self.path / INDEX, *self.path.glob("*/*.json"), *self.path.glob("*/*.safetensors")]
+        ):
             digest.update(f"{path.relative_to(self.path).as_posix()} {sha256_of(path)}\n".encode())
         return digest.hexdigest()
 
@@ -117,13 +125,20 @@ class PipelineFolder:
         return content
 
     def _check_size(self, part: str, made: Any, num_bytes: int) -> None:
-        """Hold what the settings claim against the size of the files, before anything of that size is made."""
+        """Hold what the settings claim against the size of the files, before anything of that size is
+        made."""
         settings = self._json(self.path / part / "config.json")
         with torch.device("meta"):
-            shadow = made.from_config(settings) if hasattr(made, "from_config") else made(made.config_class(**settings))
+            shadow = (
+                made.from_config(settings)
+                if hasattr(made, "from_config")
+                else made(made.config_class(**settings))
+            )
         claimed = sum(weight.numel() for weight in shadow.parameters())
         if claimed > num_bytes:
-            raise ModelError(f"{self.name}: {part} claims {claimed} numbers, and its files have {num_bytes} bytes")
+            raise ModelError(
+                f"{self.name}: {part} claims {claimed} numbers, and its files have {num_bytes} bytes"
+            )
 
 
 def _line(error: Exception) -> str:

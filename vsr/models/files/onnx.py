@@ -1,8 +1,9 @@
-"""ONNX files through onnxruntime (extra `onnx`): scale, colours, window and size multiple are found from the graph.
+"""ONNX files through onnxruntime (extra `onnx`): scale, colours, window and size multiple are found from the
+graph.
 
-Taken are graphs of one input and one output: (B, C, H, W) with one or three colours, neighbouring frames side by side
-in the channels, or (B, T, C, H, W). Values are 0 to 1, frames in time's order with the one to enhance in the middle.
-onnxruntime works on the CPU here, wherever the engine keeps its tensors.
+Taken are graphs of one input and one output: (B, C, H, W) with one or three colours, neighbouring frames side
+by side in the channels, or (B, T, C, H, W). Values are 0 to 1, frames in time's order with the one to enhance
+in the middle. onnxruntime works on the CPU here, wherever the engine keeps its tensors.
 """
 
 import importlib
@@ -39,7 +40,9 @@ class OnnxNet:
         self._half = self._given.type == "tensor(float16)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._path,)  # sessions cannot be sent to another process, which must see the file itself
+        return type(self), (
+            self._path,
+        )  # sessions cannot be sent to another process, which must see the file itself
 
     @property
     def shape(self) -> list[int | str | None]:
@@ -81,8 +84,8 @@ def read_onnx(path: Path, *, name: str = "") -> Model:
     """Read an ONNX file.
 
     Raises:
-        ModelError: onnxruntime is missing, the file cannot be read or would harm, or its graph is no enhancer of
-            pictures.
+        ModelError: onnxruntime is missing, the file cannot be read or would harm, or its graph is no enhancer
+            of pictures.
     """
     if not path.is_file():
         raise ModelError(f"{path} does not exist; an .onnx file is expected")
@@ -117,14 +120,18 @@ def _seen(shape: list[int | str | None], path: Path) -> tuple[int, int]:
     channels = shape[-3] if len(shape) in (4, 5) else None
     fixed = [side for side in shape[-2:] if isinstance(side, int)]
     if fixed:
-        raise ModelError(f"{path.name} takes pictures of {fixed} pixels alone; export it with dynamic height and width")
+        raise ModelError(
+            f"{path.name} takes pictures of {fixed} pixels alone; export it with dynamic height and width"
+        )
     frames = shape[1] if len(shape) == 5 else 1
     if len(shape) == 4 and isinstance(channels, int) and channels not in (1, 3):
         frames, channels = (channels // 3, 3) if channels % 3 == 0 else (channels, 1)
     if not isinstance(frames, int):
         frames = _WINDOW
     if channels not in (1, 3) or frames % 2 == 0:
-        raise ModelError(f"{path.name} takes {shape}; (B, C, H, W) or (B, T, C, H, W), T odd, C 1 or 3, is expected")
+        raise ModelError(
+            f"{path.name} takes {shape}; (B, C, H, W) or (B, T, C, H, W), T odd, C 1 or 3, is expected"
+        )
     return frames, int(channels)
 
 
@@ -135,7 +142,9 @@ def _tried(network: OnnxNet, window: int, colors: int, path: Path) -> tuple[int,
         side = multiple * math.ceil(21 / multiple)
         side += multiple * (side // multiple % 2 == 0)  # odd times the multiple
         try:
-            out, _ = network.step(torch.zeros(1, window, colors, side, side), None, torch.ones(1, dtype=torch.bool))
+            out, _ = network.step(
+                torch.zeros(1, window, colors, side, side), None, torch.ones(1, dtype=torch.bool)
+            )
         except Exception as error:
             reason = _line(error)
             continue

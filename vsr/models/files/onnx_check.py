@@ -1,4 +1,5 @@
-"""What an ONNX file keeps as numbers, looked through before onnxruntime gets it (onnx.proto, read by field number).
+"""What an ONNX file keeps as numbers, looked through before onnxruntime gets it (onnx.proto, read by field
+number).
 
 A graph may name other files for its weights, by any path; only plain files in its own folder are let through.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vsr.errors import ModelError
-from vsr.models.files.protobuf import fields, fields_at, varint
+from vsr.models.files.protobuf import fields_at, message_fields, varint
 
 _FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}
 """TensorProto.DataType of numbers that may be none."""
@@ -79,7 +80,7 @@ def _tensors(model: bytes) -> Iterator[bytes]:
 
 
 def _of_graph(graph: bytes) -> Iterator[bytes]:
-    for number, content, _ in fields(graph):
+    for number, content, _ in message_fields(graph):
         if number == 1:
             yield from _of_node(content)
         elif number == 5:
@@ -91,7 +92,7 @@ def _of_graph(graph: bytes) -> Iterator[bytes]:
 
 def _of_node(node: bytes) -> Iterator[bytes]:
     for attribute in fields_at(node, 5):
-        for number, content, _ in fields(attribute):
+        for number, content, _ in message_fields(attribute):
             if number in (5, 10):
                 yield content
             elif number in (6, 11):
@@ -103,7 +104,7 @@ def _of_node(node: bytes) -> Iterator[bytes]:
 
 def _tensor(message: bytes) -> _Tensor:
     by_number: dict[int, list[bytes]] = {}
-    for number, content, _ in fields(message):
+    for number, content, _ in message_fields(message):
         by_number.setdefault(number, []).append(content)
     # Of what is said twice, readers take the one or the other.
     entries = [(list(fields_at(each, 1)), list(fields_at(each, 2))) for each in by_number.get(13, [])]

@@ -1,8 +1,9 @@
 """TensorFlow graphs of OpenCV's dnn_superres (`.pb`: ESPCN, FSRCNN, LapSRN, EDSR) as networks of PyTorch.
 
-A graph is read node by node, so that neither TensorFlow nor the module that OpenCV 5 has no more is needed, and runs on
-any device, in tiles, in batches. Pictures are (B, C, H, W) throughout: what transposes to or from TensorFlow's order of
-axes does nothing here. Luma networks see full-range Y'; EDSR sees B G R in codes, less DIV2K's mean.
+A graph is read node by node, so that neither TensorFlow nor the module that OpenCV 5 has no more is needed,
+and runs on any device, in tiles, in batches. Pictures are (B, C, H, W) throughout: what transposes to or from
+TensorFlow's order of axes does nothing here. Luma networks see full-range Y'; EDSR sees B G R in codes, less
+DIV2K's mean.
 """
 
 import struct
@@ -58,7 +59,8 @@ _ONE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class _Convolution(nn.Module):
-    """Stride 1, black outside, as large as what comes in; kernels of even sides reach farther down and right."""
+    """Stride 1, black outside, as large as what comes in; kernels of even sides reach farther down and
+    right."""
 
     def __init__(self, kernel: Tensor):
         super().__init__()
@@ -97,7 +99,9 @@ class GraphNet(SingleFrame):
                 self._steps.append((name, node))
         self._last_use = {key: i for i, (_, node) in enumerate(self._steps) for key in node.inputs}
         first = next(
-            name for name, node in self._steps if node.operation == "Conv2D" and node.inputs[0] == self._source
+            name
+            for name, node in self._steps
+            if node.operation == "Conv2D" and node.inputs[0] == self._source
         )
         layer = self.layers[_key(first)]
         assert isinstance(layer, _Convolution)
@@ -197,13 +201,17 @@ def _constant(node: _Node) -> Tensor:
 
 
 def _nodes(graph: bytes) -> dict[str, _Node]:
-    """graph.proto and node_def.proto: nodes in field 1; of each the name, operation, inputs and attributes."""
+    """graph.proto and node_def.proto: nodes in field 1; of each the name, operation, inputs and
+    attributes."""
     nodes: dict[str, _Node] = {}
     for content in fields_at(graph, 1):
         name, operation = (next(fields_at(content, field)).decode() for field in (1, 2))
-        inputs = tuple(key.decode().partition(":")[0] for key in fields_at(content, 3) if not key.startswith(b"^"))
+        inputs = tuple(
+            key.decode().partition(":")[0] for key in fields_at(content, 3) if not key.startswith(b"^")
+        )
         pairs = (
-            (next(fields_at(entry, 1)).decode(), next(fields_at(entry, 2), b"")) for entry in fields_at(content, 5)
+            (next(fields_at(entry, 1)).decode(), next(fields_at(entry, 2), b""))
+            for entry in fields_at(content, 5)
         )
         nodes[name] = _Node(operation, inputs, dict(pairs))
         if len(nodes) > _MOST_NODES:
@@ -224,10 +232,14 @@ def read_graph(path: Path, *, name: str = "") -> Model:
         facts = facts_of(network, colors=network.colors)
     except (OSError, RuntimeError, ValueError, LookupError, StopIteration, TypeError, struct.error) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelError(f"{path.name} cannot be read as a graph of OpenCV's dnn_superres: {reason}") from None
+        raise ModelError(
+            f"{path.name} cannot be read as a graph of OpenCV's dnn_superres: {reason}"
+        ) from None
     scale, rest = divmod(out.shape[-1], 8)
     if network.colors not in (1, 3) or rest or out.shape != (1, network.colors, 8 * scale, 8 * scale):
-        raise ModelError(f"{path.name} makes {tuple(out.shape)} of {network.colors} colours of 8x8; it is no enlarger")
+        raise ModelError(
+            f"{path.name} makes {tuple(out.shape)} of {network.colors} colours of 8x8; it is no enlarger"
+        )
     return Model(
         ModelSpec(
             name=name or path.stem,

@@ -12,16 +12,16 @@ def fields_at(message: bytes, *numbers: int) -> Iterator[bytes]:
     if not numbers:
         yield message
         return
-    for number, content, _ in fields(message):
+    for number, content, _ in message_fields(message):
         if number == numbers[0]:
             yield from fields_at(content, *numbers[1:])
 
 
-def fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def message_fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield the fields of a protobuf message: number, content, and the field's own bytes.
 
-    protobuf.dev/programming-guides/encoding: a key of number and wire type, then a varint, 8 bytes, a length with as
-    many bytes, or 4 bytes.
+    protobuf.dev/programming-guides/encoding: a key of number and wire type, then a varint, 8 bytes, a length
+    with as many bytes, or 4 bytes.
     """
     at = 0
     while at < len(message):

@@ -1,7 +1,8 @@
-"""Networks that spandrel knows (extra `zoo`): SPAN, SAFMN, NAFNet and some forty more; Restormer and MPRNet with it.
+"""Networks that spandrel knows (extra `zoo`): SPAN, SAFMN, NAFNet and some forty more; Restormer and MPRNet
+with it.
 
-spandrel imports torchvision for LaMa and RestoreFormer alone, and beside a PyTorch without CUDA there may be none. Then
-the three names that it asks for stand in while it is imported; those two networks are refused.
+spandrel imports torchvision for LaMa and RestoreFormer alone, and beside a PyTorch without CUDA there may be
+none. Then the three names that it asks for stand in while it is imported; those two networks are refused.
 """
 
 import importlib
@@ -65,12 +66,16 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
             descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(tensors)
     except Exception as error:  # every architecture has its own way to fail on what it mistook for its own
         reason = " ".join(str(error).split())[:200] or "no architecture of its own"
-        raise ModelError(f"{path.name} is not known to spandrel either: {type(error).__name__}: {reason}") from None
+        raise ModelError(
+            f"{path.name} is not known to spandrel either: {type(error).__name__}: {reason}"
+        ) from None
     colors = descriptor.input_channels
     if not isinstance(descriptor, spandrel.ImageModelDescriptor) or colors != descriptor.output_channels:
         raise ModelError(f"{path.name} ({descriptor.architecture.name}) is no network that enhances pictures")
     if colors not in (1, 3):
-        raise ModelError(f"{path.name} ({descriptor.architecture.name}) takes {colors} channels; 1 or 3 are expected")
+        raise ModelError(
+            f"{path.name} ({descriptor.architecture.name}) takes {colors} channels; 1 or 3 are expected"
+        )
     network = SpandrelNet(descriptor).eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -92,7 +97,8 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
 
 
 def _import() -> Any:
-    """spandrel, with the architectures under other licences where they are installed, such as MPRNet and Restormer."""
+    """spandrel, with the architectures under other licences where they are installed, such as MPRNet and
+    Restormer."""
     with _torchvision():
         spandrel = importlib.import_module("spandrel")
         if importlib.util.find_spec("spandrel_extra_arches"):

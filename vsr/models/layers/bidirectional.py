@@ -1,9 +1,9 @@
 """Networks that run forth and back through a clip, shown one chunk of it after the other.
 
-Forward in time nothing is lost: what a chunk knew of its past is the state that the next one goes on with. Backward
-in time a chunk begins with the frames of its margin, which come after those that it emits, and the next chunk looks at
-again. Where a scene ends the window is shorter, and the chunk ends with it: a scene of up to `emit` frames is enhanced
-as the authors' programs would enhance it whole.
+Forward in time nothing is lost: what a chunk knew of its past is the state that the next one goes on with.
+Backward in time a chunk begins with the frames of its margin, which come after those that it emits, and the
+next chunk looks at again. Where a scene ends the window is shorter, and the chunk ends with it: a scene of up
+to `emit` frames is enhanced as the authors' programs would enhance it whole.
 """
 
 import copy
@@ -57,11 +57,14 @@ def in_chunks(model: Model, *, emit: int, margin: int) -> Model:
     network = copy.copy(model.network)
     network.emit = emit
     context = replace(model.spec.context, emit=emit, after=margin)
-    return Model(replace(model.spec, context=context, bytes_per_pixel=_bytes(network, emit + margin)), network)
+    return Model(
+        replace(model.spec, context=context, bytes_per_pixel=_bytes(network, emit + margin)), network
+    )
 
 
 def _bytes(network: Chunked, num_frames: int) -> int:
-    """Memory of a step in fp32, per pixel: what is kept of each frame, and some layers of what works on one."""
+    """Memory of a step in fp32, per pixel: what is kept of each frame, and some layers of what works on
+    one."""
     return 4 * (network.kept * num_frames + 1024)
 
 
@@ -83,7 +86,10 @@ def chunk_facts(network: nn.Module, colors: int) -> dict[str, Any]:
         "context": context,
         "windows": WINDOWS,
         "halo": None,
-        "dtypes": ("fp32", "fp16"),  # in bf16 motion of more than a few pixels is not told to a fraction of one
+        "dtypes": (
+            "fp32",
+            "fp16",
+        ),  # in bf16 motion of more than a few pixels is not told to a fraction of one
         "bytes_per_pixel": _bytes(network, EMIT + MARGIN),
         "kflop_per_pixel": facts["kflop_per_pixel"] / emit,
     }

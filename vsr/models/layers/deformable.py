@@ -1,8 +1,8 @@
 """Modulated deformable convolution (Zhu, Hu, Lin, Dai, "Deformable ConvNets v2", CVPR 2019).
 
-Each tap of a 3x3 kernel reads, bilinearly, where an offset of its own says, and counts as much as a mask says. The
-operator is torchvision's where that is installed with it, else PyTorch's own sampling, band by band, because what is
-read is nine times as large as the features.
+Each tap of a 3x3 kernel reads, bilinearly, where an offset of its own says, and counts as much as a mask
+says. The operator is torchvision's where that is installed with it, else PyTorch's own sampling, band by
+band, because what is read is nine times as large as the features.
 """
 
 import importlib
@@ -23,7 +23,8 @@ _BAND = {"cpu": 1 << 22, "cuda": 1 << 26}
 
 
 class DeformConv(nn.Conv2d):
-    """3x3 deformable convolution; offsets and masks are given, in `groups` sets, each for its share of the channels."""
+    """3x3 deformable convolution; offsets and masks are given, in `groups` sets, each for its share of the
+    channels."""
 
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__(channels_in, channels_out, SIDE, padding=SIDE // 2)
@@ -54,12 +55,16 @@ def _operator() -> Callable[..., Tensor] | None:
         return None
     try:
         operator = importlib.import_module("torchvision.ops").deform_conv2d
-        return operator if hasattr(torch.ops.torchvision, "deform_conv2d") else None  # without kernels it would fail
+        return (
+            operator if hasattr(torch.ops.torchvision, "deform_conv2d") else None
+        )  # without kernels it would fail
     except (ImportError, RuntimeError, AttributeError, OSError):
         return None
 
 
-def sampled_convolution(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def sampled_convolution(
+    x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
     """The operator in plain PyTorch; arguments as `DeformConv.forward`. Places are computed in float32."""
     b, c, h, w = x.shape
     taps = SIDE * SIDE
@@ -81,7 +86,8 @@ def sampled_convolution(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor,
 
 
 def _grid(offset: Tensor, top: int, height: int) -> Tensor:
-    """Where each tap of rows from `top` on reads, (B, sets, taps, rows, W, 2), x before y, from -1 to 1 over edges."""
+    """Where each tap of rows from `top` on reads, (B, sets, taps, rows, W, 2), x before y, from -1 to 1 over
+    edges."""
     rows, w = offset.shape[-2:]
     like: dict[str, Any] = {"device": offset.device, "dtype": torch.float32}
     around = torch.arange(SIDE, **like) - SIDE // 2
@@ -93,6 +99,7 @@ def _grid(offset: Tensor, top: int, height: int) -> Tensor:
 
 
 def parted(values: Tensor) -> tuple[Tensor, Tensor]:
-    """What a layer gives for offsets and masks, (B, 3 * sets * 9, H, W): offsets in float32, masks from 0 to 1."""
+    """What a layer gives for offsets and masks, (B, 3 * sets * 9, H, W): offsets in float32, masks from 0 to
+    1."""
     first, second, mask = values.chunk(3, 1)
     return torch.cat([first, second], 1).float(), torch.sigmoid(mask)

@@ -1,9 +1,9 @@
 """Motion between frames, and pictures moved by it: what a recurrent network aligns its memory with.
 
-Lucas and Kanade's method (1981), coarse to fine, on patches that overlap (as in Kroeger et al., "Fast Optical Flow
-using Dense Inverse Search", 2016), with the gradients of the frame that is asked about, so that they serve for every
-correction and every other frame (Baker, Matthews, 2004). Nothing is learnt, nothing is differentiated: a few pools and
-samplings of luma, the same on every device.
+Lucas and Kanade's method (1981), coarse to fine, on patches that overlap (as in Kroeger et al., "Fast Optical
+Flow using Dense Inverse Search", 2016), with the gradients of the frame that is asked about, so that they
+serve for every correction and every other frame (Baker, Matthews, 2004). Nothing is learnt, nothing is
+differentiated: a few pools and samplings of luma, the same on every device.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,12 @@ ROUNDS = (1, 2, 3)
 """Corrections at the size of the frame, at half and at a quarter of it."""
 
 STRIDE, REACH = 4, 12
-"""A patch of `REACH` pixels every `STRIDE` pixels has one motion; between their middles it is interpolated."""
+"""A patch of `REACH` pixels every `STRIDE` pixels has one motion; between their middles it is
+interpolated."""
 
 STEP = 2.0
-"""Most pixels that a correction may move; where there is no structure the equations would ask for anything."""
+"""Most pixels that a correction may move; where there is no structure the equations would ask for
+anything."""
 
 NOISE = 2e-5
 """Added to the squared gradients (of luma 0–1): about the square of what noise and rounding leave in them."""
@@ -52,7 +54,7 @@ def anchors(frame: Tensor) -> list[Anchor]:
 
 
 @torch.no_grad()
-def motion(now: list[Anchor], other: Tensor, *, start: Tensor | None = None) -> Tensor:
+def motion_between(now: list[Anchor], other: Tensor, *, start: Tensor | None = None) -> Tensor:
     """Tell where each pixel of a frame lies in another frame.
 
     Args:
@@ -80,7 +82,9 @@ def moved(picture: Tensor, flow: Tensor, *, outside: Literal["border", "zeros"] 
 
     Outside the picture its border goes on, or there are zeros.
     """
-    if picture.is_meta:  # led through for its cost; PyTorch takes 10 to 30 ms to find the shape of what is sampled
+    if (
+        picture.is_meta
+    ):  # led through for its cost; PyTorch takes 10 to 30 ms to find the shape of what is sampled
         return picture.float()
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)

@@ -1,4 +1,5 @@
-"""How EDSR and those after it enlarge: convolutions to more channels and pixel shuffles, by 2 or 3 at a time."""
+"""How EDSR and those after it enlarge: convolutions to more channels and pixel shuffles, by 2 or 3 at a
+time."""
 
 import math
 

@@ -1,4 +1,5 @@
-"""What the published video networks share: trunks of residual blocks, and the way from features to a picture."""
+"""What the published video networks share: trunks of residual blocks, and the way from features to a
+picture."""
 
 from typing import Any
 
@@ -18,7 +19,8 @@ SCALE = 4
 """All of them enlarge by two pixel shuffles of 2."""
 
 _ROWS = 1 << 17
-"""Input pixels that are enlarged at once: 64 channels of sixteen times as many pixels are half a gigabyte in fp32."""
+"""Input pixels that are enlarged at once: 64 channels of sixteen times as many pixels are half a gigabyte in
+fp32."""
 
 _REACH = 4
 """Input rows around a band; 1 + 1/2 + 1/4 + 1/4 count."""
@@ -38,7 +40,8 @@ class Trunk(nn.Module):
 
 
 class Enlarging(nn.Module):
-    """A network that ends in two pixel shuffles and two layers at full size; keys `upconv1` ... `conv_last`."""
+    """A network that ends in two pixel shuffles and two layers at full size; keys `upconv1` ...
+    `conv_last`."""
 
     def __init__(self, channels: int, wide: int):
         """Give a network its last layers: `channels` at input size, `wide` ones at full size."""
@@ -49,7 +52,8 @@ class Enlarging(nn.Module):
         self.conv_last = nn.Conv2d(wide, 3, 3, padding=1)
 
     def enlarged(self, features: Tensor) -> Tensor:
-        """(B, channels, H, W) → (B, 3, 4*H, 4*W), in bands of rows that see all that counts: the same as whole."""
+        """(B, channels, H, W) → (B, 3, 4*H, 4*W), in bands of rows that see all that counts: the same as
+        whole."""
         b, _, height, width = features.shape
         rows = max(_REACH, _ROWS // (b * width))
         if rows >= height:
@@ -58,7 +62,9 @@ class Enlarging(nn.Module):
         for top in range(0, height, rows):
             bottom, first = min(top + rows, height), max(0, top - _REACH)
             part = self._shuffled(features[:, :, first : bottom + _REACH])
-            out[:, :, SCALE * top : SCALE * bottom] = part[:, :, SCALE * (top - first) : SCALE * (bottom - first)]
+            out[:, :, SCALE * top : SCALE * bottom] = part[
+                :, :, SCALE * (top - first) : SCALE * (bottom - first)
+            ]
         return out
 
     def _shuffled(self, x: Tensor) -> Tensor:
@@ -87,4 +93,7 @@ def pictures_for(frames: Tensor) -> Tensor:
 
 def trunk_sizes(state: dict[str, Tensor], prefix: str) -> dict[str, Any]:
     """Width and depth of the `Trunk` under a prefix such as `backward_trunk.`."""
-    return {"channels": state[f"{prefix}main.0.weight"].shape[0], "depth": blocks_of(state, f"{prefix}main.2.")}
+    return {
+        "channels": state[f"{prefix}main.0.weight"].shape[0],
+        "depth": blocks_of(state, f"{prefix}main.2."),
+    }

@@ -1,9 +1,9 @@
-"""BasicVSR (Chan, Wang, Yu, Dong, Loy, "BasicVSR: The Search for Essential Components in Video Super-Resolution and
-Beyond", CVPR 2021).
+"""BasicVSR (Chan, Wang, Yu, Dong, Loy, "BasicVSR: The Search for Essential Components in Video
+Super-Resolution and Beyond", CVPR 2021).
 
-Features run from the last frame to the first and from the first to the last, moved by SPyNet's motion at each step;
-both and a bilinear enlargement make the picture. Keys of two layouts are read: `backward_trunk`, `upconv1` and
-`backward_resblocks`, `upsample1.upsample_conv`, the latter under `generator.`.
+Features run from the last frame to the first and from the first to the last, moved by SPyNet's motion at each
+step; both and a bilinear enlargement make the picture. Keys of two layouts are read: `backward_trunk`,
+`upconv1` and `backward_resblocks`, `upsample1.upsample_conv`, the latter under `generator.`.
 """
 
 import re
@@ -44,7 +44,8 @@ class BasicVsr(Enlarging, Chunked):
         return self.enhance(frames, frames[:, :num_emitted], state, reset)
 
     def enhance(self, seen: Tensor, frames: Tensor, state: Past, reset: Tensor) -> tuple[Tensor, Past]:
-        """Enhance frames, (B, num, 3, H, W), of which the network sees a cleaner version, with those after them."""
+        """Enhance frames, (B, num, 3, H, W), of which the network sees a cleaner version, with those after
+        them."""
         future = self._backward(seen, frames.shape[1])
         last, feature = state
         out = pictures_for(frames)
@@ -59,7 +60,8 @@ class BasicVsr(Enlarging, Chunked):
         return out, (last, feature)
 
     def _backward(self, frames: Tensor, num_emitted: int) -> list[Tensor]:
-        """Features of the first `num_emitted` frames that know of all after them; those of the first come last."""
+        """Features of the first `num_emitted` frames that know of all after them; those of the first come
+        last."""
         kept: list[Tensor] = []
         later: Tensor | None = None
         feature = frames.new_zeros(len(frames), self._channels, *frames.shape[-2:])
@@ -87,7 +89,9 @@ def generator_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     for prefix in ("generator_ema.", "generator."):
         if any(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            state = {
+                key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+            }
             break
     named: dict[str, Tensor] = {}
     for key, value in state.items():

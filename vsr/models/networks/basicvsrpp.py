@@ -1,8 +1,9 @@
-"""BasicVSR++ (Chan, Zhou, Xu, Loy, "BasicVSR++: Improving Video Super-Resolution with Enhanced Propagation and
-Alignment", CVPR 2022).
+"""BasicVSR++ (Chan, Zhou, Xu, Loy, "BasicVSR++: Improving Video Super-Resolution with Enhanced Propagation
+and Alignment", CVPR 2022).
 
-Features run back, forth, back and forth again; at each step those of the two frames before are aligned by deformable
-convolutions whose offsets start from SPyNet's motion. Keys of the two layouts that BasicVSR has are read.
+Features run back, forth, back and forth again; at each step those of the two frames before are aligned by
+deformable convolutions whose offsets start from SPyNet's motion. Keys of the two layouts that BasicVSR has
+are read.
 """
 
 from collections.abc import Sequence
@@ -27,8 +28,9 @@ _FARTHEST = 10.0
 """Pixels by which an offset may differ from the motion."""
 
 Past = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""The frame before, (B, 3, H, W); its motion, (B, 2, H, W) float32; the features of the two frames before, the older
-ones first, of both forward branches, (B, 2, channels, H, W) each; how many frames there have been, (B,), at most 2."""
+"""The frame before, (B, 3, H, W); its motion, (B, 2, H, W) float32; the features of the two frames before,
+the older ones first, of both forward branches, (B, 2, channels, H, W) each; how many frames there have been,
+(B,), at most 2."""
 
 
 class SecondOrderAlignment(DeformConv):
@@ -42,8 +44,11 @@ class SecondOrderAlignment(DeformConv):
         self.conv_offset = nn.Sequential(*layers, nn.Conv2d(channels, 3 * SIDE * SIDE * sets, 3, padding=1))
 
     def aligned(self, now: Tensor, features: tuple[Tensor, Tensor], flows: tuple[Tensor, Tensor]) -> Tensor:
-        """Features of this frame and of the two before it, (B, channels, H, W), and where these frames lie."""
-        near, far = (moved(*pair, outside="zeros").to(now.dtype) for pair in zip(features, flows, strict=True))
+        """Features of this frame and of the two before it, (B, channels, H, W), and where these frames
+        lie."""
+        near, far = (
+            moved(*pair, outside="zeros").to(now.dtype) for pair in zip(features, flows, strict=True)
+        )
         told = self.conv_offset(torch.cat([near, now, far, *(flow.to(now.dtype) for flow in flows)], 1))
         offset, mask = parted(told)
         half = offset.shape[1] // 4  # pairs of y and x of each of the two frames
@@ -86,7 +91,9 @@ class BasicVsrPp(Enlarging, Chunked):
         self._go_back("backward_1", found, back)
         first = self._go_forth("forward_1", found, [flow_before, *forth], first, num_before, last)
         self._go_back("backward_2", found, back)
-        second = self._go_forth("forward_2", found[:num_emitted], [flow_before, *forth], second, num_before, last)
+        second = self._go_forth(
+            "forward_2", found[:num_emitted], [flow_before, *forth], second, num_before, last
+        )
         out = pictures_for(frames[:, :num_emitted])
         for index, (frame, features) in enumerate(zip(pictures, found[:num_emitted], strict=False)):
             out[:, index] = over_bicubic(self.enlarged(self.reconstruction(*features)), frame, frame)
@@ -95,7 +102,8 @@ class BasicVsrPp(Enlarging, Chunked):
         return out, (pictures[last], forth[last], first, second, num)
 
     def _go_back(self, name: str, found: Sequence[list[Tensor]], flows: list[Tensor]) -> None:
-        """Run from the last frame to the first and add what is found to what each has; `flows` lead to the next."""
+        """Run from the last frame to the first and add what is found to what each has; `flows` lead to the
+        next."""
         history = [torch.zeros_like(found[0][0])] * 2
         none = found[0][0].new_zeros(len(history[0]), dtype=torch.long)
         toward: list[Tensor] = [torch.zeros_like(flows[0])] * 2 if flows else []
@@ -105,9 +113,16 @@ class BasicVsrPp(Enlarging, Chunked):
             self._step(name, found[index], history, toward if num else None, none + num)
 
     def _go_forth(
-        self, name: str, found: Sequence[list[Tensor]], flows: list[Tensor], features: Tensor, num: Tensor, last: int
+        self,
+        name: str,
+        found: Sequence[list[Tensor]],
+        flows: list[Tensor],
+        features: Tensor,
+        num: Tensor,
+        last: int,
     ) -> Tensor:
-        """Run from the first frame to the last likewise; gives the features of frame `last` and the one before it.
+        """Run from the first frame to the last likewise; gives the features of frame `last` and the one
+        before it.
 
         Args:
             name: of the branch.

@@ -1,9 +1,9 @@
-"""DeblurGAN-v2's generators (Kupyn, Martyniuk, Wu, Wang, "DeblurGAN-v2: Deblurring (Orders-of-Magnitude) Faster and
-Better", ICCV 2019): a feature pyramid on MobileNetV2 or Inception-ResNet-v2.
+"""DeblurGAN-v2's generators (Kupyn, Martyniuk, Wu, Wang, "DeblurGAN-v2: Deblurring (Orders-of-Magnitude)
+Faster and Better", ICCV 2019): a feature pyramid on MobileNetV2 or Inception-ResNet-v2.
 
-Files hold the encoder twice, under its own names and as `fpn.enc0` ... `fpn.enc4`, and the part of it that classifies.
-The authors let every layer normalise by the picture at hand ("GAN inference should be in train mode", their
-`predict.py`), and so do we: the result of a pixel depends on the whole picture.
+Files hold the encoder twice, under its own names and as `fpn.enc0` ... `fpn.enc4`, and the part of it that
+classifies. The authors let every layer normalise by the picture at hand ("GAN inference should be in train
+mode", their `predict.py`), and so do we: the result of a pixel depends on the whole picture.
 """
 
 import re
@@ -28,7 +28,9 @@ MULTIPLE = 32
 
 
 def _smoothed(num_in: int, num_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(num_in, num_out, 3, padding=1), Normalisation(num_out, affine=False), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(num_in, num_out, 3, padding=1), Normalisation(num_out, affine=False), nn.ReLU()
+    )
 
 
 def _enlarged(x: Tensor, by: int = 2) -> Tensor:
@@ -69,7 +71,8 @@ class _Head(nn.Module):
 
 
 class DeblurGan(SingleFrame):
-    """`wide` channels in the pyramid, `channels` in what becomes of it; emits what is added to the picture."""
+    """`wide` channels in the pyramid, `channels` in what becomes of it; emits what is added to the
+    picture."""
 
     def __init__(self, *, depths: tuple[int, int] | None, wide: int, channels: int, colors: int = 3):
         super().__init__()
@@ -89,7 +92,9 @@ class DeblurGan(SingleFrame):
         height, width = x.shape[-2:]
         grow = (0, max(0, self._least - width), 0, max(0, self._least - height))
         half, *maps = self.fpn((F.pad(x, grow, mode="replicate") if any(grow) else x) * 2 - 1)
-        heads = [_enlarged(self.get_submodule(f"head{i}")(seen), 2 ** (i - 1)) for i, seen in enumerate(maps, 1)]
+        heads = [
+            _enlarged(self.get_submodule(f"head{i}")(seen), 2 ** (i - 1)) for i, seen in enumerate(maps, 1)
+        ]
         smooth = self.smooth2(_enlarged(self.smooth(torch.cat(heads[::-1], 1))) + half)
         return torch.tanh(self.final(_enlarged(smooth)))[..., :height, :width] / 2
 
@@ -114,4 +119,8 @@ def deblurgan_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
 
 def deblurgan_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     """Cost and multiple; the whole picture counts. Statistics of what bf16 has rounded would be too rough."""
-    return facts_of(network, colors=colors) | {"halo": None, "size_multiple": MULTIPLE, "dtypes": ("fp32", "fp16")}
+    return facts_of(network, colors=colors) | {
+        "halo": None,
+        "size_multiple": MULTIPLE,
+        "dtypes": ("fp32", "fp16"),
+    }

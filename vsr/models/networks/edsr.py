@@ -1,7 +1,7 @@
 """EDSR (Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017).
 
-Residual blocks without normalisation on the picture less DIV2K's mean, in codes of 0 to 255. Two layouts are read:
-`conv_first`, `body.N.conv1`, ... and the authors' `head.0`, `body.N.body.0`, ..., `tail.1`.
+Residual blocks without normalisation on the picture less DIV2K's mean, in codes of 0 to 255. Two layouts are
+read: `conv_first`, `body.N.conv1`, ... and the authors' `head.0`, `body.N.body.0`, ..., `tail.1`.
 """
 
 import re
@@ -83,7 +83,9 @@ def edsr_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def edsr_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
     """Infer `EdsrNet`'s arguments from its tensors; None where they are not an `EdsrNet`'s."""
     state = edsr_keys(state)
-    if not is_kernel(state, "conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight", "conv_last.weight"):
+    if not is_kernel(
+        state, "conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight", "conv_last.weight"
+    ):
         return None
     channels, colors = state["conv_first.weight"].shape[:2]
     depth, scale = blocks_of(state, "body."), upsampler_scale(state, "upsample.")

@@ -1,8 +1,8 @@
 """EDVR (Wang, Chan, Yu, Dong, Loy, "EDVR: Video Restoration with Enhanced Deformable Convolutional Networks",
 CVPRW 2019), in its medium and large sizes, ×4.
 
-Five frames: each is aligned to the middle one by deformable convolutions at three sizes (PCD), then all are weighed by
-how much they resemble it and where (TSA).
+Five frames: each is aligned to the middle one by deformable convolutions at three sizes (PCD), then all are
+weighed by how much they resemble it and where (TSA).
 """
 
 from typing import Any
@@ -51,13 +51,16 @@ class Alignment(DeformConv):
 
 
 class Pyramid(nn.Module):
-    """Aligns a frame's features to the middle frame's, from the smallest size on, and once more at the end."""
+    """Aligns a frame's features to the middle frame's, from the smallest size on, and once more at the
+    end."""
 
     def __init__(self, channels: int, sets: int):
         super().__init__()
         c = channels
         self.offset_conv1 = nn.ModuleDict({level: _conv(2 * c, c) for level in _LEVELS})
-        self.offset_conv2 = nn.ModuleDict({level: _conv(c if level == "l3" else 2 * c, c) for level in _LEVELS})
+        self.offset_conv2 = nn.ModuleDict(
+            {level: _conv(c if level == "l3" else 2 * c, c) for level in _LEVELS}
+        )
         self.offset_conv3 = nn.ModuleDict({level: _conv(c, c) for level in _LEVELS[1:]})
         self.dcn_pack = nn.ModuleDict({level: Alignment(c, sets) for level in _LEVELS})
         self.feat_conv = nn.ModuleDict({level: _conv(2 * c, c) for level in _LEVELS[1:]})
@@ -65,7 +68,8 @@ class Pyramid(nn.Module):
         self.cas_dcnpack = Alignment(c, sets)
 
     def forward(self, other: list[Tensor], middle: list[Tensor]) -> Tensor:
-        """Features at all three sizes, the smallest first, of the frame and of the middle one → (B, channels, H, W)."""
+        """Features at all three sizes, the smallest first, of the frame and of the middle one → (B, channels,
+        H, W)."""
         offset = feature = other[0]  # replaced at once
         for level, theirs, ours in zip(_LEVELS, other, middle, strict=True):
             told = _lrelu(self.offset_conv1[level](torch.cat([theirs, ours], 1)))
@@ -128,7 +132,10 @@ class Edvr(Enlarging):
         self.num_frames = num_frames
         self.conv_first = _conv(colors, channels)
         self.feature_extraction = nn.Sequential(*(ResidualBlock(channels) for _ in range(outer)))
-        self.conv_l2_1, self.conv_l3_1 = _conv(channels, channels, stride=2), _conv(channels, channels, stride=2)
+        self.conv_l2_1, self.conv_l3_1 = (
+            _conv(channels, channels, stride=2),
+            _conv(channels, channels, stride=2),
+        )
         self.conv_l2_2, self.conv_l3_2 = _conv(channels, channels), _conv(channels, channels)
         self.pcd_align = Pyramid(channels, sets)
         self.fusion = Fusion(channels, num_frames)

@@ -1,10 +1,10 @@
-"""ESPCN (Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional
-Neural Network", CVPR 2016): a few convolutions at input size, pixel shuffle last.
+"""ESPCN (Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+Convolutional Neural Network", CVPR 2016): a few convolutions at input size, pixel shuffle last.
 
-Three layouts go by that name: `first_part.0`, `first_part.2`, `last_part.0` with tanh between, as the paper has it;
-`conv1` ... `convN` with ReLU, as PyTorch's own example; and EGVSR's, `conv1` ... `conv3`, `pwconv`, with tanh between
-and a sigmoid at the end, beside which two other ends lie unused. The first was trained on MATLAB's Y', the others on
-JPEG's.
+Three layouts go by that name: `first_part.0`, `first_part.2`, `last_part.0` with tanh between, as the paper
+has it; `conv1` ... `convN` with ReLU, as PyTorch's own example; and EGVSR's, `conv1` ... `conv3`, `pwconv`,
+with tanh between and a sigmoid at the end, beside which two other ends lie unused. The first was trained on
+MATLAB's Y', the others on JPEG's.
 """
 
 import math
@@ -44,7 +44,9 @@ class EspcnNet(SingleFrame):
         channels = (colors, *widths, colors * scale * scale)
         for i, side in enumerate(sides):
             self._layers.append(f"conv{i + 1}")
-            self.add_module(self._layers[-1], nn.Conv2d(channels[i], channels[i + 1], side, padding=side // 2))
+            self.add_module(
+                self._layers[-1], nn.Conv2d(channels[i], channels[i + 1], side, padding=side // 2)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, scale*H, scale*W)."""

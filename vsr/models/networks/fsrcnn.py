@@ -1,7 +1,7 @@
 """FSRCNN (Dong, Loy, Tang, "Accelerating the Super-Resolution Convolutional Neural Network", ECCV 2016).
 
-Keys as in the usual PyTorch layout: `first_part`, `mid_part`, `last_part`; the last is a transposed convolution of 9
-pixels whatever the scale, so that the tensors do not tell it.
+Keys as in the usual PyTorch layout: `first_part`, `mid_part`, `last_part`; the last is a transposed
+convolution of 9 pixels whatever the scale, so that the tensors do not tell it.
 """
 
 from typing import Any
@@ -37,7 +37,8 @@ class FsrcnnNet(SingleFrame):
 
 
 def fsrcnn_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
-    """Infer `FsrcnnNet`'s arguments but the scale from its tensors; None where they are not a `FsrcnnNet`'s."""
+    """Infer `FsrcnnNet`'s arguments but the scale from its tensors; None where they are not a
+    `FsrcnnNet`'s."""
     if not is_kernel(state, "first_part.0.weight", "mid_part.0.weight", "last_part.weight"):
         return None
     wide, colors = state["first_part.0.weight"].shape[:2]

@@ -1,7 +1,7 @@
 """The plain network of our own ladder (`nano`, `fast`, ...): 3x3 convolutions and ReLU, pixel shuffle last.
 
-All at input resolution, since pixel-unshuffle at the input gave away 0.4 dB for 14 % of the time. ReLU, because it is
-what CPUs run fastest in bf16: PReLU costs up to twice as much.
+All at input resolution, since pixel-unshuffle at the input gave away 0.4 dB for 14 % of the time. ReLU,
+because it is what CPUs run fastest in bf16: PReLU costs up to twice as much.
 """
 
 import math

@@ -1,7 +1,9 @@
-"""RealBasicVSR (Chan, Zhou, Xu, Loy, "Investigating Tradeoffs in Real-World Video Super-Resolution", CVPR 2022).
+"""RealBasicVSR (Chan, Zhou, Xu, Loy, "Investigating Tradeoffs in Real-World Video Super-Resolution", CVPR
+2022).
 
-BasicVSR for compressed and noisy footage: residual blocks clean the frames first, up to three times, for as long as
-they find much to clean. Its files hold the generator, `generator.`, and the average of it, `generator_ema.`.
+BasicVSR for compressed and noisy footage: residual blocks clean the frames first, up to three times, for as
+long as they find much to clean. Its files hold the generator, `generator.`, and the average of it,
+`generator_ema.`.
 """
 
 from typing import Any
@@ -26,7 +28,9 @@ class RealBasicVsr(Chunked):
 
     def __init__(self, *, channels: int, depth: int, outer: int, wide: int, colors: int = 3):
         super().__init__()
-        self.image_cleaning = nn.Sequential(Trunk(colors, channels, outer), nn.Conv2d(channels, colors, 3, padding=1))
+        self.image_cleaning = nn.Sequential(
+            Trunk(colors, channels, outer), nn.Conv2d(channels, colors, 3, padding=1)
+        )
         self.basicvsr = BasicVsr(channels=channels, depth=depth, wide=wide, colors=colors)
         self.kept = self.basicvsr.kept
 
@@ -39,7 +43,8 @@ class RealBasicVsr(Chunked):
         return self.basicvsr.enhance(self._cleaned(frames), frames[:, :num_emitted], state, reset)
 
     def _cleaned(self, frames: Tensor) -> Tensor:
-        """Frames of which no more than a little would be cleaned. Each chunk decides for itself, by all its frames."""
+        """Frames of which no more than a little would be cleaned. Each chunk decides for itself, by all its
+        frames."""
         on = torch.ones(len(frames), dtype=torch.bool, device=frames.device)
         for _ in range(_MOST):
             change = torch.stack([self.image_cleaning(frame) for frame in frames.unbind(1)], 1)
@@ -55,6 +60,8 @@ def realbasicvsr_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
     state = generator_keys(state)
     if not is_kernel(state, "image_cleaning.0.main.0.weight"):
         return None
-    inner = {key.removeprefix("basicvsr."): value for key, value in state.items() if key.startswith("basicvsr.")}
+    inner = {
+        key.removeprefix("basicvsr."): value for key, value in state.items() if key.startswith("basicvsr.")
+    }
     found = basicvsr_parameters(inner)
     return found and found | {"outer": trunk_sizes(state, "image_cleaning.0.")["depth"]}

@@ -1,11 +1,11 @@
 """The recurrent network of our own ladder (`video`): three frames in, one out, and a memory of all before.
 
-The memory is the picture that was given for the frame before, moved to where things are now, and as many hidden
-channels as the layers have. The moved picture, less the plain enlargement of this frame, is a residual that detail of
-earlier frames suggests (as FRVSR does: Sajjadi, Vemulapalli, Brown, "Frame-Recurrent Video Super-Resolution", 2018; the
-hidden channels after RLSP: Fuoli, Gu, Timofte, 2019). The neighbours are seen as what differs once they are aligned,
-which tells where to trust the memory. Without alignment the same network learnt nothing from its neighbours in 5,000
-steps: 0.01 dB on panned pictures.
+The memory is the picture that was given for the frame before, moved to where things are now, and as many
+hidden channels as the layers have. The moved picture, less the plain enlargement of this frame, is a residual
+that detail of earlier frames suggests (as FRVSR does: Sajjadi, Vemulapalli, Brown, "Frame-Recurrent Video
+Super-Resolution", 2018; the hidden channels after RLSP: Fuoli, Gu, Timofte, 2019). The neighbours are seen as
+what differs once they are aligned, which tells where to trust the memory. Without alignment the same network
+learnt nothing from its neighbours in 5,000 steps: 0.01 dB on panned pictures.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.models.layers.conv_relu import conv_relu
-from vsr.models.layers.flow import anchors, motion, moved
+from vsr.models.layers.flow import anchors, motion_between, moved
 from vsr.models.spec import Context, State
 from vsr.resample import enlarge, pixel_shuffle
 
@@ -28,7 +28,8 @@ NEIGHBOURS = Context(before=1, after=1, stateful=True)
 
 
 class RecurrentNet(nn.Module):
-    """Head, `depth` hidden layers, tail; emits the residual to the bicubic enlargement of the middle frame."""
+    """Head, `depth` hidden layers, tail; emits the residual to the bicubic enlargement of the middle
+    frame."""
 
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int = 1):
         super().__init__()
@@ -48,7 +49,9 @@ class RecurrentNet(nn.Module):
     def init_state(self, batch: int, height: int, width: int) -> Memory:
         """An empty memory; the first step of a scene says `reset` and does not look at it."""
         like = self.tail.weight
-        picture = like.new_zeros(batch, self.colors, self.scale * height, self.scale * width, dtype=torch.float32)
+        picture = like.new_zeros(
+            batch, self.colors, self.scale * height, self.scale * width, dtype=torch.float32
+        )
         return picture, like.new_zeros(batch, self._channels, height, width)
 
     def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, Memory]:
@@ -57,14 +60,16 @@ class RecurrentNet(nn.Module):
         before, now, after = frames.float().unbind(1)
         picture, hidden = state
         anchored = anchors(_luma(now))
-        back = motion(anchored, _luma(before))
-        forth = motion(anchored, _luma(after), start=-back)
+        back = motion_between(anchored, _luma(before))
+        forth = motion_between(anchored, _luma(after), start=-back)
         base = enlarge(now, self.scale)
         fresh = reset[:, None, None, None]
         suggested = (moved(picture, back) - base).masked_fill(fresh, 0)
         changes = [moved(before, back) - now, moved(after, forth) - now]
         seen = [now, *changes, F.pixel_unshuffle(suggested, self.scale), hidden.masked_fill(fresh, 0)]
-        x = torch.cat([part.to(frames.dtype) for part in seen], 1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([part.to(frames.dtype) for part in seen], 1).contiguous(
+            memory_format=torch.channels_last
+        )
         for layer in self.body:
             assert isinstance(layer, nn.Conv2d)
             x = conv_relu(layer, x)
@@ -91,5 +96,7 @@ def recurrent_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:
     if colors not in (1, 3) or head.shape[1] != NUM_FRAMES * colors + memory or memory <= channels:
         return None
     depth = sum(key.startswith("body.") and key.endswith(".weight") for key in state) - 1
-    scale = math.isqrt((memory - channels) // colors)  # where that does not come out even, the tensors will not fit
+    scale = math.isqrt(
+        (memory - channels) // colors
+    )  # where that does not come out even, the tensors will not fit
     return {"channels": channels, "depth": depth, "scale": scale, "colors": colors}

@@ -1,8 +1,10 @@
-"""RLSP (Fuoli, Gu, Timofte, "Efficient Video Super-Resolution through Recurrent Latent Space Propagation", ICCVW 2019).
+"""RLSP (Fuoli, Gu, Timofte, "Efficient Video Super-Resolution through Recurrent Latent Space Propagation",
+ICCVW 2019).
 
-Three frames in codes of 0 to 255, what was remembered and the luma given last, pixel-unshuffled, make the luma of the
-middle frame; colour is enlarged by the engine. Keys `layer0` ... `layer7`: the last two give the memory and the luma.
-Luma is MATLAB's Y' of 16 to 235: taken for one of full range, the published weights lose 0.2 dB.
+Three frames in codes of 0 to 255, what was remembered and the luma given last, pixel-unshuffled, make the
+luma of the middle frame; colour is enlarged by the engine. Keys `layer0` ... `layer7`: the last two give the
+memory and the luma. Luma is MATLAB's Y' of 16 to 235: taken for one of full range, the published weights lose
+0.2 dB.
 """
 
 import math
@@ -47,14 +49,17 @@ class Rlsp(nn.Module):
         return like.new_zeros(batch, self._channels, height, width), picture
 
     def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, Past]:
-        """Enhance the middle one of three frames and remember. The residual is luma's, the same for R, G and B."""
+        """Enhance the middle one of three frames and remember. The residual is luma's, the same for R, G and
+        B."""
         assert state is not None
         past = [part.masked_fill(reset[:, None, None, None], 0) for part in state]
         x = torch.cat([frames.flatten(1, 2), *past], 1).contiguous(memory_format=torch.channels_last)
         for i in range(len(self._names) - 2):
             x = conv_relu(self._layer(i), x)
         hidden, small = conv_relu(self._layer(-2), x), self._layer(-1)(x)
-        now = (frames[:, 1].float() * self.get_buffer("luma").float()).sum(1, keepdim=True) + 255 * STUDIO_BLACK
+        now = (frames[:, 1].float() * self.get_buffer("luma").float()).sum(
+            1, keepdim=True
+        ) + 255 * STUDIO_BLACK
         picture = pixel_shuffle(now + small.float(), self.scale)
         residual = ((picture - enlarge(now, self.scale)) / STUDIO_SPAN).to(frames.dtype)
         past = hidden, F.pixel_unshuffle(picture, self.scale).to(frames.dtype)
@@ -80,4 +85,7 @@ def rlsp_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
 
 def rlsp_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     """What the spec says of an `Rlsp`."""
-    return recurrent_facts(network, colors, NEIGHBOURS) | {"value_range": 255, "dtypes": ("fp32", "bf16", "fp16")}
+    return recurrent_facts(network, colors, NEIGHBOURS) | {
+        "value_range": 255,
+        "dtypes": ("fp32", "bf16", "fp16"),
+    }

@@ -1,5 +1,5 @@
-"""ESRGAN's and Real-ESRGAN's network: residual-in-residual dense blocks (Wang et al., "ESRGAN", ECCVW 2018; Wang, Xie,
-Dong, Shan, "Real-ESRGAN", ICCVW 2021).
+"""ESRGAN's and Real-ESRGAN's network: residual-in-residual dense blocks (Wang et al., "ESRGAN", ECCVW 2018;
+Wang, Xie, Dong, Shan, "Real-ESRGAN", ICCVW 2021).
 
 Three layouts are read: `body.N.rdb1.conv1`, ESRGAN's own `RRDB_trunk.N.RDB1.conv1`, and the oldest,
 `model.1.sub.N.RDB1.conv1.0`. Where the first layer sees four or sixteen times the colours, the picture is
@@ -56,7 +56,9 @@ class Rrdb(nn.Module):
 class RrdbNet(SingleFrame):
     """`depth` RRDB, `num_doublings` enlargements by nearest neighbours, two layers at full size."""
 
-    def __init__(self, *, channels: int, growth: int, depth: int, scale: int, num_doublings: int, colors: int):
+    def __init__(
+        self, *, channels: int, growth: int, depth: int, scale: int, num_doublings: int, colors: int
+    ):
         super().__init__()
         self.scale = scale
         self.unshuffle = 2**num_doublings // scale
@@ -73,7 +75,9 @@ class RrdbNet(SingleFrame):
         head = self.conv_first(F.pixel_unshuffle(x, self.unshuffle))
         x = self.conv_body(self.body(head)) + head
         for name in self._doublings:
-            x = F.leaky_relu(self.get_submodule(name)(F.interpolate(x, scale_factor=2, mode="nearest")), _SLOPE)
+            x = F.leaky_relu(
+                self.get_submodule(name)(F.interpolate(x, scale_factor=2, mode="nearest")), _SLOPE
+            )
         return self.conv_last(F.leaky_relu(self.get_submodule("conv_hr")(x), _SLOPE))
 
 
@@ -95,7 +99,9 @@ def _small(key: str) -> str:
 
 def _from_oldest(state: dict[str, Tensor]) -> Any:
     """Numbered layers: the first, the blocks, then from 2 or 3 on one for each doubling, and two more."""
-    numbers = sorted({int(key.split(".")[1]) for key in state if re.fullmatch(r"model\.\d+\.(weight|bias)", key)})
+    numbers = sorted(
+        {int(key.split(".")[1]) for key in state if re.fullmatch(r"model\.\d+\.(weight|bias)", key)}
+    )
     rest = [f"conv_up{i + 1}" for i in range(len(numbers) - 3)]
     names = dict(zip(numbers, ("conv_first", *rest, "conv_hr", "conv_last"), strict=False))
     last_block = blocks_of(state, "model.1.sub.") - 1
@@ -111,7 +117,9 @@ def _from_oldest(state: dict[str, Tensor]) -> Any:
 def rrdb_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
     """Infer `RrdbNet`'s arguments from its tensors; None where they are not a `RrdbNet`'s."""
     state = rrdb_keys(state)
-    if not is_kernel(state, "conv_first.weight", "body.0.rdb1.conv1.weight", "conv_hr.weight", "conv_last.weight"):
+    if not is_kernel(
+        state, "conv_first.weight", "body.0.rdb1.conv1.weight", "conv_hr.weight", "conv_last.weight"
+    ):
         return None
     channels, seen = state["conv_first.weight"].shape[:2]
     colors = state["conv_last.weight"].shape[0]
@@ -130,7 +138,8 @@ def rrdb_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
 
 
 def rrdb_facts(network: nn.Module, colors: int) -> dict[str, Any]:
-    """Reach, cost and what unshuffling asks of the picture's size; no bf16, which rounds the picture to eight bits."""
+    """Reach, cost and what unshuffling asks of the picture's size; no bf16, which rounds the picture to eight
+    bits."""
     assert isinstance(network, RrdbNet)
     facts = facts_of(network, colors=colors) | {"dtypes": ("fp32", "fp16")}
     return facts | {"size_multiple": network.unshuffle}

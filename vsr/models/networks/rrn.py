@@ -1,7 +1,7 @@
 """RRN (Isobe, Zhu, Jia, Wang, "Revisiting Temporal Modeling for Video Super-resolution", BMVC 2020).
 
-The frame before and this one, what was remembered and the picture that was given last make the picture and what is
-remembered; nothing is aligned.
+The frame before and this one, what was remembered and the picture that was given last make the picture and
+what is remembered; nothing is aligned.
 """
 
 import math
@@ -19,7 +19,8 @@ from vsr.models.spec import Context, State
 from vsr.resample import enlarge
 
 Past = tuple[Tensor, Tensor]
-"""What is remembered, (B, channels, H, W), and the picture given last, pixel-unshuffled, (B, 3 * scale², H, W)."""
+"""What is remembered, (B, channels, H, W), and the picture given last, pixel-unshuffled, (B, 3 * scale², H,
+W)."""
 
 
 class _Cell(nn.Module):

@@ -1,10 +1,10 @@
-"""SAFMN (Sun, Dong, Tang, Pan, "Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution", ICCV
-2023): features are multiplied by what they look like from farther away.
+"""SAFMN (Sun, Dong, Tang, Pan, "Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution",
+ICCV 2023): features are multiplied by what they look like from farther away.
 
-Three layouts are read: the paper's (`feats.N.norm1`, `safm`, `norm2`, `ccm`), the one of NTIRE 2023 (`norm`, a response
-to the whole picture, and no norms within), and the light SAFMN++ of AIS 2024 (`feats.N.conv1`, `conv2`). The squares
-that are looked at are stretched to fill the picture, so that they depend on its size; whole ones, and the picture
-grown to a multiple of them, would cost 0.05 dB on Set5.
+Three layouts are read: the paper's (`feats.N.norm1`, `safm`, `norm2`, `ccm`), the one of NTIRE 2023 (`norm`,
+a response to the whole picture, and no norms within), and the light SAFMN++ of AIS 2024 (`feats.N.conv1`,
+`conv2`). The squares that are looked at are stretched to fill the picture, so that they depend on its size;
+whole ones, and the picture grown to a multiple of them, would cost 0.05 dB on Set5.
 """
 
 import math
@@ -99,7 +99,10 @@ class _Mixer(nn.Module):
 
     def __init__(self, name: str, channels: int, hidden: int, *, bias: bool):
         super().__init__()
-        wide, back = nn.Conv2d(channels, hidden, 3, padding=1, bias=bias), nn.Conv2d(hidden, channels, 1, bias=bias)
+        wide, back = (
+            nn.Conv2d(channels, hidden, 3, padding=1, bias=bias),
+            nn.Conv2d(hidden, channels, 1, bias=bias),
+        )
         self.add_module(name, nn.Sequential(wide, nn.GELU(), back))
         self._name = name
 
@@ -139,7 +142,10 @@ class SafmnNet(SingleFrame):
         self.to_feat = nn.Conv2d(colors, channels, 3, padding=1, bias=bias)
         light = kind == "light"
         self.feats = nn.Sequential(
-            *(_light_block(channels, hidden) if light else _Block(channels, hidden, kind) for _ in range(depth))
+            *(
+                _light_block(channels, hidden) if light else _Block(channels, hidden, kind)
+                for _ in range(depth)
+            )
         )
         self.to_img = nn.Sequential(nn.Conv2d(channels, colors * scale**2, 3, padding=1, bias=bias))
 

@@ -1,8 +1,8 @@
 """SPAN (Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW 2024).
 
-Every convolution is trained as three in a row (`conv.0` ... `conv.2`) and one beside them (`sk`). They are folded into
-one of 3x3, `eval_conv`, as is already done in files for use; what training left there itself may be older than its
-branches. The attention is what a block computes itself, through an odd sigmoid.
+Every convolution is trained as three in a row (`conv.0` ... `conv.2`) and one beside them (`sk`). They are
+folded into one of 3x3, `eval_conv`, as is already done in files for use; what training left there itself may
+be older than its branches. The attention is what a block computes itself, through an odd sigmoid.
 """
 
 import math
@@ -17,7 +17,9 @@ from vsr.models.layers.single_frame import SingleFrame, is_kernel
 _MEAN = (0.4488, 0.4371, 0.4040)
 """Of DIV2K, R G B."""
 
-_BRANCHES = tuple(f"{name}.{kind}" for name in ("sk", "conv.0", "conv.1", "conv.2") for kind in ("weight", "bias"))
+_BRANCHES = tuple(
+    f"{name}.{kind}" for name in ("sk", "conv.0", "conv.1", "conv.2") for kind in ("weight", "bias")
+)
 """Of a convolution in training."""
 
 _DEPTH = 6
@@ -56,7 +58,9 @@ class SpanNet(SingleFrame):
             self.add_module(f"block_{i + 1}", _Block(channels))
         self.conv_2 = _Fused(channels, channels)
         self.conv_cat = nn.Conv2d(4 * channels, narrow, 1)
-        self.upsampler = nn.Sequential(nn.Conv2d(narrow, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        self.upsampler = nn.Sequential(
+            nn.Conv2d(narrow, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
         mean = torch.tensor(_MEAN if colors == 3 and normed else [0.0] * colors)
         self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
 
@@ -71,7 +75,8 @@ class SpanNet(SingleFrame):
 
 
 def span_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `SpanNet`, the branches of training folded; as they are where these do not fit together."""
+    """The tensors of `SpanNet`, the branches of training folded; as they are where these do not fit
+    together."""
     heads = [key.removesuffix(".sk.weight") for key in state if key.endswith(".sk.weight")]
     kept = {key: value for key, value in state.items() if key != "no_norm"}
     try:
@@ -96,7 +101,12 @@ def _folded(branch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 def span_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
     """Infer `SpanNet`'s arguments from its tensors; None where they are not a `SpanNet`'s."""
-    keys = ("conv_1.eval_conv.weight", "block_1.c1_r.eval_conv.weight", "conv_cat.weight", "upsampler.0.weight")
+    keys = (
+        "conv_1.eval_conv.weight",
+        "block_1.c1_r.eval_conv.weight",
+        "conv_cat.weight",
+        "upsampler.0.weight",
+    )
     if not is_kernel(state, *keys):
         return None
     channels, colors = state["conv_1.eval_conv.weight"].shape[:2]

@@ -1,9 +1,10 @@
 """SRCNN and VDSR: convolutions over the picture already enlarged, so that the weights do not tell the scale.
 
-SRCNN: Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks", 2014; keys `conv1` ... `conv3`.
-VDSR: Kim, Lee, Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR 2016; keys `input`,
-`residual_layer.N.conv`, `output`, without biases. Both were trained on MATLAB's enlargement, which is the cubic with
-a = -0.5, and on its Y'; what is emitted is the residual to our enlargement, which the engine adds in fp32.
+SRCNN: Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks", 2014; keys `conv1` ...
+`conv3`. VDSR: Kim, Lee, Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks", CVPR
+2016; keys `input`, `residual_layer.N.conv`, `output`, without biases. Both were trained on MATLAB's
+enlargement, which is the cubic with a = -0.5, and on its Y'; what is emitted is the residual to our
+enlargement, which the engine adds in fp32.
 """
 
 from typing import Any

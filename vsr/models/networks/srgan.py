@@ -1,5 +1,5 @@
-"""SRGAN's generator and the SRResNet it is trained from, with batch normalisation as in the paper (Ledig et al.,
-"Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network", CVPR 2017).
+"""SRGAN's generator and the SRResNet it is trained from, with batch normalisation as in the paper (Ledig et
+al., "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network", CVPR 2017).
 
 Two layouts are read: `block1` ... `block8` with a tanh at the end, and `conv_block1`, `trunk`, `conv_block2`,
 `upsampling`, `conv_block3` (or `conv1`, `conv2`, `conv3`) without. Statistics are those of training.
@@ -37,9 +37,12 @@ def _normalised(channels: int, *, bias: bool) -> list[nn.Module]:
 
 
 class SrganNet(SingleFrame):
-    """`depth` residual blocks of `channels` at input size, pixel shuffles by 2; first and last kernels of `side`."""
+    """`depth` residual blocks of `channels` at input size, pixel shuffles by 2; first and last kernels of
+    `side`."""
 
-    def __init__(self, *, channels: int, depth: int, scale: int, colors: int, side: int, bias: bool, tanh: bool):
+    def __init__(
+        self, *, channels: int, depth: int, scale: int, colors: int, side: int, bias: bool, tanh: bool
+    ):
         super().__init__()
         self.scale, self._tanh = scale, tanh
         self.head = nn.Sequential(nn.Conv2d(colors, channels, side, padding=side // 2), nn.PReLU())

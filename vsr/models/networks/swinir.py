@@ -1,8 +1,10 @@
-"""SwinIR (Liang et al., "SwinIR: Image Restoration Using Swin Transformer", ICCVW 2021): classical, light and real.
+"""SwinIR (Liang et al., "SwinIR: Image Restoration Using Swin Transformer", ICCVW 2021): classical, light and
+real.
 
-Features are attended to within windows of 8 pixels, every second block in windows moved by half of that (Liu et al.,
-"Swin Transformer", ICCV 2021). What a moved window joins across the picture's edge is told apart by a mask, which is
-made for the size at hand; the masks and indices that files carry are for one training size and are left.
+Features are attended to within windows of 8 pixels, every second block in windows moved by half of that (Liu
+et al., "Swin Transformer", ICCV 2021). What a moved window joins across the picture's edge is told apart by a
+mask, which is made for the size at hand; the masks and indices that files carry are for one training size and
+are left.
 """
 
 import math
@@ -81,7 +83,9 @@ class _Attention(nn.Module):
         n, length, channels = x.shape
         q, k, v = self.qkv(x).view(n, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
         pairs = _pairs(self._window).to(x.device)
-        bias = self.relative_position_bias_table[pairs.flatten()].view(length, length, -1).permute(2, 0, 1)[None]
+        bias = (
+            self.relative_position_bias_table[pairs.flatten()].view(length, length, -1).permute(2, 0, 1)[None]
+        )
         if mask is not None:
             bias = (bias + mask[:, None].to(bias.dtype)).repeat(n // len(mask), 1, 1, 1)
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(n, -1, -1, -1).to(q.dtype))
@@ -126,7 +130,9 @@ class _Blocks(nn.Module):
     def __init__(self, *, channels: int, heads: int, window: int, hidden: int, depth: int):
         super().__init__()
         shifts = (window // 2 * (i % 2) for i in range(depth))
-        self.blocks = nn.Sequential(*(_Block(channels, heads, window, hidden, shift=shift) for shift in shifts))
+        self.blocks = nn.Sequential(
+            *(_Block(channels, heads, window, hidden, shift=shift) for shift in shifts)
+        )
 
 
 class _Group(nn.Module):
@@ -161,7 +167,9 @@ class _Embedding(nn.Module):
 class SwinIr(SingleFrame):
     """Groups of attention blocks between two convolutions, then one of four ways to enlarge."""
 
-    def __init__(self, *, groups: int, narrow: bool, tail: Tail, wide: int, scale: int, colors: int, **sizes: int):
+    def __init__(
+        self, *, groups: int, narrow: bool, tail: Tail, wide: int, scale: int, colors: int, **sizes: int
+    ):
         super().__init__()
         channels = sizes["channels"]
         self.scale, self.window, self._tail = scale, sizes["window"], tail
@@ -171,7 +179,9 @@ class SwinIr(SingleFrame):
         self.norm = nn.LayerNorm(channels)
         self.conv_after_body = _convolution(channels, narrow=narrow)
         if tail == "pixelshuffledirect":
-            self.upsample = nn.Sequential(nn.Conv2d(channels, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+            self.upsample = nn.Sequential(
+                nn.Conv2d(channels, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+            )
         elif tail:
             self.conv_before_upsample = nn.Sequential(nn.Conv2d(channels, wide, 3, padding=1), nn.LeakyReLU())
         if tail == "pixelshuffle":

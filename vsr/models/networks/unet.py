@@ -1,7 +1,8 @@
-"""The deblurring network of our own ladder (`deblur`): a U-Net of residual blocks on the pixel-unshuffled picture.
+"""The deblurring network of our own ladder (`deblur`): a U-Net of residual blocks on the pixel-unshuffled
+picture.
 
-Blur reaches further than any stack of 3x3 convolutions at full size; three halvings reach 130 pixels for the price of
-a few layers. Scale 1; emits the residual.
+Blur reaches further than any stack of 3x3 convolutions at full size; three halvings reach 130 pixels for the
+price of a few layers. Scale 1; emits the residual.
 """
 
 from typing import Any
@@ -30,7 +31,9 @@ class Block(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
-        nn.init.normal_(self.second.weight, std=1e-3)  # begin as nothing: deep stacks then learn from the first step
+        nn.init.normal_(
+            self.second.weight, std=1e-3
+        )  # begin as nothing: deep stacks then learn from the first step
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
@@ -49,9 +52,14 @@ class UNet(nn.Module):
         self.scale = 1
         c1, c2, c3 = channels, 2 * channels, 4 * channels
         self.head = nn.Conv2d(4 * colors * NUM_FRAMES, c1, 3, padding=1)
-        self.down1, self.down2, self.bottom = (_blocks(c, num) for c, num in zip((c1, c2, c3), BLOCKS, strict=True))
+        self.down1, self.down2, self.bottom = (
+            _blocks(c, num) for c, num in zip((c1, c2, c3), BLOCKS, strict=True)
+        )
         self.shrink1, self.shrink2 = nn.Conv2d(c1, c2, 2, stride=2), nn.Conv2d(c2, c3, 2, stride=2)
-        self.grow2, self.grow1 = nn.ConvTranspose2d(c3, c2, 2, stride=2), nn.ConvTranspose2d(c2, c1, 2, stride=2)
+        self.grow2, self.grow1 = (
+            nn.ConvTranspose2d(c3, c2, 2, stride=2),
+            nn.ConvTranspose2d(c2, c1, 2, stride=2),
+        )
         self.up2, self.up1 = _blocks(c2, BLOCKS[1]), _blocks(c1, BLOCKS[0])
         self.tail = nn.Conv2d(c1, 4 * colors, 3, padding=1)
         nn.init.normal_(self.tail.weight, std=1e-3)  # begin as the picture itself

@@ -1,8 +1,8 @@
 """One network between two: the weights of a clean network and its `-real` fine-tune, mixed.
 
-A fine-tune stays so near to where it began that every network on the straight line between the two works, and does
-in part what the end of the line does (Wang et al., "Deep Network Interpolation for Continuous Imagery Effect
-Transition", CVPR 2019).
+A fine-tune stays so near to where it began that every network on the straight line between the two works, and
+does in part what the end of the line does (Wang et al., "Deep Network Interpolation for Continuous Imagery
+Effect Transition", CVPR 2019).
 """
 
 import copy
@@ -30,8 +30,12 @@ def blend(clean: Model, real: Model, share: float) -> Model:
     assert isinstance(clean.network, nn.Module)
     assert isinstance(real.network, nn.Module)
     ours, theirs = clean.network.state_dict(), real.network.state_dict()
-    if {key: value.shape for key, value in ours.items()} != {key: value.shape for key, value in theirs.items()}:
-        raise ModelError(f"{real.spec.name} has another shape than {clean.spec.name} and cannot be mixed with it")
+    if {key: value.shape for key, value in ours.items()} != {
+        key: value.shape for key, value in theirs.items()
+    }:
+        raise ModelError(
+            f"{real.spec.name} has another shape than {clean.spec.name} and cannot be mixed with it"
+        )
     network = copy.deepcopy(clean.network)
     network.load_state_dict({key: value.lerp(theirs[key], share) for key, value in ours.items()})
     spec = replace(

@@ -1,9 +1,10 @@
 """Plain networks in eight-bit integers: half of bf16's time on x86 processors with VNNI, for up to 0.07 dB.
 
-Weights are symmetric, one scale for each output channel; activations are unsigned, one scale for each layer, since
-after ReLU nothing is negative; products are summed exactly in 32 bits and the residual leaves in fp32. oneDNN's fused
-convolution as PyTorch carries it does the work, so neither a compiler nor another runtime is needed: 15.0 ms of one
-core for `fast-x2` at 640x360 where bf16 takes 29.8 (torchao and OpenVINO were said to give as much).
+Weights are symmetric, one scale for each output channel; activations are unsigned, one scale for each layer,
+since after ReLU nothing is negative; products are summed exactly in 32 bits and the residual leaves in fp32.
+oneDNN's fused convolution as PyTorch carries it does the work, so neither a compiler nor another runtime is
+needed: 15.0 ms of one core for `fast-x2` at 640x360 where bf16 takes 29.8 (torchao and OpenVINO were said to
+give as much).
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +25,8 @@ _SEEN = 1 / 219, 16
 """Scale and zero of what the network sees: the code values of a picture of limited range, exactly."""
 
 _SAMPLE = 29
-"""Every so-manyth activation is looked at when ranges are chosen; prime, so that no column is always missed."""
+"""Every so-manyth activation is looked at when ranges are chosen; prime, so that no column is always
+missed."""
 
 
 def has_int8() -> bool:
@@ -33,7 +35,7 @@ def has_int8() -> bool:
 
 
 @torch.no_grad()
-def calibrate(network: PlainNet, pictures: Iterable[Tensor]) -> None:
+def calibrate_int8(network: PlainNet, pictures: Iterable[Tensor]) -> None:
     """Choose for each layer the range of activations that 255 steps render with the least squared error.
 
     Args:
@@ -51,7 +53,10 @@ def calibrate(network: PlainNet, pictures: Iterable[Tensor]) -> None:
 def _best_range(values: Tensor) -> Tensor:
     largest = values.max().clamp(min=1e-6)
     ranges = largest * torch.linspace(0.3, 1, 29, device=values.device)
-    errors = [F.mse_loss((values * (_LEVELS / r)).round().clamp(max=_LEVELS) * (r / _LEVELS), values) for r in ranges]
+    errors = [
+        F.mse_loss((values * (_LEVELS / r)).round().clamp(max=_LEVELS) * (r / _LEVELS), values)
+        for r in ranges
+    ]
     return ranges[torch.stack(errors).argmin()]
 
 
@@ -71,7 +76,8 @@ class _Layer:
 
 
 class Int8Net(nn.Module):
-    """A calibrated `PlainNet` that counts in integers; takes and gives float32. Any number of threads may call it."""
+    """A calibrated `PlainNet` that counts in integers; takes and gives float32. Any number of threads may
+    call it."""
 
     def __init__(self, network: PlainNet):
         super().__init__()
@@ -96,7 +102,8 @@ class Int8Net(nn.Module):
 
 
 def in_int8(network: nn.Module) -> nn.Module:
-    """The same network with every `PlainNet` in it in integers; changes what is around them, not themselves."""
+    """The same network with every `PlainNet` in it in integers; changes what is around them, not
+    themselves."""
     if isinstance(network, PlainNet):
         return Int8Net(network).eval()
     for name, child in network.named_children():
@@ -105,7 +112,8 @@ def in_int8(network: nn.Module) -> nn.Module:
 
 
 def in_bytes(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    """One convolution and its ReLU as such networks compute it, uint8 to uint8 in steps of 1/255, channels_last."""
+    """One convolution and its ReLU as such networks compute it, uint8 to uint8 in steps of 1/255,
+    channels_last."""
     layer = _pack(convolution, (1 / _LEVELS, 0), 1 / _LEVELS)
     return lambda x: _convolve(x, layer)
 

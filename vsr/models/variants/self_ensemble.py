@@ -1,8 +1,8 @@
 """Self-ensemble: a network shown the picture in its eight poses, the answers turned back and averaged.
 
-What a network gets wrong in one pose it gets wrong differently in another (Timofte et al., "Seven ways to improve
-example-based single image super resolution", CVPR 2016). Measured on Set5 at ×2: `nano` 36.68 → 36.95 dB, `fast` 37.14
-→ 37.34, `base` 37.43 → 37.58. To the engine it is a network like any other.
+What a network gets wrong in one pose it gets wrong differently in another (Timofte et al., "Seven ways to
+improve example-based single image super resolution", CVPR 2016). Measured on Set5 at ×2: `nano` 36.68 → 36.95
+dB, `fast` 37.14 → 37.34, `base` 37.43 → 37.58. To the engine it is a network like any other.
 """
 
 from dataclasses import replace
@@ -17,7 +17,8 @@ POSES = tuple((mirrored, turns) for mirrored in (False, True) for turns in range
 
 
 class SelfEnsemble(nn.Module):
-    """Eight passes of one network; each pose has a state of its own, since a quarter turn swaps height and width."""
+    """Eight passes of one network; each pose has a state of its own, since a quarter turn swaps height and
+    width."""
 
     def __init__(self, network: Network):
         super().__init__()
@@ -26,7 +27,8 @@ class SelfEnsemble(nn.Module):
     def init_state(self, batch: int, height: int, width: int) -> State | None:
         """The states of the eight poses; None where the network has none."""
         states = tuple(
-            self.network.init_state(batch, *((width, height) if turns % 2 else (height, width))) for _, turns in POSES
+            self.network.init_state(batch, *((width, height) if turns % 2 else (height, width)))
+            for _, turns in POSES
         )
         return None if states[0] is None else states
 

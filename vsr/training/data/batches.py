@@ -19,7 +19,7 @@ from vsr.prefetch import prefetch
 from vsr.training.data.blur import filmed
 from vsr.training.data.degrade import Degradation, cleanly, really
 from vsr.training.data.footage import Footage, find_clips, find_pictures, read_clip, read_picture
-from vsr.training.data.motion import move
+from vsr.training.data.motion import moving_clip
 from vsr.training.options import TrainOptions
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -61,7 +61,8 @@ def batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield endless random batches from step `first` on.
 
-    Step `n` draws from its own generator, seeded by (seed, n): a resumed run sees what the unbroken one would have.
+    Step `n` draws from its own generator, seeded by (seed, n): a resumed run sees what the unbroken one would
+    have.
 
     Args:
         paths: from `find_data`.
@@ -104,7 +105,9 @@ def _pools(paths: list[Path], options: TrainOptions, first: int) -> Iterator[lis
         return
     num_frames = frames_per_example(options)
     footage = [
-        read_clip(path, shrink=options.shrink, frames=max(30, num_frames)) for path in paths if _is_clip(path, options)
+        read_clip(path, shrink=options.shrink, frames=max(30, num_frames))
+        for path in paths
+        if _is_clip(path, options)
     ]
     footage += [read_picture(path) for path in paths if not _is_clip(path, options)]
     stills = [item for item in footage if len(item) == 1]
@@ -138,15 +141,18 @@ def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np
         start = int(rng.integers(len(item) - num_frames + 1))
         clip = item[start : start + num_frames]
     else:
-        clip = move(item, stills, num_frames, _MOVED_EDGE, rng)
+        clip = moving_clip(item, stills, num_frames, _MOVED_EDGE, rng)
     height, width = (side - side % scale for side in clip.shape[1:3])
     clip = clip[:, :height, :width]
     return Pair(DEGRADATIONS[options.degradation](clip, scale, rng), clip)
 
 
 def _read_pair(path: Path, options: TrainOptions) -> Pair:
-    """A picture and its reduced twin from the folders `low`, by name; `x2` and the like may follow the stem."""
-    names = {re.sub(r"[_-]?x\d$", "", twin.stem, flags=re.IGNORECASE): twin for twin in find_pictures(options.low)}
+    """A picture and its reduced twin from the folders `low`, by name; `x2` and the like may follow the
+    stem."""
+    names = {
+        re.sub(r"[_-]?x\d$", "", twin.stem, flags=re.IGNORECASE): twin for twin in find_pictures(options.low)
+    }
     if path.stem not in names:
         raise SourceError(f"{path.name} has no twin in {', '.join(options.low)}")
     low = read_picture(names[path.stem])
@@ -157,7 +163,8 @@ def _read_pair(path: Path, options: TrainOptions) -> Pair:
 
 
 def _cut(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """The same random patch of both, turned, mirrored and played backwards at random: (T, C, size, size) each."""
+    """The same random patch of both, turned, mirrored and played backwards at random: (T, C, size, size)
+    each."""
     patch, scale = options.patch, options.scale
     y, x = (int(rng.integers(side - patch + 1)) for side in pair.low.shape[1:3])
     turns, flip, back = int(rng.integers(4)), bool(rng.integers(2)), bool(rng.integers(2))

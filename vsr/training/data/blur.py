@@ -1,7 +1,7 @@
 """Blur of motion and of focus, made on sharp pictures: what the deblurring network learns to undo.
 
-A still is filmed by a camera that moves along a smooth path while the shutter is open: neighbouring frames show the
-path going on, as they do in a real clip, so a network that sees them can tell the direction.
+A still is filmed by a camera that moves along a smooth path while the shutter is open: neighbouring frames
+show the path going on, as they do in a real clip, so a network that sees them can tell the direction.
 """
 
 import math
@@ -31,8 +31,8 @@ _MOTION = 0.6
 """Share of blur that is of motion; the rest is of focus."""
 
 MOST_PIXELS = 16.0
-"""Longest path of the camera while the shutter is open. Pictures to learn from are about 480 pixels wide: that is a
-thirtieth of the width, and of more than that little can be brought back."""
+"""Longest path of the camera while the shutter is open. Pictures to learn from are about 480 pixels wide:
+that is a thirtieth of the width, and of more than that little can be brought back."""
 
 WIDEST_DISC = 3.5
 """Largest radius of a point out of focus, in pixels."""
@@ -62,7 +62,9 @@ def filmed(still: Footage, frames: int, rng: np.random.Generator) -> tuple[Foota
     return recorded, sharp
 
 
-def _recorded(picture: npt.NDArray[np.uint8], frames: int, rng: np.random.Generator) -> tuple[Footage, Footage]:
+def _recorded(
+    picture: npt.NDArray[np.uint8], frames: int, rng: np.random.Generator
+) -> tuple[Footage, Footage]:
     if rng.random() < _SHARP:
         both = np.repeat(_finished(picture.astype(np.float32), rng)[None], frames, 0)
         return both, np.repeat(picture[None], frames, 0)
@@ -104,9 +106,12 @@ def _kernels(frames: int, kind: Kind, rng: np.random.Generator) -> list[tuple[Ke
         shutter = rng.uniform(0.4, 1.0)
         path = _path(frames, MOST_PIXELS * rng.random() ** 1.5 / shutter, rng)
         soft = gaussian(0.6, 0.6, 0)
-        exposures = [path[t * _POINTS : t * _POINTS + max(2, round(shutter * _POINTS))] for t in range(frames)]
+        exposures = [
+            path[t * _POINTS : t * _POINTS + max(2, round(shutter * _POINTS))] for t in range(frames)
+        ]
         return [
-            (np.asarray(cv2.filter2D(_trace(points), -1, soft), np.float32), _middle(points)) for points in exposures
+            (np.asarray(cv2.filter2D(_trace(points), -1, soft), np.float32), _middle(points))
+            for points in exposures
         ]
     sigma = rng.uniform(0.6, 2.2)
     lens = _disc(rng.uniform(0.8, WIDEST_DISC)) if rng.random() < 0.6 else gaussian(sigma, sigma, 0)
@@ -115,7 +120,8 @@ def _kernels(frames: int, kind: Kind, rng: np.random.Generator) -> list[tuple[Ke
 
 
 def _path(frames: int, speed: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Where the camera looks, (T * _POINTS, 2) y and x in pixels, beginning at 0: a curve, or a trembling hand."""
+    """Where the camera looks, (T * _POINTS, 2) y and x in pixels, beginning at 0: a curve, or a trembling
+    hand."""
     num = frames * _POINTS
     direction, bend = rng.uniform(0, 2 * math.pi), rng.normal(0, 0.8) * (rng.random() < 0.7)
     tremble = np.cumsum(rng.normal(0, 0.12, num)) * (rng.random() < 0.4)
@@ -158,7 +164,8 @@ def _filmed_through(
     matrix = np.array([[1.0, 0.0, shift[1]], [0.0, 1.0, shift[0]]])
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     sharp = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-    # The camera looks along the path, so the picture moves against it: correlation, which is what filter2D computes.
+    # The camera looks along the path, so the picture moves against it: correlation, which is what filter2D
+    # computes.
     blurred = cv2.filter2D(sharp.astype(np.float32), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return _finished(np.asarray(blurred, np.float32), rng), np.asarray(sharp, np.uint8)
 

@@ -1,8 +1,9 @@
-"""What happens to pictures on the way to a viewer: reduction, and for the real world blur, noise, JPEG and codecs.
+"""What happens to pictures on the way to a viewer: reduction, and for the real world blur, noise, JPEG and
+codecs.
 
-`degrade` makes the low-resolution twin of a clip. The real chain is run twice, the second time weaker, as footage is
-often recorded, edited and sent on (after Wang et al., "Real-ESRGAN", 2021; video codecs take the place of its sinc
-filter).
+`degrade` makes the low-resolution twin of a clip. The real chain is run twice, the second time weaker, as
+footage is often recorded, edited and sent on (after Wang et al., "Real-ESRGAN", 2021; video codecs take the
+place of its sinc filter).
 """
 
 import math
@@ -62,7 +63,9 @@ def really(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
 Degradation = Callable[[Footage, int, np.random.Generator], Footage]
 
 
-def _maybe(chance: float, rng: np.random.Generator, what: Callable[..., Pictures], pictures: Pictures, how: object):
+def _maybe(
+    chance: float, rng: np.random.Generator, what: Callable[..., Pictures], pictures: Pictures, how: object
+):
     return what(pictures, how, rng) if rng.random() < chance else pictures
 
 

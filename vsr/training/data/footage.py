@@ -1,4 +1,5 @@
-"""What networks learn from, as it is read: pictures, and runs of frames from clips or folders. Degrades nothing."""
+"""What networks learn from, as it is read: pictures, and runs of frames from clips or folders. Degrades
+nothing."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -39,9 +40,11 @@ def find_pictures(folders: tuple[str, ...]) -> list[Path]:
 
 
 def find_clips(folders: tuple[str, ...]) -> list[Path]:
-    """List the clips in `folders` and below, sorted: video files, and folders that hold the frames of one clip.
+    """List the clips in `folders` and below, sorted: video files, and folders that hold the frames of one
+    clip.
 
-    Vimeo-90K (`sequences/00001/0001/im1.png` …), REDS (`train_sharp/000/00000000.png` …) and DAVIS are read so.
+    Vimeo-90K (`sequences/00001/0001/im1.png` …), REDS (`train_sharp/000/00000000.png` …) and DAVIS are read
+    so.
 
     Raises:
         SourceError: a folder does not exist, or none holds a clip.
@@ -55,7 +58,9 @@ def find_clips(folders: tuple[str, ...]) -> list[Path]:
             elif path.suffix.lower() in PICTURES:
                 found.add(path.parent)
     if folders and not found:
-        raise SourceError(f"no clip in {', '.join(folders)}; {', '.join(sorted(CLIPS))} and folders of frames are read")
+        raise SourceError(
+            f"no clip in {', '.join(folders)}; {', '.join(sorted(CLIPS))} and folders of frames are read"
+        )
     return sorted(found)
 
 
@@ -82,7 +87,8 @@ def read_clip(path: Path, *, shrink: float = 1.0, frames: int = 30) -> Footage:
 
     Args:
         path: video file or folder of frames.
-        shrink: reduce a video file's height and width by this; 2 or more, or what compression left is taken for detail.
+        shrink: reduce a video file's height and width by this; 2 or more, or what compression left is taken
+            for detail.
         frames: how many at most.
 
     Raises:
@@ -98,7 +104,9 @@ def read_clip(path: Path, *, shrink: float = 1.0, frames: int = 30) -> Footage:
             break
     if shrink > 1 and not path.is_dir():
         height, width = (max(1, round(side / shrink)) for side in taken[0].shape[:2])
-        taken = [np.asarray(cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA), np.uint8) for p in taken]
+        taken = [
+            np.asarray(cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA), np.uint8) for p in taken
+        ]
     return np.stack(taken)
 
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 from vsr.training.data.footage import Footage
 
 MOST_SPEED = 6.0
-"""Pixels a frame, of the full-resolution picture: video at rest and walking pace; faster motion blurs anyway."""
+"""Pixels a frame, of the full-resolution picture: video at rest and walking pace; faster motion blurs
+anyway."""
 
 _WHOLE_STEPS = 0.5
 """Share of clips that pan by whole pixels alone: nothing is interpolated, so detail stays exact."""
@@ -16,7 +17,9 @@ _PASSERS = 0.4
 """Share of clips with something in front."""
 
 
-def move(still: Footage, others: list[Footage], frames: int, size: int, rng: np.random.Generator) -> Footage:
+def moving_clip(
+    still: Footage, others: list[Footage], frames: int, size: int, rng: np.random.Generator
+) -> Footage:
     """Make a clip of `frames` square frames of up to `size` pixels from a picture.
 
     Args:
