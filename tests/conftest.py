@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 
+from vsr.durable import sha256_of
 from vsr.models.catalogue import names as catalogue
-from vsr.models.files.checkpoint import save_network, sha256_of
+from vsr.models.files.checkpoint import save_network
 from vsr.models.networks.plain import PlainNet
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.

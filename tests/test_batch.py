@@ -21,10 +21,10 @@ from conftest import ClipOptions, run_ffmpeg, write_clip
 
 from vsr.archive import archive as archive_module
 from vsr.archive.archive import Archive, ArchiveOptions
+from vsr.archive.file_worker import Begun, Ended
 from vsr.archive.sources import Naming, find_archive
 from vsr.archive.state import State, read_entries
 from vsr.archive.todo import Again
-from vsr.archive.worker import Begun, Ended
 from vsr.cli.main import run
 from vsr.jobs.identity import wishes_of
 from vsr.options import EnhanceOptions, ModelOptions

@@ -16,7 +16,7 @@ from vsr.bench.clip import make_clip, ready_frames
 from vsr.bench.cost import Cost, measure_cost, spent, steady
 from vsr.bench.hardware_peak import hidden_width, measure_peak
 from vsr.bench.other_program import Peer
-from vsr.bench.run import BenchOptions
+from vsr.bench.run_bench import BenchOptions
 from vsr.bench.stages import Parts, to_and_fro
 from vsr.cli.main import run
 from vsr.engine.device import Placement

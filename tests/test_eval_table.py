@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vsr.cli.main import run
-from vsr.cli.model_table import markdown
+from vsr.cli.model_table_view import markdown
 from vsr.errors import ModelError
 from vsr.evaluation.candidates import Candidate
-from vsr.evaluation.model_table import TableRow, frames
+from vsr.evaluation.model_table import TableRow, moving_shapes
 from vsr.evaluation.opencv_networks import OpenCvNetwork
 from vsr.evaluation.score_pictures import as_frame, score_pictures
 from vsr.evaluation.test_sets import PictureSet
@@ -41,7 +41,7 @@ def test_opencvs_networks_count_every_kernel_at_every_pixel(opencv: Path):
 def test_opencvs_networks_enlarge_video_frames_too(opencv: Path):
     network = OpenCvNetwork(opencv / "FSRCNN-small_x2.pb", 2, threads=1)
     threads = cv2.getNumThreads()
-    given = frames(48, 64, 2)
+    given = moving_shapes(48, 64, 2)
     (first, _second) = network.run(given)
     assert cv2.getNumThreads() == threads
     assert [plane.shape for plane in first.planes] == [(96, 128), (48, 64), (48, 64)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vsr.frames import Frame, PictureFormat
-from vsr.live.outputs.label import black_frame, dim, draw_label
+from vsr.live.outputs.draw_label import black_frame, dim, draw_label
 
 FORMATS = [
     PictureFormat(90, 161),

@@ -8,8 +8,8 @@ from typing import Any
 from vsr.live.cameras.status import CameraStatus
 from vsr.live.monitoring.log import DROPS_EVERY_S, Event, EventLog, JsonLines, Secrets, TextLines
 from vsr.live.options import CameraOptions, LiveOptions
-from vsr.live.outputs.output import OutputStatus
-from vsr.live.outputs.sink import SinkStatus
+from vsr.live.outputs.live_output import OutputStatus
+from vsr.live.outputs.live_sink import SinkStatus
 from vsr.live.scheduling.overview import ChannelOverview, Overview
 from vsr.live.service import CameraView, LiveView
 

@@ -17,11 +17,11 @@ from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
 from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
-from vsr.live.outputs.sink import LiveSink
+from vsr.live.outputs.live_sink import LiveSink
 from vsr.live.scheduling.channel import Channel, ListCamera, MemoryLiveSink, Roster
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine, make_engines
 from vsr.live.scheduling.latency_control import LatencyLevel, Patience
-from vsr.live.scheduling.loop import run_cameras
+from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import OverviewBoard
 from vsr.models.catalogue.names import load
 from vsr.models.spec import Context, Model, ModelSpec

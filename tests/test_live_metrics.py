@@ -14,7 +14,7 @@ from test_live_command import free_port
 from test_live_journal import view
 
 from vsr.errors import ConfigError
-from vsr.live.monitoring.metrics import Metrics
+from vsr.live.monitoring.prometheus import Metrics
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions

@@ -19,9 +19,9 @@ from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
 from vsr.live import child_pipes
 from vsr.live.options import OutputOptions
-from vsr.live.outputs import feeder, sink
+from vsr.live.outputs import feeder, live_sink
 from vsr.live.outputs.encoder import LiveEncode
-from vsr.live.outputs.sink import LiveSink, SinkOptions
+from vsr.live.outputs.live_sink import LiveSink, SinkOptions
 from vsr.media.ffmpeg import find_ffmpeg
 
 FORMAT = PictureFormat(96, 128)
@@ -201,8 +201,8 @@ def test_an_output_that_is_frozen_is_killed_and_started_again(rig, tmp_path, mon
 def test_an_encoder_that_dies_or_freezes_is_started_again_and_writing_never_waits(
     rig, tmp_path, monkeypatch, fault
 ):
-    monkeypatch.setattr(sink, "_STUCK_S", 0.5)
-    monkeypatch.setattr(sink, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(live_sink, "_STUCK_S", 0.5)
+    monkeypatch.setattr(live_sink, "_PAUSE_S", 0.1)
     live = rig("record").run()
     pid, child = live.output("record").pid, live.sink.encoder_pid
     os.kill(child, fault)

@@ -26,7 +26,7 @@ from vsr.jobs.inputs import find_jobs
 from vsr.jobs.segments import journal
 from vsr.jobs.segments.journal import Journal
 from vsr.jobs.segments.journal_records import NAME, Records, read_records, work_folder
-from vsr.jobs.segments.sink import SegmentSink
+from vsr.jobs.segments.segment_sink import SegmentSink
 from vsr.media.reading.source import VideoSource
 
 DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}

@@ -34,7 +34,7 @@ from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import EngineOptions
 from vsr.picture import from_planes
 from vsr.resample import enlarge
-from vsr.training.transfer import take_over
+from vsr.training.warm_start import take_over
 
 MADE = {
     "made-recurrent-x2": lambda: RecurrentNet(channels=6, depth=2, scale=2),

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from published import set5_psnr
 
+from vsr.durable import sha256_of
 from vsr.models.catalogue.names import load
 from vsr.models.catalogue.published import PUBLISHED, Published
 from vsr.models.files.any_file import read_file
-from vsr.models.files.checkpoint import sha256_of
 
 REPACKED = "realesr-animevideov3.pth"
 """Of this one the data has a copy that somebody compressed: the same tensors, another hash."""

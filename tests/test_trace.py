@@ -16,7 +16,7 @@ from vsr.media.writing.sink import MemorySink
 from vsr.models.catalogue.names import load
 from vsr.options import EngineOptions
 from vsr.pipeline import enhance
-from vsr.trace import Span, Trace, recording, span
+from vsr.trace import Span, Trace, recorded_spans, span
 
 NUM_FRAMES = 6
 
@@ -33,7 +33,7 @@ def recorded() -> Trace:
 
     source = ListSource([frame(number) for number in range(NUM_FRAMES)])
     engine = Engine([load("nano-x2")], EngineOptions(device="cpu", threads=2))
-    with recording() as trace:
+    with recorded_spans() as trace:
         enhance(source, engine, MemorySink())
     return trace
 
@@ -41,7 +41,7 @@ def recorded() -> Trace:
 def test_nothing_is_recorded_unless_asked():
     with span("before"):
         pass
-    with recording() as trace, span("during"):
+    with recorded_spans() as trace, span("during"):
         pass
     with span("after"):
         pass
@@ -49,8 +49,8 @@ def test_nothing_is_recorded_unless_asked():
 
 
 def test_two_recordings_at_once_are_refused_and_the_first_goes_on():
-    with recording() as trace:
-        with pytest.raises(RuntimeError, match="one trace at a time"), recording():
+    with recorded_spans() as trace:
+        with pytest.raises(RuntimeError, match="one trace at a time"), recorded_spans():
             pass
         with span("work"):
             pass
@@ -58,7 +58,7 @@ def test_two_recordings_at_once_are_refused_and_the_first_goes_on():
 
 
 def test_work_that_fails_is_recorded_too():
-    with recording() as trace, pytest.raises(ValueError), span("work"):
+    with recorded_spans() as trace, pytest.raises(ValueError), span("work"):
         raise ValueError
     assert [done.name for done in trace.spans] == ["work"]
 
@@ -69,7 +69,7 @@ def test_every_thread_has_a_lane_of_its_own():
             with span("work"):
                 pass
 
-    with recording() as trace:
+    with recorded_spans() as trace:
         threads = [threading.Thread(target=work, name=f"worker {number}") for number in range(4)]
         for thread in threads:
             thread.start()

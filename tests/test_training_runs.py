@@ -26,7 +26,7 @@ from vsr.training.loop import TrainingProgress, train
 from vsr.training.networks import Unrolled, build, predict
 from vsr.training.options import LossOptions, TrainOptions
 from vsr.training.processes import ProcessGroup, process_group
-from vsr.training.state import begin
+from vsr.training.training_run import begin
 from vsr.training.validation import trials, validate
 
 ROOT = Path(__file__).resolve().parents[1]

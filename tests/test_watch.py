@@ -13,10 +13,10 @@ from conftest import ClipOptions, write_clip
 from test_batch import FLAGS, num_frames, picture, wait_until
 
 from vsr.archive.archive import Archive, ArchiveOptions
+from vsr.archive.file_worker import Begun
 from vsr.archive.sources import Naming
 from vsr.archive.state import read_entries
 from vsr.archive.watch import FolderWatch, Settling, WatchOptions
-from vsr.archive.worker import Begun
 from vsr.cli.main import run
 from vsr.options import EncodeOptions, EnhanceOptions, ModelOptions
 

@@ -20,7 +20,7 @@ from vsr.jobs.identity import describe_source
 from vsr.jobs.segments.borders import Cutting, Reach
 from vsr.jobs.segments.journal import Gap, Journal
 from vsr.jobs.segments.journal_records import Segment, read_records, work_folder
-from vsr.jobs.segments.sink import SegmentEncoding
+from vsr.jobs.segments.segment_sink import SegmentEncoding
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.local_pool import LocalPool

@@ -77,7 +77,7 @@ def span(name: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def recording() -> Generator[Trace, None, None]:
+def recorded_spans() -> Generator[Trace, None, None]:
     """Record every span of the process while the block runs.
 
     Raises:

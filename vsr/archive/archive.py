@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from vsr.archive.entry import Entry, key_of
+from vsr.archive.file_worker import ArchiveWork
 from vsr.archive.manifest import write_manifest
 from vsr.archive.sources import Naming
 from vsr.archive.state import State, read_entries
 from vsr.archive.supervisor import Message, Supervisor
 from vsr.archive.todo import Again, Todo, make_todo
-from vsr.archive.worker import ArchiveWork
 from vsr.bench.cost import num_cores
 from vsr.jobs.identity import wishes_of
 from vsr.jobs.inputs import Job

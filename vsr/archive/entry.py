@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vsr.durable import Stamp
 from vsr.jobs.inputs import Job
 
 TABLE = """
@@ -19,23 +20,6 @@ create index by_status on files (status);
 """
 
 Status = Literal["waiting", "working", "done", "failed", "unverified"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """By what a file is told to be as it was."""
-
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp | None":
-        """The stamp of a file; None where there is none."""
-        try:
-            stat = path.stat()
-        except OSError:
-            return None
-        return cls(stat.st_size, stat.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from vsr import __version__
 from vsr.archive.entry import Entry
+from vsr.durable import write_whole
 from vsr.errors import SinkError
-from vsr.jobs.provenance import write_whole
 
 COLUMNS: tuple[str, ...] = (
     "status",

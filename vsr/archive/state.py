@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from vsr.archive.alive import Alive, lives
-from vsr.archive.entry import TABLE, Entry, Stamp, differences, from_row, key_of, to_row
+from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_row
+from vsr.durable import Stamp
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.disk import LEAST, wait_for_room
 from vsr.jobs.inputs import Job

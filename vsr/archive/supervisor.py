@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from vsr.archive.file_worker import ArchiveWork, Begun, Broken, Ended, Hello, Ticked, Told, run_worker
 from vsr.archive.state import State
-from vsr.archive.worker import ArchiveWork, Begun, Broken, Ended, Hello, Ticked, Told, run_worker
 from vsr.errors import VsrError
 from vsr.pipeline import Clock
 
@@ -40,7 +40,7 @@ class Supervisor:
         self._processes: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             self._processes.set_forkserver_preload(
-                ["vsr.archive.worker"]
+                ["vsr.archive.file_worker"]
             )  # PyTorch is loaded once for all lanes
         self._ledger, self._work = ledger, work
         self._lanes: list[_Lane] = []

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vsr.archive.entry import Entry, Stamp, differences, key_of, text_of
+from vsr.archive.entry import Entry, differences, key_of, text_of
+from vsr.durable import Stamp, sha256_of
 from vsr.jobs.identity import sampled_hash
 from vsr.jobs.inputs import Job
-from vsr.jobs.segments.journal_records import sha256_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vsr.archive.archive import Archive, ArchiveOptions, look
+from vsr.archive.file_worker import Ended
 from vsr.archive.sources import Naming, find_archive
 from vsr.archive.todo import Again, Todo
-from vsr.archive.worker import Ended
 from vsr.cli.batch_view import ArchiveView, conclude
 from vsr.cli.console import say
 from vsr.cli.flags import EnhanceFlags, Flat

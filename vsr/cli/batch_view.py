@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from vsr.archive.entry import Entry
+from vsr.archive.file_worker import Begun, Ended, Told
 from vsr.archive.supervisor import Message
-from vsr.archive.worker import Begun, Ended, Told
 from vsr.cli.console import LINE_EVERY_S, Bar, console, duration, plain_line, say, size_of
 
 

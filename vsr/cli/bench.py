@@ -17,7 +17,7 @@ from rich.table import Table
 import vsr
 from vsr.bench.cost import Cost
 from vsr.bench.row import ON_COMPUTE_STREAM, Row
-from vsr.bench.run import BenchOptions, run_bench
+from vsr.bench.run_bench import BenchOptions, run_bench
 from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import say, size_of
 from vsr.cli.eval_view import write_json

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import say
 from vsr.cli.eval_view import Scored, flattened, print_scores, write_json
-from vsr.cli.model_table import markdown
+from vsr.cli.model_table_view import markdown
 from vsr.engine.device import CPU_THREADS
 from vsr.errors import ConfigError, SinkError
 from vsr.evaluation.candidates import Candidate, our_candidate

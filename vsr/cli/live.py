@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, rungs, table
 from vsr.errors import ConfigError, VsrError
 from vsr.live.monitoring.log import Event, EventLog, JsonLines, Secrets, TextLines
-from vsr.live.monitoring.metrics import Metrics
+from vsr.live.monitoring.prometheus import Metrics
 from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
 from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions

@@ -76,7 +76,7 @@ def measure_models(
                 name: score_pictures(candidate, pairs, Judge(scale)).score for name, pairs in sets.items()
             }
             times = {
-                f"{width}x{height}": time_per_frame(candidate, frames(height, width))
+                f"{width}x{height}": time_per_frame(candidate, moving_shapes(height, width))
                 for height, width in FRAMES
             }
             cost, wait = candidate.kflop_per_pixel, candidate.latency_frames
@@ -116,7 +116,7 @@ def _candidates(
             yield Candidate(name, scale, network.run, "fp32", kflop_per_pixel=cost), False
 
 
-def frames(height: int, width: int, num_frames: int = 6) -> list[Frame]:
+def moving_shapes(height: int, width: int, num_frames: int = 6) -> list[Frame]:
     """Make 8-bit 4:2:0 frames to measure time on: smooth shapes that move, under a little noise."""
     format = PictureFormat(height, width, matrix="smpte170m")
     rng = np.random.default_rng(0)

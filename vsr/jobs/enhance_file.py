@@ -21,7 +21,7 @@ from vsr.jobs.long_job import LongJob, run_long
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
 from vsr.jobs.segments.journal_records import read_records, work_folder
-from vsr.jobs.segments.sink import SegmentEncoding
+from vsr.jobs.segments.segment_sink import SegmentEncoding
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.pool import Pool
 from vsr.jobs.workers.ray_pool import RayPool, check_cluster

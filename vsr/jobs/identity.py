@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from vsr import __version__
+from vsr.durable import sha256_of
 from vsr.engine.device import place
 from vsr.errors import ModelError
 from vsr.frames import PictureFormat
-from vsr.jobs.segments.journal_records import sha256_of
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from vsr.media.writing.encoders import EncoderChoice
 from vsr.models.spec import Model

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vsr.durable import sync
 from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import sync, work_folder
+from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.pool import Pool, Tell
 from vsr.jobs.workers.worker import SegmentWork, StretchReader, Worker

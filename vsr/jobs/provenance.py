@@ -1,19 +1,17 @@
 """Where a result comes from: what was done, by which models, from which source. For a sidecar and for a
 manifest."""
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vsr.durable import sha256_of, write_whole
 from vsr.errors import SinkError
 from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
-from vsr.jobs.segments.journal_records import sha256_of
 from vsr.media.writing.output import WriteReport
 from vsr.options import EnhanceOptions
 
@@ -111,21 +109,3 @@ def write_sidecar(result: Path, record: Mapping[str, Any]) -> None:
         write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise SinkError(f"sidecar {path} cannot be written: {error.strerror or error}") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or as it was before, whatever happens meanwhile.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name[:40]}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()

@@ -16,10 +16,10 @@ from vsr.live.config_diff import Changes, changes_between
 from vsr.live.newest_wins import in_background
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.encoder import LiveEncode
-from vsr.live.outputs.sink import LiveSink, SinkOptions, SinkStatus
+from vsr.live.outputs.live_sink import LiveSink, SinkOptions, SinkStatus
 from vsr.live.scheduling.channel import Channel, Roster
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines
-from vsr.live.scheduling.loop import run_cameras
+from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import ChannelOverview, Overview, OverviewBoard
 
 _STALE_S = 10.0

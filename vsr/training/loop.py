@@ -21,7 +21,7 @@ from vsr.training.losses import weigh
 from vsr.training.networks import predict
 from vsr.training.options import TrainOptions
 from vsr.training.processes import process_group
-from vsr.training.state import Rival, TrainingRun, begin
+from vsr.training.training_run import Rival, TrainingRun, begin
 from vsr.training.validation import Trial, trials, validate
 
 REPORT_EVERY = 500

@@ -11,6 +11,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+from vsr.durable import stamp
 from vsr.jobs.segments.borders import Border
 from vsr.media.writing.encode import Encoded
 
@@ -86,21 +87,6 @@ def _runs(numbers: Iterable[int]) -> Runs:
     return [(value, len(list(same))) for value, same in groupby(numbers)]
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def work_folder(target: Path) -> Path:
     """Where the segments of a result lie until it is finished."""
     name = target.name
@@ -133,12 +119,6 @@ class Records:
     def has_become(self, target: Path) -> bool:
         """Whether the file at `target` is a result of this job."""
         return target.is_file() and stamp(target) in self.results
-
-
-def stamp(path: Path) -> tuple[int, int, int]:
-    """Bytes, time of change and inode of a file; a new name changes none of them."""
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def read_records(folder: Path) -> Records | None:

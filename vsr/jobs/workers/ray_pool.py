@@ -22,11 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vsr.durable import sync
 from vsr.engine.device import pick_device
 from vsr.errors import ConfigError, VsrError
 from vsr.jobs.identity import describe_source
 from vsr.jobs.segments.journal import Gap
-from vsr.jobs.segments.journal_records import sync
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.pool import Failed, Finished, News, SegmentProgress
 from vsr.jobs.workers.worker import SegmentWork

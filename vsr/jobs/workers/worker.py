@@ -15,7 +15,7 @@ from vsr.frames import Frame, StreamInfo
 from vsr.jobs.segments.borders import Cutting, ReadsDifferentlyError, Stretch
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
-from vsr.jobs.segments.sink import Keep, SegmentEncoding, SegmentSink
+from vsr.jobs.segments.segment_sink import Keep, SegmentEncoding, SegmentSink
 from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
 from vsr.media.reading.source import ReadCounts, VideoSource
 from vsr.media.writing.encode import is_disk_full

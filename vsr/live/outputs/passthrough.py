@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from vsr.live.outputs.output import LiveOutput
+from vsr.live.outputs.live_output import LiveOutput
 from vsr.live.packets import AUDIO, TICKS, describe_stream, packet_message
 
 log = logging.getLogger("vsr.live")

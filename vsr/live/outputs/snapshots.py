@@ -3,7 +3,6 @@
 Each works in a thread of its own; of frames that come while it is busy the newest wins.
 """
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -11,11 +10,12 @@ from pathlib import Path
 
 import cv2
 
+from vsr.durable import write_whole
 from vsr.errors import redact
 from vsr.frames import Frame
 from vsr.live.newest_wins import Courier
 from vsr.live.options import OutputOptions
-from vsr.live.outputs.output import OutputStatus, State
+from vsr.live.outputs.live_output import OutputStatus, State
 from vsr.quality.drawing import to_rgb
 
 _QUALITY = 90
@@ -82,8 +82,6 @@ def snapshot(options: OutputOptions) -> Snapshots:
         done, data = cv2.imencode(".jpg", to_rgb(frame)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         assert done, "OpenCV writes JPEG"
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(data.tobytes())
-        os.replace(part, path)
+        write_whole(path, data.tobytes(), synced=False)
 
     return Snapshots(write, kind="snapshot", target=str(path), every_s=options.every_s)

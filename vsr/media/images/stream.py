@@ -14,6 +14,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from vsr.durable import whole
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.images import codec
@@ -298,17 +299,14 @@ class ImageSink:
     def _finish(self) -> None:
         if self._encoded is None:
             raise SinkError(f"{self._path}: no frame came, so no picture was written")
-        temporary = self._path.with_name(f".{self._path.name[:40]}.{os.getpid()}.part")
         try:
-            temporary.write_bytes(self._encoded.data)
-            difference = _difference(temporary, self._encoded)
-            if difference:
-                kept = self._path.with_name(f"{self._path.stem}.unverified{self._path.suffix}")
-                os.replace(temporary, kept)
-                raise VerifyError(f"{self._path}: {difference}; what was written lies in {kept.name}")
-            os.replace(temporary, self._path)
+            with whole(self._path) as part:
+                part.write_bytes(self._encoded.data)
+                difference = _difference(part, self._encoded)
+                if difference:
+                    kept = self._path.with_name(f"{self._path.stem}.unverified{self._path.suffix}")
+                    os.replace(part, kept)
+                    raise VerifyError(f"{self._path}: {difference}; what was written lies in {kept.name}")
         except OSError as error:
             raise SinkError(f"{self._path} cannot be written: {error.strerror or error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
         self.report = ImageReport(str(self._path), 1, len(self._encoded.data), self._encoded.notes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from vsr.durable import rename
 from vsr.errors import ConfigError, SinkError, VerifyError
 from vsr.frames import StreamInfo
 from vsr.media.writing.encode import Encoded
@@ -121,7 +122,7 @@ class FileOutput:
         checked = verify(finished, own, joined, format=kept, rotation=self.source.rotation)
         if checked.differences:
             aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
-            _rename(finished, aside)
+            rename(finished, aside)
             raise VerifyError(f"{aside} differs from what was written: {'; '.join(checked.differences)}")
         return Prepared(self, finished, joined, checked)
 
@@ -152,7 +153,7 @@ class Prepared:
         """Give it its name."""
         output, checked = self.output, self.verification
         num_bytes = self.path.stat().st_size
-        _rename(self.path, output.path)
+        rename(self.path, output.path)
         return WriteReport(
             path=output.path,
             container=output.container,
@@ -207,13 +208,6 @@ def complete(
         for each in prepared:
             before_rename(each.path)
         return [each.publish() for each in prepared]
-
-
-def _rename(finished: Path, target: Path) -> None:
-    try:
-        os.replace(finished, target)
-    except OSError as error:
-        raise SinkError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
 
 
 def make_part_folder(path: Path) -> Path:

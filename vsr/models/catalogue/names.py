@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vsr.durable import sha256_of
 from vsr.errors import ModelError
 from vsr.models.catalogue.published import Published, find_published
 from vsr.models.files.any_file import SUFFIXES, read_file
-from vsr.models.files.checkpoint import read_model, sha256_of
+from vsr.models.files.checkpoint import read_model
 from vsr.models.files.diffusion_folder import INDEX
 from vsr.models.networks.resampling import Resampler, resampling_spec
 from vsr.models.spec import Model

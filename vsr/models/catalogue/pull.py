@@ -6,10 +6,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vsr.durable import sha256_of, sync
 from vsr.errors import ModelError
 from vsr.models.catalogue.download import download
 from vsr.models.catalogue.published import Published
-from vsr.models.files.checkpoint import sha256_of
 
 
 def pull(
@@ -44,8 +44,7 @@ def pull(
             raise ModelError(
                 f"{source} is not {entry.name}: its SHA-256 begins with {found[:16]}, not {entry.sha256[:16]}; removed"
             )
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(partial)
         partial.replace(entry.path)
     return entry.path
 

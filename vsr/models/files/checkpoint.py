@@ -5,7 +5,6 @@ against what it holds before anything of that size is made. Weights are stored i
 loaded as fp32.
 """
 
-import hashlib
 import pickle
 import re
 import zipfile
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vsr.durable import sha256_of, whole
 from vsr.errors import ModelError
 from vsr.models.files.architectures import ARCHITECTURES, Architecture
 from vsr.models.spec import Model, ModelSpec
@@ -38,15 +38,8 @@ class UnknownLayoutError(ModelError):
 
 def save_network(path: Path, net: nn.Module) -> None:
     """Write weights as safetensors, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, partial)
-    partial.replace(path)
-
-
-def sha256_of(path: Path) -> str:
-    """A file's fingerprint, as model cards and the catalogue give it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with whole(path) as part:
+        save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

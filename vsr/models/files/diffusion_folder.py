@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from vsr.durable import sha256_of
 from vsr.errors import ModelError
-from vsr.models.files.checkpoint import sha256_of
 
 INDEX = "model_index.json"
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsr.durable import sha256_of
 from vsr.errors import ModelError
-from vsr.models.files.checkpoint import sha256_of
 from vsr.models.files.onnx_check import check_onnx
 from vsr.models.spec import Context, Model, ModelSpec, State
 

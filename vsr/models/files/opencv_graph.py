@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.durable import sha256_of
 from vsr.errors import ModelError
-from vsr.models.files.checkpoint import sha256_of
 from vsr.models.files.protobuf import fields_at, varint
 from vsr.models.layers.facts import facts_of
 from vsr.models.layers.single_frame import SingleFrame

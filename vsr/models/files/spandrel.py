@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.durable import sha256_of
 from vsr.errors import ModelError
-from vsr.models.files.checkpoint import read_tensors, sha256_of
+from vsr.models.files.checkpoint import read_tensors
 from vsr.models.layers.facts import facts_of
 from vsr.models.layers.single_frame import SingleFrame
 from vsr.models.spec import Model, ModelSpec

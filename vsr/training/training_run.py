@@ -9,13 +9,14 @@ import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
 
+from vsr.durable import whole
 from vsr.errors import ConfigError
 from vsr.training.critic import Critic
 from vsr.training.networks import Trained, Unrolled, build
 from vsr.training.options import TrainOptions
 from vsr.training.processes import ProcessGroup
-from vsr.training.transfer import take_over
 from vsr.training.vgg import VggFeatures, load_vgg
+from vsr.training.warm_start import take_over
 
 _MAY_CHANGE = {"out", "device", "threads", "checkpoint_every_s", "validate", "validate_every"}
 """Options that may differ when a run is taken up again."""
@@ -61,10 +62,9 @@ class TrainingRun:
 
     def save(self, path: Path, step: int) -> None:
         """Write the state after `step` steps, whole or not at all."""
-        partial = path.with_suffix(".partial")
         states = {name: part.state_dict() for name, part in self._parts().items()}
-        torch.save({"step": step, "key": self.key} | states, partial)
-        partial.replace(path)
+        with whole(path) as part:
+            torch.save({"step": step, "key": self.key} | states, part)
 
     def resume(self, path: Path) -> int:
         """Load the state if there is one; returns the step to go on with.

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from vsr.durable import sha256_of, sync
 from vsr.frames import Frame, PictureFormat
 from vsr.jobs.segments.borders import Border, Stretch, checksum
-from vsr.jobs.segments.journal_records import Segment, sha256_of, sync
+from vsr.jobs.segments.journal_records import Segment
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice
 

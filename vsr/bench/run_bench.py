@@ -41,7 +41,7 @@ from vsr.models.spec import Model
 from vsr.options import EncodeOptions, EngineOptions, at_least, parse_size
 from vsr.pipeline import enhance
 from vsr.scenes import mark_scene_cuts
-from vsr.trace import Trace, recording
+from vsr.trace import Trace, recorded_spans
 
 FEW = 24
 """Frames of the short stream that every measurement takes off: more than all queues and windows hold."""
@@ -278,6 +278,6 @@ class _Pipeline:
         return " ".join([self._choice.encoder, arguments.get("preset", "")]).strip()
 
     def _trace(self) -> Trace:
-        with recording() as trace:
+        with recorded_spans() as trace:
             self.run(self._clip.many)
         return trace

@@ -18,9 +18,9 @@ from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.live.newest_wins import Courier
 from vsr.live.options import OutputOptions
+from vsr.live.outputs.draw_label import black_frame, dim, draw_label
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
-from vsr.live.outputs.label import black_frame, dim, draw_label
-from vsr.live.outputs.output import LiveOutput, OutputStatus
+from vsr.live.outputs.live_output import LiveOutput, OutputStatus
 from vsr.live.outputs.passthrough import Passthrough
 from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message

@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from vsr.archive.entry import Entry, Stamp
+from vsr.archive.entry import Entry
 from vsr.archive.state import State
+from vsr.durable import Stamp
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import SourceError, VerifyError, VsrError
 from vsr.jobs.enhance_file import Outcome
