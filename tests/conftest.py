@@ -19,9 +19,12 @@ import pytest
 import torch
 
 from vsr.durable import sha256_of
+from vsr.engine.device import can_bf16
 from vsr.models.catalogue import names as catalogue
 from vsr.models.files.checkpoint import save_network
 from vsr.models.networks.plain import PlainNet
+
+needs_bf16 = pytest.mark.skipif(not can_bf16(), reason="this processor does not run bf16")
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import needs_bf16
 
 from vsr.bench.clip import make_clip, ready_frames
 from vsr.bench.cost import Cost, measure_cost, spent, steady
@@ -284,7 +285,7 @@ def test_the_yardstick_is_as_wide_as_the_network():
     assert hidden_width(load("bicubic-x2").network) is None
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16), "int8"])
 def test_the_peak_is_measured_in_the_networks_precision(precision: str):
     if precision == "int8" and not has_int8():
         pytest.skip("no VNNI here")

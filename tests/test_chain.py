@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import tiny
+from conftest import needs_bf16, tiny
 from torch import Tensor
 
 from vsr.engine.engine import Engine
@@ -245,7 +245,7 @@ def test_a_self_ensemble_is_the_mean_of_eight_streams_each_with_its_own_state():
     assert (together - alone[0]).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"tile": 16}])
+@pytest.mark.parametrize("options", [{}, pytest.param({"precision": "bf16"}, marks=needs_bf16), {"tile": 16}])
 def test_a_self_ensemble_turns_with_the_picture(shelf, options):
     (model,) = make(2, self_ensemble=True).models
     format = PictureFormat(20, 30, layout="gray", range="full", bit_depth=16)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import needs_bf16
 from torch import nn
 
 from vsr.models.layers.conv_relu import conv_relu
@@ -12,7 +13,7 @@ def layer(dtype: torch.dtype, channels: int = 8) -> nn.Conv2d:
     return nn.Conv2d(3, channels, 3, padding=1).to(dtype).to(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bf16)])
 @pytest.mark.parametrize("size", [(1, 1), (5, 9), (40, 64)])
 @torch.inference_mode()
 def test_it_is_relu_of_the_convolution_bit_for_bit(dtype, size):

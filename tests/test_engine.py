@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vsr.engine.device import can_bf16
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
@@ -454,6 +455,13 @@ def test_a_device_that_is_not_there_is_refused_with_what_is():
 def test_a_precision_that_does_not_suit_the_model_is_refused_with_what_does():
     with pytest.raises(ConfigError, match="precision bf16 does not suit this model; fp32"):
         Engine([load("identity")], EngineOptions(device="cpu", precision="bf16"))
+
+
+@pytest.mark.skipif(can_bf16(), reason="this processor runs bf16")
+def test_bf16_is_refused_where_the_processor_does_not_run_it_with_what_does():
+    with pytest.raises(ConfigError, match="precision bf16 does not run on this processor; auto and fp32 do"):
+        Engine([load("nano-x2")], EngineOptions(device="cpu", precision="bf16"))
+    Engine([load("nano-x2")], EngineOptions(device="cpu", precision="auto"))
 
 
 def test_the_input_is_closed_in_the_engines_thread_when_a_network_fails():

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import needs_bf16
 
 from vsr.cli.main import run
 from vsr.errors import ConfigError, SourceError
@@ -112,6 +113,7 @@ def test_a_candidate_reaches_scales_its_network_does_not_have(tmp_path: Path):
     assert score_pictures(chained, pairs, Judge(4)).score.psnr > 20
 
 
+@needs_bf16
 def test_baselines_stay_exact_whatever_precision_the_others_run_in():
     options = EngineOptions(device="cpu", precision="bf16")
     assert our_candidate("bicubic", 2, options).precision == "fp32"

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import needs_bf16
 from published import reference_error, set5_psnr
 from safetensors.torch import save_file
 from torch import Tensor
@@ -135,6 +136,7 @@ class TestEveryModel:
         bound = 1e-4 if model.spec.halo is not None else 0.02
         assert np.abs(whole - tiled).max() <= bound
 
+    @needs_bf16
     def test_stays_close_in_bf16(self, name):
         model = load(name)
         if "bf16" not in model.spec.dtypes:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import tiny
+from conftest import needs_bf16, tiny
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -100,7 +100,9 @@ CONVOLUTIONS = ("bicubic", "rgb")
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("options", [{}, {"threads": 2}, {"tile": 100}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"threads": 2}, {"tile": 100}, pytest.param({"precision": "bf16"}, marks=needs_bf16)]
+)
 def test_skipping_gives_what_the_whole_picture_gives_to_the_bit(name, options):
     frames = moving()
     skipping = Engine(MODELS[name](), cpu(skip_static="on", **options))

@@ -2,12 +2,14 @@
 
 import copy
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar, cast
 
 import torch
 from torch import nn
 
 from vsr.errors import ConfigError
+from vsr.models.layers.conv_relu import conv_relu
 from vsr.models.variants.int8 import has_int8, in_int8
 from vsr.options import EngineOptions
 
@@ -23,6 +25,20 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, 
 def has_fast_bf16() -> bool:
     """Whether the processor multiplies bf16 in hardware; without that bf16 is 4–17 times slower than fp32."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@cache
+@torch.inference_mode()
+def can_bf16() -> bool:
+    """Whether the networks' convolutions run in bf16 on this processor at all; found out by one, in 10 ms.
+
+    oneDNN's needs AVX-512 or AVX-NE-CONVERT and raises without them; other builds and processors have others.
+    """
+    try:
+        conv_relu(nn.Conv2d(1, 1, 3, dtype=torch.bfloat16), torch.zeros(1, 1, 3, 3, dtype=torch.bfloat16))
+    except RuntimeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,8 @@ def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:
             raise ConfigError(
                 f"precision int8 needs an x86 processor with VNNI and device cpu; {others} go here"
             )
+        if options.precision == "bf16" and device.type == "cpu" and not can_bf16():
+            raise ConfigError("precision bf16 does not run on this processor; auto and fp32 do")
         return Placement(device, options.precision, "as asked")
     if device.type == "cuda" and "fp16" in supported:
         return Placement(device, "fp16", "fastest on this GPU")
