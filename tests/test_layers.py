@@ -16,8 +16,8 @@ ROWS = {
     4: "pipeline",
     3: "media engine quality",
     2: "models picture autocrop color_correct",
-    1: "windows scenes color options",
-    0: "frames errors prefetch resample trace durable",
+    1: "windows scenes color options durable",
+    0: "frames errors prefetch resample trace",
 }
 """Imports point downward only; places of one row do not import each other."""
 
