@@ -1,4 +1,4 @@
-"""Who may import whom, held against the table that the README shows."""
+"""Who may import whom, held against the table that `docs/architecture.md` shows."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The table of others' systems: against what is read, against the README, and as `vsr models show` uses it."""
+"""The table of others' systems: against what is read, against `docs/models.md`, and as `vsr models show` uses it."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from vsr.models.catalogue.systems import SYSTEMS, licences_of
 from vsr.models.files.architectures import ARCHITECTURES
 from vsr.models.networks.edsr import EdsrNet
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "models.md"
 
 
 def test_every_network_of_others_has_a_system_and_the_other_way_round():
@@ -21,10 +21,8 @@ def test_every_network_of_others_has_a_system_and_the_other_way_round():
     assert all(system.licence for system in SYSTEMS)
 
 
-def test_the_readme_has_a_row_for_each_with_its_kind_and_licence():
-    rows = [
-        [cell.strip() for cell in line.strip("|\n").split("|")] for line in README.read_text().splitlines()
-    ]
+def test_the_page_of_models_has_a_row_for_each_with_its_kind_and_licence():
+    rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in PAGE.read_text().splitlines()]
     by_name = {row[0]: row for row in rows if len(row) > 4}
     for system in SYSTEMS:
         assert system.name in by_name, f"no row for {system.name}"

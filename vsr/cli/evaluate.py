@@ -64,7 +64,7 @@ class EvalOptions:
     grid: str = ""
     """Write a picture of details, original and every model side by side, to this PNG."""
     table: bool = False
-    """Print the README's tables: all networks on Set5 and BSD100, with time and cost. `--model` chooses
+    """Print the tables of docs/models.md: all networks on Set5 and BSD100, with time and cost. `--model` chooses
     some."""
     data: str = ""
     """Folder for the tables, with testsets/Set5/HR and testsets/BSD100; empty for $VSR_TEST_DATA."""

@@ -1,4 +1,4 @@
-"""The ladder as Markdown, as the README shows it."""
+"""The ladder as Markdown, as `docs/models.md` shows it."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,5 +1,5 @@
 """The systems that the field knows by name and that load from the files their authors give out: whose they
-are, and under which terms. `README.md` has the same table with what was measured.
+are, and under which terms. `docs/models.md` has the same table with what was measured.
 """
 
 from dataclasses import dataclass
