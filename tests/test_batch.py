@@ -27,6 +27,7 @@ from vsr.archive.state import State, read_entries
 from vsr.archive.todo import Again
 from vsr.cli.main import run
 from vsr.jobs.identity import wishes_of
+from vsr.jobs.inputs import find_jobs
 from vsr.options import EnhanceOptions, ModelOptions
 
 FLAGS = ["--model", "nano", "--preset", "ultrafast", "--threads", "1"]
@@ -252,6 +253,16 @@ def test_lists_and_patterns_mean_files_too(tapes, tmp_path, capfd):
     (tapes / "results").mkdir()
     picture(tapes / "results" / "no.png")
     assert len(find_archive(str(tapes), Naming(tapes / "results"))) == 4
+
+
+def test_enhance_and_batch_see_the_same_files_of_a_folder(tapes, tmp_path):
+    for name in (".hidden/no.png", ".hidden/deep/no.png", "work.vsr/no.png", ".no.png", "no.unverified.png"):
+        (tapes / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(tapes / name)
+    (tapes / "text.txt").touch()
+    expected = ["1987/b.mkv", "1987/photo.png", "a.mp4", "photo.png"]
+    for jobs in (find_jobs([str(tapes)]), find_archive(str(tapes), Naming(tmp_path / "out"))):
+        assert [str(job.path.relative_to(tapes)) for job in jobs] == expected
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
 """An archive: the files that a folder, a pattern or a list means, and the tree of results that mirrors
 theirs."""
 
-import errno
 import glob
 import os
 import string
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.jobs.inputs import Job, check_names, extension_of, is_media
+from vsr.jobs.inputs import Job, check_names, extension_of, walk
 from vsr.media.images.stream import is_image
 from vsr.options import AlsoOptions
 
@@ -94,32 +93,6 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
     except ConfigError as error:
         raise ConfigError(f"{error}; or give --name '{{name}}{{ext}}'") from None
     return jobs
-
-
-def walk(
-    root: Path, leave_out: Iterable[Path], *, tell: Callable[[str], None] = lambda _: None
-) -> Iterator[Path]:
-    """Yield the media files below a folder, and nothing of hidden folders, our own and those to leave out."""
-    left_out = {str(path) for path in leave_out}
-
-    def unreadable(error: OSError) -> None:
-        if error.errno != errno.ENOENT:  # gone meanwhile
-            tell(
-                f"note: folder {error.filename} cannot be read ({error.strerror}), what is in it is left out"
-            )
-
-    for folder, folders, files in os.walk(root, onerror=unreadable):
-        here = Path(folder)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and not name.endswith(".vsr")
-            and str(here.absolute() / name) not in left_out
-        )
-        yield from (
-            here / name for name in sorted(files) if is_media(here / name) and (here / name).is_file()
-        )
 
 
 def _listed(path: Path) -> Iterator[Path]:

@@ -16,13 +16,13 @@ from typing import Literal
 from vsr.archive.archive import Archive
 from vsr.archive.entry import Entry
 from vsr.archive.file_worker import Ended
-from vsr.archive.sources import Naming, walk
+from vsr.archive.sources import Naming
 from vsr.archive.supervisor import Message
 from vsr.archive.todo import Again
 from vsr.durable import Stamp
 from vsr.errors import ConfigError
 from vsr.jobs.disk import LEAST, free_bytes
-from vsr.jobs.inputs import Job
+from vsr.jobs.inputs import Job, walk
 
 Tell = Callable[[str], None]
 

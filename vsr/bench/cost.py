@@ -29,13 +29,6 @@ Work = Callable[[int], object]
 returns."""
 
 
-def num_cores() -> int:
-    """Cores that this process may use."""
-    with suppress(AttributeError):  # macOS, Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def measure_cost(work: Work, *, few: int, many: int, repeat: int) -> Cost:
     """Measure what a frame costs once the stream is steady: the medians of some repetitions, after one to
     warm up.

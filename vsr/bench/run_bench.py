@@ -19,7 +19,6 @@ from vsr.bench.cost import (
     forget_peak_memory,
     measure_cost,
     median_of,
-    num_cores,
     peak_memory_bytes,
     spent,
     steady,
@@ -28,7 +27,7 @@ from vsr.bench.hardware_peak import measure_peak
 from vsr.bench.other_program import Peer
 from vsr.bench.row import Row
 from vsr.bench.stages import Parts, to_and_fro
-from vsr.engine.device import pick_device
+from vsr.engine.device import num_cores, pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat

@@ -60,14 +60,15 @@ def enhance_command(
     Parameters
     ----------
     inputs
-        Files, folders or patterns such as 'tapes/*.avi'.
+        Files, folders or patterns such as 'tapes/*.avi'; what is hidden in a folder is left out.
     """
     options = flags.options
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
-    jobs = find_jobs(inputs, out=run.out, suffix=_suffix(options.models), container=options.encode.container)
+    container, suffix = options.encode.container, _suffix(options.models)
+    jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, tell=say)
     check_also(jobs, options.also)
     results = [Result(job) for job in jobs]
     view = _Terminal(options, run, alone=len(jobs) == 1)

@@ -1,6 +1,8 @@
 """Which device runs the networks, and in which precision."""
 
 import copy
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar, cast
@@ -20,6 +22,13 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
 """What a network is given; in int8 it takes and gives fp32 and counts in integers between."""
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    with suppress(AttributeError):  # macOS, Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def has_fast_bf16() -> bool:

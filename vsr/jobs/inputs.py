@@ -1,8 +1,10 @@
 """From what a user names to pairs of input and output path. Opens files only to tell pictures from the
 rest."""
 
+import errno
 import glob
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,41 +14,11 @@ from vsr.media.images.stream import is_image
 from vsr.media.writing.output import CONTAINERS
 from vsr.options import AlsoOptions
 
-VIDEOS = frozenset(
-    (
-        *(
-            ".3g2",
-            ".3gp",
-            ".asf",
-            ".avi",
-            ".divx",
-            ".dv",
-            ".f4v",
-            ".flv",
-            ".h264",
-            ".hevc",
-            ".m1v",
-            ".m2t",
-            ".m2ts",
-        ),
-        *(
-            ".m2v",
-            ".m4v",
-            ".mkv",
-            ".mov",
-            ".mp4",
-            ".mpeg",
-            ".mpg",
-            ".mts",
-            ".mxf",
-            ".nut",
-            ".ogm",
-            ".ogv",
-            ".rm",
-        ),
-        *(".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
-    )
+_SUFFIXES = (
+    "3g2 3gp asf avi divx dv f4v flv h264 hevc m1v m2t m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf nut ogm ogv rm"
+    " rmvb ts vob webm wmv y4m"
 )
+VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 """Suffixes that count as videos when a folder is searched; a file that is named itself is always tried."""
 
 
@@ -63,19 +35,24 @@ class Job:
 
 
 def find_jobs(
-    inputs: Sequence[str], *, out: str = "", suffix: str = "_x2", container: str = "auto"
+    inputs: Sequence[str],
+    *,
+    out: str = "",
+    suffix: str = "_x2",
+    container: str = "auto",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """List the files that `inputs` (files, folders, globs) mean, and where each result goes.
 
     Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2`
     beside it. With `out` naming a file (one input file) it is that file; else it is a folder, in which names
-    are kept.
+    are kept. `tell` is told of folders that cannot be read.
 
     Raises:
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
         ConfigError: two results would have one name, or a result would overwrite an input.
     """
-    found = [_Found(path, root) for text in inputs for path, root in _expand(text)]
+    found = [_Found(path, root) for text in inputs for path, root in _expand(text, tell)]
     into_file = bool(out) and not _means_folder(out) and len(found) == 1 and found[0].root is None
     if out and not into_file and not _means_folder(out):
         raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
@@ -100,10 +77,10 @@ class _Found:
     """The folder it was found in, whose structure the results repeat."""
 
 
-def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
+def _expand(text: str, tell: Callable[[str], None]) -> Iterator[tuple[Path, Path | None]]:
     path = Path(text)
     if path.is_dir():
-        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and is_media(p)]
+        inside = sorted(walk(path, tell=tell))
         if not inside:
             raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(PICTURES))})")
         yield from ((p, path) for p in inside)
@@ -119,12 +96,36 @@ def _expand(text: str) -> Iterator[tuple[Path, Path | None]]:
         yield from ((match, None) for match in files)
 
 
-def is_media(path: Path) -> bool:
-    """Whether a file that lies in a folder counts, by its name; hidden ones and our own do not."""
-    hidden_or_ours = (
-        path.name.startswith(".") or ".unverified." in path.name or path.parent.name.endswith(".vsr")
-    )
-    return not hidden_or_ours and path.suffix.lower() in VIDEOS | set(PICTURES)
+def walk(
+    root: Path, leave_out: Iterable[Path] = (), *, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Path]:
+    """Yield the media files below a folder, each folder's own first, by name.
+
+    Hidden files and folders (names that begin with a dot), work folders (`NAME.vsr`), results that failed
+    their check and what is to be left out are skipped. `tell` is told of folders that cannot be read.
+    """
+    left_out = {str(path) for path in leave_out}
+
+    def unreadable(error: OSError) -> None:
+        if error.errno != errno.ENOENT:  # gone meanwhile
+            tell(
+                f"note: folder {error.filename} cannot be read ({error.strerror}), what is in it is left out"
+            )
+
+    def is_wanted(folder: Path) -> bool:
+        hidden_or_ours = folder.name.startswith(".") or folder.name.endswith(".vsr")
+        return not hidden_or_ours and str(folder.absolute()) not in left_out
+
+    for folder, folders, files in os.walk(root, onerror=unreadable):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if is_wanted(here / name))
+        yield from (path for name in sorted(files) if _is_media(path := here / name) and path.is_file())
+
+
+def _is_media(path: Path) -> bool:
+    name, folder = path.name, path.parent.name
+    ours = ".unverified." in name or folder.endswith(".vsr")
+    return not name.startswith(".") and not ours and path.suffix.lower() in VIDEOS | set(PICTURES)
 
 
 def _means_folder(out: str) -> bool:
