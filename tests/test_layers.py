@@ -1,6 +1,7 @@
 """Who may import whom, held against the table that `docs/architecture.md` shows."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -67,3 +68,13 @@ def test_imports_point_downward():
 def test_modules_import_each_other_in_no_circle():
     known = modules()
     TopologicalSorter({name: set(imports(path, known)) - {name} for name, path in known.items()}).prepare()
+
+
+def test_the_page_shows_these_rows():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = {int(row): places for row, places in re.findall(r"^\| (\d) \| (.*?) \|", page, re.MULTILINE)}
+    shown = {row: set(re.findall(r"`(\w+)(?:\.py|/)`", places)) for row, places in table.items()}
+    there = {name.split(".")[0] for name in modules()}
+    assert shown == {
+        row: set(places.split()) & there for row, places in ROWS.items() if set(places.split()) & there
+    }
