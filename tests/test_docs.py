@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
+import vsr
 from vsr.cli.main import _config_file, app
 from vsr.errors import ConfigError
 
@@ -110,6 +111,16 @@ def test_every_link_and_file_named_exists(page: Path):
     named = [name for name in MODULE.findall(text) if not NAMED.match(name)]
     wrong += [name for name in named if not any((folder / name).is_file() for folder in beside)]
     assert not wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_name)
+def test_python_shown_uses_what_the_library_promises(page: Path):
+    blocks = [
+        block for language, block in FENCE.findall(page.read_text(encoding="utf-8")) if language == "python"
+    ]
+    for block in blocks:
+        compile(block, page.name, "exec")
+        assert set(re.findall(r"vsr\.(\w+)", block)) <= set(vsr.__all__)
 
 
 def test_the_readme_is_short_and_names_every_page():
