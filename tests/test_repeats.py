@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vsr.cli.main import run
 from vsr.engine.engine import Engine
-from vsr.engine.repeats import Contents
+from vsr.engine.unchanged import Contents
 from vsr.frames import Frame, PictureFormat
 from vsr.media.reading.source import VideoSource
 from vsr.media.writing.sink import FileSink, MemorySink

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vsr.color import chroma_scale, luma_scale
 from vsr.errors import ConfigError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
+from vsr.prefetch import mapped
 
 Lines = npt.NDArray[np.bool_]
 
@@ -115,14 +116,7 @@ def crop(frames: Iterable[Frame], rectangle: Rectangle) -> Generator[Frame, None
     Raises:
         ConfigError: the rectangle does not lie within the picture.
     """
-    try:
-        for frame in frames:
-            yield _cut(frame, rectangle)
-            del frame  # or it would live on while the next one is waited for
-    finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
+    return mapped(lambda frame: _cut(frame, rectangle), frames)
 
 
 def cropped_format(format: PictureFormat, rectangle: Rectangle) -> PictureFormat:

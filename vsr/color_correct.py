@@ -19,6 +19,7 @@ import numpy.typing as npt
 from vsr.color import chroma_scale, luma_scale, weights
 from vsr.errors import SourceError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
+from vsr.prefetch import mapped
 
 Values = npt.NDArray[np.floating[Any]]
 
@@ -104,21 +105,17 @@ def correct_colors(
     closed, if it can be, in the thread that runs or closes this generator.
     """
     scenes = {} if scenes is None else scenes
-    try:
-        for frame in frames:
-            if frame.format.transfer in HDR:
-                yield frame
-                continue
-            scene = scenes.setdefault(frame.stream, Adaptation())
-            if frame.reset:
-                scene.correction = None
-            _adapt(scene, frame)
-            yield corrected(frame, scene.correction or Correction())
-            del frame  # or it would live on while the next one is waited for
-    finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
+
+    def adapted(frame: Frame) -> Frame:
+        if frame.format.transfer in HDR:
+            return frame
+        scene = scenes.setdefault(frame.stream, Adaptation())
+        if frame.reset:
+            scene.correction = None
+        _adapt(scene, frame)
+        return corrected(frame, scene.correction or Correction())
+
+    return mapped(adapted, frames)
 
 
 def _adapt(scene: Adaptation, frame: Frame) -> None:

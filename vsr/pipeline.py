@@ -6,7 +6,7 @@ with the clip.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,7 +17,7 @@ from vsr.engine.engine import Engine
 from vsr.frames import Frame
 from vsr.media.reading.source import Source
 from vsr.media.writing.sink import Sink
-from vsr.prefetch import prefetch
+from vsr.prefetch import closed_after, prefetch
 from vsr.scenes import Scene, mark_scene_cuts
 from vsr.trace import span
 
@@ -178,8 +178,7 @@ def _busy(
     """Pass items on, and add the time spent in making each to a field of the clock (and, named, to a
     trace)."""
     iterator = iter(items)
-    end: Callable[[], None] | None = getattr(items, "close", None)
-    try:
+    with closed_after(items):
         while True:
             began = time.monotonic()
             try:
@@ -191,6 +190,3 @@ def _busy(
                 setattr(clock, name, getattr(clock, name) + sign * (time.monotonic() - began))
             yield item
             del item
-    finally:
-        if end is not None:
-            end()

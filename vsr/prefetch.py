@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -102,8 +102,8 @@ def _fill(line: _Line[T], items: Iterable[T], num_bytes: Callable[[T], int]) -> 
     """Work of the thread."""
     error: BaseException | None = None
     try:
-        with closing(as_generator(items)) as source:
-            for item in source:
+        with closed_after(items):
+            for item in items:
                 if not line.put(item, num_bytes(item)):
                     break
                 del item
@@ -162,11 +162,20 @@ class Workers:
         self._pool.shutdown()
 
 
-def as_generator(items: Iterable[T]) -> Generator[T, None, None]:
-    """Give any iterable a `close()` that reaches it, whether or not it has been started."""
+@contextmanager
+def closed_after(items: Iterable[object]) -> Generator[None, None, None]:
+    """Close an iterable when the block ends, as a generator can be; what cannot be closed is left as it is."""
     try:
-        yield from items
+        yield
     finally:
         close = getattr(items, "close", None)
         if close is not None:
             close()
+
+
+def mapped(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+    """`map` as a generator: `items` is closed, if it can be, in the thread that runs or closes this one."""
+    with closed_after(items):
+        for item in items:
+            yield function(item)
+            del item  # or it would live on while the next one is waited for

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsr.frames import Frame, PictureFormat, Plane
+from vsr.prefetch import mapped
 
 Grid = npt.NDArray[np.float32]
 
@@ -88,16 +89,12 @@ def mark_scene_cuts(
     generator.
     """
     scenes = {} if scenes is None else scenes
-    try:
-        for frame in frames:
-            scene = scenes.setdefault(frame.stream, Scene())
-            starts = scene.add(_shrink(frame), reset=frame.reset)
-            yield replace(frame, reset=True) if starts and not frame.reset else frame
-            del frame  # or it would live on while the next one is waited for
-    finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
+
+    def marked(frame: Frame) -> Frame:
+        starts = scenes.setdefault(frame.stream, Scene()).add(_shrink(frame), reset=frame.reset)
+        return replace(frame, reset=True) if starts and not frame.reset else frame
+
+    return mapped(marked, frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vsr.engine.device import CPU_THREADS
+from vsr.engine.device import CPU_THREADS, cpu_threads
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, transfer_for
 from vsr.engine.windowed_stream import Input, WindowedStream
@@ -135,12 +135,7 @@ class Parts:
     @contextmanager
     def _working(self, threads: int = 1) -> Generator[None, None, None]:
         """Compute on so many threads, or on the engine's own stream; at the end the device has finished."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            with self._transfer.working():
-                yield
-                if self.placement.device.type == "cuda":
-                    torch.cuda.synchronize(self.placement.device)
-        finally:
-            torch.set_num_threads(before)
+        with cpu_threads(threads), self._transfer.working():
+            yield
+            if self.placement.device.type == "cuda":
+                torch.cuda.synchronize(self.placement.device)

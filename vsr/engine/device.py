@@ -2,7 +2,8 @@
 
 import copy
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar, cast
@@ -17,6 +18,18 @@ from vsr.options import EngineOptions
 
 CPU_THREADS = torch.get_num_threads()
 """Cores that PyTorch found when it was loaded; later it answers for the thread that asks."""
+
+
+@contextmanager
+def cpu_threads(number: int) -> Generator[None, None, None]:
+    """Let this thread calculate on so many CPU threads while the block lasts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 

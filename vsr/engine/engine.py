@@ -2,21 +2,23 @@
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
 
-from vsr.engine.device import CPU_THREADS, pick_device
+from vsr.engine.device import CPU_THREADS, cpu_threads, pick_device
 from vsr.engine.executor import rounding_on
-from vsr.engine.repeats import Contents
 from vsr.engine.stage import Stage
 from vsr.engine.transfer import Pending, Transfer, transfer_for
+from vsr.engine.unchanged import Contents
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
 from vsr.picture import Picture, from_planes, resize_picture, to_planes
+from vsr.prefetch import closed_after
 from vsr.trace import span
 
 
@@ -95,11 +97,10 @@ class Engine:
 
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
         """
-        threads_before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
         leaving = self._leaving(frames)
-        waiting: deque[tuple[Frame, Pending]] = deque()
-        try:
+        waiting: deque[Leaving] = deque()
+        # Closed here, since a network that fails keeps `leaving` alive by its traceback.
+        with closed_after(frames), self.calculating(self.threads):
             while True:
                 with self.transfer.working():
                     item = next(leaving, None)
@@ -107,22 +108,26 @@ class Engine:
                     break
                 waiting.append(item)
                 if len(waiting) > self.transfer.depth:
-                    yield arrived(*waiting.popleft())
+                    yield waiting.popleft().arrived()
             while waiting:
-                yield arrived(*waiting.popleft())
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"no memory left on {self.device} for what follows the model ({error})"
-            ) from error
-        finally:
-            torch.set_num_threads(threads_before)
-            # When a network fails, its traceback keeps the generators above alive: they would not close the
-            # source.
-            close = getattr(frames, "close", None)
-            if close is not None:
-                close()
+                yield waiting.popleft().arrived()
 
-    def _leaving(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, Pending], None, None]:
+    @contextmanager
+    def calculating(self, threads: int) -> Generator[None, None, None]:
+        """Calculate on so many CPU threads while the block lasts.
+
+        Raises:
+            ModelError: the device's memory ran out outside of the networks.
+        """
+        with cpu_threads(threads):
+            try:
+                yield
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    f"no memory left on {self.device} for what follows the model ({error})"
+                ) from error
+
+    def _leaving(self, frames: Iterable[Frame]) -> Generator["Leaving", None, None]:
         """Yield each frame with its planes on their way back."""
         self._ends = ends = Ends(self)
         pictures: Iterable[Picture] = map(ends.enter, frames)
@@ -140,6 +145,7 @@ class Ends:
         self._contents = Contents()
         self._before: Picture | None = None
         self._left: tuple[int, Pending] | None = None
+        """Content number of the last picture, and its planes."""
         self.num_reused = 0
 
     def enter(self, frame: Frame) -> Picture:
@@ -150,8 +156,8 @@ class Ends:
                 self._before = from_planes(frame, self._engine.transfer.upload(frame.planes), content)
         return self._before.again(frame)
 
-    def leave(self, picture: Picture) -> tuple[Frame, Pending]:
-        """The frame that a picture becomes, without planes, and its planes on their way back."""
+    def leave(self, picture: Picture) -> "Leaving":
+        """The frame that a picture becomes, its planes on their way back."""
         format = self._engine.output_format(picture.frame.format)
         if self._left is not None and self._left[0] == picture.content:
             self.num_reused += 1
@@ -160,9 +166,17 @@ class Ends:
                 sized = resize_picture(picture, (format.height, format.width))
                 planes = to_planes(sized, format, self._engine.to_codes)
                 self._left = picture.content, self._engine.transfer.download(planes)
-        return replace(picture.frame, format=format), self._left[1]
+        return Leaving(replace(picture.frame, format=format), self._left[1])
 
 
-def arrived(frame: Frame, pending: Pending) -> Frame:
-    """The frame with its planes, once they have arrived."""
-    return replace(frame, planes=pending())
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An enhanced frame whose planes are on their way back from the device."""
+
+    frame: Frame
+    """Without planes."""
+    planes: Pending
+
+    def arrived(self) -> Frame:
+        """Wait for the planes; the frame with them."""
+        return replace(self.frame, planes=self.planes())

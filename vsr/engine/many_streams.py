@@ -13,18 +13,11 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-
-from vsr.engine.engine import Ends, Engine, arrived
-from vsr.engine.transfer import Pending
-from vsr.engine.windowed_stream import WindowedStream
-from vsr.errors import ModelError
+from vsr.engine.engine import Ends, Engine, Leaving
+from vsr.engine.windowed_stream import Piece
 from vsr.frames import Frame
 from vsr.picture import Picture
 from vsr.prefetch import Workers
-
-Left = list[tuple[Frame, Pending]]
-"""Frames whose planes are on their way back."""
 
 _MOST_BATCHES = 2
 """Under way at once on a device: one whose planes come back, one that is computed."""
@@ -35,7 +28,8 @@ class _Stream:
 
     def __init__(self, engine: Engine):
         self.ends = Ends(engine)
-        self.lanes = [stage.lane() for stage in engine.stages]
+        self.stages = [stage.begin_stream() for stage in engine.stages]
+        """The stream as each stage keeps it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +91,7 @@ class ManyStreams:
         if not self._spreads:
             with self._running(self._engine.threads):
                 left = self._through(frames)
-            self._submit(frames, lambda: [arrived(frame, pending) for frame, pending in left])
+            self._submit(frames, lambda: [one.arrived() for one in left])
             return
         most = min([self._num_workers, *(self._steps_that_fit(frame) for frame in frames)])
         if most < self._num_workers:  # from here on no more frames at once than the largest of them allow
@@ -138,7 +132,7 @@ class ManyStreams:
         if stream not in self._streams:
             return []
         with self._running(self._engine.threads):
-            left = [arrived(frame, pending) for frame, pending in self._through((), ending=(stream,))]
+            left = [one.arrived() for one in self._through((), ending=(stream,))]
         self.drop(stream)
         return left
 
@@ -160,36 +154,26 @@ class ManyStreams:
         threads = self._engine.threads
         workers = min(self._num_workers, len(frames)) if share == 1 else 1
         with self._running(max(1, threads // max(2, share))):
-            return [arrived(frame, pending) for frame, pending in self._through(frames, workers=workers)]
+            return [one.arrived() for one in self._through(frames, workers=workers)]
 
     @contextmanager
     def _running(self, threads: int) -> Generator[None, None, None]:
-        threads_before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            with self._engine.transfer.working():
-                yield
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"no memory left on {self._engine.device} for what follows the model ({error})"
-            ) from error
-        finally:
-            torch.set_num_threads(threads_before)
+        with self._engine.calculating(threads), self._engine.transfer.working():
+            yield
 
-    def _through(self, frames: Sequence[Frame], *, ending: Collection[int] = (), workers: int = 1) -> Left:
+    def _through(
+        self, frames: Sequence[Frame], *, ending: Collection[int] = (), workers: int = 1
+    ) -> list[Leaving]:
         """Bring frames through all stages, and what waits of the streams that end after them."""
         pictures: list[Picture] = [self._streams[frame.stream].ends.enter(frame) for frame in frames]
         for number, stage in enumerate(self._engine.stages):
-            lanes = [self._lane(picture.frame.stream, number) for picture in pictures]
-            pieces = [
-                piece for lane, picture in zip(lanes, pictures, strict=True) for piece in lane.take(picture)
-            ]
-            pieces += [piece for stream in ending for piece in self._lane(stream, number).flush()]
+            pieces: list[Piece] = []
+            for picture in pictures:
+                pieces += self._streams[picture.frame.stream].stages[number].take(picture)
+            for stream in ending:
+                pieces += self._streams[stream].stages[number].flush()
             pictures = stage.together(pieces, workers=workers)
         return [self._streams[picture.frame.stream].ends.leave(picture) for picture in pictures]
-
-    def _lane(self, stream: int, stage: int) -> WindowedStream:
-        return self._streams[stream].lanes[stage]
 
     def _steps_that_fit(self, frame: Frame) -> int:
         """How many streams with frames of this size memory allows at once; tells each stage of the size

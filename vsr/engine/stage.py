@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from vsr.engine.device import CPU_THREADS, Placement, place
+from vsr.engine.device import CPU_THREADS, Placement, cpu_threads, place
 from vsr.engine.executor import prepare, release
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
 from vsr.engine.residual import merge, surroundings
@@ -18,13 +18,12 @@ from vsr.engine.tiles import is_out_of_memory
 from vsr.engine.unchanged import Patchwork
 from vsr.engine.windowed_stream import (
     Area,
+    BatchResult,
     Enhanced,
     Input,
     Piece,
-    Result,
     WindowedStream,
     in_turn,
-    shape,
     states_stack,
 )
 from vsr.errors import ModelError
@@ -92,65 +91,62 @@ class Stage:
         """Whether windows of several streams go through the network together."""
         return self._batch > 1
 
-    def lane(self) -> WindowedStream:
-        """Begin a stream."""
+    def begin_stream(self) -> WindowedStream:
+        """All that is kept of one stream."""
         if not self._skips:
             return WindowedStream(self.spec)
         step = partial(
-            self._stepper.run, lanes=[], resets=[False]
-        )  # a network without a state has nothing to clear
+            self._stepper.run, streams=[], resets=[False]
+        )  # without a state there is none to clear
         return WindowedStream(self.spec, Patchwork(self.spec, step, note=self.notes.append))
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance one stream: as many pictures come out as went in, in order."""
-        lane = self.lane()
-        self.area = lane.area
-        with closing(self._results(lane, pictures)) as results:
+        stream = self.begin_stream()
+        self.area = stream.area
+        with closing(self._results(stream, pictures)) as results:
             yield from in_turn(results)
 
     def together(self, pieces: Iterable[Piece], *, workers: int = 1) -> list[Picture]:
         """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its
         order.
 
-        May be used by several threads at once, each with lanes of its own.
+        May be used by several threads at once, each with streams of its own.
 
         Args:
-            pieces: each lane's in order.
+            pieces: each stream's in order.
             workers: CPU threads, of their share of the cores each, that may step at once; a state allows one.
         """
         batches = list(self._batches_across(pieces))
         workers = 1 if self.spec.context.stateful else min(workers, len(batches))
         if workers <= 1:
             return list(in_turn(map(self._result, batches)))
-        few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
-        results = parallel_map(
-            self._result, batches, workers=workers, initializer=few_threads, name="vsr-network"
-        )
-        with closing(results):
+        with closing(self._at_once(batches, workers)) as results:
             return list(in_turn(results))
 
-    def _results(self, lane: WindowedStream, pictures: Iterable[Picture]) -> Generator[Result, None, None]:
-        batches = self._batches(lane, pictures)
+    def _at_once(self, batches: Iterable[list[Piece]], workers: int) -> Generator[BatchResult, None, None]:
+        """Several batches under way at once, each on its share of the CPU's threads."""
+        few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
+        return parallel_map(
+            self._result, batches, workers=workers, initializer=few_threads, name="vsr-network"
+        )
+
+    def _results(
+        self, stream: WindowedStream, pictures: Iterable[Picture]
+    ) -> Generator[BatchResult, None, None]:
+        batches = self._batches(stream, pictures)
         first = next(batches, None)
         if first is None:
             return
-        fit = self.plan_memory(*shape(first[0])[-2:])
+        fit = self.plan_memory(*first[0].shape[-2:])
         workers = 1 if self.spec.context.stateful else fit
         yield self._result(first)  # alone, on all threads: a photo has no other batch
         if workers == 1:
             yield from map(self._result, batches)
             return
-        threads_before = torch.get_num_threads()
-        few_threads = partial(torch.set_num_threads, max(1, self._threads // workers))
-        few_threads()
-        results = parallel_map(
-            self._result, batches, workers=workers, initializer=few_threads, name="vsr-network"
-        )
-        try:
-            with closing(results):
-                yield from results
-        finally:
-            torch.set_num_threads(threads_before)
+        each = max(1, self._threads // workers)
+        with cpu_threads(each), closing(self._at_once(batches, workers)) as results:
+            yield from results
 
     def plan_memory(self, height: int, width: int) -> int:
         """Cut pictures of this size into tiles that fit, if need be; returns how many steps to run at once.
@@ -169,12 +165,12 @@ class Stage:
                 return 1
         return workers_that_fit(need, min(self._threads, MOST_WORKERS))
 
-    def _batches(self, lane: WindowedStream, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
+    def _batches(self, stream: WindowedStream, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
         """Consecutive windows of one stream."""
         most = 1 if self.spec.context.stateful else self._batch
         batch: list[Piece] = []
-        for piece in lane.run(pictures):
-            if batch and shape(piece) != shape(batch[0]):
+        for piece in stream.run(pictures):
+            if batch and piece.shape != batch[0].shape:
                 yield batch
                 batch = []
             batch.append(piece)
@@ -190,8 +186,8 @@ class Stage:
         turns: Counter[WindowedStream] = Counter()
         groups: dict[tuple[int, torch.Size], list[Piece]] = {}
         for piece in pieces:
-            groups.setdefault((turns[piece[0]], shape(piece)), []).append(piece)
-            turns[piece[0]] += 1
+            groups.setdefault((turns[piece.stream], piece.shape), []).append(piece)
+            turns[piece.stream] += 1
         most = self._batch if self._states_stack else 1
         for _, group in sorted(groups.items(), key=lambda item: item[0][0]):
             yield from (group[i : i + most] for i in range(0, len(group), most))
@@ -200,9 +196,9 @@ class Stage:
     def _states_stack(self) -> bool:
         return not self.spec.context.stateful or states_stack(self._network, 16 * self.spec.size_multiple)
 
-    def _result(self, pieces: list[Piece]) -> Result:
-        new = [piece for piece in pieces if not piece[1].repeats]
-        return pieces, self._enhance(new) if new else []
+    def _result(self, pieces: list[Piece]) -> BatchResult:
+        new = [piece for piece in pieces if not piece.window.repeats]
+        return BatchResult(pieces, self._enhance(new) if new else [])
 
     def _enhance(self, pieces: list[Piece]) -> list[Enhanced]:
         """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller
@@ -229,7 +225,7 @@ class Stage:
                         raise
                 if self.placement.device.type == "cuda":
                     torch.cuda.empty_cache()
-                self._shrink(len(part), part[0][1].items[0].tensor)
+                self._shrink(len(part), part[0].tensors[0])
                 release(self._network)
             return done
 
@@ -251,23 +247,19 @@ class Stage:
         self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller} pixels from here on")
 
     def _forward(self, pieces: list[Piece]) -> list[Enhanced]:
-        lanes, windows = [lane for lane, _ in pieces], [window for _, window in pieces]
-        frames = _stack([_stack([item.tensor for item in window.items]) for window in windows])
-        if lanes[0].patchwork is not None:
-            return [self._renew(lanes[0].patchwork, frames, windows[0])]
+        streams, windows = [piece.stream for piece in pieces], [piece.window for piece in pieces]
+        frames = _stack([_stack(piece.tensors) for piece in pieces])
+        if streams[0].patchwork is not None:
+            return [self._renew(streams[0].patchwork, frames, windows[0])]
         with span("model"):
-            outputs = self._stepper.run(frames, lanes=lanes, resets=[window.reset for window in windows])
+            outputs = self._stepper.run(frames, streams=streams, resets=[window.reset for window in windows])
         with span("convert out"):
-            made = [
-                [
-                    self._merge(item, enhanced[None])
-                    for item, enhanced in zip(
-                        window.emitted, output, strict=False
-                    )  # a short last window emits fewer
-                ]
-                for window, output in zip(windows, outputs, strict=True)
-            ]
+            made = [self._merged(window, output) for window, output in zip(windows, outputs, strict=True)]
         return [Enhanced(partial(list, pictures)) for pictures in made]
+
+    def _merged(self, window: Window[Input], output: Tensor) -> list[Picture]:
+        """The pictures of a window; the last of a stream may emit fewer than the network gives."""
+        return [self._merge(item, each[None]) for item, each in zip(window.emitted, output, strict=False)]
 
     def _merge(self, item: Input, enhanced: Tensor) -> Picture:
         """Put what the network gave, (1, C, sH, sW), into the picture it belongs to."""

@@ -15,7 +15,7 @@ from vsr.models.spec import ModelSpec, Network, State
 
 
 class Stepper:
-    """Runs a prepared network. Several threads may, each with lanes of its own.
+    """Runs a prepared network. Several threads may, each with streams of its own.
 
     Args:
         spec: of the network.
@@ -35,25 +35,21 @@ class Stepper:
         self.may_tile = tile != "off" and (not spec.context.stateful or spec.halo is None)
 
     @torch.inference_mode()
-    def run(self, frames: Tensor, *, lanes: list[WindowedStream], resets: list[bool]) -> Tensor:
-        """Enhance windows, (B, T, C, H, W) → (B, E, C, sH, sW), nominal; one lane and one reset each."""
+    def run(self, frames: Tensor, *, streams: list[WindowedStream], resets: list[bool]) -> Tensor:
+        """Enhance windows, (B, T, C, H, W) → (B, E, C, sH, sW), nominal; one stream and one reset each."""
         spec = self._spec
         tile = self.tile if self.tile and max(frames.shape[-2:]) > self.tile and self.may_tile else None
         after: list[tuple[Place, State]] = []
-        call = self._call(lanes, resets, tile, after)
+        call = self._call(streams, resets, tile, after)
         step = partial(padded, call, scale=spec.scale, multiple=spec.size_multiple)
-        if tile is None:
-            out = step(frames)
-        else:
-            out = tiled(
-                step, frames, tile=tile, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple
-            )
-        part_states(lanes, after)  # not before all of it has worked: a state must not step twice
+        cut = partial(tiled, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
+        out = step(frames) if tile is None else cut(step, frames, tile=tile)
+        part_states(streams, after)  # not before all of it has worked: a state must not step twice
         return out
 
     def _call(
         self,
-        lanes: list[WindowedStream],
+        streams: list[WindowedStream],
         resets: list[bool],
         tile: int | None,
         after: list[tuple[Place, State]],
@@ -65,7 +61,7 @@ class Stepper:
 
         def call(frames: Tensor) -> Tensor:
             place = (tile, next(numbers), tuple(frames.shape[-2:]))
-            state, fresh = self._joined_state(lanes, place) if stateful else (None, resets)
+            state, fresh = self._joined_state(streams, place) if stateful else (None, resets)
             reset = _flags([a or b for a, b in zip(resets, fresh, strict=True)], frames.device)
             scaled = frames if peak == 1 else frames * peak
             out, state = self._network.step(scaled.to(self._dtype), state, reset)
@@ -75,14 +71,12 @@ class Stepper:
 
         return call
 
-    def _joined_state(self, lanes: list[WindowedStream], place: Place) -> tuple[State, list[bool]]:
+    def _joined_state(self, streams: list[WindowedStream], place: Place) -> tuple[State, list[bool]]:
         """The state of a batch of streams, and which of these have none for that place yet and begin anew."""
-        fresh = [place not in lane.states for lane in lanes]
-        begun = zip(lanes, fresh, strict=True)
-        states = [
-            self._network.init_state(1, *place[2]) if new else lane.states[place] for lane, new in begun
-        ]
-        return join_states(states), fresh
+        fresh = [place not in stream.states for stream in streams]
+        blank = partial(self._network.init_state, 1, *place[2])
+        begun = zip(streams, fresh, strict=True)
+        return join_states([blank() if new else stream.states[place] for stream, new in begun]), fresh
 
 
 def _flags(resets: list[bool], device: torch.device) -> Tensor:

@@ -1,6 +1,13 @@
-"""Running a network only where the picture has changed: the rest of its output is that of the window before.
+"""What has not changed is not computed again: frames that repeat the one before, and parts of pictures.
 
-Exact, because a result depends on no more than `halo` pixels around it, and because the parts computed alone
+**Frames** that show exactly what the frame before them showed: still cameras, slides, animation on twos. Every
+frame gets a content number. Equal numbers mean equal pictures, so that whatever was made of one picture is the
+result for the other; networks, resampling, rounding and transfers then need not run again. Planes are compared
+by value where the decoder left them (measured at 640x360: 40 µs for a frame that repeats, 5 µs for one that
+does not, beside 17 ms for `fast-x2`).
+
+**Parts**: a network is run only where the picture has changed; the rest of its output is that of the window
+before. Exact, because a result depends on no more than `halo` pixels around it, and because the parts computed alone
 are checked, bit for bit, against the whole picture before they are used. All parts have one shape: kernels
 are chosen by shape (oneDNN runs a 3x3 convolution of one channel in fp32 in another order below 20,480
 pixels), a recorded or compiled network is prepared once, and one check speaks for all of them.
@@ -9,13 +16,19 @@ pixels), a recorded or compiled network is prepared once, and one check speaks f
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.engine.tiles import grown, is_out_of_memory, round_up
+from vsr.frames import Frame
 from vsr.models.spec import ModelSpec
+
+SAMPLED = 16
+"""Every so many rows are compared before all of them: frames that differ mostly do so everywhere."""
 
 CELL = 16
 """Edge of the squares in which change is looked for, in pixels."""
@@ -29,6 +42,31 @@ MOST = 0.7
 _EVERYWHERE = 0.9
 """Share of the squares, in a sample; what lies at the edges of the picture is less than the rest of
 `MOST`."""
+
+
+class Contents:
+    """Numbers the contents of a stream's frames."""
+
+    def __init__(self) -> None:
+        self._before: Frame | None = None
+        self._number = 0
+
+    def number(self, frame: Frame) -> int:
+        """Content number of the next frame, which goes up where the picture is not the one before."""
+        if self._before is not None and not shows_the_same(frame, self._before):
+            self._number += 1
+        self._before = frame
+        return self._number
+
+
+def shows_the_same(frame: Frame, other: Frame) -> bool:
+    """Whether two frames have the same format and the same code values in all planes; times do not matter."""
+    if frame.format != other.format:
+        return False
+    pairs = list(zip(frame.planes, other.planes, strict=True))
+    return all(np.array_equal(a[::SAMPLED], b[::SAMPLED]) for a, b in pairs) and all(
+        np.array_equal(a, b) for a, b in pairs
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +178,8 @@ class Patchwork:
         stop = start + length
         kept_from = start + self._reach if start else 0
         kept_to = stop - self._reach if stop < size else size
-        return Extent(start, stop, kept_from, kept_to), -(
-            -size // self._cell
-        ) if stop == size else kept_to // self._cell
+        past = -(-size // self._cell) if stop == size else kept_to // self._cell
+        return Extent(start, stop, kept_from, kept_to), past
 
     def _is_exact(self, items: Sequence[Tensor], size: tuple[int, ...], shape: tuple[int, int]) -> bool:
         """Whether parts equal the whole on this device, to the last bit: tried once a size, on noise."""
@@ -162,15 +199,10 @@ class Patchwork:
         frames = noise.to(items[0])[None]
         rows, columns = ((0, side // 2 // self._cell, (side - 1) // self._cell) for side in size)
         try:
-            first, whole = (
-                self.step(frames) for _ in range(2)
-            )  # a recorded network runs as it stands at first
+            first, whole = (self.step(frames) for _ in range(2))  # one is recorded when it comes twice
             tried = whole.clone()
-            for part in (
-                Part(self._span(y, size[0], shape[0])[0], self._span(x, size[1], shape[1])[0])
-                for y in rows
-                for x in columns
-            ):
+            for y, x in product(rows, columns):
+                part = Part(self._span(y, size[0], shape[0])[0], self._span(x, size[1], shape[1])[0])
                 part.paste(self.step(part.of(frames)), tried, self._spec.scale)
         except RuntimeError as error:
             if not is_out_of_memory(error):

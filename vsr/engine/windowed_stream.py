@@ -86,7 +86,7 @@ class WindowedStream:
         yield from map(self._piece, self._ring.flush())
 
     def _piece(self, window: Window[Input]) -> "Piece":
-        return self, window if self._compared is None else self._compared.compare(window)
+        return Piece(self, window if self._compared is None else self._compared.compare(window))
 
     def input(self, picture: Picture) -> Input:
         """Convert the stream's next picture to the network's colours; what repeats is not converted again."""
@@ -119,26 +119,40 @@ class WindowedStream:
         return self._last
 
 
-Piece = tuple[WindowedStream, Window[Input]]
-"""A window, and the lane that it came from and its result goes back to."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A window, and the stream that it came from and its result goes back to."""
+
+    stream: WindowedStream
+    window: Window[Input]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The window's pictures, (C, H, W) each."""
+        return [item.tensor for item in self.window.items]
+
+    @property
+    def shape(self) -> torch.Size:
+        """Number, colours, height, width of the window's pictures."""
+        items = self.window.items
+        return torch.Size((len(items), *items[0].tensor.shape))
 
 
-Result = tuple[list[Piece], list[Enhanced]]
-"""A batch, and what each of its windows gives that is not a repeat."""
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """A batch, and what came of it."""
+
+    pieces: list[Piece]
+    enhanced: list[Enhanced]
+    """What each window gives that is not a repeat."""
 
 
-def in_turn(results: Iterable[Result]) -> Iterator[Picture]:
+def in_turn(results: Iterable[BatchResult]) -> Iterator[Picture]:
     """Put the batches' pictures in a row, repeats filled in."""
-    for pieces, new in results:
-        enhanced = iter(new)
-        for lane, window in pieces:
-            yield from lane.leave(window, None if window.repeats else next(enhanced))
-
-
-def shape(piece: Piece) -> torch.Size:
-    """Number, colours, height, width of a window's pictures."""
-    items = piece[1].items
-    return torch.Size((len(items), *items[0].tensor.shape))
+    for result in results:
+        enhanced = iter(result.enhanced)
+        for piece in result.pieces:
+            yield from piece.stream.leave(piece.window, None if piece.window.repeats else next(enhanced))
 
 
 def states_stack(network: Network, side: int) -> bool:
@@ -160,10 +174,10 @@ def join_states(states: Sequence[State]) -> State:
     return states[0] if len(states) == 1 else pytree.tree_map(lambda *parts: torch.cat(parts), *states)
 
 
-def part_states(lanes: Sequence[WindowedStream], after: Sequence[tuple[Place, State]]) -> None:
-    """Give each lane its part of a batch's states, in place of all that it had."""
-    for index, lane in enumerate(lanes):
-        lane.states = {place: _part(state, index, len(lanes)) for place, state in after}
+def part_states(streams: Sequence[WindowedStream], after: Sequence[tuple[Place, State]]) -> None:
+    """Give each stream its part of a batch's states, in place of all that it had."""
+    for index, stream in enumerate(streams):
+        stream.states = {place: _part(state, index, len(streams)) for place, state in after}
 
 
 def _part(state: State, index: int, batch: int) -> State:

@@ -8,10 +8,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from contextlib import closing
 from typing import Generic, TypeVar
 
-from vsr.prefetch import as_generator
+from vsr.prefetch import closed_after
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -92,8 +91,8 @@ class NewestWins(Generic[T]):
     def _keep(self, items: Iterable[T]) -> None:
         """Work of the thread."""
         try:
-            with closing(as_generator(items)) as source:
-                for item in source:
+            with closed_after(items):
+                for item in items:
                     if self._closed:
                         break
                     with self._lock:

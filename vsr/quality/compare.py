@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from vsr.frames import Frame, StreamInfo
+from vsr.prefetch import closed_after
 from vsr.quality.drawing import side_by_side, to_frame, to_rgb, wipe
 from vsr.quality.metrics import PSNR_OF_EQUAL, SSIM_WINDOW, luma_psnr, luma_ssim
 
@@ -67,16 +68,12 @@ def pairs(a: Stream, b: Stream) -> Generator[tuple[Frame | None, Frame | None], 
     The streams are opened, read and closed in the thread that runs this generator.
     """
     frames_a, frames_b = a.frames(), b.frames()
-    try:
+    with closed_after(frames_a), closed_after(frames_b):
         while True:
             pair = next(frames_a, None), next(frames_b, None)
             if pair == (None, None):
                 return
             yield pair
-    finally:
-        for frames in (frames_a, frames_b):
-            if (close := getattr(frames, "close", None)) is not None:
-                close()
 
 
 def _can_score(a: Frame, b: Frame) -> bool:

@@ -24,6 +24,7 @@ from vsr.frames import Frame, StreamInfo
 from vsr.media.reading.source import Source
 from vsr.models.spec import Model
 from vsr.pipeline import Memory, PipelineOptions, prepared
+from vsr.prefetch import closed_after
 from vsr.scenes import Scene
 
 EARLY = Fraction(1, 4)
@@ -181,12 +182,8 @@ class Stretch:
         if entry is not None:
             begin = entry.pts
             frames = dropwhile(lambda frame: frame.pts < begin, source)
-        try:
+        with closed_after(source):
             yield from self._cut(prepared(frames, self._cutting.options, scenes=True, memory=memory), memory)
-        finally:
-            close = getattr(source, "close", None)
-            if close is not None:
-                close()
 
     def _cut(self, frames: Iterable[Frame], memory: Memory) -> Generator[Frame, None, None]:
         entry = self.begin.entry if self.begin else None
