@@ -394,7 +394,7 @@ def test_two_processes_claim_no_file_twice(tapes, tmp_path):
         picture(tapes / f"{n}.png", n)
     jobs, ended = find_archive(str(tapes), Naming(tmp_path / "out")), []
     with closing(opened(tmp_path / "out")) as one, closing(opened(tmp_path / "out")) as other:
-        runs = [archive.enhance(archive.enter(jobs, Again()).todo) for archive in (one, other)]
+        runs = [archive.enhance(archive.enter(jobs, Again()).jobs) for archive in (one, other)]
         while runs:  # two processes at once, heard in turn
             for messages in list(runs):
                 try:
@@ -411,7 +411,7 @@ def test_a_file_that_ends_its_process_has_failed_and_the_others_go_on(tapes, tmp
     jobs = find_archive(str(tapes), Naming(tmp_path / "out"))
     with closing(opened(tmp_path / "out")) as archive:
         ended = []
-        for message in archive.enhance(archive.enter(jobs, Again()).todo):
+        for message in archive.enhance(archive.enter(jobs, Again()).jobs):
             if isinstance(message, Begun) and message.source.name == "a.mp4":
                 next(p for p in multiprocessing.active_children() if p.name == "vsr-lane").kill()
             if isinstance(message, Ended):
@@ -429,14 +429,14 @@ def test_a_result_that_was_just_finished_when_its_process_died_is_not_made_again
     jobs = find_archive(str(tapes / "a.mp4"), Naming(out))
     with closing(opened(out)) as archive:
         archive.enter(jobs, Again())
-    ledger = State(out, wishes_of(options))
-    ledger.take_on(jobs)
-    assert ledger.claim() is not None
+    state = State(out, wishes_of(options))
+    state.take_on(jobs)
+    assert state.claim() is not None
     assert run(["enhance", str(tapes / "a.mp4"), "-o", str(out / "a.mp4"), "--model", "nano"]) == 0
-    ledger._presence.close()  # as a kill does
+    state._alive.close()  # as a kill does
     before = (out / "a.mp4").stat()
     with closing(opened(out)) as archive:
-        todo = archive.enter(jobs, Again()).todo
+        todo = archive.enter(jobs, Again()).jobs
         entries = [message.entry for message in archive.enhance(todo) if isinstance(message, Ended)]
     assert [entry.status for entry in entries] == ["done"]
     assert (out / "a.mp4").stat().st_ino == before.st_ino
@@ -457,5 +457,5 @@ def test_small_files_go_side_by_side_and_large_ones_alone(tapes, tmp_path, monke
             file.truncate(archive_module._SMALL_BYTES + 1)
     jobs = find_archive(str(tapes), Naming(tmp_path / "out"))
     with closing(Archive(tmp_path / "out", EnhanceOptions(), ArchiveOptions())) as archive:
-        phases = [({job.path.suffix for job in jobs}, lanes) for jobs, lanes in archive._phases(jobs)]
+        phases = [({job.path.suffix for job in p.jobs}, p.num_workers) for p in archive._phases(jobs)]
     assert phases == [({".png"}, 2), ({".mp4", ".mkv"}, 1)]

@@ -235,19 +235,19 @@ def test_a_worker_that_is_killed_is_replaced_and_its_segment_done_once_more(make
             hand_out(gap)
             if gap.number == 0 and len(killed) < limit:
                 hear(pool, SegmentProgress)
-                killed.append(pool._processes[0].process.pid)
+                killed.append(pool._workers[0].process.pid)
                 os.kill(killed[-1], signal.SIGKILL)
 
         pool.submit = submit
-        sharing = Dispatcher(pool, journal, Clock(), said.append, wait_for_disk=lambda *_: None)
+        dispatcher = Dispatcher(pool, journal, Clock(), said.append, wait_for_disk=lambda *_: None)
         limit = 1
-        sharing.run(gaps_of(journal, StretchReader(work)))
+        dispatcher.run(gaps_of(journal, StretchReader(work)))
         assert said == ["a worker was killed by signal 9; segment 0 is done again"]
         assert sorted(journal.segments) == [0, 1, 2]
         journal.damaged = {0}
         limit = 3
         with pytest.raises(VsrError, match="killed by signal 9, the second time over segment 0"):
-            sharing.run(gaps_of(journal, StretchReader(work)))
+            dispatcher.run(gaps_of(journal, StretchReader(work)))
     assert not any(map(lives, killed))
 
 

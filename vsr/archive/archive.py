@@ -1,4 +1,4 @@
-"""The story of an archive: look what is to be done, let lanes do it, write down what there is.
+"""The story of an archive: look what is to be done, let workers do it, write down what there is.
 
 The state beside the results is the truth: whoever was killed, or runs beside another process, goes on by it.
 """
@@ -24,7 +24,7 @@ _SMALL_BYTES = 8 << 20
 """Sources up to this size are enhanced side by side; larger ones have all cores, and the memory, to
 themselves."""
 
-_MOST_LANES = 4
+_MOST_WORKERS = 4
 """Side by side unless more are asked for; each takes the memory of a whole run."""
 
 _LISTEN_S = 0.5
@@ -51,6 +51,14 @@ class ArchiveOptions:
         Naming(Path(), self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """Jobs that so many workers do side by side."""
+
+    jobs: Sequence[Job]
+    num_workers: int
+
+
 class Archive:
     """A folder of results with its state, open for one process until `close`. Used by one thread."""
 
@@ -62,58 +70,59 @@ class Archive:
             SinkError: the state cannot be written.
         """
         self._options, self._archive, self._debug = options, archive, debug
-        self._ledger = State(out, wishes_of(options))
+        self._state = State(out, wishes_of(options))
 
     def enter(self, jobs: Sequence[Job], again: Again) -> Todo:
         """Look what of the jobs, all in the folder of results, is to be done, and take it up into the
         state."""
-        ledger = self._ledger
-        agenda = make_todo(jobs, ledger.out, ledger.entries(), ledger.wishes, again)
-        ledger.enter(agenda.entries)
-        return agenda
+        state = self._state
+        todo = make_todo(jobs, state.out, state.entries(), state.wishes, again)
+        state.enter(todo.entries)
+        return todo
 
     def enhance(self, jobs: Sequence[Job]) -> Generator[Message | None, None, None]:
         """Do what waits of the jobs, in their order but small ones first where these go side by side.
 
-        Yields what lanes say, and None where they have said nothing for a while. Closing it early ends them;
+        Yields what workers say, and None where they have said nothing for a while. Closing it early ends them;
         nothing that is finished of a file is lost.
         """
-        for phase, lanes in self._phases(jobs):
-            crew = Supervisor(self._ledger, self._work(phase, lanes))
+        for phase in self._phases(jobs):
+            supervisor = Supervisor(self._state, self._work(phase))
             try:
-                crew.start(lanes)
-                while crew.is_at_work:
-                    said = list(crew.listen(_LISTEN_S))
+                supervisor.start(phase.num_workers)
+                while supervisor.is_at_work:
+                    said = list(supervisor.listen(_LISTEN_S))
                     yield from said or [None]
             finally:
-                crew.stop()
+                supervisor.stop()
 
-    def _work(self, jobs: Sequence[Job], lanes: int) -> ArchiveWork:
+    def _work(self, phase: _Phase) -> ArchiveWork:
         options, archive = self._options, self._archive
-        if lanes > 1 and not options.engine.threads:
-            options = replace(options, engine=replace(options.engine, threads=max(1, num_cores() // lanes)))
-        ledger = self._ledger
+        if phase.num_workers > 1 and not options.engine.threads:
+            threads = max(1, num_cores() // phase.num_workers)
+            options = replace(options, engine=replace(options.engine, threads=threads))
+        state = self._state
         return ArchiveWork(
-            ledger.out, tuple(jobs), options, ledger.wishes, sidecar=archive.sidecar, debug=self._debug
+            state.out, tuple(phase.jobs), options, state.wishes, sidecar=archive.sidecar, debug=self._debug
         )
 
-    def _phases(self, jobs: Sequence[Job]) -> list[tuple[list[Job], int]]:
-        """Which jobs are done by how many lanes."""
-        lanes = self._archive.parallel
+    def _phases(self, jobs: Sequence[Job]) -> list[_Phase]:
+        """Small jobs side by side, then the large ones."""
+        workers = self._archive.parallel
         small, large = list(jobs), list[Job]()
-        if lanes == "auto":
+        if workers == "auto":
             small = [job for job in jobs if _size(job) <= _SMALL_BYTES]
             large = [job for job in jobs if _size(job) > _SMALL_BYTES]
-            lanes = min(num_cores(), _MOST_LANES)
-        lanes = min(lanes, len(small))
-        if lanes <= 1:
-            return [(list(jobs), 1)] if jobs else []
-        return [(small, lanes), *([(large, 1)] if large else [])]
+            workers = min(num_cores(), _MOST_WORKERS)
+        workers = min(workers, len(small))
+        if workers <= 1:
+            return [_Phase(jobs, 1)] if jobs else []
+        return [_Phase(small, workers), *([_Phase(large, 1)] if large else [])]
 
     def entries(self, jobs: Iterable[Job]) -> list[Entry]:
         """How jobs stand that have been entered."""
-        known = self._ledger.entries()
-        return [known[key_of(job, self._ledger.out)] for job in jobs]
+        known = self._state.entries()
+        return [known[key_of(job, self._state.out)] for job in jobs]
 
     def write_manifest(self) -> None:
         """Write down all that the state knows.
@@ -122,12 +131,12 @@ class Archive:
             SinkError: it cannot be written.
         """
         if self._archive.manifest:
-            path = self._ledger.out / self._archive.manifest
-            self._ledger.apart(lambda: write_manifest(self._ledger.entries().values(), path))
+            path = self._state.out / self._archive.manifest
+            self._state.apart(lambda: write_manifest(self._state.entries().values(), path))
 
     def close(self) -> None:
         """Let go of the state."""
-        self._ledger.close()
+        self._state.close()
 
 
 def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) -> Todo:

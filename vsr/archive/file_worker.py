@@ -1,24 +1,21 @@
-"""A lane: a process that claims files of an archive, one after the other, enhances them and says so through a
-pipe."""
+"""A worker of an archive: a process that claims files, one after the other, enhances them and says so through
+a pipe."""
 
 import contextlib
-import multiprocessing
-import os
-import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from vsr.archive.entry import Entry
 from vsr.archive.state import State
 from vsr.durable import Stamp
-from vsr.engine.malloc import tune_malloc
 from vsr.errors import SourceError, VerifyError, VsrError
 from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import sampled_hash
@@ -28,6 +25,7 @@ from vsr.jobs.provenance import Record, provenance, write_sidecar
 from vsr.jobs.runner import Result, run_file
 from vsr.jobs.segments.journal import OtherJobError
 from vsr.jobs.segments.journal_records import NAME, work_folder
+from vsr.jobs.workers.worker_process import become_worker
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 
@@ -36,7 +34,7 @@ _TELL_EVERY_S = 0.25
 
 @dataclass(frozen=True)
 class ArchiveWork:
-    """What lanes do."""
+    """What workers do."""
 
     out: Path
     jobs: tuple[Job, ...]
@@ -49,7 +47,7 @@ class ArchiveWork:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A lane begins to enhance a file."""
+    """A worker begins to enhance a file."""
 
     source: Path
     num_frames: int | None
@@ -58,7 +56,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A lane has something to say that cannot wait."""
+    """A worker has something to say that cannot wait."""
 
     line: str
 
@@ -72,9 +70,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A lane is there."""
+    """A worker is there."""
 
     worker: int
+    """Its number in the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +85,27 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A lane cannot work."""
+    """A worker cannot work."""
 
     error: VsrError
 
 
-class _Wire:
-    """A lane's side of the pipe, and the `View` of what it does. Ends the lane when who began it is gone."""
+class _PipeView:
+    """A worker's side of the pipe, and the `FileView` of what it does."""
 
-    def __init__(self, pipe: Connection):
+    def __init__(self, pipe: "Connection[Any, Any]"):
         self._pipe, self._lock, self._clock = pipe, threading.Lock(), None
-        threading.Thread(target=self._tick, name="wire", daemon=True).start()
+        threading.Thread(target=self._tick, name="ticks", daemon=True).start()
 
     def send(self, message: Any) -> None:
-        with self._lock, contextlib.suppress(OSError):  # nobody listens any more: `_tick` sees to that
+        with self._lock, contextlib.suppress(OSError):  # nobody listens any more, and the worker is ended
             self._pipe.send(message)
 
     def _tick(self) -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        while not wait([parent.sentinel], _TELL_EVERY_S):
+        while True:
+            time.sleep(_TELL_EVERY_S)
             if (clock := self._clock) is not None:
                 self.send(Ticked(replace(clock)))
-        os.kill(os.getpid(), signal.SIGTERM)
 
     @contextmanager
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
@@ -123,46 +120,34 @@ class _Wire:
         self.send(Told(line))
 
 
-def _terminated(_signal: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up is not to be disturbed
-    raise KeyboardInterrupt
-
-
-def run_worker(work: ArchiveWork, pipe: Connection) -> None:
-    """A lane's whole life."""
+def run_worker(pipe: "Connection[Any, Any]", work: ArchiveWork) -> None:
+    """A worker's whole life."""
     try:
-        for name in ("SIGINT", "SIGHUP"):  # the terminal's are for the process that began it
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _terminated)
-        tune_malloc()
-        _work_through(work, _Wire(pipe))
+        become_worker(KeyboardInterrupt())
+        _work_through(work, _PipeView(pipe))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _work_through(work: ArchiveWork, wire: _Wire) -> None:
+def _work_through(work: ArchiveWork, view: _PipeView) -> None:
     try:
-        ledger = State(work.out, work.wishes)
-        try:
-            wire.send(Hello(ledger.worker))
-            ledger.take_on(work.jobs)
-            while (claimed := ledger.claim()) is not None:
-                wire.send(Ended(_do(*claimed, ledger, work, wire)))
-        finally:
-            ledger.close()
+        with contextlib.closing(State(work.out, work.wishes)) as state:
+            view.send(Hello(state.worker))
+            state.take_on(work.jobs)
+            while (claimed := state.claim()) is not None:
+                view.send(Ended(_do(*claimed, state, work, view)))
     except VsrError as error:
-        wire.send(Broken(error))
+        view.send(Broken(error))
         sys.exit(1)
 
 
-def _do(job: Job, entry: Entry, ledger: State, work: ArchiveWork, wire: _Wire) -> Entry:
+def _do(job: Job, entry: Entry, state: State, work: ArchiveWork, view: _PipeView) -> Entry:
     """Do what has been claimed, and write down what became of it."""
     try:
         made = _adopted(job, work) if _lies_there(job, entry) else None
-        result, made = (Result(job), made) if made else _enhanced(job, entry, work, wire)
+        result, made = (Result(job), made) if made else _enhanced(job, entry, work, view)
     except KeyboardInterrupt:
-        ledger.settle(replace(entry, status="waiting"))
+        state.settle(replace(entry, status="waiting"))
         raise
     if result.error is not None and work.debug:
         traceback.print_exception(result.error)
@@ -173,7 +158,7 @@ def _do(job: Job, entry: Entry, ledger: State, work: ArchiveWork, wire: _Wire) -
         lasting = isinstance(result.error, SourceError | VerifyError) and Stamp.of(job.path) == entry.stamp
         status = "unverified" if isinstance(result.error, VerifyError) else "failed"
         entry = replace(entry, status=status, lasting=lasting)
-    ledger.settle(entry)
+    state.settle(entry)
     return entry
 
 
@@ -193,7 +178,7 @@ class _Made:
             write_sidecar(plan.job.target, self.record)
 
 
-def _enhanced(job: Job, entry: Entry, work: ArchiveWork, wire: _Wire) -> tuple[Result, _Made]:
+def _enhanced(job: Job, entry: Entry, work: ArchiveWork, view: _PipeView) -> tuple[Result, _Made]:
     made = _Made()
 
     def keep(plan: Plan, outcome: Outcome) -> None:
@@ -203,11 +188,11 @@ def _enhanced(job: Job, entry: Entry, work: ArchiveWork, wire: _Wire) -> tuple[R
             )
         made.take(plan, outcome, work)
 
-    result = run_file(job, work.options, wire, overwrite=True, after=keep)
+    result = run_file(job, work.options, view, overwrite=True, after=keep)
     if isinstance(result.error, OtherJobError):
-        wire.tell(f"{job.path}: begins anew; {result.error}")
+        view.tell(f"{job.path}: begins anew; {result.error}")
         restart = replace(work.options, job=replace(work.options.job, restart=True))
-        result = run_file(job, restart, wire, overwrite=True, after=keep)
+        result = run_file(job, restart, view, overwrite=True, after=keep)
     return result, made
 
 

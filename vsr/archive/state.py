@@ -47,7 +47,7 @@ class State:
         """
         self.out, self.wishes = out, dict(wishes)
         self._folder = out / _FOLDER
-        self._presence: Alive | None = None
+        self._alive: Alive | None = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self._folder / _FILE, isolation_level=None, timeout=_PATIENCE_S)
@@ -74,7 +74,7 @@ class State:
             self._db.execute(f"pragma user_version={_VERSION}")
 
     def _register(self) -> None:
-        self._bury_dead()
+        self._release_claims()
         for row in self._db.execute("select name, wishes from workers"):
             if (theirs := json.loads(row["wishes"])) != self.wishes:
                 raise ConfigError(
@@ -87,19 +87,17 @@ class State:
         )
         assert added.lastrowid is not None
         self.worker = added.lastrowid
-        self._presence = Alive(
-            self._place_of(self.worker)
-        )  # inside of the transaction: nobody may look before
+        self._alive = Alive(self._lock_of(self.worker))  # inside of the transaction: nobody may look before
 
-    def _place_of(self, worker: int) -> Path:
+    def _lock_of(self, worker: int) -> Path:
         return self._folder / f"alive-{worker}"
 
     def close(self) -> None:
         """Take leave; what is claimed is let go."""
-        if self._presence is not None:
-            self._presence.close()
-            self._write(self._bury_dead)
-            self._presence = None
+        if self._alive is not None:
+            self._alive.close()
+            self._write(self._release_claims)
+            self._alive = None
         self._db.close()
 
     def _write(self, action: Callable[[], T]) -> T:
@@ -124,10 +122,10 @@ class State:
                     raise SinkError(f"state of {self.out} cannot be written: {error}") from error
                 wait_for_room(self.out, LEAST, lambda _: None)
 
-    def _bury_dead(self) -> None:
+    def _release_claims(self) -> None:
         """Let go of what dead processes have claimed."""
         for (worker,) in self._db.execute("select id from workers").fetchall():
-            if not lives(self._place_of(worker)):
+            if not lives(self._lock_of(worker)):
                 self._db.execute(
                     "update files set status = 'waiting', owner = null, deaths = deaths + 1, version = version + 1"
                     " where owner = ? and status = 'working'",
@@ -172,7 +170,7 @@ class State:
         )
         row = self._db.execute(find).fetchone()
         if row is None:
-            self._bury_dead()
+            self._release_claims()
             row = self._db.execute(find).fetchone()
         if row is None:
             return None
@@ -200,15 +198,15 @@ class State:
             raise SinkError(f"{entry.result} was taken for dead by another process, which does it again")
         return replace(entry, version=entry.version + 1)
 
-    def bury(self, worker: int, error: str) -> list[Entry]:
+    def fail_claimed(self, worker: int, error: str) -> list[Entry]:
         """Write down why a worker's process died: the file that it was at has failed. Returns that one, if
         any."""
-        bury = (
+        change = (
             "update files set status = 'failed', owner = null, before = null, error = ?, version = version + 1"
             " where owner = ? and status = 'working' returning *"
         )
         return [
-            from_row(row) for row in self._write(lambda: self._db.execute(bury, (error, worker)).fetchall())
+            from_row(row) for row in self._write(lambda: self._db.execute(change, (error, worker)).fetchall())
         ]
 
     def apart(self, action: Callable[[], T]) -> T:

@@ -23,17 +23,24 @@ class Again:
     """Hash the results of earlier runs, and make those again whose bytes are not what was written."""
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A job that cannot be done, because its result would take the place of another one's."""
+
+    job: Job
+    reason: str
+
+
 @dataclass
 class Todo:
     """What is to be done."""
 
-    todo: list[Job] = field(default_factory=list[Job])
+    jobs: list[Job] = field(default_factory=list[Job])
     reasons: dict[str, str] = field(default_factory=dict[str, str])
-    """By result, of everything in `todo`."""
+    """By result, of each of them."""
     entries: list[Entry] = field(default_factory=list[Entry])
     """What the state must take up before."""
-    conflicts: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
-    """What cannot be done, because its result would take the place of another one's."""
+    conflicts: list[Conflict] = field(default_factory=list[Conflict])
 
 
 def make_todo(
@@ -53,28 +60,28 @@ def make_todo(
         wishes: as `wishes_of` gives them.
         again: what is done although it would be left alone.
     """
-    agenda, taken = Todo(), dict[str, Job]()
+    todo, taken = Todo(), dict[str, Job]()
     for job in jobs:
         key = key_of(job, out)
         entry = known.get(key)
         fresh = _fresh(key, job, wishes, entry)
         if conflict := _conflict(job, entry, fresh, taken.get(key), again):
-            agenda.conflicts.append((job, conflict))
+            todo.conflicts.append(Conflict(job, conflict))
             continue
         taken[key] = job
         if (entry is None or not _is_ours(entry)) and job.target.exists() and not again.overwrite:
             error = f"{job.target} exists and was not made here; pass --overwrite to replace it"
-            agenda.entries.append(replace(fresh, status="failed", error=error))
+            todo.entries.append(replace(fresh, status="failed", error=error))
             continue
         reason = "new" if entry is None else _reason(job, entry, fresh, again)
         if reason:
-            agenda.todo.append(job)
-            agenda.reasons[key] = reason
+            todo.jobs.append(job)
+            todo.reasons[key] = reason
         if entry is None or (reason and reason != UNFINISHED):
-            agenda.entries.append(fresh)
+            todo.entries.append(fresh)
         elif not reason and entry.status == "done" and fresh.stamp not in (None, entry.stamp):
-            agenda.entries.append(replace(entry, stamp=fresh.stamp))  # the same contents at another time
-    return agenda
+            todo.entries.append(replace(entry, stamp=fresh.stamp))  # the same contents at another time
+    return todo
 
 
 UNFINISHED = "not finished"

@@ -90,8 +90,8 @@ class FolderWatch:
         self._told: set[str] = set()
 
     def run(self) -> Generator[Message | None, None, None]:
-        """Enhance what comes, for ever; yields what lanes say, and None now and then. Closing it ends the
-        lanes."""
+        """Enhance what comes, for ever; yields what workers say, and None now and then. Closing it ends the
+        workers."""
         while True:
             self._look()
             now = time.monotonic()
@@ -119,28 +119,26 @@ class FolderWatch:
 
     def _do(self, jobs: list[Job]) -> Generator[Message | None, None, None]:
         """Have files enhanced that have come to rest, and see to those that are through."""
-        agenda = self._archive.enter(jobs, Again(retry=True))  # what has failed was put back by somebody
-        clashing = [job for job, _ in agenda.conflicts]
+        todo = self._archive.enter(jobs, Again(retry=True))  # what has failed was put back by somebody
+        clashing = [conflict.job for conflict in todo.conflicts]
         jobs = [job for job in jobs if job not in clashing]
-        for job, conflict in agenda.conflicts:
-            self._tell(f"{job.path}: {conflict}")
-            self._put_aside(job, conflict)
+        for conflict in todo.conflicts:
+            self._tell(f"{conflict.job.path}: {conflict.reason}")
+            self._put_aside(conflict.job, conflict.reason)
         by_result: dict[str, Job] = {}
         for job, entry in zip(jobs, self._archive.entries(jobs), strict=True):
             by_result[entry.result] = job
-            if job not in agenda.todo:  # done before, or nothing that could be begun
+            if job not in todo.jobs:  # done before, or nothing that could be begun
                 if entry.error:
                     self._tell(f"{job.path}: {entry.error}")
                 self._see_to(job, entry)
-        with closing(self._archive.enhance(agenda.todo)) as messages:
+        with closing(self._archive.enhance(todo.jobs)) as messages:
             for message in messages:
                 self._look()
                 if isinstance(message, Ended):
                     self._see_to(by_result[message.entry.result], message.entry)
                 yield message
-        for (
-            job
-        ) in agenda.todo:  # those that are not through: another process has them, or nothing can be written
+        for job in todo.jobs:  # not through yet: another process has it, or nothing can be written
             if job.path in self._due:
                 self._due[job.path] = time.monotonic() + _AGAIN_AFTER_S
         self._archive.write_manifest()

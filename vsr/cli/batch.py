@@ -67,10 +67,10 @@ def batch_command(
     if run.dry_run:
         return _dry_run(jobs, _checked(look(jobs, out, options, again)))
     with closing(Archive(out, options, archive, debug=run.debug)) as opened:
-        agenda = _checked(opened.enter(jobs, again))
-        say(_announcement(jobs, agenda), quiet=run.quiet)
+        todo = _checked(opened.enter(jobs, again))
+        say(_announcement(jobs, todo), quiet=run.quiet)
         try:
-            _work(opened, agenda, run)
+            _work(opened, todo, run)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the same command goes on") from None
         finally:
@@ -78,16 +78,16 @@ def batch_command(
         return conclude(opened.entries(jobs), quiet=run.quiet)
 
 
-def _checked(agenda: Todo) -> Todo:
-    for _, conflict in agenda.conflicts:
-        raise ConfigError(conflict)
-    return agenda
+def _checked(todo: Todo) -> Todo:
+    for conflict in todo.conflicts:
+        raise ConfigError(conflict.reason)
+    return todo
 
 
-def _dry_run(jobs: Sequence[Job], agenda: Todo) -> int:
-    for job, reason in zip(agenda.todo, agenda.reasons.values(), strict=True):
+def _dry_run(jobs: Sequence[Job], todo: Todo) -> int:
+    for job, reason in zip(todo.jobs, todo.reasons.values(), strict=True):
         print(f"{job.path} → {job.target}: {reason}")
-    print(_announcement(jobs, agenda))
+    print(_announcement(jobs, todo))
     return 0
 
 
@@ -104,15 +104,15 @@ def out_folder(out: str) -> Path:
     return Path(out)
 
 
-def _announcement(jobs: Sequence[Job], agenda: Todo) -> str:
-    counts = Counter(agenda.reasons.values())
+def _announcement(jobs: Sequence[Job], todo: Todo) -> str:
+    counts = Counter(todo.reasons.values())
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    return f"{len(jobs)} files, {len(agenda.todo)} to do" + (f": {reasons}" if reasons else "")
+    return f"{len(jobs)} files, {len(todo.jobs)} to do" + (f": {reasons}" if reasons else "")
 
 
-def _work(archive: Archive, agenda: Todo, run: BatchOptions) -> None:
-    view = ArchiveView(len(agenda.todo), quiet=run.quiet)
-    with view, closing(archive.enhance(agenda.todo)) as messages:
+def _work(archive: Archive, todo: Todo, run: BatchOptions) -> None:
+    view = ArchiveView(len(todo.jobs), quiet=run.quiet)
+    with view, closing(archive.enhance(todo.jobs)) as messages:
         for message in messages:
             view.show(message)
             if isinstance(message, Ended) and message.entry.status != "done" and not run.keep_going:

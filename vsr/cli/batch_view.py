@@ -19,7 +19,7 @@ from vsr.cli.console import LINE_EVERY_S, Bar, console, duration, plain_line, sa
 
 
 class ArchiveView:
-    """Shows what comes out of an archive's lanes; a context manager. Used by one thread, drawn by another."""
+    """Shows what comes out of an archive's workers; a context manager. Used by one thread, drawn by another."""
 
     def __init__(self, num_files: int | None, *, quiet: bool = False):
         """`num_files` is how many are to be done; None where nobody knows."""
@@ -48,7 +48,7 @@ class ArchiveView:
         return Group(*bars, Text(f"{self._done}{total} files{failed}"))
 
     def show(self, message: Message | None) -> None:
-        """Take up what a lane has said."""
+        """Take up what a worker has said."""
         if isinstance(message, Begun):
             bar = Bar(message.source.name, message.clock, message.num_frames)
             self._open[str(message.source.absolute())] = message, bar

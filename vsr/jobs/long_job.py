@@ -125,8 +125,8 @@ def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> 
     reading = StretchReader(job.work)
     try:
         with job.open_pool(job.work, journal.folder) as pool:
-            sharing = Dispatcher(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
-            return sharing.run(gaps_of(journal, reading)), reading.counts
+            dispatcher = Dispatcher(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
+            return dispatcher.run(gaps_of(journal, reading)), reading.counts
     finally:
         journal.sweep()  # what was finished too late to be heard of
 
