@@ -134,7 +134,7 @@ def test_where_one_is_not_as_it_should_be_neither_gets_its_name(clip, outs, monk
 
 
 def test_a_run_killed_between_the_two_names_ends_well_the_next_time(clip, outs, monkeypatch):
-    named, rename = [], output._rename
+    named, rename = [], output.rename
 
     def dying(finished, target):
         if named:
@@ -143,7 +143,7 @@ def test_a_run_killed_between_the_two_names_ends_well_the_next_time(clip, outs, 
         named.append(target)
 
     with monkeypatch.context() as patched:
-        patched.setattr(output, "_rename", dying)
+        patched.setattr(output, "rename", dying)
         assert enhance(clip, *outs, "--segment", "0.4") == 130
     assert [out.exists() for out in outs] == [True, False]
     assert enhance(clip, *outs, "--segment", "0.4") == 0

@@ -413,7 +413,7 @@ def test_a_file_that_ends_its_process_has_failed_and_the_others_go_on(tapes, tmp
         ended = []
         for message in archive.enhance(archive.enter(jobs, Again()).jobs):
             if isinstance(message, Begun) and message.source.name == "a.mp4":
-                next(p for p in multiprocessing.active_children() if p.name == "vsr-lane").kill()
+                next(p for p in multiprocessing.active_children() if p.name == "vsr-archive").kill()
             if isinstance(message, Ended):
                 ended.append(message.entry)
     assert {entry.result: entry.status for entry in ended} == {

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,20 @@ from test_long_jobs import begin, contents, enhance, records_of
 from vsr.engine.device import all_devices
 from vsr.errors import ConfigError, SourceError, VsrError
 from vsr.jobs.identity import describe_source
-from vsr.jobs.segments.borders import Cutting, Reach
+from vsr.jobs.inputs import Job
+from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal import Gap, Journal
 from vsr.jobs.segments.journal_records import Segment, read_records, work_folder
-from vsr.jobs.segments.segment_sink import SegmentEncoding
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.pool import Died, Failed, Finished, News, SegmentProgress
-from vsr.jobs.workers.worker import SegmentWork, StretchReader, Worker, attempt
-from vsr.media.probe import probe
-from vsr.media.writing.encoders import choose_encoder
+from vsr.jobs.workers.worker import StretchReader, Worker, attempt
+from vsr.jobs.workers.worker import packed as pack
 from vsr.models.networks.plain import PlainNet
 from vsr.models.spec import Model, ModelSpec
-from vsr.options import EncodeOptions, EngineOptions, JobOptions, ReadOptions
-from vsr.pipeline import Clock, PipelineOptions
+from vsr.options import EncodeOptions, EngineOptions, EnhanceOptions, JobOptions, ModelOptions
+from vsr.pipeline import Clock
 
 
 @pytest.fixture
@@ -39,16 +37,16 @@ def clip(make_clip) -> Path:
     return make_clip("in.mkv", num_frames=100, size=(32, 48), gop=25, b_frames=2, audio=True)
 
 
-def work_on(clip: Path, network: PlainNet | None = None) -> SegmentWork:
+def plan_of(clip: Path, network: PlainNet | None = None, *, segment: float = 0.8) -> Plan:
     """Segments of 20 frames; numbered pictures change by more than a scene does, so some begin sooner."""
-    info = probe(clip)
-    models = (Model(ModelSpec("tiny", 1), network or tiny(1)),)
-    choice = choose_encoder(EncodeOptions("x264", preset="ultrafast"), info.format, "mkv")
-    return SegmentWork(
-        clip, info, info, ReadOptions(), models, EngineOptions(device="cpu", threads=1), None,
-        SegmentEncoding((choice,), info.format, info.time_base),
-        Cutting(Fraction(4, 5), Reach.of(models), PipelineOptions()),
-    )  # fmt: skip
+    options = EnhanceOptions(
+        models=ModelOptions(scale=1),
+        engine=EngineOptions(device="cpu", threads=1),
+        encode=EncodeOptions("x264", preset="ultrafast"),
+        job=JobOptions(segment=segment),
+    )
+    plan = make_plan(Job(clip, clip.with_name("out.mkv"), is_image=False), options)
+    return replace(plan, models=(Model(ModelSpec("tiny", 1), network or tiny(1)),))
 
 
 def made_by(monkeypatch) -> dict[int, tuple[str, int, object]]:
@@ -130,8 +128,8 @@ class AtOnce:
 
     width = 4
 
-    def __init__(self, work: SegmentWork, folder: Path):
-        self._worker, self._folder, self._waiting = Worker(work), folder, []
+    def __init__(self, plan: Plan, folder: Path):
+        self._worker, self._folder, self._waiting = Worker(plan), folder, []
 
     def submit(self, gap: Gap) -> None:
         self._waiting.append(gap)
@@ -159,7 +157,7 @@ def journal_in():
         yield opened
 
 
-def share(work: SegmentWork, journal: Journal, pool: AtOnce, *, stop_after: int = 1000) -> Clock:
+def share(plan: Plan, journal: Journal, pool: AtOnce, *, stop_after: int = 1000) -> Clock:
     clock, said = Clock(), []
 
     def wait_for_disk(num_writers: int, missed: int) -> None:
@@ -167,27 +165,27 @@ def share(work: SegmentWork, journal: Journal, pool: AtOnce, *, stop_after: int 
             raise StoppedError
 
     Dispatcher(pool, journal, clock, said.append, wait_for_disk=wait_for_disk).run(
-        gaps_of(journal, StretchReader(work))
+        gaps_of(journal, StretchReader(plan))
     )
     return clock
 
 
 def test_a_journal_with_holes_is_gone_on_with_by_one_process_or_many(clip, tmp_path, journal_in):
-    work = work_on(clip)
+    plan = plan_of(clip)
     alone = journal_in(tmp_path / "alone")
-    Worker(work).run(Gap(None, None), alone.folder, alone.keep)
+    Worker(plan).run(Gap(None, None), alone.folder, alone.keep)
     for name in ("many", "one"):
         holes = journal_in(tmp_path / name)
         with pytest.raises(StoppedError):
-            share(work, holes, AtOnce(work, holes.folder), stop_after=2)
+            share(plan, holes, AtOnce(plan, holes.folder), stop_after=2)
         assert sorted(holes.segments) == [3, 4]
         holes.close()
         again = journal_in(tmp_path / name)
         if name == "many":
-            clock = share(work, again, AtOnce(work, again.folder))
+            clock = share(plan, again, AtOnce(plan, again.folder))
             assert clock.frames == 100 - 40
         else:
-            worker = Worker(work)
+            worker = Worker(plan)
             while (gap := again.missing()) is not None:
                 worker.run(gap, again.folder, again.keep)
         assert again.find_damaged() == set()
@@ -200,15 +198,15 @@ def test_a_journal_with_holes_is_gone_on_with_by_one_process_or_many(clip, tmp_p
 
 
 def test_a_damaged_segment_alone_is_shared_out_again(clip, tmp_path, journal_in):
-    work = work_on(clip)
+    plan = plan_of(clip)
     journal = journal_in(tmp_path / "job")
-    share(work, journal, AtOnce(work, journal.folder))
+    share(plan, journal, AtOnce(plan, journal.folder))
     expected = {n: s.sha256 for n, s in journal.segments.items()}
     for number in (1, 4):
         (journal.folder / f"{number:06}.segment").write_bytes(b"")
     assert journal.find_damaged() == {1, 4}
-    assert [gap.number for gap in gaps_of(journal, StretchReader(work))] == [1, 4]
-    share(work, journal, AtOnce(work, journal.folder))
+    assert [gap.number for gap in gaps_of(journal, StretchReader(plan))] == [1, 4]
+    share(plan, journal, AtOnce(plan, journal.folder))
     assert journal.find_damaged() == set()
     assert {n: s.sha256 for n, s in journal.segments.items()} == expected
 
@@ -224,11 +222,11 @@ def hear(pool: LocalPool, *kinds: type) -> News:
 
 def test_a_worker_that_is_killed_is_replaced_and_its_segment_done_once_more(make_clip, tmp_path, journal_in):
     clip = make_clip("in.mkv", num_frames=60, size=(64, 64))
-    work = work_on(clip, PlainNet(channels=64, depth=8, scale=1))
+    plan = plan_of(clip, PlainNet(channels=64, depth=8, scale=1))
     said, killed = [], []
     journal = journal_in(tmp_path / "job")
 
-    with LocalPool(work, journal.folder, devices=["cpu"], num=1) as pool:
+    with LocalPool(plan, journal.folder, devices=["cpu"], num=1) as pool:
         hand_out = pool.submit
 
         def submit(gap: Gap) -> None:
@@ -241,27 +239,27 @@ def test_a_worker_that_is_killed_is_replaced_and_its_segment_done_once_more(make
         pool.submit = submit
         dispatcher = Dispatcher(pool, journal, Clock(), said.append, wait_for_disk=lambda *_: None)
         limit = 1
-        dispatcher.run(gaps_of(journal, StretchReader(work)))
+        dispatcher.run(gaps_of(journal, StretchReader(plan)))
         assert said == ["a worker was killed by signal 9; segment 0 is done again"]
         assert sorted(journal.segments) == [0, 1, 2]
         journal.damaged = {0}
         limit = 3
         with pytest.raises(VsrError, match="killed by signal 9, the second time over segment 0"):
-            dispatcher.run(gaps_of(journal, StretchReader(work)))
+            dispatcher.run(gaps_of(journal, StretchReader(plan)))
     assert not any(map(lives, killed))
 
 
 def test_what_a_worker_meets_is_raised_as_it_was(clip, tmp_path):
-    work = work_on(clip)
+    plan = plan_of(clip)
     (folder := tmp_path / "job").mkdir()
     clip.unlink()
-    with LocalPool(work, folder, devices=["cpu"], num=2) as pool:
+    with LocalPool(plan, folder, devices=["cpu"], num=2) as pool:
         pool.submit(Gap(None, None))
         news = hear(pool, Failed, Finished, Died)
     assert isinstance(news, Failed)
     assert isinstance(news.error, SourceError)
     with pytest.raises(SourceError) as here:
-        Worker(work).run(Gap(None, None), folder, lambda *_: None)
+        Worker(plan).run(Gap(None, None), folder, lambda *_: None)
     assert str(news.error) == str(here.value)
     assert "in a worker:" in "".join(news.error.__notes__)
     assert list(folder.iterdir()) == []
@@ -334,18 +332,18 @@ def test_a_network_that_cannot_be_sent_is_refused_by_name(clip, tmp_path):
     network = tiny(1)
     network.hook = lambda x: x
     with pytest.raises(ConfigError, match="tiny cannot be sent to other workers"):
-        LocalPool(work_on(clip, network), tmp_path, devices=["cpu"], num=2)
+        LocalPool(plan_of(clip, network), tmp_path, devices=["cpu"], num=2)
 
 
-def order_for(work: SegmentWork, folder: Path, **changes: object) -> ray_task.RayTask:
+def order_for(plan: Plan, folder: Path, **changes: object) -> ray_task.RayTask:
     (folder / "seen").touch()
     order = ray_task.RayTask(
         folder.name,
         Gap(None, None),
         folder,
         "seen",
-        describe_source(work.path),
-        ray_task.result_of(work),
+        describe_source(plan.job.path),
+        ray_task.result_of(plan),
         "cpu",
         1,
     )
@@ -354,9 +352,8 @@ def order_for(work: SegmentWork, folder: Path, **changes: object) -> ray_task.Ra
 
 def test_a_node_gives_back_what_it_cannot_put_where_it_belongs(clip, tmp_path):
     (folder := tmp_path / "job").mkdir()
-    seen, told = work_on(clip), []
-    seen = replace(seen, cutting=replace(seen.cutting, seconds=Fraction(60)))
-    packed = seen.packed()
+    seen, told = plan_of(clip, segment=60), []
+    packed = pack(seen)
     here = ray_task.enhance_segment(packed, order_for(seen, folder), bytes, told.append)
     assert isinstance(here, Finished)
     assert here.part.parent == folder
@@ -370,9 +367,8 @@ def test_a_node_gives_back_what_it_cannot_put_where_it_belongs(clip, tmp_path):
 
 def test_a_node_that_does_not_see_the_source_asks_for_it(clip, tmp_path):
     (folder := tmp_path / "job").mkdir()
-    work, data, job = work_on(clip), clip.read_bytes(), f"blind-{os.getpid()}"
-    work = replace(work, cutting=replace(work.cutting, seconds=Fraction(60)))
-    packed, order = work.packed(), order_for(work, folder, job=job)
+    plan, data, job = plan_of(clip, segment=60), clip.read_bytes(), f"blind-{os.getpid()}"
+    packed, order = pack(plan), order_for(plan, folder, job=job)
     clip.write_bytes(data[:-1])
     assert isinstance(ray_task.enhance_segment(packed, order, bytes, lambda _: None), ray_task.Unseen)
     asked = []
@@ -394,9 +390,9 @@ def test_a_node_that_does_not_see_the_source_asks_for_it(clip, tmp_path):
 
 def test_a_node_with_other_software_is_named(clip, tmp_path):
     (folder := tmp_path / "job").mkdir()
-    work = work_on(clip)
-    order = order_for(work, folder, software={"software": "vsr 0.1.0"}, job=f"old-{os.getpid()}")
-    failed = ray_task.enhance_segment(work.packed(), order, bytes, lambda _: None)
+    plan = plan_of(clip)
+    order = order_for(plan, folder, software={"software": "vsr 0.1.0"}, job=f"old-{os.getpid()}")
+    failed = ray_task.enhance_segment(pack(plan), order, bytes, lambda _: None)
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, ConfigError)
     assert "would make another result: software vsr" in str(failed.error)

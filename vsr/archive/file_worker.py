@@ -17,12 +17,11 @@ from vsr.archive.entry import Entry
 from vsr.archive.state import State
 from vsr.durable import Stamp
 from vsr.errors import SourceError, VerifyError, VsrError
-from vsr.jobs.enhance_file import Outcome
+from vsr.jobs.enhance_file import Outcome, Result, run_file
 from vsr.jobs.identity import sampled_hash
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import Record, provenance, write_sidecar
-from vsr.jobs.runner import Result, run_file
 from vsr.jobs.segments.journal import OtherJobError
 from vsr.jobs.segments.journal_records import NAME, work_folder
 from vsr.jobs.workers.worker_process import become_worker
@@ -172,7 +171,7 @@ class _Made:
 
     def take(self, plan: Plan, outcome: Outcome | None, work: ArchiveWork) -> None:
         """Look at a finished file, and write its sidecar."""
-        self.record = provenance(plan, outcome, work.options)
+        self.record = provenance(plan, outcome)
         self.mark, self.stamp = sampled_hash(plan.job.path), Stamp.of(plan.job.target)
         if work.sidecar:
             write_sidecar(plan.job.target, self.record)

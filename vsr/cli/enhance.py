@@ -16,11 +16,11 @@ from vsr.cli.probe import describe_format
 from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
-from vsr.jobs.enhance_file import Outcome, estimate, is_long, num_workers
+from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
+from vsr.jobs.estimate import estimate
 from vsr.jobs.inputs import Job, check_also, find_jobs
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.provenance import provenance, write_sidecar
-from vsr.jobs.runner import Result, run_file
 from vsr.jobs.segments.journal_records import Records, read_records, work_folder
 from vsr.options import EnhanceOptions, ModelOptions
 from vsr.pipeline import Clock
@@ -71,7 +71,7 @@ def enhance_command(
     jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, tell=say)
     check_also(jobs, options.also)
     results = [Result(job) for job in jobs]
-    view = _Terminal(options, run, alone=len(jobs) == 1)
+    view = _Terminal(run, alone=len(jobs) == 1)
     try:
         for place, each in enumerate(jobs):
             if run.dry_run:
@@ -101,14 +101,13 @@ def _suffix(models: ModelOptions) -> str:
 class _Terminal:
     """Shows the files of one command, one after the other."""
 
-    options: EnhanceOptions
     run: RunOptions
     alone: bool
     """The error of the only file is the command's own."""
 
     @contextmanager
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
-        for line in _announcement(plan, self.options):
+        for line in _announcement(plan):
             say(line, quiet=self.run.quiet)
         with progress(plan.job.path.name, clock, plan.num_frames, quiet=self.run.quiet):
             yield
@@ -116,7 +115,7 @@ class _Terminal:
     def keep(self, plan: Plan, outcome: Outcome) -> None:
         """Write the sidecar, where one is wanted."""
         if self.run.sidecar:
-            write_sidecar(outcome.target, provenance(plan, outcome, self.options))
+            write_sidecar(outcome.target, provenance(plan, outcome))
 
     def tell(self, line: str) -> None:
         say(line)
@@ -136,7 +135,7 @@ def _dry_run(job: Job, options: EnhanceOptions, *, alone: bool) -> Result:
     result = Result(job)
     try:
         result.plan = make_plan(job, options)
-        print(describe_plan(result.plan, options))
+        print(describe_plan(result.plan))
     except Exception as error:
         result.error = error
         if not alone:
@@ -144,8 +143,8 @@ def _dry_run(job: Job, options: EnhanceOptions, *, alone: bool) -> Result:
     return result
 
 
-def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
-    before, after = plan.source.format, plan.output
+def _announcement(plan: Plan) -> list[str]:
+    options, before, after = plan.options, plan.source.format, plan.output
     chain = " + ".join(model.spec.name for model in plan.models) or "no model"
     where = ""
     if plan.models:
@@ -158,16 +157,20 @@ def _announcement(plan: Plan, options: EnhanceOptions) -> list[str]:
         lines.append(f"encoder: {plan.encoder.why}")
     if plan.second is not None:
         lines.append(f"also {plan.second.path.name}: {plan.second.choice.why}")
-    if is_long(plan, options) and options.job.cluster:
-        lines.append(f"segments go to the Ray cluster {options.job.cluster}")
-    elif is_long(plan, options) and num_workers(options) > 1:
-        lines.append(f"{num_workers(options)} workers share the segments")
-    earlier = None if options.job.restart else read_records(work_folder(plan.job.target))
-    if earlier is not None and is_long(plan, options):
+    return [*lines, *(_segments(plan) if plan.is_long else []), *(f"note: {note}" for note in plan.notes)]
+
+
+def _segments(plan: Plan) -> list[str]:
+    """What is said of a long job: who enhances it, what of it is there, what room it takes."""
+    job, lines = plan.options.job, list[str]()
+    if job.cluster:
+        lines.append(f"segments go to the Ray cluster {job.cluster}")
+    elif (workers := num_workers(plan.options)) > 1:
+        lines.append(f"{workers} workers share the segments")
+    earlier = None if job.restart else read_records(work_folder(plan.job.target))
+    if earlier is not None:
         lines.append(f"going on after {earlier.num_frames} of {plan.num_frames or 'unknown'} frames")
-    if is_long(plan, options):
-        lines.append(_room(plan, options, earlier))
-    return lines + [f"note: {note}" for note in plan.notes]
+    return [*lines, _room(plan, earlier)]
 
 
 def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
@@ -186,9 +189,9 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
     return [*lines, *([f"{outcome.also.path}: {size_of(outcome.also.num_bytes)}"] if outcome.also else [])]
 
 
-def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
+def describe_plan(plan: Plan) -> str:
     """The plan as text: input facts, models, output, encoder and why, estimated time and size."""
-    guess = estimate(plan, options)
+    guess = estimate(plan)
     lines = [
         f"input    {plan.job.path}",
         f"         {describe_format(plan.source)}",
@@ -196,28 +199,26 @@ def describe_plan(plan: Plan, options: EnhanceOptions) -> str:
         f"         {plan.output.width}x{plan.output.height}, {plan.output.bit_depth} bit {plan.output.layout}",
     ]
     for model in plan.models:
-        spot = place(options.engine, model.spec.dtypes)
+        spot = place(plan.options.engine, model.spec.dtypes)
         lines.append(
             f"model    {model.spec.name} (x{model.spec.scale}) on {spot.device} in {spot.precision}: {spot.why}"
         )
-    if plan.encoder is not None:
-        arguments = " ".join(f"-{name} {value}" for name, value in plan.encoder.arguments)
-        lines += [f"encoder  {plan.encoder.why}", f"         {arguments}"]
-    if plan.second is not None:
-        arguments = " ".join(f"-{name} {value}" for name, value in plan.second.choice.arguments)
-        lines += [f"also     {plan.second.path}: {plan.second.choice.why}", f"         {arguments}"]
+    for file in plan.outputs.files if plan.outputs else ():
+        arguments = " ".join(f"-{name} {value}" for name, value in file.choice.arguments)
+        name = f"also     {file.path}:" if file.stream else "encoder "
+        lines += [f"{name} {file.choice.why}", f"         {arguments}"]
     lines += [f"note     {note}" for note in plan.notes]
     if any(target.exists() for target in plan.targets):
         lines.append("note     the output exists; --overwrite replaces it, without it nothing is done")
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
-        if is_long(plan, options):
-            lines.append(f"disk     {_disk_needs(plan, options, guess.num_bytes)}")
+        if plan.is_long:
+            lines.append(f"disk     {_disk_needs(plan, guess.num_bytes)}")
     lines.append(f"         at {guess.frames_per_s:.1f} fps, measured on the first frames")
     return "\n".join(lines)
 
 
-def _room(plan: Plan, options: EnhanceOptions, earlier: Records | None) -> str:
+def _room(plan: Plan, earlier: Records | None) -> str:
     """What is known of disk needs before a run: from finished segments, else that it cannot be told from the
     source."""
     if earlier is None or not earlier.num_frames or not plan.num_frames:
@@ -228,22 +229,20 @@ def _room(plan: Plan, options: EnhanceOptions, earlier: Records | None) -> str:
         )
     written = sum(segment.num_bytes for segment in earlier.segments.values())
     num_bytes = round(written / earlier.num_frames * plan.num_frames)
-    return f"disk: {_disk_needs(plan, options, num_bytes, written)}"
+    return f"disk: {_disk_needs(plan, num_bytes, written)}"
 
 
 def _free(plan: Plan) -> int:
     return free_bytes(next(parent for parent in plan.job.target.absolute().parents if parent.exists()))
 
 
-def _disk_needs(plan: Plan, options: EnhanceOptions, num_bytes: int, written: int = 0) -> str:
+def _disk_needs(plan: Plan, num_bytes: int, written: int = 0) -> str:
     free = _free(plan)
     short = (
         "" if free >= 2 * num_bytes - written else ": too little, the job will pause when the disk is full"
     )
     there = f", {size_of(written)} of it are there" if written else ""
-    needs = (
-        f"segments of {options.job.segment} s and the result take about {size_of(2 * num_bytes)} at the end"
-    )
+    needs = f"segments of {plan.options.job.segment} s and the result take about {size_of(2 * num_bytes)} at the end"
     return f"{needs}{there}; {size_of(free)} are free{short}"
 
 
@@ -267,14 +266,14 @@ def _write_report(path: Path, results: Sequence[Result]) -> None:
 def _as_json(result: Result) -> dict[str, Any]:
     report: dict[str, Any] = {"input": result.job.path, "output": result.job.target, "status": result.status}
     if result.plan is not None:
-        plan = result.plan
+        plan, second = result.plan, result.plan.second
         report |= {
             "source": asdict(plan.source),
             "crop": asdict(plan.crop) if plan.crop else None,
             "format": asdict(plan.output),
             "models": [asdict(model.spec) for model in plan.models],
             "encoder": asdict(plan.encoder) if plan.encoder else None,
-            "second": asdict(plan.second) if plan.second else None,
+            "second": {"path": second.path, "choice": asdict(second.choice)} if second else None,
         }
     if result.outcome is not None:
         outcome = result.outcome

@@ -1,37 +1,28 @@
-"""One file from its plan to the finished result, in one piece or in segments, and a taste of it for an
-estimate."""
+"""One file from its plan to the finished result, in one piece or in segments; one of several, its error kept
+for the end."""
 
-import math
-import tempfile
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, Protocol
 
 from vsr.engine.device import all_devices
-from vsr.engine.engine import Engine
-from vsr.errors import SinkError
-from vsr.frames import Frame
-from vsr.jobs.identity import identity_of
-from vsr.jobs.long_job import LongJob, run_long
-from vsr.jobs.plan import Plan
-from vsr.jobs.segments.borders import Cutting, Reach
+from vsr.errors import SinkError, VerifyError, VsrError
+from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
+from vsr.jobs.inputs import Job
+from vsr.jobs.long_job import OpenPool, run_long
+from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal_records import read_records, work_folder
-from vsr.jobs.segments.segment_sink import SegmentEncoding
 from vsr.jobs.workers.local_pool import LocalPool
-from vsr.jobs.workers.pool import Pool
 from vsr.jobs.workers.ray_pool import RayPool, check_cluster
-from vsr.jobs.workers.worker import SegmentWork
-from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
-from vsr.media.reading.source import ReadCounts, Source, VideoSource
+from vsr.media.images.stream import ImageReport
+from vsr.media.reading.source import ReadCounts, VideoSource
 from vsr.media.writing.output import WriteReport
 from vsr.media.writing.sink import FileSink
-from vsr.options import EnhanceOptions, ReadOptions
-from vsr.pipeline import Clock, PipelineOptions, Report, enhance
+from vsr.options import EnhanceOptions
+from vsr.pipeline import Clock, Report, enhance
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,6 @@ class Outcome:
 
 def carry_out(
     plan: Plan,
-    options: EnhanceOptions,
     *,
     overwrite: bool = False,
     clock: Clock | None = None,
@@ -66,95 +56,34 @@ def carry_out(
         VsrError: as the stages say; VerifyError where the result was written and differs from what it should
             be.
     """
-    target = plan.job.target
-    unfinished = read_records(work_folder(target))
+    unfinished = read_records(work_folder(plan.job.target))
     for path in plan.targets:
         ours = unfinished is not None and unfinished.has_become(path)  # killed between its name and the end
         if path.exists() and not overwrite and not ours:
             raise SinkError(f"{path} exists; pass --overwrite to replace it or name another output with -o")
     if plan.job.creates_folder:
-        _make_folder(target.parent)
-    if is_long(plan, options):
-        return _carry_out_long(plan, options, clock, tell)
-    source = _source(plan, options.read)
-    engine = _engine(plan, options)
-    sink = _sink(plan, options)
-    report = enhance(source, engine, sink, _pipeline(plan, options), clock=clock)
-    written = sink.report
-    assert written is not None  # the sink has ended well
+        _make_folder(plan.job.target.parent)
+    if plan.outputs is not None and plan.is_long:
+        return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan.options), clock=clock, tell=tell))
+    source, sink = open_source(plan), make_sink(plan)
+    report = enhance(source, make_engine(plan), sink, pipeline_options(plan), clock=clock)
+    assert sink.report is not None  # the sink has ended well
     counts = source.counts if isinstance(source, VideoSource) else None
-    also = sink.reports[1] if isinstance(sink, FileSink) and plan.second else None
-    notes = [
-        *plan.notes,
-        *(counts.notes if counts else ()),
-        *report.notes,
-        *written.notes,
-        *(also.notes if also else ()),
-    ]
-    return Outcome(target, report, counts, written, tuple(dict.fromkeys(notes)), also)
+    return _outcome(plan, report, counts, sink.reports if isinstance(sink, FileSink) else [sink.report])
 
 
-def is_long(plan: Plan, options: EnhanceOptions) -> bool:
-    """Whether a file is enhanced in segments: a video longer than one of them, or of unknown length."""
-    seconds = options.job.segment
-    if seconds == "off" or plan.encoder is None:
-        return False
-    info, read = plan.frames, options.read
-    start, end = (float(time) if time is not None else None for time in read.span)
-    length = min((time for time in (info.duration_s, end) if time is not None), default=None)
-    if read.frames and info.average_rate:
-        length = min(length or math.inf, (start or 0) + read.frames / float(info.average_rate))
-    return length is None or length - (start or 0) > seconds
-
-
-def _carry_out_long(
-    plan: Plan, options: EnhanceOptions, clock: Clock | None, tell: Callable[[str], None]
+def _outcome(
+    plan: Plan, report: Report, counts: ReadCounts | None, written: Sequence[WriteReport | ImageReport]
 ) -> Outcome:
-    sink = _sink(plan, options)
-    assert isinstance(sink, FileSink)
-    job = LongJob(
-        outputs=sink.outputs,
-        work=_work(plan, options, sink),
-        identity=identity_of(
-            plan.job.path,
-            options,
-            models=plan.models,
-            choices=[output.choice for output in sink.outputs],
-            picture=plan.output,
-            crop=plan.crop,
-        ),
-        told={
-            "source": str(plan.job.path.absolute()),
-            "target": str(plan.job.target.absolute()),
-            "num_frames": plan.num_frames,
-        },
-        num_frames=plan.num_frames,
-        open_pool=_open_pool(options),
-    )
-    report, counts, written = run_long(job, restart=options.job.restart, clock=clock, tell=tell)
-    notes = [*plan.notes, *counts.notes, *report.notes, *(note for each in written for note in each.notes)]
-    also = written[1] if plan.second else None
+    """What became of the file; `written` holds the result's report, then the second output's."""
+    read = counts.notes if counts else ()
+    notes = [*plan.notes, *read, *report.notes, *(note for each in written for note in each.notes)]
+    also = written[1] if len(written) > 1 else None
+    assert not isinstance(also, ImageReport)
     return Outcome(plan.job.target, report, counts, written[0], tuple(dict.fromkeys(notes)), also)
 
 
-def _work(plan: Plan, options: EnhanceOptions, sink: FileSink) -> SegmentWork:
-    assert options.job.segment != "off"
-    return SegmentWork(
-        path=plan.job.path,
-        file=plan.source,
-        frames=plan.frames,
-        read=options.read,
-        models=plan.models,
-        engine=options.engine,
-        resample=plan.resample,
-        encoding=SegmentEncoding(
-            tuple(output.choice for output in sink.outputs), plan.output, plan.frames.time_base
-        ),
-        cutting=Cutting(Fraction(str(options.job.segment)), Reach.of(plan.models), _pipeline(plan, options)),
-    )
-
-
-def _open_pool(options: EnhanceOptions) -> Callable[[SegmentWork, Path], Pool] | None:
+def _open_pool(options: EnhanceOptions) -> OpenPool | None:
     """Who enhances the segments of a long job; None for this process alone."""
     if options.job.cluster:
         check_cluster(options.job.cluster)
@@ -181,89 +110,68 @@ def _make_folder(folder: Path) -> None:
         raise SinkError(f"output folder {folder} cannot be made: {error.strerror}") from None
 
 
-def _engine(plan: Plan, options: EnhanceOptions) -> Engine:
-    return Engine(
-        plan.models,
-        options.engine,
-        size=plan.resample,
-        sample_aspect=plan.output.sample_aspect,
-        bit_depth=plan.output.bit_depth,
-    )
+Status = Literal["done", "failed", "unverified", "planned", "not begun"]
 
 
-def _pipeline(plan: Plan, options: EnhanceOptions) -> PipelineOptions:
-    return PipelineOptions(crop=plan.crop, color_correct=options.picture.color_correct)
+@dataclass
+class Result:
+    """How far one file has come."""
+
+    job: Job
+    plan: Plan | None = None
+    outcome: Outcome | None = None
+    error: Exception | None = None
+
+    @property
+    def status(self) -> Status:
+        if self.error is not None:
+            return "unverified" if isinstance(self.error, VerifyError) else "failed"
+        return "done" if self.outcome else "planned" if self.plan else "not begun"
+
+    @property
+    def reason(self) -> str:
+        """One line on what went wrong; empty where nothing did."""
+        if self.error is None or isinstance(self.error, VsrError):
+            return str(self.error or "")
+        return f"unexpected {type(self.error).__name__}: {self.error}"
 
 
-def _source(plan: Plan, read: ReadOptions) -> VideoSource | ImageSource:
-    if plan.job.is_image:
-        return ImageSource(plan.job.path)
-    return VideoSource(plan.job.path, read, info=plan.source)
+class FileView(Protocol):
+    """Who is told how files get on."""
+
+    def at_work(self, plan: Plan, clock: Clock) -> AbstractContextManager[None]:
+        """Show that a planned file is enhanced, as far as its clock says, while the block runs."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """Say what cannot wait."""
+        ...
 
 
-def _sink(plan: Plan, options: EnhanceOptions) -> FileSink | ImageSink:
-    if plan.encoder is None:
-        return ImageSink(plan.job.target, source=plan.source, quality=options.encode.quality)
-    read = options.read
-    return FileSink(
-        plan.job.target,
-        source=plan.frames,
-        format=plan.output,
-        options=options.encode,
-        trim=bool(read.start or read.end or read.frames),
-        choice=plan.encoder,
-        second=plan.second,
-    )
+def _nothing(_plan: Plan, _outcome: Outcome) -> None:
+    return
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a taste of the real work says about all of it."""
+def run_file(
+    job: Job,
+    options: EnhanceOptions,
+    view: FileView,
+    *,
+    overwrite: bool = False,
+    after: Callable[[Plan, Outcome], None] = _nothing,
+) -> Result:
+    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the
+    others.
 
-    seconds: float | None
-    """None where the number of frames is not known."""
-    num_bytes: int | None
-    frames_per_s: float
-
-
-def estimate(plan: Plan, options: EnhanceOptions, *, limit_s: float = 4.0, max_frames: int = 50) -> Estimate:
-    """Really enhance the first frames into a temporary file, for a few seconds, and extrapolate."""
-    with tempfile.TemporaryDirectory() as folder:
-        plan = _moved(plan, Path(folder))
-        taste = _Taste(_source(plan, options.read), limit_s, max_frames)
-        sink = _sink(plan, replace(options, read=replace(options.read, frames=max_frames)))
-        engine = _engine(plan, options)
-        report = enhance(taste, engine, sink, _pipeline(plan, options))
-        share = None if plan.num_frames is None else plan.num_frames / report.num_frames
-        return Estimate(
-            seconds=None if share is None else report.seconds * share,
-            num_bytes=None
-            if share is None
-            else round(sum(path.stat().st_size for path in plan.targets) * share),
-            frames_per_s=report.num_frames / report.seconds,
-        )
-
-
-def _moved(plan: Plan, folder: Path) -> Plan:
-    """The same plan with all results in a folder."""
-    job, second = plan.job, plan.second
-    if second is not None:
-        second = replace(second, path=folder / f"second_{second.path.name}")
-    return replace(plan, job=replace(job, target=folder / job.target.name), second=second)
-
-
-class _Taste:
-    """The beginning of a source, for as long as `limit_s`."""
-
-    def __init__(self, source: Source, limit_s: float, max_frames: int):
-        self.info = source.info
-        self._source, self._limit_s, self._max_frames = source, limit_s, max_frames
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield frames until the time or their number is used up."""
-        began = time.monotonic()
-        with closing(cast(Generator[Frame, None, None], self._source.frames())) as frames:
-            for index, frame in enumerate(frames):
-                if index >= self._max_frames or (index and time.monotonic() - began > self._limit_s):
-                    return
-                yield frame
+    `after` is what belongs to the file once it is there; an error in it is the file's too.
+    """
+    result = Result(job)
+    try:
+        result.plan = plan = make_plan(job, options)
+        clock = Clock()
+        with view.at_work(plan, clock):
+            result.outcome = carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell)
+            after(plan, result.outcome)
+    except Exception as error:
+        result.error = error
+    return result

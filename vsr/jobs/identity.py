@@ -2,7 +2,6 @@
 encoding."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +13,8 @@ from vsr import __version__
 from vsr.durable import sha256_of
 from vsr.engine.device import place
 from vsr.errors import ModelError
-from vsr.frames import PictureFormat
+from vsr.jobs.plan import Plan
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
-from vsr.media.writing.encoders import EncoderChoice
 from vsr.models.spec import Model
 from vsr.options import EnhanceOptions
 
@@ -31,21 +29,14 @@ _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "exec
 """Options by which the same is reached in another way, if not to the bit."""
 
 
-def identity_of(
-    source: Path,
-    options: EnhanceOptions,
-    *,
-    models: tuple[Model, ...],
-    choices: Sequence[EncoderChoice],
-    picture: PictureFormat,
-    crop: object,
-) -> dict[str, str]:
+def identity_of(plan: Plan) -> dict[str, str]:
     """Describe source, models, options, encoder and software."""
-    lines = describe_source(source) | _options(options, without=_WITHOUT_EFFECT)
+    models, options, choices = plan.models, plan.options, plan.outputs.choices if plan.outputs else []
+    lines = describe_source(plan.job.path) | _options(options, without=_WITHOUT_EFFECT)
     lines["models"] = " + ".join(f"{model.spec.name} {model.spec.sha256[:16]}" for model in models) or "none"
     lines["running on"] = running_on(models, options)
-    lines["crop found"] = str(crop)
-    lines["output format"] = _short(asdict(picture))
+    lines["crop found"] = str(plan.crop)
+    lines["output format"] = _short(asdict(plan.output))
     told = [[choice.encoder, choice.pixel_format, choice.arguments, choice.filters] for choice in choices]
     lines["encoder arguments"] = " + ".join(map(_short, told))
     lines["software"] = software()

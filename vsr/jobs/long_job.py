@@ -6,72 +6,85 @@ one that begins: find the first stretch that is missing, enhance it, look again.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vsr.durable import sync
 from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
+from vsr.jobs.identity import identity_of
+from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Journal
 from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.pool import Pool, Tell
-from vsr.jobs.workers.worker import SegmentWork, StretchReader, Worker
+from vsr.jobs.workers.worker import StretchReader, Worker
 from vsr.media.reading.decode import ReadCounts
 from vsr.media.writing.encode import is_disk_full
-from vsr.media.writing.output import FileOutput, WriteReport, complete
+from vsr.media.writing.output import Outputs, WriteReport, complete
 from vsr.pipeline import Clock, Report
 
-
-@dataclass(frozen=True)
-class LongJob:
-    """Everything that must be known to do a job in segments."""
-
-    outputs: Sequence[FileOutput]
-    """The work folder lies beside the first."""
-    work: SegmentWork
-    identity: Mapping[str, str]
-    told: Mapping[str, Any]
-    """What `vsr jobs` shows."""
-    num_frames: int | None
-    """As far as known."""
-    open_pool: Callable[[SegmentWork, Path], Pool] | None = None
-    """Starts the workers that share the job, which write into a folder; None for this process alone."""
+OpenPool = Callable[[Plan, Path], Pool]
+"""Makes the workers that share a job, which write into a folder."""
 
 
 def run_long(
-    job: LongJob, *, restart: bool = False, clock: Clock | None = None, tell: Tell = lambda _: None
+    plan: Plan,
+    outputs: Outputs,
+    open_pool: OpenPool | None = None,
+    *,
+    clock: Clock | None = None,
+    tell: Tell = lambda _: None,
 ) -> tuple[Report, ReadCounts, list[WriteReport]]:
-    """Begin or go on with a job, to the finished file. On an error all finished segments stay.
+    """Begin or go on with a job, to the finished files. On an error all finished segments stay.
+
+    Args:
+        plan: what is done.
+        outputs: those of the plan.
+        open_pool: who enhances; None for this process alone.
+        clock: shows how far it is.
+        tell: is given lines that cannot wait.
 
     Raises:
         ConfigError: another job lies there.
         VsrError: as the stages say.
         KeyboardInterrupt: with a line on how to go on.
     """
-    for output in job.outputs:
-        output.check()
+    outputs.check()
     clock = clock or Clock()
-    journal = Journal(work_folder(job.outputs[0].path), job.identity, job.told, restart=restart)
+    journal = _journal(plan)
     finished = False
     try:
         for number in sorted(_check(journal, clock)):
             tell(f"segment {number} is damaged on the disk and is made again")
         clock.done = journal.num_frames
-        fill = _fill if job.open_pool is None else _fill_together
-        report, counts = fill(job, journal, clock, tell)
+        if open_pool is None:
+            report, counts = _fill(plan, journal, clock, tell)
+        else:
+            report, counts = _fill_together(plan, journal, clock, tell, open_pool)
         report = replace(report, num_frames=journal.num_frames - clock.done)
         clock.finishing = True
-        written = _join(job, journal, tell)
-        for output in job.outputs:
+        written = _join(outputs, journal, tell)
+        for output in outputs.files:
             sync(output.path.parent)  # the name must outlive a power cut before the segments go
         finished = True
         return report, counts, written
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the same command goes on after {_of(journal, job)} frames") from None
+        of = f" of {plan.num_frames}" if plan.num_frames else ""
+        raise KeyboardInterrupt(f"the same command goes on after {journal.num_frames}{of} frames") from None
     finally:
         journal.close(remove=finished)
+
+
+def _journal(plan: Plan) -> Journal:
+    job = plan.job
+    told = {"source": str(job.path.absolute()), "target": str(job.target.absolute())}
+    return Journal(
+        work_folder(job.target),
+        identity_of(plan),
+        {**told, "num_frames": plan.num_frames},
+        restart=plan.options.job.restart,
+    )
 
 
 def _check(journal: Journal, clock: Clock) -> set[int]:
@@ -86,14 +99,10 @@ def _check(journal: Journal, clock: Clock) -> set[int]:
     return damaged
 
 
-def _of(journal: Journal, job: LongJob) -> str:
-    return f"{journal.num_frames}" + (f" of {job.num_frames}" if job.num_frames else "")
-
-
-def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
+def _fill(plan: Plan, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
     """Enhance what is missing."""
     report = Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest)
-    worker = Worker(job.work)
+    worker = Worker(plan)
     while (gap := journal.missing()) is not None:
         try:
             clock.finishing = False
@@ -102,7 +111,7 @@ def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Rep
                 journal.folder,
                 journal.keep,
                 clock=clock,
-                before_segment=lambda: _watch(job, journal, tell),
+                before_segment=lambda: _watch(plan, journal, tell),
             )
         except Exception as error:
             if not is_disk_full(error):
@@ -111,7 +120,9 @@ def _fill(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Rep
     return report, worker.reading.counts
 
 
-def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> tuple[Report, ReadCounts]:
+def _fill_together(
+    plan: Plan, journal: Journal, clock: Clock, tell: Tell, open_pool: OpenPool
+) -> tuple[Report, ReadCounts]:
     """Have what is missing enhanced by several workers."""
     if journal.missing() is None:
         return Report(0, 0.0, 0.0, 0.0, 0.0, clock.slowest), ReadCounts()
@@ -119,25 +130,24 @@ def _fill_together(job: LongJob, journal: Journal, clock: Clock, tell: Tell) -> 
     def wait_for_disk(num_writers: int, lost_bytes: int | None) -> None:
         if lost_bytes is not None:
             wait_for_room(journal.folder, max(2 * lost_bytes, _room(journal, num_writers)), tell)
-        _watch(job, journal, tell, num_writers=num_writers)
+        _watch(plan, journal, tell, num_writers=num_writers)
 
-    assert job.open_pool is not None
-    reading = StretchReader(job.work)
+    reading = StretchReader(plan)
     try:
-        with job.open_pool(job.work, journal.folder) as pool:
+        with open_pool(plan, journal.folder) as pool:
             dispatcher = Dispatcher(pool, journal, clock, tell, wait_for_disk=wait_for_disk)
             return dispatcher.run(gaps_of(journal, reading)), reading.counts
     finally:
         journal.sweep()  # what was finished too late to be heard of
 
 
-def _watch(job: LongJob, journal: Journal, tell: Tell, *, num_writers: int = 1) -> None:
+def _watch(plan: Plan, journal: Journal, tell: Tell, *, num_writers: int = 1) -> None:
     """Wait where the next segment may not fit; once the first one's size is known, say if all will not."""
     wait_for_room(journal.folder, _room(journal, num_writers), tell)
-    if len(journal.segments) != 1 or not job.num_frames:
+    if len(journal.segments) != 1 or not plan.num_frames:
         return
     written = sum(segment.num_bytes for segment in journal.segments.values())
-    expected = round(written / journal.num_frames * job.num_frames) if journal.num_frames else 0
+    expected = round(written / journal.num_frames * plan.num_frames) if journal.num_frames else 0
     needed, free = 2 * expected - written, free_bytes(journal.folder)
     if free < needed:
         tell(
@@ -150,14 +160,14 @@ def _room(journal: Journal, num_writers: int = 1) -> int:
     return max([LEAST, *((num_writers + 1) * segment.num_bytes for segment in journal.segments.values())])
 
 
-def _join(job: LongJob, journal: Journal, tell: Tell) -> list[WriteReport]:
+def _join(outputs: Outputs, journal: Journal, tell: Tell) -> list[WriteReport]:
     """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has
     taken."""
-    parts = journal.parts(job.work.encoding.time_base)
+    parts = journal.parts(outputs.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:
         try:
-            return complete(job.outputs, parts, journal.folder, before_rename=journal.add_result)
+            return complete(outputs, parts, journal.folder, before_rename=journal.add_result)
         except Exception as error:
             if not is_disk_full(error):
                 raise

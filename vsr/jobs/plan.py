@@ -19,12 +19,11 @@ from vsr.media.images.codec import MAX_PIXELS
 from vsr.media.images.stream import probe_image
 from vsr.media.probe import probe
 from vsr.media.reading.fields import as_read, describe_fields
-from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
-from vsr.media.writing.output import SecondOutput, output_container
+from vsr.media.writing.encoders import EncoderChoice
+from vsr.media.writing.output import FileOutput, Outputs, plan_outputs
 from vsr.models.chain import make_chain
 from vsr.models.spec import Model
 from vsr.options import (
-    EncodeOptions,
     EnhanceOptions,
     ModelOptions,
     PictureOptions,
@@ -50,12 +49,12 @@ class Plan:
     """Size and format of the enhanced frames."""
     resample: tuple[int, int] | None
     """Height, width of the final resampling; None where the models give the size wanted."""
-    encoder: EncoderChoice | None
-    """None for a picture."""
-    second: SecondOutput | None
-    """Where the same frames go, too."""
+    outputs: Outputs | None
+    """The files to be; None for a picture."""
     num_frames: int | None
     """As far as the container tells; for progress and estimates only."""
+    options: EnhanceOptions
+    """What was wanted."""
     notes: tuple[str, ...]
     """Lines that the user should read before."""
 
@@ -63,6 +62,33 @@ class Plan:
     def targets(self) -> tuple[Path, ...]:
         """Every file that is to be."""
         return (self.job.target, *([self.second.path] if self.second else []))
+
+    @property
+    def encoder(self) -> EncoderChoice | None:
+        """Of the result; None for a picture."""
+        return self.outputs.first.choice if self.outputs else None
+
+    @property
+    def second(self) -> FileOutput | None:
+        """Where the same frames go, too."""
+        return self.outputs.files[1] if self.outputs and len(self.outputs.files) > 1 else None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is enhanced in segments: a video longer than one of them, or of unknown length."""
+        seconds, read = self.options.job.segment, self.options.read
+        if seconds == "off" or self.outputs is None:
+            return False
+        start, end = (float(time) if time is not None else None for time in read.span)
+        length = min((time for time in (self.frames.duration_s, end) if time is not None), default=None)
+        if read.frames and self.frames.average_rate:
+            length = min(length or math.inf, (start or 0) + read.frames / float(self.frames.average_rate))
+        return length is None or length - (start or 0) > seconds
+
+    def on_device(self, device: str, threads: int) -> "Plan":
+        """The same plan as a worker carries it out: on this device, with so many threads."""
+        engine = replace(self.options.engine, device=device, threads=threads)
+        return replace(self, options=replace(self.options, engine=engine))
 
 
 def make_plan(job: Job, options: EnhanceOptions) -> Plan:
@@ -88,24 +114,30 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     if options.picture.square:
         output = _squared(output, keep_height=bool(options.models.height), exact=bool(options.models.size))
         size = (output.height, output.width)
-    if not job.is_image:
-        output = replace(
-            output, bit_depth=max(wanted_format(each, output).bit_depth for each in _encodes(options))
-        )
+    outputs = None if job.is_image else _outputs(job, frames, output, options)
+    if outputs is None and output.height * output.width > MAX_PIXELS:
+        asked = f"{output.width}x{output.height}"
+        raise ConfigError(f"{asked} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
     plan = Plan(
         job=job,
         source=info,
         frames=frames,
         crop=rectangle,
         models=chain.models,
-        output=output,
+        output=outputs.format if outputs else output,
         resample=None if size is None or size == given else size,
-        encoder=_encoder(job, info, output, options),
-        second=None if job.is_image else _second(job, info, output, options),
+        outputs=outputs,
         num_frames=1 if job.is_image else _num_frames(frames, options.read),
+        options=options,
         notes=chain.notes,
     )
-    return replace(plan, notes=_notes(plan, options))
+    return replace(plan, notes=_notes(plan))
+
+
+def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs:
+    read = options.read
+    trim = bool(read.start or read.end or read.frames)
+    return plan_outputs(job.target, frames, format, options.encode, options.also, trim=trim)
 
 
 def _shown(info: StreamInfo, picture: PictureOptions) -> StreamInfo:
@@ -133,9 +165,10 @@ def _enlarged(format: PictureFormat, models: Sequence[Model]) -> tuple[int, int]
     return format.height * scale, format.width * scale
 
 
-def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
+def _notes(plan: Plan) -> tuple[str, ...]:
     """Everything the user should read of a plan, in the order in which it happens."""
-    info, picture = plan.source, options.picture
+    info, options = plan.source, plan.options
+    picture = options.picture
     notes = [*info.notes]
     if plan.job.is_image and options.read != ReadOptions():
         notes.append("start, end, frames and deinterlace mean nothing for a picture")
@@ -162,43 +195,8 @@ def _notes(plan: Plan, options: EnhanceOptions) -> tuple[str, ...]:
         notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
     if plan.job.is_image and options.also.also:
         notes.append("also means nothing for a picture")
-    choices = [plan.encoder, plan.second and plan.second.choice]
-    return (*notes, *(note for choice in choices if choice for note in choice.notes))
-
-
-def _encoder(
-    job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions
-) -> EncoderChoice | None:
-    if not job.is_image:
-        container = output_container(info, options.encode, job.target)
-        return choose_encoder(_settled(options.encode, info), output, container, info.mastering)
-    if output.height * output.width > MAX_PIXELS:
-        size = f"{output.width}x{output.height}"
-        raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
-    return None
-
-
-def _encodes(options: EnhanceOptions) -> list[EncodeOptions]:
-    return [options.encode, *([options.also.encode] if options.also.also else [])]
-
-
-def _settled(encode: EncodeOptions, info: StreamInfo) -> EncodeOptions:
-    """With the source's own depth written out, as one output must not get the other one's."""
-    own = info.format.bit_depth
-    return replace(encode, bit_depth=own) if encode.bit_depth == "auto" and own in (8, 10, 12) else encode
-
-
-def _second(
-    job: Job, info: StreamInfo, output: PictureFormat, options: EnhanceOptions
-) -> SecondOutput | None:
-    also = options.also
-    if not also.also:
-        return None
-    path = job.target.with_name(job.target.stem + also.also) if also.is_ending else Path(also.also)
-    if path.resolve() == job.target.resolve():
-        raise ConfigError(f"also {str(path)!r} is the first output itself; give it another name")
-    container = output_container(info, EncodeOptions(), path)
-    return SecondOutput(path, choose_encoder(_settled(also.encode, info), output, container, info.mastering))
+    choices = plan.outputs.choices if plan.outputs else []
+    return (*notes, *(note for choice in choices for note in choice.notes))
 
 
 def _wanted(

@@ -13,13 +13,12 @@ from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
 from vsr.media.writing.output import WriteReport
-from vsr.options import EnhanceOptions
 
 Record = dict[str, Any]
 """As JSON takes it."""
 
 
-def provenance(plan: Plan, outcome: Outcome | None, options: EnhanceOptions) -> Record:
+def provenance(plan: Plan, outcome: Outcome | None) -> Record:
     """Record a finished file. Reads source and result once for their hashes.
 
     `outcome` is None where the result was made by a process that did not live to tell how.
@@ -29,9 +28,9 @@ def provenance(plan: Plan, outcome: Outcome | None, options: EnhanceOptions) -> 
         "result": _result(plan, outcome),
         "also": _file(plan.second.path) if plan.second else None,
         "models": [_model(model.spec) for model in plan.models],
-        "options": wishes_of(options),
+        "options": wishes_of(plan.options),
         "crop": str(plan.crop) if plan.crop else None,
-        "running_on": running_on(plan.models, options),
+        "running_on": running_on(plan.models, plan.options),
         "software": software(),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "measured": _measured(outcome) if outcome else None,

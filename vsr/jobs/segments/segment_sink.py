@@ -9,28 +9,16 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from vsr.durable import sha256_of, sync
-from vsr.frames import Frame, PictureFormat
+from vsr.frames import Frame
 from vsr.jobs.segments.borders import Border, Stretch, checksum
 from vsr.jobs.segments.journal_records import Segment
 from vsr.media.writing.encode import VideoEncoder
-from vsr.media.writing.encoders import EncoderChoice
-
-
-@dataclass(frozen=True)
-class SegmentEncoding:
-    """How segments are encoded."""
-
-    choices: tuple[EncoderChoice, ...]
-    """One for each output; a segment holds a stream of each."""
-    format: PictureFormat
-    """Of the frames to come."""
-    time_base: Fraction
+from vsr.media.writing.output import Outputs
 
 
 @dataclass
@@ -51,20 +39,20 @@ Keep = Callable[[Segment, Path], None]
 class SegmentSink:
     """Takes the frames of a stretch, and leaves out those before its beginning and after its end.
 
-    Files lie in `folder` and go to `keep`. `before_segment` is called before each segment's first frame, and
-    may wait.
+    Files lie in `folder` and go to `keep`; each holds a stream for each of the outputs. `before_segment` is
+    called before each segment's first frame, and may wait.
     """
 
     def __init__(
         self,
         folder: Path,
         stretch: Stretch,
-        encoding: SegmentEncoding,
+        outputs: Outputs,
         keep: Keep,
         before_segment: Callable[[], None],
     ):
         self.stretch = stretch
-        self._folder, self._encoding = folder, encoding
+        self._folder, self._outputs = folder, outputs
         self._keep, self._before_segment = keep, before_segment
         self._fed: _Open | None = None
         self._flushing: _Open | None = None
@@ -103,9 +91,9 @@ class SegmentSink:
         number = border.number if border else 0
         # A child of a run that was killed may still write: each process has names of its own.
         path = self._folder / f"{number:06}.{os.getpid()}-{os.urandom(3).hex()}.part"
-        encoding = self._encoding
+        outputs = self._outputs
         encoder = VideoEncoder(
-            path, choices=encoding.choices, format=encoding.format, time_base=encoding.time_base
+            path, choices=outputs.choices, format=outputs.format, time_base=outputs.time_base
         )
         return _Open(number, path, encoder)
 

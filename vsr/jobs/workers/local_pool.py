@@ -8,18 +8,18 @@ import contextlib
 import pickle
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from vsr.engine.device import CPU_THREADS
+from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.workers.pool import Died, Failed, Finished, News, SegmentProgress
-from vsr.jobs.workers.worker import SegmentWork, Worker, attempt, failed
+from vsr.jobs.workers.worker import Worker, attempt, failed, packed
 from vsr.jobs.workers.worker_process import WorkerProcess, become_worker, stop_all, wait_for_news
-from vsr.options import EngineOptions
 
 _END_WITHIN_S = 10.0
 """How long a worker may take to end its encoder."""
@@ -38,11 +38,11 @@ class _SegmentWorker:
 class LocalPool:
     """A pool of processes on this machine."""
 
-    def __init__(self, work: SegmentWork, folder: Path, *, devices: Sequence[str], num: int):
+    def __init__(self, plan: Plan, folder: Path, *, devices: Sequence[str], num: int):
         """Prepare; workers start when there is something to do for them.
 
         Args:
-            work: what is done.
+            plan: what is done.
             folder: the job's, where segments are written.
             devices: taken in turn by the workers.
             num: most workers at once; they share the CPU's cores.
@@ -50,11 +50,8 @@ class LocalPool:
         Raises:
             ConfigError: a network cannot be sent to other processes.
         """
-        self._packed, self._folder, self._num = work.packed(), folder, num
-        self._engines = [
-            replace(work.engine, device=device, threads=work.engine.threads or max(1, CPU_THREADS // num))
-            for device in devices
-        ]
+        self._packed, self._folder, self._num = packed(plan), folder, num
+        self._devices, self._threads = devices, plan.options.engine.threads or max(1, CPU_THREADS // num)
         self._waiting: deque[Gap] = deque()
         self._workers: list[_SegmentWorker] = []
 
@@ -80,10 +77,9 @@ class LocalPool:
     def _start(self) -> _SegmentWorker:
         taken = {each.turn for each in self._workers}
         turn = next(turn for turn in range(self._num) if turn not in taken)
-        engine = self._engines[turn % len(self._engines)]
-        process = WorkerProcess(
-            _work, self._packed, engine, self._folder, name=f"vsr-worker-{turn}", daemon=True
-        )
+        place = self._devices[turn % len(self._devices)], self._threads
+        name = f"vsr-worker-{turn}"
+        process = WorkerProcess(_work, self._packed, place, self._folder, name=name, daemon=True)
         worker = _SegmentWorker(turn, process)
         self._workers.append(worker)
         process.start()
@@ -124,15 +120,15 @@ def _cause(code: int) -> str:
     return f"a worker was killed by signal {-code}" if code < 0 else f"a worker ended with exit code {code}"
 
 
-def _work(pipe: "Connection[Any, Any]", packed: bytes, engine: EngineOptions, folder: Path) -> None:
-    """What a worker's process does."""
+def _work(pipe: "Connection[Any, Any]", packed: bytes, place: tuple[str, int], folder: Path) -> None:
+    """What a worker's process does; `place` is its device and threads."""
     become_worker(SystemExit(1))
     worker: Worker | None = None
     with contextlib.suppress(EOFError, ConnectionError), pipe:
         while True:
             gap: Gap = pipe.recv()
             try:
-                worker = worker or Worker(replace(pickle.loads(packed), engine=engine))
+                worker = worker or Worker(pickle.loads(packed).on_device(*place))
             except Exception as error:
                 pipe.send(failed(gap, error))
                 continue

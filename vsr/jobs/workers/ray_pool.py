@@ -26,10 +26,11 @@ from vsr.durable import sync
 from vsr.engine.device import pick_device
 from vsr.errors import ConfigError, VsrError
 from vsr.jobs.identity import describe_source
+from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.pool import Failed, Finished, News, SegmentProgress
-from vsr.jobs.workers.worker import SegmentWork
+from vsr.jobs.workers.worker import packed
 
 _MAX_RETRIES = 3
 """Times that Ray begins a task again whose node was lost."""
@@ -58,11 +59,11 @@ def check_cluster(address: str) -> None:
 class RayPool:
     """A pool of Ray tasks."""
 
-    def __init__(self, work: SegmentWork, folder: Path, *, address: str):
+    def __init__(self, plan: Plan, folder: Path, *, address: str):
         """Prepare; the cluster is joined by `__enter__`.
 
         Args:
-            work: what is done.
+            plan: what is done.
             folder: the job's, where segments are written.
             address: HOST:PORT of a cluster, `auto` for the one that this machine is part of, or `local` to
                 start one here that ends with the pool.
@@ -70,13 +71,13 @@ class RayPool:
         Raises:
             ConfigError: a network cannot be sent.
         """
-        self._work = replace(work, path=work.path.absolute())
-        self._bytes = self._work.packed()
+        self._source = plan.job.path.absolute()
+        self._bytes = packed(replace(plan, job=replace(plan.job, path=self._source)))
         self._folder, self._address = folder.absolute(), address
         self._job, self._token = uuid.uuid4().hex, f"seen-{uuid.uuid4().hex}"
-        self._on_gpu = pick_device(work.engine.device).type == "cuda"
-        self._source, self._software = describe_source(self._work.path), ray_task.result_of(work)
-        self._threads = work.engine.threads
+        self._on_gpu = pick_device(plan.options.engine.device).type == "cuda"
+        self._seen, self._software = describe_source(self._source), ray_task.result_of(plan)
+        self._threads = plan.options.engine.threads
         self._under_way: dict[Any, Gap] = {}
         self._blocks: list[Any] | None = None
         self._asked: Any = None
@@ -98,12 +99,14 @@ class RayPool:
         return self
 
     def _prepare(self) -> None:
-        """What all tasks share: their size, the work, the board that shows how far they are."""
+        """What all tasks share: their size, the plan, and the actor to which they tell how far they are."""
         ray = self._ray
         counts = [int(each["Resources"].get("CPU", 0)) for each in self._nodes()]
         self._threads = self._threads or min([_MOST_THREADS, *filter(None, counts)])
         here = _on(ray.get_runtime_context().get_node_id(), soft=True)
-        self._board = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(_board()).remote()
+        self._actor = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(
+            _progress_class()
+        ).remote()
         self._packed = ray.put(self._bytes)
         options: dict[str, Any] = {"num_cpus": self._threads, "max_retries": _MAX_RETRIES, "max_calls": 0}
         self._task = ray.remote(**options, num_gpus=int(self._on_gpu))(_run)
@@ -128,13 +131,13 @@ class RayPool:
             gap,
             self._folder,
             self._token,
-            self._source,
+            self._seen,
             self._software,
             "cuda" if self._on_gpu else "cpu",
             self._threads,
             self._blocks,
         )
-        self._under_way[self._task.remote(self._packed, order, self._board)] = gap
+        self._under_way[self._task.remote(self._packed, order, self._actor)] = gap
 
     def news(self, timeout_s: float) -> list[News]:
         if not self._under_way:
@@ -149,13 +152,13 @@ class RayPool:
         ]
 
     def _progress(self) -> list[SegmentProgress]:
-        """What the board has shown; asked for once, and taken when it has come."""
+        """What tasks have told; asked for once, and taken when it has come."""
         if self._asked is None:
-            self._asked = self._board.take.remote()
+            self._asked = self._actor.take.remote()
         if not self._ray.wait([self._asked], timeout=0)[0]:
             return []
         asked, self._asked = self._asked, None
-        with contextlib.suppress(Exception):  # the board may have died, and begins anew
+        with contextlib.suppress(Exception):  # the actor may have died, and begins anew
             return [SegmentProgress(*numbers) for numbers in self._ray.get(asked)]
         return []
 
@@ -177,7 +180,7 @@ class RayPool:
 
     def _shipped(self) -> list[Any]:
         """The source in Ray's object store, which keeps on the disk what its memory does not hold."""
-        with self._work.path.open("rb") as file:
+        with self._source.open("rb") as file:
             return [self._ray.put(block) for block in iter(lambda: file.read(_BLOCK_BYTES), b"")]
 
     def _received(self, result: ray_task.Delivered) -> News:
@@ -203,7 +206,7 @@ class RayPool:
                 self._ray.cancel(ref, force=True)
             if self._blocks is not None:
                 self._forget()
-            self._ray.kill(self._board)
+            self._ray.kill(self._actor)
             self._under_way.clear()
 
     def _forget(self) -> None:
@@ -220,11 +223,11 @@ def _on(node_id: str, *, soft: bool) -> Any:
     return strategies.NodeAffinitySchedulingStrategy(node_id, soft=soft)
 
 
-def _board() -> type:
-    """Where tasks write how far they are, as an actor. Made here, so that its process needs nothing of
+def _progress_class() -> type:
+    """The class of the actor to which tasks tell how far they are. Made here, so that its process needs nothing of
     ours."""
 
-    class Board:
+    class Progress:
         def __init__(self) -> None:
             self._shown: dict[int, tuple[Any, ...]] = {}
 
@@ -235,15 +238,15 @@ def _board() -> type:
             shown, self._shown = list(self._shown.values()), {}
             return shown
 
-    return Board
+    return Progress
 
 
-def _run(packed: bytes, order: ray_task.RayTask, board: Any) -> Any:
+def _run(packed: bytes, order: ray_task.RayTask, actor: Any) -> Any:
     """A task."""
     ray: Any = importlib.import_module("ray")
 
     def tell(progress: SegmentProgress) -> None:
-        board.show.remote(
+        actor.show.remote(
             progress.number, progress.frames, progress.decode_s, progress.engine_s, progress.encode_s
         )
 

@@ -14,11 +14,11 @@ from typing import Any
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import ConfigError
 from vsr.jobs.identity import describe_source, running_on, software
+from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
 from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
-from vsr.jobs.workers.worker import SegmentWork, Worker, attempt, failed
-from vsr.options import EnhanceOptions
+from vsr.jobs.workers.worker import Worker, attempt, failed
 from vsr.pipeline import Report
 
 _TELL_EVERY_S = 1.0
@@ -72,7 +72,7 @@ def enhance_segment(
     """Enhance one segment on this machine.
 
     Args:
-        packed: the work.
+        packed: the plan.
         order: the segment, and what the machine that holds the journal sees.
         fetch: gives the bytes of a block.
         tell: hears about once a second how far it is.
@@ -81,10 +81,10 @@ def enhance_segment(
     try:
         if _worker is None or _worker[0] != order.job:
             tune_malloc()
-            work = _here(pickle.loads(packed), order, fetch)
-            if work is None:
+            plan = _here(pickle.loads(packed), order, fetch)
+            if plan is None:
                 return Unseen(platform.node())
-            _worker = order.job, Worker(work)
+            _worker = order.job, Worker(plan)
         worker = _worker[1]
     except Exception as error:
         return failed(order.gap, error)
@@ -97,30 +97,31 @@ def enhance_segment(
         return Delivered(news.segment, news.part.read_bytes(), news.report)
 
 
-def result_of(work: SegmentWork) -> dict[str, str]:
+def result_of(plan: Plan) -> dict[str, str]:
     """What must be equal for machines to make the same of the same frames, as far as software knows."""
-    return {"software": software(), "running on": running_on(work.models, EnhanceOptions(engine=work.engine))}
+    return {"software": software(), "running on": running_on(plan.models, plan.options)}
 
 
-def _here(work: SegmentWork, order: RayTask, fetch: Callable[[Any], bytes]) -> SegmentWork | None:
-    """The work as this machine can do it; None where the source is missing.
+def _here(plan: Plan, order: RayTask, fetch: Callable[[Any], bytes]) -> Plan | None:
+    """The plan as this machine can do it; None where the source is missing.
 
     Raises:
         ConfigError: other software runs here, so that the result would be another.
     """
-    work = replace(work, engine=replace(work.engine, device=order.device, threads=order.threads))
-    found = result_of(work)
+    plan = plan.on_device(order.device, order.threads)
+    found = result_of(plan)
     for name, wanted in order.software.items():
         if found[name] != wanted:
             raise ConfigError(
                 f"{platform.node()} would make another result: {name} {found[name]}, here {wanted}; "
                 "let the nodes of a cluster be equal"
             )
-    if _sees(work.path, order.source):
-        return work
+    if _sees(plan.job.path, order.source):
+        return plan
     if order.blocks is None:
         return None
-    return replace(work, path=_fetched(work.path.name, order, fetch))
+    copy = _fetched(plan.job.path.name, order, fetch)
+    return replace(plan, job=replace(plan.job, path=copy))
 
 
 def _sees(path: Path, source: Mapping[str, str]) -> bool:

@@ -1,83 +1,44 @@
-"""What it takes to enhance any stretch of a job, in this process or in another one: a description, and who
-does it."""
+"""Who enhances any stretch of a planned job, in this process or in another one."""
 
 import pickle
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SourceError, VsrError
-from vsr.frames import Frame, StreamInfo
-from vsr.jobs.segments.borders import Cutting, ReadsDifferentlyError, Stretch
+from vsr.frames import Frame
+from vsr.jobs.assemble import cutting, make_engine, open_video
+from vsr.jobs.plan import Plan
+from vsr.jobs.segments.borders import ReadsDifferentlyError, Stretch
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
-from vsr.jobs.segments.segment_sink import Keep, SegmentEncoding, SegmentSink
+from vsr.jobs.segments.segment_sink import Keep, SegmentSink
 from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
 from vsr.media.reading.source import ReadCounts, VideoSource
 from vsr.media.writing.encode import is_disk_full
-from vsr.models.spec import Model
-from vsr.options import EngineOptions, ReadOptions
 from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
 
-@dataclass(frozen=True)
-class SegmentWork:
-    """Everything but the stretch."""
+def packed(plan: Plan) -> bytes:
+    """All of a plan, networks included, for another process.
 
-    path: Path
-    file: StreamInfo
-    """What lies there."""
-    frames: StreamInfo
-    """What is made of it when it is read."""
-    read: ReadOptions
-    models: tuple[Model, ...]
-    engine: EngineOptions
-    resample: tuple[int, int] | None
-    """Height, width of the final resampling."""
-    encoding: SegmentEncoding
-    cutting: Cutting
-
-    def source(self, from_pts: int | None, passed: int) -> VideoSource:
-        """The source from a pts on (None: all of it), less so many frames of the limit that the user may have
-        set."""
-        limit = self.read.frames - passed if self.read.frames else 0
-        return VideoSource(self.path, replace(self.read, frames=limit), info=self.file, from_pts=from_pts)
-
-    def make_engine(self) -> Engine:
-        """Load the models onto their device."""
-        kept = self.encoding.format
-        return Engine(
-            self.models,
-            self.engine,
-            size=self.resample,
-            sample_aspect=kept.sample_aspect,
-            bit_depth=kept.bit_depth,
-        )
-
-    def packed(self) -> bytes:
-        """All of it, networks included, for another process.
-
-        Raises:
-            ConfigError: a network cannot be sent.
-        """
-        try:
-            return pickle.dumps(self)
-        except Exception as error:  # networks of others raise what they like
-            names = " + ".join(model.spec.name for model in self.models)
-            raise ConfigError(
-                f"{names} cannot be sent to other workers ({error}); use --workers 1"
-            ) from error
+    Raises:
+        ConfigError: a network cannot be sent.
+    """
+    try:
+        return pickle.dumps(plan)
+    except Exception as error:  # networks of others raise what they like
+        names = " + ".join(model.spec.name for model in plan.models)
+        raise ConfigError(f"{names} cannot be sent to other workers ({error}); use --workers 1") from error
 
 
 class StretchReader:
     """Reads stretches of a job, and remembers what happened the last time."""
 
-    def __init__(self, work: SegmentWork):
-        self._work = work
+    def __init__(self, plan: Plan):
+        self._plan, self._cutting = plan, cutting(plan)
         self._opened: VideoSource | None = None
 
     @property
@@ -90,22 +51,24 @@ class StretchReader:
         passed = gap.begin.entry.index if gap.begin and not from_start else 0
 
         def read(pts: int | None) -> VideoSource:
-            self._opened = self._work.source(pts, passed)
+            self._opened = open_video(self._plan, pts, passed)
             return self._opened
 
-        work = self._work
-        return Stretch(work.frames, read, work.cutting, begin=gap.begin, end=gap.end, from_start=from_start)
+        return Stretch(
+            self._plan.frames, read, self._cutting, begin=gap.begin, end=gap.end, from_start=from_start
+        )
 
 
 class Worker:
     """Enhances stretches of one job, one at a time, with one engine."""
 
-    def __init__(self, work: SegmentWork):
-        self.engine = work.make_engine()
+    def __init__(self, plan: Plan):
+        assert plan.outputs is not None
+        self.engine = make_engine(plan)
         self.lost_bytes = 0
         """Size of what the last stretch that failed had written."""
-        self.reading = StretchReader(work)
-        self._work = work
+        self.reading = StretchReader(plan)
+        self._outputs = plan.outputs
 
     def run(
         self,
@@ -133,7 +96,7 @@ class Worker:
         """
         for from_start in (False, True):
             stretch = self.reading.stretch(gap, from_start=from_start)
-            sink = _Heard(after_frame, folder, stretch, self._work.encoding, keep, before_segment)
+            sink = _Heard(after_frame, folder, stretch, self._outputs, keep, before_segment)
             try:
                 return enhance(stretch, self.engine, sink, PipelineOptions(prepared=True), clock=clock)
             except ReadsDifferentlyError as error:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from vsr.durable import rename
 from vsr.errors import ConfigError, SinkError, VerifyError
-from vsr.frames import StreamInfo
+from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.writing.encode import Encoded
-from vsr.media.writing.encoders import EncoderChoice
+from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.writing.join import Joined, join
 from vsr.media.writing.verify import Verification, verify
-from vsr.options import EncodeOptions
+from vsr.options import AlsoOptions, EncodeOptions
 
 
 @dataclass(frozen=True)
@@ -46,37 +46,23 @@ class WriteReport:
 
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv": "mkv", ".webm": "webm"}
-_BY_DEMUXER = {"matroska,webm": "mkv", "mov,mp4,m4a,3gp,3g2,mj2": "mp4"}
+"""Endings of names that are written, and the containers they mean."""
 
 
-def output_container(source: StreamInfo, options: EncodeOptions, path: str | Path | None = None) -> str:
-    """Return the container to write: as asked, else by the output's name, else the input's own.
-
-    Inputs in other containers (avi, flv, MPEG-TS, 3gp, ...) become mkv, which holds whatever they held.
+def output_container(path: str | Path, options: EncodeOptions) -> str:
+    """Return the container to write: by the output's name, or as asked where that does not tell.
 
     Raises:
-        ConfigError: the output's name has an ending of no container that is written, or of another than the
-            option.
+        ConfigError: the name has an ending of no container that is written, or of another than the option.
     """
-    if path is not None:
-        named = CONTAINERS.get(Path(path).suffix.lower())
-        if named is None and options.container == "auto":
-            raise ConfigError(
-                f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container"
-            )
-        if named is not None and options.container not in ("auto", named):
-            raise ConfigError(
-                f"output name {str(path)!r} and container {options.container} do not go together"
-            )
-        return named or options.container
-    if options.container != "auto":
-        return options.container
-    own = CONTAINERS.get(Path(source.path).suffix.lower())
-    by_content = _BY_DEMUXER.get(source.container)
-    if own is None or by_content is None:
-        return "mkv"
-    same_family = {own, by_content} <= {"mp4", "mov"} or {own, by_content} <= {"mkv", "webm"}
-    return own if same_family else by_content
+    named = CONTAINERS.get(Path(path).suffix.lower())
+    if named is None and options.container == "auto":
+        raise ConfigError(
+            f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container"
+        )
+    if named is not None and options.container not in ("auto", named):
+        raise ConfigError(f"output name {str(path)!r} and container {options.container} do not go together")
+    return named or options.container
 
 
 @dataclass(frozen=True)
@@ -128,16 +114,75 @@ class FileOutput:
 
 
 @dataclass(frozen=True)
-class SecondOutput:
-    """A second file of the same frames, such as a viewing copy beside a master."""
+class Outputs:
+    """The files that are made of one stream of frames: all of them, or none."""
 
-    path: Path
-    choice: EncoderChoice
+    format: PictureFormat
+    """Of the frames to come."""
+    files: tuple[FileOutput, ...]
+    """The result, then where the same frames go, too, such as a viewing copy beside a master."""
 
-    def output(self, source: StreamInfo, *, trim: bool) -> FileOutput:
-        """As it will be written, from the second of two encoded streams."""
-        container = output_container(source, EncodeOptions(), self.path)
-        return FileOutput(self.path, source, container, self.choice, stream=1, trim=trim)
+    @property
+    def first(self) -> FileOutput:
+        """The result itself, beside which work folders lie."""
+        return self.files[0]
+
+    @property
+    def choices(self) -> list[EncoderChoice]:
+        """The encoder of each."""
+        return [file.choice for file in self.files]
+
+    @property
+    def time_base(self) -> Fraction:
+        """Of the frames to come."""
+        return self.first.source.time_base
+
+    def check(self) -> None:
+        """Raise SinkError where a file cannot be written, as far as can be told before."""
+        for file in self.files:
+            file.check()
+
+
+def plan_outputs(
+    path: Path,
+    source: StreamInfo,
+    format: PictureFormat,
+    options: EncodeOptions,
+    also: AlsoOptions,
+    *,
+    trim: bool,
+) -> Outputs:
+    """Settle container and encoder of a result and, where one is wanted, of a second output.
+
+    Args:
+        path: of the result.
+        source: whose other streams go along, and whose depth an output has unless another is asked for.
+        format: of the frames to come, which are made as deep as the deepest output.
+        options: of the result.
+        also: the second output.
+        trim: as `FileOutput` has it.
+
+    Raises:
+        ConfigError: a name, container, encoder and picture do not go together.
+        SinkError: the encoder asked for does not work here.
+    """
+    wanted = [(path, options)]
+    if also.also:
+        second = path.with_name(path.stem + also.also) if also.is_ending else Path(also.also)
+        if second.resolve() == path.resolve():
+            raise ConfigError(f"also {str(second)!r} is the first output itself; give it another name")
+        wanted.append((second, also.encode))
+    depths = [wanted_format(each, format).bit_depth for _, each in wanted]
+    format = replace(format, bit_depth=max(depths))
+    files: list[FileOutput] = []
+    for stream, (name, encode) in enumerate(wanted):
+        container = output_container(name, encode)
+        # With the source's own depth written out, as one output must not get the other one's.
+        if encode.bit_depth == "auto" and (own := source.format.bit_depth) in (8, 10, 12):
+            encode = replace(encode, bit_depth=own)
+        choice = choose_encoder(encode, format, container, source.mastering)
+        files.append(FileOutput(name, source, container, choice, stream, trim))
+    return Outputs(format, tuple(files))
 
 
 @dataclass(frozen=True)
@@ -183,7 +228,7 @@ class Prepared:
 
 
 def complete(
-    outputs: Sequence[FileOutput],
+    outputs: Outputs,
     parts: Sequence[Encoded],
     folder: Path,
     *,
@@ -200,8 +245,8 @@ def complete(
         SinkError: joining failed.
     """
     with ExitStack() as stack:
-        prepared = [outputs[0].prepare(parts, folder)]
-        for output in outputs[1:]:
+        prepared = [outputs.first.prepare(parts, folder)]
+        for output in outputs.files[1:]:
             beside = make_part_folder(output.path)
             stack.callback(shutil.rmtree, beside, ignore_errors=True)
             prepared.append(output.prepare(parts, beside))

@@ -16,7 +16,7 @@ from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder
 from vsr.media.writing.output import (
     FileOutput,
-    SecondOutput,
+    Outputs,
     WriteReport,
     complete,
     make_part_folder,
@@ -62,9 +62,7 @@ class FileSink:
 
     `format` is that of the frames to come. With `trim`, the output begins at the first written frame and the
     other streams are cut to the written span. After a good end, `report` says what was made; before, it is
-    None. `second` is another file of the same frames, whose report comes after in `reports`; both get their
-    names, or neither does. Leaving the `with` block waits for the encoder; leaving it with an exception
-    removes everything.
+    None. Leaving the `with` block waits for the encoder; leaving it with an exception removes everything.
     """
 
     def __init__(
@@ -76,15 +74,21 @@ class FileSink:
         options: EncodeOptions,
         trim: bool = False,
         choice: EncoderChoice | None = None,
-        second: SecondOutput | None = None,
     ):
-        self.path = Path(path)
-        self.container = output_container(source, options, path)
-        self.choice = choice or choose_encoder(options, format, self.container, source.mastering)
+        container = output_container(path, options)
+        choice = choice or choose_encoder(options, format, container, source.mastering)
+        self._begin(Outputs(format, (FileOutput(Path(path), source, container, choice, trim=trim),)))
+
+    @classmethod
+    def planned(cls, outputs: Outputs) -> Self:
+        """A sink into all the files of a plan: all get their names, or none does."""
+        sink = cls.__new__(cls)
+        sink._begin(outputs)
+        return sink
+
+    def _begin(self, outputs: Outputs) -> None:
+        self.outputs = outputs
         self.reports: list[WriteReport] = []
-        self._format = format
-        self.output = FileOutput(self.path, source, self.container, self.choice, trim=trim)
-        self.outputs = [self.output, *([second.output(source, trim=trim)] if second else [])]
         self._folder: Path | None = None
         self._encoder: VideoEncoder | None = None
 
@@ -94,15 +98,15 @@ class FileSink:
         Raises:
             SinkError: the output's folder is missing or cannot be written to, or the output is the input.
         """
-        for output in self.outputs:
-            output.check()
-        self._folder = make_part_folder(self.path)
+        outputs = self.outputs
+        outputs.check()
+        self._folder = make_part_folder(outputs.first.path)
         try:
             self._encoder = VideoEncoder(
                 self._folder / "video.nut",
-                choices=[output.choice for output in self.outputs],
-                format=self._format,
-                time_base=self.output.source.time_base,
+                choices=outputs.choices,
+                format=outputs.format,
+                time_base=outputs.time_base,
             )
         except BaseException:
             self._clean()
@@ -121,7 +125,7 @@ class FileSink:
             SinkError: the encoder has ended, or the frame does not fit.
         """
         if self._encoder is None:
-            raise SinkError(f"{self.path}: a frame was written outside of the `with` block")
+            raise SinkError(f"{self.outputs.first.path}: a frame was written outside of the `with` block")
         self._encoder.write(frame)
 
     def __exit__(

@@ -1,0 +1,56 @@
+"""Source, engine and sink put together as a plan wants them."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from vsr.engine.engine import Engine
+from vsr.jobs.plan import Plan
+from vsr.jobs.segments.borders import Cutting, Reach
+from vsr.media.images.stream import ImageSink, ImageSource
+from vsr.media.reading.source import VideoSource
+from vsr.media.writing.sink import FileSink
+from vsr.pipeline import PipelineOptions
+
+
+def open_source(plan: Plan) -> VideoSource | ImageSource:
+    """What reads the input."""
+    return ImageSource(plan.job.path) if plan.job.is_image else open_video(plan)
+
+
+def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> VideoSource:
+    """What reads a video from a pts on (None: all of it), less so many frames of the limit that the user may
+    have set."""
+    read = plan.options.read
+    limited = replace(read, frames=read.frames - passed if read.frames else 0)
+    return VideoSource(plan.job.path, limited, info=plan.source, from_pts=from_pts)
+
+
+def make_engine(plan: Plan) -> Engine:
+    """Load the models onto their device."""
+    output = plan.output
+    return Engine(
+        plan.models,
+        plan.options.engine,
+        size=plan.resample,
+        sample_aspect=output.sample_aspect,
+        bit_depth=output.bit_depth,
+    )
+
+
+def make_sink(plan: Plan) -> FileSink | ImageSink:
+    """What writes all results in one piece."""
+    if plan.outputs is None:
+        return ImageSink(plan.job.target, source=plan.source, quality=plan.options.encode.quality)
+    return FileSink.planned(plan.outputs)
+
+
+def pipeline_options(plan: Plan) -> PipelineOptions:
+    """What is put right between reading and enhancing."""
+    return PipelineOptions(crop=plan.crop, color_correct=plan.options.picture.color_correct)
+
+
+def cutting(plan: Plan) -> Cutting:
+    """How a long job is cut into segments."""
+    seconds = plan.options.job.segment
+    assert seconds != "off"
+    return Cutting(Fraction(str(seconds)), Reach.of(plan.models), pipeline_options(plan))
