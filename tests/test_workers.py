@@ -357,7 +357,7 @@ def test_a_node_gives_back_what_it_cannot_put_where_it_belongs(clip, tmp_path):
     here = ray_task.enhance_segment(packed, order_for(seen, folder), bytes, told.append)
     assert isinstance(here, Finished)
     assert here.part.parent == folder
-    assert [progress.number for progress in told] == [0]
+    assert {progress.number for progress in told} == {0}
     away = replace(order_for(seen, folder, token="other"), job=f"elsewhere-{os.getpid()}")
     given = ray_task.enhance_segment(packed, away, bytes, told.append)
     assert isinstance(given, ray_task.Delivered)
