@@ -8,6 +8,7 @@ one that begins: find the first stretch that is missing, enhance it, look again.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from vsr.durable import sync
@@ -38,12 +39,8 @@ def run_long(
 ) -> tuple[Report, ReadCounts, list[WriteReport]]:
     """Begin or go on with a job, to the finished files. On an error all finished segments stay.
 
-    Args:
-        plan: what is done.
-        outputs: those of the plan.
-        open_pool: who enhances; None for this process alone.
-        clock: shows how far it is.
-        tell: is given lines that cannot wait.
+    `outputs` are those of the plan; without `open_pool` this process enhances alone. `tell` is given lines
+    that cannot wait.
 
     Raises:
         ConfigError: another job lies there.
@@ -58,10 +55,8 @@ def run_long(
         for number in sorted(_check(journal, clock)):
             tell(f"segment {number} is damaged on the disk and is made again")
         clock.done = journal.num_frames
-        if open_pool is None:
-            report, counts = _fill(plan, journal, clock, tell)
-        else:
-            report, counts = _fill_together(plan, journal, clock, tell, open_pool)
+        fill = _fill if open_pool is None else partial(_fill_together, open_pool=open_pool)
+        report, counts = fill(plan, journal, clock, tell)
         report = replace(report, num_frames=journal.num_frames - clock.done)
         clock.finishing = True
         written = _join(outputs, journal, tell)

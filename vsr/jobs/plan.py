@@ -114,10 +114,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     if options.picture.square:
         output = _squared(output, keep_height=bool(options.models.height), exact=bool(options.models.size))
         size = (output.height, output.width)
-    outputs = None if job.is_image else _outputs(job, frames, output, options)
-    if outputs is None and output.height * output.width > MAX_PIXELS:
-        asked = f"{output.width}x{output.height}"
-        raise ConfigError(f"{asked} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
+    outputs = _outputs(job, frames, output, options)
     plan = Plan(
         job=job,
         source=info,
@@ -134,7 +131,12 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     return replace(plan, notes=_notes(plan))
 
 
-def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs:
+def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs | None:
+    if job.is_image:
+        if format.height * format.width > MAX_PIXELS:
+            size = f"{format.width}x{format.height}"
+            raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
+        return None
     read = options.read
     trim = bool(read.start or read.end or read.frames)
     return plan_outputs(job.target, frames, format, options.encode, options.also, trim=trim)
