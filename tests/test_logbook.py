@@ -11,6 +11,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from vsr.errors import ConfigError
 from vsr.resample import enlarge
+from vsr.training.events import why_no_events
 from vsr.training.logbook import Logbook, sample
 
 
@@ -118,3 +119,18 @@ def test_a_file_in_the_place_of_the_book_is_named(tmp_path):
     (tmp_path / "x.log").write_text("somebody's own")
     with pytest.raises(ConfigError, match=r"x\.log is a file"):
         Logbook(tmp_path / "x.log", first=0)
+
+
+def test_without_tensorboardx_lines_and_pictures_are_kept_and_a_line_says_how_to_get_events(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with Logbook(tmp_path, first=0) as book:
+        book.write(7, {"loss": 1.0})
+        book.show(7, "bird", np.zeros((4, 5, 3), np.uint8))
+    assert steps(tmp_path) == [7]
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["bird-0000007.png"]
+    assert not events(tmp_path)
+    assert why_no_events() == (
+        "TensorBoard's events are not written, for want of tensorboardX (pip install 'vsr[train]')"
+    )

@@ -119,13 +119,11 @@ def enhance(
     frames = source.frames()  # all up to the queue runs in the decode thread, which has time to spare
     if not options.prepared:
         frames = prepared(frames, options, scenes=engine.looks_around)
-    frames = _ahead(
-        _busy(frames, clock, "decode_s", traced="decode"), options.read_ahead, options, "vsr-decode"
-    )
+    frames = _busy(frames, clock, "decode_s", traced="decode")
+    frames = _ahead(frames, options.read_ahead, options, "vsr-decode")
     frames = _busy(frames, clock, "engine_s", sign=-1)  # waiting for a frame is not the engine's work
-    enhanced = _ahead(
-        _busy(engine.run(frames), clock, "engine_s"), options.write_ahead, options, "vsr-engine"
-    )
+    enhanced = _busy(engine.run(frames), clock, "engine_s")
+    enhanced = _ahead(enhanced, options.write_ahead, options, "vsr-engine")
     with sink, closing(enhanced):
         for frame in enhanced:
             began = time.monotonic()
@@ -134,6 +132,10 @@ def enhance(
             clock.encode_s += time.monotonic() - began
             clock.frames += 1
         clock.finishing = True
+    return _report(clock, engine)
+
+
+def _report(clock: Clock, engine: Engine) -> Report:
     return Report(
         num_frames=clock.frames,
         seconds=clock.elapsed_s,

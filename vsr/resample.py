@@ -106,14 +106,9 @@ def _enlarge_on_cpu(
     columns, left = _phases(scale[1], shift[1], kernel)
     source, into = plane.contiguous().numpy(), out.numpy()
     for p, q in itertools.product(range(scale[0]), range(scale[1])):
-        into[p :: scale[0], q :: scale[1]] = cv2.sepFilter2D(
-            source,
-            -1,
-            columns[q].numpy(),
-            rows[p].numpy(),
-            anchor=(left, top),
-            borderType=cv2.BORDER_REPLICATE,
-        )
+        taps = columns[q].numpy(), rows[p].numpy()
+        large = cv2.sepFilter2D(source, -1, *taps, anchor=(left, top), borderType=cv2.BORDER_REPLICATE)
+        into[p :: scale[0], q :: scale[1]] = large
 
 
 _RUNS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
@@ -142,8 +137,7 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _taps(
-    num_in: int,
-    num_out: int,
+    sizes: tuple[int, int],
     ratio: float,
     shift: float,
     kernel: Kernel,
@@ -151,8 +145,11 @@ def _taps(
     *,
     mirror: bool = False,
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each tap the index of the input row, (num_out,), and its weight, (num_out, 1), that make an output
-    row."""
+    """For each tap the index of the input row, (num_out,), and its weight, (num_out, 1), that make an output row.
+
+    `sizes` is the number of rows in and out.
+    """
+    num_in, num_out = sizes
     stretch = max(1.0, ratio)  # reducing widens the kernel, else detail aliases
     centers = (torch.arange(num_out, dtype=torch.float64) + 0.5) * ratio - 0.5 + shift
     reach = _SUPPORT[kernel] * stretch
@@ -199,15 +196,11 @@ def resize(
         (B, C, *size) float32. Edges repeat.
     """
     rows, columns = ratio or (x.shape[2] / size[0], x.shape[3] / size[1])
-    x = _resize_rows(x, _taps(x.shape[2], size[0], rows, shift[0], kernel, x.device))
-    # Columns are resized as rows of the transposed picture: whole rows are read ten times faster than
-    # columns.
+    x = _resize_rows(x, _taps((x.shape[2], size[0]), rows, shift[0], kernel, x.device))
+    # Columns are resized as rows of the transposed picture: whole rows are read ten times faster than columns.
     x = x.transpose(2, 3).contiguous()
-    return (
-        _resize_rows(x, _taps(x.shape[2], size[1], columns, shift[1], kernel, x.device))
-        .transpose(2, 3)
-        .contiguous()
-    )
+    x = _resize_rows(x, _taps((x.shape[2], size[1]), columns, shift[1], kernel, x.device))
+    return x.transpose(2, 3).contiguous()
 
 
 def reduce(codes: Tensor, scale: int, *, rounding: Literal["codes", "none"] = "codes") -> Tensor:
@@ -229,7 +222,7 @@ def reduce(codes: Tensor, scale: int, *, rounding: Literal["codes", "none"] = "c
     small = codes.double()  # thirds summed in float32 would now and then fall on the other side of a half
     for _ in range(2):
         size = small.shape[2]
-        taps = _taps(size, size // scale, float(scale), 0.0, "catmull-rom", codes.device, mirror=True)
+        taps = _taps((size, size // scale), float(scale), 0.0, "catmull-rom", codes.device, mirror=True)
         small = _resize_rows(small, taps)
         if rounding == "codes":
             small = (small + 0.5).floor_().clamp_(0, 255)

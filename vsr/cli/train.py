@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter, default_name_transform
 
 from vsr.cli.console import duration, say
+from vsr.training.events import why_no_events
 from vsr.training.loop import TrainingProgress
 from vsr.training.loop import train as run_training
 from vsr.training.options import TrainOptions
@@ -50,6 +51,8 @@ def train_command(
             quiet=quiet,
         )
 
+    if missing := why_no_events():
+        say(missing, quiet=quiet)
     path = run_training(options, report=report)
     say(f"{path}: {Path(path).stat().st_size} bytes", quiet=quiet)
     return 0

@@ -128,16 +128,9 @@ def score_clip(
                 vmaf.add(*lumas)
             show(f"frame {number}", result, original, scores[-1])
         value = None if vmaf is None else vmaf.value()
-    return ClipResult(
-        mean_score(scores),
-        len(scores),
-        steadiness.warping_error,
-        steadiness.original_warping_error,
-        steadiness.flicker_psnr,
-        candidate.latency_frames,
-        time_per_frame(candidate, _first(clip), rounds=2),
-        value,
-    )
+    errors = steadiness.warping_error, steadiness.original_warping_error
+    cost = candidate.latency_frames, time_per_frame(candidate, _first(clip), rounds=2)
+    return ClipResult(mean_score(scores), len(scores), *errors, steadiness.flicker_psnr, *cost, value)
 
 
 def _side_by_side(candidate: Candidate, clip: ReferenceClip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:
@@ -157,7 +150,5 @@ def _side_by_side(candidate: Candidate, clip: ReferenceClip) -> Generator[tuple[
 
 def _first(clip: ReferenceClip) -> list[Frame]:
     with closing(clip.low()) as frames:
-        return [
-            replace(frame, planes=tuple(plane.copy() for plane in frame.planes))
-            for frame in islice(frames, TIMED_FRAMES)
-        ]
+        first = islice(frames, TIMED_FRAMES)
+        return [replace(frame, planes=tuple(plane.copy() for plane in frame.planes)) for frame in first]

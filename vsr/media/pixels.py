@@ -7,7 +7,7 @@ stated facts.
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import av
 import numpy as np
@@ -17,59 +17,27 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from vsr.errors import SourceError
 from vsr.frames import Frame, Layout, PictureFormat, Plane
 
+
 # FFmpeg's names and codes are those of ITU-T H.273, tables 2 to 4; sitings are libavutil's AVChromaLocation.
-MATRICES = {
-    "gbr": 0,
-    "bt709": 1,
-    "unknown": 2,
-    "fcc": 4,
-    "bt470bg": 5,
-    "smpte170m": 6,
-    "smpte240m": 7,
-    "ycgco": 8,
-    "bt2020nc": 9,
-    "bt2020c": 10,
-    "smpte2085": 11,
-    "chroma-derived-nc": 12,
-    "chroma-derived-c": 13,
-    "ictcp": 14,
-    "ipt-c2": 15,
-    "ycgco-re": 16,
-    "ycgco-ro": 17,
-}
-PRIMARIES = {
-    "bt709": 1,
-    "unknown": 2,
-    "bt470m": 4,
-    "bt470bg": 5,
-    "smpte170m": 6,
-    "smpte240m": 7,
-    "film": 8,
-    "bt2020": 9,
-    "smpte428": 10,
-    "smpte431": 11,
-    "smpte432": 12,
-    "ebu3213": 22,
-}
-TRANSFERS = {
-    "bt709": 1,
-    "unknown": 2,
-    "bt470m": 4,
-    "bt470bg": 5,
-    "smpte170m": 6,
-    "smpte240m": 7,
-    "linear": 8,
-    "log100": 9,
-    "log316": 10,
-    "iec61966-2-4": 11,
-    "bt1361e": 12,
-    "iec61966-2-1": 13,
-    "bt2020-10": 14,
-    "bt2020-12": 15,
-    "smpte2084": 16,
-    "smpte428": 17,
-    "arib-std-b67": 18,
-}
+def _numbered(names: str) -> dict[str, int]:
+    """`NAME NUMBER NAME NUMBER ...` as a table."""
+    words = names.split()
+    return {name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)}
+
+
+MATRICES = _numbered(
+    "gbr 0  bt709 1  unknown 2  fcc 4  bt470bg 5  smpte170m 6  smpte240m 7  ycgco 8  bt2020nc 9  bt2020c 10 "
+    "smpte2085 11  chroma-derived-nc 12  chroma-derived-c 13  ictcp 14  ipt-c2 15  ycgco-re 16  ycgco-ro 17"
+)
+PRIMARIES = _numbered(
+    "bt709 1  unknown 2  bt470m 4  bt470bg 5  smpte170m 6  smpte240m 7  film 8  bt2020 9  smpte428 10 "
+    "smpte431 11  smpte432 12  ebu3213 22"
+)
+TRANSFERS = _numbered(
+    "bt709 1  unknown 2  bt470m 4  bt470bg 5  smpte170m 6  smpte240m 7  linear 8  log100 9  log316 10 "
+    "iec61966-2-4 11  bt1361e 12  iec61966-2-1 13  bt2020-10 14  bt2020-12 15  smpte2084 16  smpte428 17 "
+    "arib-std-b67 18"
+)
 RANGES = {"limited": 1, "full": 2}
 SITINGS = {"unspecified": 0, "left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 
@@ -85,15 +53,7 @@ _LAYOUTS: dict[tuple[int, int], tuple[Layout, str]] = {
 
 _WIDENED = re.compile(r"(?:gray|gbrp|yuv4\d\dp)9le|(?:gray|gbrp)14le")
 _FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
-_SWS_MATRICES = {
-    "bt709": 1,
-    "fcc": 4,
-    "bt470bg": 5,
-    "smpte170m": 5,
-    "smpte240m": 7,
-    "bt2020nc": 9,
-    "bt2020c": 9,
-}
+_SWS_MATRICES = _numbered("bt709 1  fcc 4  bt470bg 5  smpte170m 5  smpte240m 7  bt2020nc 9  bt2020c 9")
 
 
 def name_of(table: dict[str, int], code: int, default: str = "unknown") -> str:
@@ -171,6 +131,11 @@ def reading(name: str) -> PixelReading:
     return PixelReading(layout, depth, rgb or name.startswith(("yuvj", "mono")), tuple(notes))
 
 
+def range_of(picture: av.VideoFrame, how: PixelReading) -> Literal["limited", "full"]:
+    """Return a decoded picture's range; where nothing is said, limited for YUV."""
+    return "full" if how.full_range or picture.color_range == RANGES["full"] else "limited"
+
+
 @lru_cache
 def _same_bytes(source: str, target: str) -> bool:
     """Say whether `source`'s first planes are `target`'s planes: equal but for opacity or the j of `yuvj`."""
@@ -218,28 +183,18 @@ class PlanarConverter:
             SourceError: swscale refuses.
         """
         target, name = self.format, picture.format.name
-        if _same_bytes(name, self.name) and (picture.height, picture.width) == (target.height, target.width):
+        same_size = (picture.height, picture.width) == (target.height, target.width)
+        if same_size and _same_bytes(name, self.name):
             return picture
         how = reading(name)
-        same_size = (picture.height, picture.width) == (target.height, target.width)
-        if (
-            same_size
-            and _WIDENED.fullmatch(name)
-            and (how.layout, how.bit_depth) == (target.layout, target.bit_depth)
-        ):
+        same_samples = (how.layout, how.bit_depth) == (target.layout, target.bit_depth)
+        if same_size and same_samples and _WIDENED.fullmatch(name):
             return self._widen(picture, picture.format.components[0].bits)
-        full = how.full_range or picture.color_range == RANGES["full"]
-        # Unstated range is limited for YUV, as in `probe`. Equal codes on both sides keep swscale from
-        # touching it.
-        source_range = RANGES["full" if full else "limited"]
-        target_range = RANGES[target.range]
         matrix = None
         if (how.layout == "rgb") != (target.layout == "rgb"):
             matrix = _SWS_MATRICES.get(target.matrix)
-        else:
-            picture.colorspace = MATRICES[
-                "unknown"
-            ]  # rare matrices make swscale refuse even where it need not know
+        else:  # rare matrices make swscale refuse even where it need not know
+            picture.colorspace = MATRICES["unknown"]
         try:
             return self._scaler.reformat(
                 picture,
@@ -249,8 +204,9 @@ class PlanarConverter:
                 src_colorspace=matrix,
                 dst_colorspace=matrix,
                 interpolation=_FLAGS,
-                src_color_range=source_range,
-                dst_color_range=target_range,
+                # Equal codes on both sides keep swscale from touching the range.
+                src_color_range=RANGES[range_of(picture, how)],
+                dst_color_range=RANGES[target.range],
                 threads=1,
             )
         except (FFmpegError, ValueError) as error:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from vsr.errors import SourceError
 from vsr.frames import MasteringMetadata, OtherStream, PictureFormat, StreamInfo
-from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, SITINGS, TRANSFERS, name_of, reading
+from vsr.media.pixels import MATRICES, PRIMARIES, SITINGS, TRANSFERS, name_of, range_of, reading
 
 _PLAYLISTS = frozenset(
     {"hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth", "avisynth"}
@@ -190,14 +190,13 @@ def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[Picture
             notes.append(
                 f"the source does not say its colour matrix; it is taken as {matrix}, and the output says so"
             )
-    full = how.full_range or picture.color_range == RANGES["full"]
     format = PictureFormat(
         height=picture.height,
         width=picture.width,
         bit_depth=how.bit_depth,
         layout=how.layout,
         matrix=matrix,
-        range="full" if full else "limited",
+        range=range_of(picture, how),
         primaries=primaries,
         transfer=transfer,
         siting=_siting(stream) if how.layout == "yuv420" else "unspecified",
@@ -233,15 +232,9 @@ def _siting(stream: VideoStream) -> str:
     except (FFmpegError, ValueError):
         return "unspecified"  # a codec that Matroska cannot hold
     data = header.getvalue()
-    place = tuple(
-        data[at + 3 : at + 4] for at in (data.find(b"\x55\xb7\x81"), data.find(b"\x55\xb8\x81")) if at >= 0
-    )
-    names = {
-        (b"\1", b"\2"): "left",
-        (b"\2", b"\2"): "center",
-        (b"\1", b"\1"): "topleft",
-        (b"\2", b"\1"): "top",
-    }
+    found = (data.find(element) for element in (b"\x55\xb7\x81", b"\x55\xb8\x81"))
+    place = tuple(data[at + 3] for at in found if at >= 0)
+    names = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}
     siting = names.get(cast(Any, place), "unspecified")
     assert siting in SITINGS
     return siting
@@ -267,10 +260,8 @@ def _mastering(picture: av.VideoFrame) -> MasteringMetadata | None:
     white = low = high = None
     if display is not None:
         numbers = struct.unpack("=22i", display[:88])
-        values = [
-            Fraction(n, d) if d else Fraction(0)
-            for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)
-        ]
+        rationals = zip(numbers[0:20:2], numbers[1:20:2], strict=True)
+        values = [Fraction(n, d) if d else Fraction(0) for n, d in rationals]
         if numbers[20]:
             primaries = tuple((values[i], values[i + 1]) for i in (0, 2, 4))
             white = (values[6], values[7])

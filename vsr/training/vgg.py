@@ -10,24 +10,12 @@ from torch.nn import functional as F
 from vsr.errors import ModelError
 from vsr.models.files.checkpoint import read_tensors
 
-_LAYERS = {
-    0: 64,
-    2: 64,
-    5: 128,
-    7: 128,
-    10: 256,
-    12: 256,
-    14: 256,
-    16: 256,
-    19: 512,
-    21: 512,
-    23: 512,
-    25: 512,
-    28: 512,
-    30: 512,
-    32: 512,
-    34: 512,
-}
+_LAYERS = (
+    dict.fromkeys((0, 2), 64)
+    | dict.fromkeys((5, 7), 128)
+    | dict.fromkeys((10, 12, 14, 16), 256)
+    | dict.fromkeys((19, 21, 23, 25, 28, 30, 32, 34), 512)
+)
 """Place in torchvision's `features` of each convolution, and its channels; where the place jumps by 3, a
 pooling."""
 
@@ -45,9 +33,7 @@ class VggFeatures(nn.Module):
         super().__init__()
         widths = [3, *_LAYERS.values()]
         convolutions = (nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
-        self.features = nn.ModuleDict(
-            {str(place): layer for place, layer in zip(_LAYERS, convolutions, strict=True)}
-        )
+        self.features = nn.ModuleDict(zip(map(str, _LAYERS), convolutions, strict=True))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -73,9 +59,8 @@ class VggFeatures(nn.Module):
         with torch.no_grad():
             theirs = self(target)
         ours = self(output)
-        return torch.stack(
-            [weight * F.l1_loss(ours[at], theirs[at]) for at, weight in _WEIGHTS.items()]
-        ).sum()
+        losses = [weight * F.l1_loss(ours[at], theirs[at]) for at, weight in _WEIGHTS.items()]
+        return torch.stack(losses).sum()
 
 
 def load_vgg(path: Path) -> VggFeatures:

@@ -22,27 +22,18 @@ from vsr.media.images.containers import DamagedError, Header, Metadata
 from vsr.media.images.exif import TURNS, orientation_of, portable_tags
 from vsr.media.images.tiff import Pixels
 
-EXTENSIONS = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
+_CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg", "webp": ".webp", "tiff": ".tif .tiff"}
+EXTENSIONS = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
 """Format by the output's extension."""
 
 _CODECS = {"jpeg": "mjpeg"}
 _PIXEL_FORMATS = {
-    ("gray", False, 8): "gray",
-    ("gray", True, 8): "ya8",
-    ("gray", False, 16): "gray16le",
-    ("gray", True, 16): "ya16le",
-    ("rgb", False, 8): "rgb24",
-    ("rgb", True, 8): "rgba",
-    ("rgb", False, 16): "rgb48le",
-    ("rgb", True, 16): "rgba64le",
+    ("gray", 8): ("gray", "ya8"),
+    ("gray", 16): ("gray16le", "ya16le"),
+    ("rgb", 8): ("rgb24", "rgba"),
+    ("rgb", 16): ("rgb48le", "rgba64le"),
 }
+"""FFmpeg's names by layout and depth, without and with opacity."""
 _MAX_EDGE = {"jpeg": 65_500, "webp": 16_383}
 _EIGHT_BIT = ("jpeg", "webp")
 _LOSSLESS = ("png", "tiff")
@@ -70,7 +61,7 @@ def _info(path: str | Path, header: Header) -> StreamInfo:
         kind="image",
         container=header.container,
         codec=_CODECS.get(header.container, header.container),
-        pixel_format=_PIXEL_FORMATS[layout, header.alpha, header.bit_depth],
+        pixel_format=_PIXEL_FORMATS[layout, header.bit_depth][header.alpha],
         format=PictureFormat(
             height=header.height,
             width=header.width,
@@ -236,11 +227,8 @@ def _difference(path: Path, encoded: _Encoded) -> str:
     reduced = encoded.container == "tiff" or len(want.exif) > _SURE_TO_FIT  # then a note has said so
     exif = portable_tags(want.exif) == portable_tags(got.exif) if reduced else want.exif == got.exif
     xmp = want.xmp == got.xmp or len(want.xmp) > _SURE_TO_FIT
-    lost = [
-        name
-        for name, same in (("EXIF", exif), ("XMP", xmp), ("ICC profile", want.icc == got.icc))
-        if not same
-    ]
+    kept = {"EXIF": exif, "XMP": xmp, "ICC profile": want.icc == got.icc}
+    lost = [name for name, same in kept.items() if not same]
     return f"{' and '.join(lost)} differs from what was written" if lost else ""
 
 

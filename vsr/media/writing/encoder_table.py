@@ -21,36 +21,34 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from vsr.frames import Layout, MasteringMetadata
+from vsr.media.pixels import reading
 
 Shape = tuple[Layout, int]
 """Layout and bit depth."""
 
-_YUV_8_10: dict[Shape, str] = {
-    ("yuv420", 8): "yuv420p",
-    ("yuv422", 8): "yuv422p",
-    ("yuv444", 8): "yuv444p",
-    ("yuv420", 10): "yuv420p10le",
-    ("yuv422", 10): "yuv422p10le",
-    ("yuv444", 10): "yuv444p10le",
-}
-_YUV_12: dict[Shape, str] = {(layout, 12): f"{layout}p12le" for layout in ("yuv420", "yuv422", "yuv444")}
-_YUV_16: dict[Shape, str] = {(layout, 16): f"{layout}p16le" for layout in ("yuv420", "yuv422", "yuv444")}
-_GRAY: dict[Shape, str] = {("gray", 8): "gray", ("gray", 10): "gray10le"}
-_NVENC_8: dict[Shape, str] = {("yuv420", 8): "yuv420p", ("yuv444", 8): "yuv444p"}
+
+def _shapes(*pixel_formats: str) -> dict[Shape, str]:
+    """The shapes of FFmpeg's planar pixel formats, such as `yuv420p10le`, with these."""
+    found: dict[Shape, str] = {}
+    for names in pixel_formats:
+        for name in names.split():
+            how = reading(name)
+            found[how.layout, how.bit_depth] = name
+    return found
+
+
+_YUV_8_10 = _shapes("yuv420p yuv422p yuv444p yuv420p10le yuv422p10le yuv444p10le")
+_YUV_12 = _shapes("yuv420p12le yuv422p12le yuv444p12le")
+_GRAY = _shapes("gray gray10le")
+_420 = _shapes("yuv420p yuv420p10le")
+_NVENC_8 = _shapes("yuv420p yuv444p")
 # NVENC takes more than 8 bits in the high bits of 16; swscale's conversion to these is exact.
 _NVENC_10: dict[Shape, str] = {("yuv420", 10): "p010le", ("yuv444", 10): "yuv444p16le"}
-_FFV1: dict[Shape, str] = {
-    **_YUV_8_10,
-    **_YUV_12,
-    **_YUV_16,
-    **_GRAY,
-    ("gray", 12): "gray12le",
-    ("gray", 16): "gray16le",
-    ("rgb", 8): "bgr0",
-    ("rgb", 10): "gbrp10le",
-    ("rgb", 12): "gbrp12le",
-    ("rgb", 16): "gbrp16le",
-}
+_YUV_16: dict[Shape, str] = {(layout, 16): f"{layout}p16le" for layout in ("yuv420", "yuv422", "yuv444")}
+_FFV1 = _YUV_8_10 | _YUV_12 | _YUV_16 | _GRAY | _shapes("gray12le gray16le bgr0 gbrp10le gbrp12le gbrp16le")
+_FFV1_ALPHA = _shapes(
+    "yuva420p yuva422p yuva444p bgra yuva444p10le yuva422p10le yuva420p10le gbrap10le gbrap12le gbrap16le"
+)
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _nvenc(name: str, shapes: dict[Shape, str], at_0: float, at_100: float) -> E
 ENCODERS: dict[str, Encoder] = {
     "x264": Encoder(
         "libx264",
-        {**_YUV_8_10, **_GRAY},
+        _YUV_8_10 | _GRAY,
         ("crf", 38, 12),
         preset=("preset", "veryfast"),
         params=("x264-params", ("open-gop=0",)),
@@ -138,7 +136,7 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "x265": Encoder(
         "libx265",
-        {**_YUV_8_10, **_YUV_12, **_GRAY, ("gray", 12): "gray12le"},
+        _YUV_8_10 | _YUV_12 | _GRAY | _shapes("gray12le"),
         ("crf", 40, 14),
         preset=("preset", "veryfast"),
         params=("x265-params", ("open-gop=0", "log-level=error")),
@@ -146,7 +144,7 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "av1": Encoder(
         "libsvtav1",
-        {("yuv420", 8): "yuv420p", ("yuv420", 10): "yuv420p10le"},
+        _420,
         ("crf", 60, 15),
         whole_quality=True,
         preset=("preset", "8"),
@@ -155,7 +153,7 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "vp9": Encoder(
         "libvpx-vp9",
-        {**_YUV_8_10, **_YUV_12},
+        _YUV_8_10 | _YUV_12,
         ("crf", 60, 14),
         whole_quality=True,
         preset=("cpu-used", "4"),
@@ -168,29 +166,18 @@ ENCODERS: dict[str, Encoder] = {
         _FFV1,
         options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
         even=False,
-        alpha={
-            ("yuv420", 8): "yuva420p",
-            ("yuv422", 8): "yuva422p",
-            ("yuv444", 8): "yuva444p",
-            ("rgb", 8): "bgra",
-            ("yuv444", 10): "yuva444p10le",
-            ("yuv422", 10): "yuva422p10le",
-            ("yuv420", 10): "yuva420p10le",
-            ("rgb", 10): "gbrap10le",
-            ("rgb", 12): "gbrap12le",
-            ("rgb", 16): "gbrap16le",
-        },
+        alpha=_FFV1_ALPHA,
     ),
     "prores": Encoder(
         "prores_ks",
-        {("yuv422", 10): "yuv422p10le", ("yuv444", 10): "yuv444p10le"},
+        _shapes("yuv422p10le yuv444p10le"),
         options=(("vendor", "apl0"),),
         even=False,
-        alpha={("yuv444", 10): "yuva444p10le"},
+        alpha=_shapes("yuva444p10le"),
         profiles={("yuv422", 10): "3", ("yuv444", 10): "4"},
     ),
     "h264_nvenc": _nvenc("h264_nvenc", _NVENC_8, 40, 14),
-    "hevc_nvenc": _nvenc("hevc_nvenc", {**_NVENC_8, **_NVENC_10}, 42, 16),
+    "hevc_nvenc": _nvenc("hevc_nvenc", _NVENC_8 | _NVENC_10, 42, 16),
     "av1_nvenc": _nvenc("av1_nvenc", {("yuv420", 8): "yuv420p", ("yuv420", 10): "p010le"}, 50, 20),
 }
 """Our names and, for NVENC, FFmpeg's. `nvenc` and `auto` choose among them."""

@@ -33,15 +33,17 @@ from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.other_streams import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, Track, interleave, readable, video_packets
 
-_STALE = (
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "number_of_",
-    "bps",
-    "_statistics",
+_STALE = tuple(
+    [
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "encoder",
+        "duration",
+        "number_of_",
+        "bps",
+        "_statistics",
+    ]
 )
 """Beginnings of metadata keys that describe the old file and not the film."""
 
@@ -105,24 +107,19 @@ def join(
     try:
         with ExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix=".carry-", dir=target.parent))
-            original = (
-                stack.enter_context(open_container(source.path)) if Path(source.path).is_file() else None
-            )
-            carriage = (
-                plan_carriage(original, source, container, Path(folder, "stream")) if original else Carriage()
-            )
+            original, carriage = None, Carriage()
+            if Path(source.path).is_file():
+                original = stack.enter_context(open_container(source.path))
+                carriage = plan_carriage(original, source, container, Path(folder, "stream"))
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
             options = _muxer_options(container, parts[0].time_base, original)
-            out = stack.enter_context(
-                av.open(local(target), "w", format=MUXERS[container], container_options=options)
+            opened = av.open(local(target), "w", format=MUXERS[container], container_options=options)
+            out = stack.enter_context(opened)
+            joined = _Join(out, TimeSpan.of(parts, trim=trim), stack).run(
+                parts, inputs, original, source, carriage, format
             )
-            join_ = _Join(out, TimeSpan.of(parts, trim=trim), stack)
-            own = inputs[0].streams.video[parts[0].stream].codec_context.codec.canonical_name in (
-                "h264",
-                "hevc",
-            )
-            joined = join_.run(parts, inputs, original, source, carriage, format)
-        if container in ("mkv", "webm") and format.sample_aspect != 1 and not own:
+            codec = codec_name(inputs[0].streams.video[parts[0].stream])
+        if container in ("mkv", "webm") and format.sample_aspect != 1 and codec not in ("h264", "hevc"):
             write_aspect(target, format)
         return joined
     except (FFmpegError, OSError) as error:
@@ -160,16 +157,15 @@ class _Join:
         for packet in interleave([pictures, *readers]):
             self._mux(packet, video)
         if self._num_refused:
-            self._notes.append(
-                f"{self._num_refused} damaged packets of the original's other streams are left out"
-            )
-        names = {
-            how: tuple(c.name for c in carriage.carried if c.how == how) for how in ("copied", "attached")
+            refused = f"{self._num_refused} damaged packets of the original's other streams are left out"
+            self._notes.append(refused)
+        by_way = {
+            way: [c for c in carriage.carried if c.how == way] for way in ("copied", "attached", "converted")
         }
         return Joined(
             shift=self._window.shift,
-            copied=names["copied"] + names["attached"],
-            converted=tuple(f"{c.name}: {c.detail}" for c in carriage.carried if c.how == "converted"),
+            copied=tuple(c.name for c in by_way["copied"] + by_way["attached"]),
+            converted=tuple(f"{c.name}: {c.detail}" for c in by_way["converted"]),
             left_out=carriage.left_out,
             notes=tuple(self._notes),
             streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
@@ -313,7 +309,8 @@ def _check_same_headers(streams: Sequence[VideoStream]) -> None:
 
 
 def _fresh(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if not key.lower().startswith(_STALE)}
+    stale = tuple(_STALE.split())
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(stale)}
 
 
 def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:

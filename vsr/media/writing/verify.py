@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from av.error import FFmpegError
 
 from vsr.errors import SourceError
 from vsr.frames import PictureFormat
-from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS, name_of, read_planes, reading
+from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
 from vsr.media.probe import open_container
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined
@@ -98,18 +98,14 @@ def _compare_times(
     negative = min(starts) < 0
     shift = found[0] * tick - starts[0] if negative else Fraction(0)
     if negative and not (-tick <= shift <= -min(starts) + tick):
-        return Fraction(0), [
-            f"the video begins at {float(found[0] * tick):.6f} s instead of {float(starts[0]):.6f} s"
-        ]
+        begins = f"the video begins at {float(found[0] * tick):.6f} s instead of {float(starts[0]):.6f} s"
+        return Fraction(0), [begins]
     scale = math.lcm(base.denominator, tick.denominator, (joined.shift - shift).denominator)
     unit, ours = int(tick * scale), int(base * scale)
     offset = int((joined.shift - shift) * scale)
     limit = unit if negative else unit / 2
-    wrong = [
-        n
-        for n, (f, e) in enumerate(zip(found, expected, strict=True))
-        if abs(f * unit - e * ours + offset) > limit
-    ]
+    times = enumerate(zip(found, expected, strict=True))
+    wrong = [n for n, (is_at, should_be) in times if abs(is_at * unit - should_be * ours + offset) > limit]
     if not wrong:
         return shift, []
     n = wrong[0]
@@ -169,7 +165,6 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
     if picture is None:
         return ["no picture of the file can be decoded"]
     how = reading(picture.format.name)
-    full = how.full_range or picture.color_range == RANGES["full"]
     aspect = Fraction(video.sample_aspect_ratio or 1)
     # Matroska keeps the aspect as a display size in whole pixels.
     if abs(aspect - format.sample_aspect) * picture.width <= 1:
@@ -178,7 +173,7 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
         "size": f"{picture.width}x{picture.height}",
         "layout": _layout(picture, format),
         "bit depth": how.bit_depth,
-        "range": "full" if full else "limited",
+        "range": range_of(picture, how),
         "sample aspect": aspect,
         "rotation": round(picture.rotation) % 360,
     }
@@ -190,19 +185,24 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
         "sample aspect": format.sample_aspect,
         "rotation": rotation,
     }
-    tags = (
-        ("matrix", MATRICES, picture.colorspace, format.matrix),
-        ("primaries", PRIMARIES, picture.color_primaries, format.primaries),
-        ("transfer", TRANSFERS, picture.color_trc, format.transfer),
-    )
-    for name, table, code, value in tags:
-        # An RGB picture has no matrix, and what is unknown need not be said.
-        if (
-            value in table
-            and value != "unknown"
-            and not (name == "matrix" and format.layout in ("rgb", "gray"))
-        ):
-            found[name], wanted[name] = name_of(table, cast(int, code)), value
+    for name, (is_tagged, should_be) in _tags(picture, format).items():
+        found[name], wanted[name] = is_tagged, should_be
     return [
         f"{name} is {found[name]} instead of {wanted[name]}" for name in wanted if found[name] != wanted[name]
     ]
+
+
+def _tags(picture: Any, format: PictureFormat) -> dict[str, tuple[str, str]]:
+    """The colour tags that must be there, each as it is and as it should be."""
+    tags = {
+        "matrix": (MATRICES, picture.colorspace, format.matrix),
+        "primaries": (PRIMARIES, picture.color_primaries, format.primaries),
+        "transfer": (TRANSFERS, picture.color_trc, format.transfer),
+    }
+    if format.layout in ("rgb", "gray"):
+        del tags["matrix"]  # such a picture has none
+    return {
+        name: (name_of(table, code), value)
+        for name, (table, code, value) in tags.items()
+        if value in table and value != "unknown"  # what is unknown need not be said
+    }
