@@ -33,18 +33,7 @@ from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.other_streams import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, Track, interleave, readable, video_packets
 
-_STALE = tuple(
-    [
-        "major_brand",
-        "minor_version",
-        "compatible_brands",
-        "encoder",
-        "duration",
-        "number_of_",
-        "bps",
-        "_statistics",
-    ]
-)
+_STALE = "major_brand minor_version compatible_brands encoder duration number_of_ bps _statistics"
 """Beginnings of metadata keys that describe the old file and not the film."""
 
 _Readers = list[Iterator["Packet[Any]"]]
