@@ -9,7 +9,7 @@ import ffmpeg
 
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import Frame
-from vsr.media.ffmpeg import PROTOCOLS, find_ffmpeg, first_error_line, local, run_ffmpeg
+from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
 from vsr.media.probe import probe
 from vsr.media.reading.source import VideoSource
 
@@ -88,14 +88,10 @@ def _input(given: Path | None, size: tuple[int, int] | None) -> Any:
 
 def _write(stream: Any, path: Path, options: dict[str, str], num_frames: int) -> None:
     command = stream.output(local(path), **{"frames:v": num_frames}, **options)
-    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error")
-    code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()))
+    code, log = run_ffmpeg(quiet_command(command))
     if code != 0:
-        raise SinkError(
-            f"FFmpeg cannot make the clip (exit code {code}): {first_error_line(log)}",
-            exit_code=code,
-            log=log,
-        )
+        reason = f"FFmpeg cannot make the clip (exit code {code}): {first_error_line(log)}"
+        raise SinkError(reason, exit_code=code, log=log)
 
 
 def _graph(height: int, width: int) -> str:

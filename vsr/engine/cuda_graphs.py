@@ -139,9 +139,8 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device):
         self._device = device
-        self._stream = torch.cuda.Stream(
-            device
-        )  # always the same one, or graphs would not share their memory
+        # Always the same one, or graphs would not share their memory.
+        self._stream = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, tensors: list[Tensor]) -> Step:

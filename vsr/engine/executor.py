@@ -48,9 +48,8 @@ def prepare(
         ConfigError: the way asked for is not to be had here.
     """
     name = choose_executor(model, placement, options)
-    network = (
-        move_network(model.network, placement) if isinstance(model.network, nn.Module) else model.network
-    )
+    network = model.network
+    network = move_network(network, placement) if isinstance(network, nn.Module) else network
     if name == "eager":
         return network
 
@@ -123,9 +122,8 @@ def _compiler(backend: str, options: dict[str, Any]) -> Recorder:
 
 
 def _inductor(device: torch.device) -> Recorder:
-    return _compiler(
-        "inductor", {"freezing": True}
-    )  # weights never change here: convolutions take in the ReLU
+    # Weights never change here: convolutions take in the ReLU.
+    return _compiler("inductor", {"freezing": True})
 
 
 def _tensorrt(device: torch.device) -> Recorder:

@@ -95,9 +95,8 @@ class Stage:
         """All that is kept of one stream."""
         if not self._skips:
             return WindowedStream(self.spec)
-        step = partial(
-            self._stepper.run, streams=[], resets=[False]
-        )  # without a state there is none to clear
+        # Without a state there is none to clear.
+        step = partial(self._stepper.run, streams=[], resets=[False])
         return WindowedStream(self.spec, Patchwork(self.spec, step, note=self.notes.append))
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from vsr.errors import SinkError, redact
 
@@ -140,6 +140,12 @@ class Child:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def quiet_command(output: Any, *more: str, binary: str = "") -> list[str]:
+    """The command line of ffmpeg-python's `output`: nothing asked, files overwritten, errors alone told."""
+    flags = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error", *more)
+    return output.global_args(*flags).compile(cmd=binary or find_ffmpeg())
 
 
 def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple[int, str]:

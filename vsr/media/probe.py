@@ -102,11 +102,12 @@ def best_stream(container: InputContainer, path: str | Path) -> VideoStream:
 
 def _kind(stream: Any) -> str:
     if stream.type == "video":
-        return f"a cover picture ({_codec(stream)})"
-    return f"{stream.type} {_codec(stream)}".strip()
+        return f"a cover picture ({codec_of(stream)})"
+    return f"{stream.type} {codec_of(stream)}".strip()
 
 
-def _codec(stream: Any) -> str:
+def codec_of(stream: Any) -> str:
+    """Return FFmpeg's name of a stream's codec; empty where it has none."""
     context = stream.codec_context
     return str(context.codec.canonical_name) if context is not None else ""
 
@@ -130,7 +131,7 @@ def probe(path: str | Path) -> StreamInfo:
             path=str(path),
             kind="video",
             container=container.format.name,
-            codec=_codec(stream),
+            codec=codec_of(stream),
             pixel_format=picture.format.name,
             format=format,
             time_base=_time_base(stream),
@@ -171,7 +172,7 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
     except FFmpegError as error:
         problem = _reason(error)
     raise SourceError(
-        f"cannot decode {str(path)!r}: no picture of its {_codec(stream)} stream can be decoded ({problem})"
+        f"cannot decode {str(path)!r}: no picture of its {codec_of(stream)} stream can be decoded ({problem})"
     )
 
 
@@ -281,7 +282,7 @@ def _other(stream: Any) -> OtherStream:
     return OtherStream(
         index=stream.index,
         kind=stream.type,
-        codec=_codec(stream),
+        codec=codec_of(stream),
         language=stream.metadata.get("language"),
         title=stream.metadata.get("title"),
     )

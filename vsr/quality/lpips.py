@@ -72,13 +72,8 @@ class Lpips:
         self.kind: Literal["vgg16", "alexnet"] = "alexnet" if _first_side(weights) == 11 else "vgg16"
         self._layout = _LAYOUTS[self.kind]
         try:
-            self._convs = [
-                (
-                    weights[f"features.{conv.place}.weight"].float(),
-                    weights[f"features.{conv.place}.bias"].float(),
-                )
-                for conv in self._layout
-            ]
+            names = [f"features.{conv.place}" for conv in self._layout]
+            self._convs = [(weights[f"{n}.weight"].float(), weights[f"{n}.bias"].float()) for n in names]
             tapped = [conv.channels for conv in self._layout if conv.tap]
             self._heads = [lines[f"lin{i}.model.1.weight"].float() for i in range(len(tapped))]
         except KeyError as error:
@@ -106,9 +101,8 @@ class Lpips:
         total, heads = 0.0, iter(self._heads)
         for conv, (weight, bias) in zip(self._layout, self._convs, strict=True):
             x = F.max_pool2d(x, conv.pool, 2) if conv.pool else x
-            padding = (
-                2 if conv.stride == 4 else weight.shape[-1] // 2
-            )  # AlexNet's first layer pads less than half
+            # AlexNet's first layer pads less than half.
+            padding = 2 if conv.stride == 4 else weight.shape[-1] // 2
             x = F.conv2d(x, weight, bias, stride=conv.stride, padding=padding).relu_()
             if conv.tap:
                 unit = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)

@@ -47,19 +47,16 @@ def trials(options: TrainOptions) -> list[Trial]:
     found: list[Trial] = []
     for index, (path, still) in enumerate(zip(paths, stills, strict=True)):
         pair = example(still, stills, options, np.random.default_rng((options.seed, index, 2)))
-        times = (
-            slice(None) if options.network != "plain" else slice(len(pair.low) // 2, len(pair.low) // 2 + 1)
-        )
+        middle = len(pair.low) // 2
+        times = slice(middle, middle + 1) if options.network == "plain" else slice(None)
         height, width = (side - side % multiple for side in pair.low.shape[1:3])
         if min(height, width) < _SMALLEST:
             raise SourceError(
                 f"{path} is too small to validate on; {_SMALLEST * options.scale} pixels are needed"
             )
-        low = pair.low[times, :height, :width]
+        low = as_tensor(pair.low[times, :height, :width], options.colors)
         high = pair.high[times, : height * options.scale, : width * options.scale]
-        found.append(
-            Trial(path.stem, as_tensor(low, options.colors)[None], as_tensor(high, options.colors)[None])
-        )
+        found.append(Trial(path.stem, low[None], as_tensor(high, options.colors)[None]))
     return found
 
 
@@ -81,10 +78,8 @@ def validate(
         output, target = output[0].clamp(0, 1).cpu(), target[0].cpu()
         scores += [_luma_psnr(a, b, net.scale) for a, b in zip(output, target, strict=True)]
         if len(samples) < _NUM_SAMPLES:
-            middle = len(output) // 2
-            samples[trial.name] = sample(
-                trial.low[0, trial.low.shape[1] // 2], output[middle], target[middle]
-            )
+            middle, seen = len(output) // 2, trial.low.shape[1] // 2
+            samples[trial.name] = sample(trial.low[0, seen], output[middle], target[middle])
     return math.fsum(scores) / len(scores), samples
 
 
@@ -93,6 +88,5 @@ def _luma_psnr(output: Tensor, target: Tensor, border: int) -> float:
     a, b = (picture.permute(1, 2, 0).double().numpy() * 255 for picture in (output, target))
     if a.shape[2] == 3:
         return psnr(luma_of(a), luma_of(b), peak=255, border=border)
-    return psnr(
-        a[..., 0], b[..., 0], peak=255 * 255 / 219, border=border
-    )  # black to white is 219 steps there
+    # Black to white is 219 steps there.
+    return psnr(a[..., 0], b[..., 0], peak=255 * 255 / 219, border=border)

@@ -108,17 +108,19 @@ def _png(pixels: Pixels, quality: int) -> bytes:
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
-    # 75 gives the encoder's 95; chroma stays whole where quality is asked for, because enlarged colour edges
-    # show.
-    level = 50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75)
+    # Chroma stays whole where quality is asked for, because enlarged colour edges show.
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if quality >= 50 else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
-    options = [cv2.IMWRITE_JPEG_QUALITY, round(level), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    options = [cv2.IMWRITE_JPEG_QUALITY, _level(quality), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
     return _by_opencv(".jpg", pixels, [*options, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
 
 
 def _webp(pixels: Pixels, quality: int) -> bytes:
-    level = 50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75)
-    return _by_opencv(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, round(level) if quality < 100 else 101])
+    return _by_opencv(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, _level(quality) if quality < 100 else 101])
+
+
+def _level(quality: int) -> int:
+    """The encoder's own scale, from 50 on; 75 gives its 95."""
+    return round(50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75))
 
 
 def _by_opencv(extension: str, pixels: Pixels, options: list[int]) -> bytes:

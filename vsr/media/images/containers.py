@@ -212,9 +212,8 @@ def _jpeg_with(data: bytes, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]
         part = icc[number * step : (number + 1) * step]
         segments.append((0xE2, _JPEG_ICC + bytes((number + 1, count)) + part))
     added = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
-    at = (
-        4 + int.from_bytes(data[4:6], "big") if data[2:4] == b"\xff\xe0" else 2
-    )  # JFIF's own segment stays first
+    # JFIF's own segment stays first.
+    at = 4 + int.from_bytes(data[4:6], "big") if data[2:4] == b"\xff\xe0" else 2
     return data[:at] + added + data[at:], tuple(notes)
 
 

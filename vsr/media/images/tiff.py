@@ -60,11 +60,7 @@ def read_tiff_header(data: bytes) -> Header:
     page, count = _first_page(data)
     try:
         return _header(page, count)
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:  # a tag of another kind than its meaning asks for
+    except (TypeError, ValueError, AttributeError) as error:  # a tag of another kind than it should be
         raise DamagedError("is damaged") from error
 
 
@@ -154,9 +150,8 @@ def decode_tiff(data: bytes, header: Header) -> Pixels:
         if int(page.photometric) == 6:
             raise ValueError("Y'CbCr")
         pixels = _as_rgb(pixels, page, header.color)
-    except (
-        Exception
-    ):  # a compression that tifffile leaves to an optional package, or damage: OpenCV tells which
+    except Exception:
+        # A compression that tifffile leaves to an optional package, or damage: OpenCV tells which.
         pixels = _by_opencv(data, page)
     colors = 1 if header.color == "gray" else 3
     pixels = np.atleast_3d(pixels)[..., : colors + header.alpha]

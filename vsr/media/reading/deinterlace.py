@@ -8,6 +8,7 @@ What a source then gives is another stream than the file holds, with twice the p
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -159,12 +160,10 @@ class Bobber:
             following = self._waiting[1][0] - pts if len(self._waiting) > 1 else None
             known = [ticks for ticks in (following, duration) if ticks]
             self._length = min(known, default=self._length)
-            picture.pts = (
-                2 * pts + self._is_second * self._length
-            )  # in half ticks the length is half the picture's
-            picture.duration = (
-                (2 * (following or self._length) - self._length) if self._is_second else self._length
-            )
+            # In half ticks the length is half the picture's.
+            rest = 2 * (following or self._length) - self._length
+            picture.pts = 2 * pts + self._is_second * self._length
+            picture.duration = rest if self._is_second else self._length
             picture.time_base = self._time_base
             if self._is_second:
                 self._waiting.popleft()
@@ -174,11 +173,16 @@ class Bobber:
 
 def as_bobbed(info: StreamInfo) -> StreamInfo:
     """The stream that a `Bobber` makes."""
+    return with_other_pictures(info, ticks=2, pictures=Fraction(2))
+
+
+def with_other_pictures(info: StreamInfo, *, ticks: int, pictures: Fraction) -> StreamInfo:
+    """A stream of so many progressive pictures for each one, with so many ticks for each one."""
     return replace(
         info,
-        time_base=info.time_base / 2,
-        start_pts=None if info.start_pts is None else 2 * info.start_pts,
-        num_frames=None if info.num_frames is None else 2 * info.num_frames,
-        average_rate=None if info.average_rate is None else 2 * info.average_rate,
+        time_base=info.time_base / ticks,
+        start_pts=None if info.start_pts is None else ticks * info.start_pts,
+        num_frames=None if info.num_frames is None else round(info.num_frames * pictures),
+        average_rate=None if info.average_rate is None else info.average_rate * pictures,
         interlaced=False,
     )

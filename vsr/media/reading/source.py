@@ -39,6 +39,17 @@ _LEAD_S = Fraction(1, 2)
 five."""
 
 
+_COUNTED = {
+    "corrupt_packets": "damaged packets were met; pictures may be missing there",
+    "concealed": "damaged pictures were patched up by the decoder",
+    "deinterlaced": "interlaced pictures were deinterlaced",
+    "resampled": "pictures of another size or pixel format were brought to the first one's",
+    "retimed": "pictures had no time of their own and were given the next free one",
+    "dropped": "damaged or repeated pictures had no time of their own, none was free, and were left out",
+}
+"""What is said of each of `ReadCounts` that is not 0."""
+
+
 class Source(Protocol):
     """Frames of one stream, in presentation order."""
 
@@ -115,10 +126,10 @@ class VideoSource:
         self._from_pts = from_pts
         self._jumps: set[int] = set()
         self._on_gpu = is_wanted(options.decoder, self.info)
-        self._names = {
-            self.info.pixel_format,
-            *([SEMIPLANAR[self.info.format.bit_depth]] if self._on_gpu else ()),
-        }
+        self._names = {self.info.pixel_format}
+        """Of the pixel formats that count as the first picture's."""
+        if self._on_gpu:
+            self._names.add(SEMIPLANAR[self.info.format.bit_depth])
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames in presentation order; planes are views of the decoder's own memory.
@@ -170,9 +181,8 @@ class VideoSource:
         container = (self._open_on_gpu() if self._on_gpu else None) or open_container(self._path)
         stream = self._stream(container)
         stream.thread_type = "AUTO"
-        stream.thread_count = (
-            1 if self._on_gpu else self._threads
-        )  # each thread would hold surfaces of the GPU
+        # Each thread would hold surfaces of the GPU.
+        stream.thread_count = 1 if self._on_gpu else self._threads
         return container
 
     def _open_on_gpu(self) -> InputContainer | None:
@@ -234,14 +244,8 @@ class VideoSource:
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
                     num_pictures += 1
-                    if (
-                        num_pictures == 1
-                        and self._options.decoder == "nvdec"
-                        and not came_from_gpu(picture, stream)
-                    ):
-                        raise SourceError(
-                            f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto"
-                        )
+                    if num_pictures == 1:
+                        self._check_decoder(picture, stream)
                     last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
                     counts.concealed += picture.is_corrupt
                     same = (picture.height, picture.width) == (format.height, format.width)
@@ -252,6 +256,10 @@ class VideoSource:
                 yield from decode_after(again, self._stream(again), last)
         if not self._options.start and self._from_pts is None and num_packets < expected:
             counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
+
+    def _check_decoder(self, first: av.VideoFrame, stream: VideoStream) -> None:
+        if self._options.decoder == "nvdec" and not came_from_gpu(first, stream):
+            raise SourceError(f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto")
 
     def _check_length(self, stream: VideoStream, end: int | None) -> None:
         """Note where a container that promises a duration, but no number of frames, ends too soon."""
@@ -274,20 +282,9 @@ class VideoSource:
 
     def _summarise(self) -> None:
         """Put the counts of what was wrong into notes."""
-        counts = self.counts
-        for number, line in (
-            (counts.corrupt_packets, "damaged packets were met; pictures may be missing there"),
-            (counts.concealed, "damaged pictures were patched up by the decoder"),
-            (counts.deinterlaced, "interlaced pictures were deinterlaced"),
-            (counts.resampled, "pictures of another size or pixel format were brought to the first one's"),
-            (counts.retimed, "pictures had no time of their own and were given the next free one"),
-            (
-                counts.dropped,
-                "damaged or repeated pictures had no time of their own, none was free, and were left out",
-            ),
-        ):
-            if number:
-                counts.notes.append(f"{number} {line}")
+        for name, line in _COUNTED.items():
+            if number := getattr(self.counts, name):
+                self.counts.notes.append(f"{number} {line}")
 
     def _nothing(self) -> str:
         """Say why no frame came."""

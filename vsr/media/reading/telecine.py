@@ -23,7 +23,7 @@ import numpy as np
 
 from vsr.frames import Plane, StreamInfo
 from vsr.media.pixels import read_planes
-from vsr.media.reading.deinterlace import PARITY, Filters
+from vsr.media.reading.deinterlace import PARITY, Filters, with_other_pictures
 from vsr.options import ReadOptions
 
 _NTSC, _PAL = (Fraction(30000, 1001), Fraction(30)), Fraction(25)
@@ -65,15 +65,7 @@ def as_film(info: StreamInfo) -> StreamInfo:
     """The stream that `Film` makes: a fifth fewer pictures, in quarter ticks."""
     if not has_repeats(info):
         return replace(info, interlaced=False)
-    keep = Fraction(GROUP - 1, GROUP)
-    return replace(
-        info,
-        time_base=info.time_base / (GROUP - 1),
-        start_pts=None if info.start_pts is None else (GROUP - 1) * info.start_pts,
-        num_frames=None if info.num_frames is None else round(info.num_frames * keep),
-        average_rate=None if info.average_rate is None else info.average_rate * keep,
-        interlaced=False,
-    )
+    return with_other_pictures(info, ticks=GROUP - 1, pictures=Fraction(GROUP - 1, GROUP))
 
 
 class Film:
@@ -163,10 +155,8 @@ class _Groups:
             if is_whole and len(items) == GROUP - 1:
                 picture.pts, picture.duration = first + begin, end - begin
             else:  # at a gap or the end: as it was
-                picture.pts, picture.duration = (
-                    (GROUP - 1) * (picture.pts or 0),
-                    (GROUP - 1) * picture.duration,
-                )
+                picture.pts = (GROUP - 1) * (picture.pts or 0)
+                picture.duration = (GROUP - 1) * picture.duration
             picture.time_base = self._time_base
             yield picture
 

@@ -31,9 +31,8 @@ def find_jumps(source: StreamInfo, original: InputContainer) -> tuple[Fraction |
     if not original.format.flags & Flags.ts_discont.value:
         return None, ()
     pieces: list[tuple[int, int]] = []
-    time_base = Fraction(
-        original.streams[source.stream_index].time_base or 1
-    )  # the source's own may be finer
+    # The source's own may be finer.
+    time_base = Fraction(original.streams[source.stream_index].time_base or 1)
     # What is damaged from some packet on nobody else has read either.
     with open_container(source.path) as again, contextlib.suppress(FFmpegError, IndexError):
         _collect(again.demux(again.streams[source.stream_index]), time_base, pieces)

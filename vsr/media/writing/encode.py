@@ -25,7 +25,7 @@ from av.error import FFmpegError
 
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, Plane
-from vsr.media.ffmpeg import Child, find_ffmpeg, first_error_line, local
+from vsr.media.ffmpeg import Child, first_error_line, local, quiet_command
 from vsr.media.pixels import pixel_format
 from vsr.media.writing.encoders import EncoderChoice
 
@@ -278,8 +278,7 @@ def _command(path: Path, choices: Sequence[EncoderChoice], time_base: Fraction) 
         options |= {f"{name.removesuffix(':v')}:v:{index}": value for name, value in own.items()}
     command = ffmpeg.output(*[pictures] * len(choices), local(path), **options)
     # copyts: a gap of hours between two frames is data, not a discontinuity to repair.
-    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
-    return command.compile(cmd=find_ffmpeg())
+    return quiet_command(command, "-copyts")
 
 
 def _enlarge_pipe(descriptor: int) -> None:

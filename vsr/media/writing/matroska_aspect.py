@@ -6,7 +6,7 @@ import ffmpeg
 
 from vsr.errors import SinkError
 from vsr.frames import PictureFormat
-from vsr.media.ffmpeg import find_remuxer, first_error_line, local, run_ffmpeg
+from vsr.media.ffmpeg import find_remuxer, first_error_line, local, quiet_command, run_ffmpeg
 
 
 def write_aspect(target: Path, format: PictureFormat) -> None:
@@ -28,8 +28,7 @@ def write_aspect(target: Path, format: PictureFormat) -> None:
         "aspect:v:0": f"{shown.numerator}/{shown.denominator}",
     }
     command = ffmpeg.input(local(before)).output(local(target), default_mode="passthrough", **options)
-    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
-    code, log = run_ffmpeg(command.compile(cmd=find_remuxer()))
+    code, log = run_ffmpeg(quiet_command(command, "-copyts", binary=find_remuxer()))
     before.unlink()
     if code != 0:
         raise SinkError(

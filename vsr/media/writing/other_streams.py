@@ -17,7 +17,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from vsr.frames import StreamInfo
-from vsr.media.ffmpeg import PROTOCOLS, find_ffmpeg, first_error_line, local, run_ffmpeg
+from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
+from vsr.media.probe import codec_of
 from vsr.media.writing.encoders import MUXERS
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -65,10 +66,7 @@ def stream_name(stream: Any) -> str:
 
 def codec_name(stream: Any) -> str:
     """Return the name of a stream's codec, for an attachment its file name, for data FFmpeg's name."""
-    context = stream.codec_context
-    return (
-        str(context.codec.canonical_name) if context is not None else str(getattr(stream, "name", "") or "")
-    )
+    return codec_of(stream) or str(getattr(stream, "name", "") or "")
 
 
 def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temporary: Path) -> Carriage:
@@ -145,8 +143,7 @@ def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> 
     demuxer = info.container.split(",")[0]
     opened = ffmpeg.input(local(info.path), f=demuxer, protocol_whitelist=PROTOCOLS)
     command = opened[str(stream.index)].output(local(path), **options)
-    command = command.global_args("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-copyts")
-    code, log = run_ffmpeg(command.compile(cmd=find_ffmpeg()), timeout_s=_CONVERSION_LIMIT_S)
+    code, log = run_ffmpeg(quiet_command(command, "-copyts"), timeout_s=_CONVERSION_LIMIT_S)
     if code != 0 or not path.exists():
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
     return Carried(stream.index, stream_name(stream), "converted", path, 0, f"{codec} to {target}")
