@@ -179,7 +179,6 @@ def _is_lit(frame: Frame) -> bool:
 
 
 def _span(lines: Lines, step: int) -> tuple[int, int]:
-    """First and last + 1 of the lines that hold picture, moved outward to whole steps, but not out of the
-    plane."""
+    """First and last + 1 of the lines that hold picture, moved outward to whole steps within the plane."""
     first, last = (int(index) for index in np.flatnonzero(lines)[[0, -1]])
     return first // step * step, min(len(lines), -(-(last + 1) // step) * step)

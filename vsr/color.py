@@ -32,8 +32,7 @@ _SITED: dict[str, tuple[float, float]] = {
     "bottomleft": (0.5, -0.5),
     "bottom": (0.5, 0.0),
 }
-"""Rows, columns from the centre of a block of 2x2 to its chroma. Unspecified means left, as H.264 and HEVC
-say."""
+"""Rows, columns from the centre of a block of 2x2 to its chroma. Unspecified: left, as in H.264, HEVC."""
 
 
 def weights(format: PictureFormat) -> tuple[float, float]:

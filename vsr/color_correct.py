@@ -226,8 +226,7 @@ def _stretch(correction: Correction) -> np.float32:
 
 
 def _corrected_chroma(frame: Frame, correction: Correction) -> list[Any]:
-    """Chroma for gains of R' and B' with luma held: B'-Y' becomes b*(B'-Y') + (b-1)*Y'. Levels stretch it
-    too."""
+    """Chroma for gains of R' and B' with luma held: B'-Y' becomes b*(B'-Y') + (b-1)*Y'. Levels stretch it."""
     format = frame.format
     scale, stretch = chroma_scale(format), _stretch(correction)
     height, width = format.plane_size(1)

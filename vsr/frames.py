@@ -40,8 +40,7 @@ class PictureFormat:
     alpha: bool = False
     """A last plane, full size and full range, holds opacity."""
     matrix: str = "unknown"
-    """Y'CbCr matrix: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, `gbr`, ...; `unknown` where nothing is
-    said."""
+    """Y'CbCr matrix: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, `gbr`, ...; `unknown` where unsaid."""
     range: Literal["limited", "full"] = "limited"
     """Code values of black and white: 16–235 (scaled to the bit depth) or all."""
     primaries: str = "unknown"
@@ -121,8 +120,7 @@ class StreamInfo:
     path: str
     kind: Literal["video", "image"]
     container: str
-    """FFmpeg's short name of the container, e.g. `mov,mp4,m4a,3gp,3g2,mj2`, or an image format such as
-    `png`."""
+    """FFmpeg's short name of the container, e.g. `mov,mp4,m4a,3gp,3g2,mj2`, or an image format: `png`."""
     codec: str
     """Codec of the video stream, e.g. `h264`."""
     pixel_format: str

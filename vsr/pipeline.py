@@ -177,8 +177,7 @@ def _size(frame: Frame) -> int:
 def _busy(
     items: Iterable[T], clock: Clock, name: str, *, sign: int = 1, traced: str = ""
 ) -> Generator[T, None, None]:
-    """Pass items on, and add the time spent in making each to a field of the clock (and, named, to a
-    trace)."""
+    """Pass items on, adding the time that each took to a field of the clock (and, named, to a trace)."""
     iterator = iter(items)
     with closed_after(items):
         while True:

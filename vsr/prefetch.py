@@ -24,8 +24,7 @@ class _End:
 
 
 class _Line(Generic[T]):
-    """A queue between two threads, bounded in items and bytes; an item larger than all bytes still passes,
-    alone."""
+    """A queue between two threads, bounded in items and bytes; a larger item still passes, alone."""
 
     def __init__(self, depth: int, budget_bytes: int):
         self._waiting: deque[tuple[T | _End, int]] = deque()
@@ -147,8 +146,7 @@ def parallel_map(
 
 
 class Workers:
-    """Threads that are kept for work that comes piece by piece: new ones would each set up their memory
-    anew."""
+    """Threads that are kept for work that comes piece by piece: new ones would set up memory anew."""
 
     def __init__(self, num: int, *, name: str = "worker"):
         self._pool = ThreadPoolExecutor(num, thread_name_prefix=name)

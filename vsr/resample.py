@@ -35,8 +35,7 @@ def _kernel(x: Tensor, kernel: Kernel) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
-    """Filter taps (scale, taps) of each output phase, and how many samples before the current one they
-    begin."""
+    """Filter taps (scale, taps) of each output phase, and how many samples before their own they begin."""
     reach = _SUPPORT[kernel]
     centers = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5 + shift
     first = -reach if shift > -0.5 else -reach - 1
@@ -53,8 +52,7 @@ def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
 def _filters(
     scale: tuple[int, int], shift: tuple[float, float], kernel: Kernel, device: torch.device
 ) -> tuple[Tensor, tuple[int, int, int, int]]:
-    """One 2-D filter per output phase, (phases, 1, rows, columns), and the padding (left, right, top,
-    bottom)."""
+    """One 2-D filter per output phase, (phases, 1, rows, columns), and padding (left, right, top, bottom)."""
     rows, top = _phases(scale[0], shift[0], kernel)
     columns, left = _phases(scale[1], shift[1], kernel)
     filters = torch.einsum("ph,qw->pqhw", rows, columns).flatten(0, 1)[:, None]
@@ -100,8 +98,7 @@ def enlarge(
 def _enlarge_on_cpu(
     plane: Tensor, out: Tensor, scale: tuple[int, int], shift: tuple[float, float], kernel: Kernel
 ) -> None:
-    """Enlarge one (H, W) plane with OpenCV's separable filters: a quarter of the time of convolution and
-    shuffle."""
+    """Enlarge one (H, W) plane with OpenCV's separable filters: a quarter of a convolution's time."""
     rows, top = _phases(scale[0], shift[0], kernel)
     columns, left = _phases(scale[1], shift[1], kernel)
     source, into = plane.contiguous().numpy(), out.numpy()

@@ -1,5 +1,4 @@
-"""The clip that a benchmark runs on: cut and scaled from the user's, or made: textured, moving, with some
-noise."""
+"""The clip that a benchmark runs on: cut and scaled from the user's, or made: textured, moving, noisy."""
 
 from dataclasses import dataclass
 from pathlib import Path

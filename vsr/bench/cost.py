@@ -25,8 +25,7 @@ class Cost:
 
 
 Work = Callable[[int], object]
-"""Does its work on so many frames, to the very end: children have ended and a GPU has finished when it
-returns."""
+"""Does its work on so many frames, to the very end: when it returns, children and a GPU have finished."""
 
 
 def measure_cost(work: Work, *, few: int, many: int, repeat: int) -> Cost:

@@ -59,8 +59,7 @@ class Row:
 
     @property
     def bound_fps(self) -> float:
-        """The most that overlap can give: on a CPU the stages share the cores, on a GPU they have hardware
-        each."""
+        """The most that overlap can give: on a CPU the stages share the cores, on a GPU each has its own."""
         return self.cores_bound_fps if self.device.type == "cpu" else 1 / self.slowest_s
 
     @property
@@ -74,8 +73,7 @@ class Row:
         return self.end_to_end.fps / self.bound_fps
 
     def share(self, name: str) -> float:
-        """How much of the end-to-end time a stage takes: of all cores' time, on a GPU of its own
-        hardware's."""
+        """How much of the end-to-end time a stage takes: of all cores', on a GPU of its own hardware's."""
         cost = self.stages[name]
         if self.device.type == "cpu":
             return cost.core_s / (self.cores * self.end_to_end.wall_s)

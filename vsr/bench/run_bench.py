@@ -137,8 +137,7 @@ class _NullSink(MemorySink):
 
 
 class _Pipeline:
-    """One model's pipeline on one clip, as a whole and in its stages; each takes the number of frames to work
-    on."""
+    """One model's pipeline on one clip, whole and in stages; each takes the number of frames to work on."""
 
     def __init__(self, model: Model, clip: BenchClip, options: BenchOptions, engine: EngineOptions):
         self._model, self._clip, self._options, self._engine_options = model, clip, options, engine
@@ -220,8 +219,7 @@ class _Pipeline:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        """What the engine says of its last run, and what makes its figures another matter than the stages'
-        alone."""
+        """What the engine says of its last run, and why its figures differ from the stages' alone."""
         notes, engine = [*self._engine.notes], self._engine
         if engine.num_reused:
             notes.append(

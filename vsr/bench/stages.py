@@ -75,8 +75,7 @@ class Parts:
             self._out = [self._finished(item, raw) for item, raw in zip(self._inputs, self._raw, strict=True)]
 
     def each(self) -> dict[str, Callable[[int], None]]:
-        """The parts in the order of the stream. Nothing is moved on a CPU, so uploads and downloads are a
-        GPU's."""
+        """The parts in the order of the stream. Only a GPU has uploads and downloads."""
         parts = {"convert in": self.convert_in, "model": self.model, "convert out": self.convert_out}
         if self.placement.device.type == "cpu":
             return parts

@@ -134,8 +134,7 @@ class CudaGraphs:
     """
 
     WARM_UP = 3
-    """Runs before recording: cuDNN chooses its kernels and caches fill, which a recording must not
-    contain."""
+    """Runs before recording: cuDNN chooses its kernels and caches fill, which no recording must contain."""
 
     def __init__(self, device: torch.device):
         self._device = device

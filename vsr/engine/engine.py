@@ -137,8 +137,7 @@ class Engine:
 
 
 class Ends:
-    """Where one stream enters an engine and leaves it: what repeats the frame before is moved and converted
-    once."""
+    """Where one stream enters an engine and leaves it: repeats are moved and converted once."""
 
     def __init__(self, engine: Engine):
         self._engine = engine

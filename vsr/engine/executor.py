@@ -87,8 +87,7 @@ def choose_executor(model: Model, placement: Placement, options: EngineOptions) 
 
 
 def rounding_on(device: torch.device, *, note: Callable[[str], None]) -> Rounding:
-    """The fastest way to round to code values: one kernel where Triton works, tried out, else its plain
-    twin."""
+    """The fastest way to round to code values: one kernel where Triton works, else its plain twin."""
     if device.type != "cuda" or not importlib.util.find_spec("triton"):
         return color.to_codes
     try:

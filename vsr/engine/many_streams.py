@@ -127,8 +127,7 @@ class ManyStreams:
         return self.finished(wait=True)
 
     def flush(self, stream: int) -> list[Frame]:
-        """End a stream, nothing of which is under way: enhance what waits for neighbours in it, and forget
-        it."""
+        """End a stream, none of it under way: enhance what waits for neighbours in it, and forget it."""
         if stream not in self._streams:
             return []
         with self._running(self._engine.threads):
@@ -176,8 +175,7 @@ class ManyStreams:
         return [self._streams[picture.frame.stream].ends.leave(picture) for picture in pictures]
 
     def _steps_that_fit(self, frame: Frame) -> int:
-        """How many streams with frames of this size memory allows at once; tells each stage of the size
-        once."""
+        """How many streams with frames of this size memory allows; tells each stage of the size once."""
         height, width = size = (frame.format.height, frame.format.width)
         if size not in self._fit:
             fit = [self._engine.threads]

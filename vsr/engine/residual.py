@@ -1,5 +1,4 @@
-"""From what a network gives to a picture: the base of its residual, chroma and opacity, which it never
-saw."""
+"""From what a network gives to a picture: the base of its residual, chroma and opacity, never seen by it."""
 
 from dataclasses import replace
 from typing import Literal
@@ -29,8 +28,7 @@ def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
 
 
 def merge(spec: ModelSpec, around: Picture, output: Tensor) -> Picture:
-    """Put what a network gave, (1, C, scale*H, scale*W), into its `surroundings`, whose base is written
-    to."""
+    """Put what a network gave, (1, C, scale*H, scale*W), into its `surroundings`, writing to their base."""
     base = around.rgb if spec.in_channels == 3 else around.luma
     whole = output.float() if base is None else base.add_(output).float()
     return replace(around, rgb=whole) if spec.in_channels == 3 else replace(around, luma=whole)

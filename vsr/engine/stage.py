@@ -82,8 +82,7 @@ class Stage:
 
     @property
     def at_once(self) -> int:
-        """Most pictures of one stream that come out of one step; a state allows one window of a stream at a
-        time."""
+        """Most pictures of one stream that come out of one step; with a state one window at a time."""
         return (1 if self.spec.context.stateful else self._batch) * self.spec.context.emit
 
     @property
@@ -180,8 +179,7 @@ class Stage:
             yield batch
 
     def _batches_across(self, pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-        """The first window of every stream, then every stream's second, and so on: no batch holds two of
-        one."""
+        """The first window of every stream, then every stream's second, and so on: none holds two of one."""
         turns: Counter[WindowedStream] = Counter()
         groups: dict[tuple[int, torch.Size], list[Piece]] = {}
         for piece in pieces:
@@ -265,8 +263,7 @@ class Stage:
         return merge(self.spec, surroundings(self.spec, item.picture, item.tensor[None]), enhanced)
 
     def _renew(self, patchwork: Patchwork, frames: Tensor, window: Window[Input]) -> Enhanced:
-        """Run the network on what changed since the window before; `finish` puts it into the output of
-        that."""
+        """Run the network on what changed; `finish` puts it into the output of the window before."""
         before = [item.tensor for item in window.before]
         with span("model"):
             parts = patchwork.changed_parts([item.tensor for item in window.items], before)

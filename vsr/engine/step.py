@@ -1,5 +1,4 @@
-"""One step of a network on a batch of windows: in tiles where need be, states of the streams joined and
-parted."""
+"""One step of a network on a batch of windows: in tiles where need be, states joined and parted."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,8 +28,7 @@ class Stepper:
     ):
         self._spec, self._network, self._dtype = spec, network, dtype
         self.tile = tile if isinstance(tile, int) else None
-        """Edge of the tiles, in input pixels; None runs whole pictures. To be made smaller where memory is
-        short."""
+        """Edge of the tiles, in input pixels; None for whole pictures. Made smaller where memory is short."""
         # Where tiles would equal the whole, states that differ at their edges would spoil that.
         self.may_tile = tile != "off" and (not spec.context.stateful or spec.halo is None)
 
@@ -54,8 +52,7 @@ class Stepper:
         tile: int | None,
         after: list[tuple[Place, State]],
     ) -> Callable[[Tensor], Tensor]:
-        """The step on a picture or, called for one after the other, on its tiles; puts states into
-        `after`."""
+        """The step on a picture or, called for one by one, on its tiles; puts states into `after`."""
         peak, stateful = self._spec.value_range, self._spec.context.stateful
         numbers = count()
 

@@ -40,8 +40,7 @@ MOST = 0.7
 """Share of the picture from which on it is computed as a whole."""
 
 _EVERYWHERE = 0.9
-"""Share of the squares, in a sample; what lies at the edges of the picture is less than the rest of
-`MOST`."""
+"""Share of the squares, in a sample; the picture's edges are less than the rest of `MOST`."""
 
 
 class Contents:
@@ -150,15 +149,13 @@ class Patchwork:
         return parts if not parts or self._is_exact(items, size, (height, width)) else None
 
     def _shape(self, height: int, width: int) -> tuple[int, int]:
-        """Height, width of all parts: square, or as large where the picture is too low or too narrow for
-        that."""
+        """Height, width of all parts: square, or as large where the picture is too low or narrow."""
         low = min(height, self._edge)
         wide = min(width, round_up(-(-self._edge * self._edge // low), self._spec.size_multiple))
         return min(height, round_up(-(-self._edge * self._edge // wide), self._spec.size_multiple)), wide
 
     def _cover(self, needed: Tensor, size: tuple[int, ...], shape: tuple[int, int]) -> list[Part]:
-        """Cover the needed cells row of parts by row of parts, each as far down and to the right as it can
-        lie."""
+        """Cover the needed cells row of parts by row of parts, each as far down and right as it can lie."""
         parts: list[Part] = []
         first = 0
         while (found := needed[first:].any(1).nonzero()).numel():

@@ -47,8 +47,7 @@ class Area:
 
 
 Place = tuple[int | None, int, tuple[int, ...]]
-"""What a state belongs to: the edge of the tiles, None for whole pictures; which tile; its height and
-width."""
+"""What a state belongs to: the edge of the tiles, None for none; which tile; its height and width."""
 
 
 class WindowedStream:

@@ -1,5 +1,4 @@
-"""What is scored: a model by its name run through the engine as `vsr enhance` would, or a network of
-OpenCV's."""
+"""What is scored: a model by its name run as `vsr enhance` would, or a network of OpenCV's."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

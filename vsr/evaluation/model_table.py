@@ -21,8 +21,7 @@ from vsr.quality.score import Judge, Score
 SCALES = (2, 3, 4)
 SETS = ("Set5", "BSD100")
 FRAMES = ((360, 640), (240, 320))
-"""Height and width of the frames on which time is measured: ordinary video, and that of the article on
-OpenCV."""
+"""Height and width of the frames on which time is measured: ordinary video, and the article's on OpenCV."""
 OPENCV = ("FSRCNN", "FSRCNN-small", "ESPCN")
 """Networks of OpenCV's dnn_superres, as `NAME_xSCALE.pb`."""
 

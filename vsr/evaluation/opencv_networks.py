@@ -104,8 +104,7 @@ class OpenCvNetwork:
 
 
 def _cut(graph: bytes) -> tuple[bytes, float, bool]:
-    """Cut a graph before its DepthToSpace; returns what comes before, and the bias or the tanh that
-    follows."""
+    """Cut a graph before its DepthToSpace; returns that, and the bias or tanh that follows."""
     kept, constants = b"", dict[bytes, bytes]()
     bias, ends_in_tanh, passed = 0.0, False, False
     for number, content, whole in message_fields(graph):

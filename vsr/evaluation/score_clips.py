@@ -31,8 +31,7 @@ TIMED_FRAMES = 16
 
 @dataclass(frozen=True, slots=True)
 class ReferenceClip:
-    """An original clip and what a network is given of it. Every call of `high` or `low` reads the sources
-    anew."""
+    """An original clip and what a network is given of it. Each call of `high` or `low` reads anew."""
 
     original: Source
     given: Source | None

@@ -124,8 +124,7 @@ class Child:
         return redact("\n".join(line for line in self._lines if line))
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Wait for the end and return the exit code, negative for a signal. Raises
-        `subprocess.TimeoutExpired`."""
+        """Wait for the end and return the exit code, negative for a signal. May raise `TimeoutExpired`."""
         code = self._process.wait(timeout_s)
         self._drain.join(5.0)
         return code
@@ -149,8 +148,7 @@ def quiet_command(output: Any, *more: str, binary: str = "") -> list[str]:
 
 
 def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple[int, str]:
-    """Run FFmpeg to its end; return its exit code and last lines. A run that takes too long is killed (code
-    -9)."""
+    """Run FFmpeg to its end; return its exit code and last lines. One that takes too long is killed (-9)."""
     child = Child(arguments)
     try:
         return child.wait(timeout_s), child.log

@@ -177,8 +177,7 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
 
 
 def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
-    """Return the planar format that holds a decoded picture without loss, and lines about what was
-    assumed."""
+    """Return the planar format that holds a decoded picture without loss, and what was assumed, in lines."""
     how = reading(picture.format.name)
     notes = [f"{picture.format.name}: {note}" for note in how.notes]
     rgb = how.layout == "rgb"
@@ -207,8 +206,7 @@ def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[Picture
 
 
 def _usual_colours(height: int, primaries: str, transfer: str) -> tuple[str, str, str]:
-    """Fill in what is not tagged: as the primaries suggest, else BT.601 below 720 lines and BT.709 from
-    there."""
+    """Fill in what is not tagged: by the primaries, else BT.601 below 720 lines and BT.709 from there."""
     by_primaries = {"bt2020": "bt2020nc", "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470bg"}
     usual = "smpte170m" if height < 720 else "bt709"
     matrix = by_primaries.get(primaries, usual)

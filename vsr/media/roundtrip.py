@@ -22,8 +22,7 @@ _ENCODERS: dict[Codec, tuple[str, tuple[str, ...], dict[str, str]]] = {
 """FFmpeg's name, the options that the quality is given by, and others."""
 
 _LEAST = 80
-"""Pixels; in pictures smaller than its blocks of 64, x265 writes past its buffers (48x48 ends the
-process)."""
+"""Pixels; in pictures smaller than its blocks of 64, x265 writes past its buffers (48x48 crashes)."""
 
 
 def through_codec(

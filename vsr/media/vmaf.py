@@ -1,5 +1,4 @@
-"""VMAF through FFmpeg's libvmaf. Both clips go through one pipe, side by side, so nothing is written to
-disk."""
+"""VMAF through FFmpeg's libvmaf. Both clips go through one pipe, side by side; nothing is written to disk."""
 
 import contextlib
 import os

@@ -1,5 +1,4 @@
-"""Comparing two streams frame by frame: scores where sizes fit, and pictures of both. Opens nothing
-itself."""
+"""Comparing two streams frame by frame: scores where sizes fit, and pictures of both. Opens nothing."""
 
 import math
 from collections.abc import Generator, Iterator

@@ -1,5 +1,4 @@
-"""Pictures that show a difference: side by side, a wipe, magnified details. Draws on RGB arrays, reads no
-file."""
+"""Pictures that show a difference: side by side, a wipe, magnified details. Draws on RGB arrays alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -65,8 +64,7 @@ def to_playable(frame: Frame) -> Frame:
 
 
 def draw_caption(picture: Rgb, text: str, *, right: bool = False) -> Rgb:
-    """Write a small caption on a dark plate into the top left (or right) corner; an empty text draws
-    nothing."""
+    """Write a small caption on a dark plate into the top left (or right) corner, unless it is empty."""
     if not text:
         return picture
     height, width = picture.shape[:2]

@@ -1,5 +1,4 @@
-"""A picture of results: one row per picture, one column per candidate, the same detail in all, PSNR under
-each."""
+"""A picture of results: one row per picture, one column per candidate, the same detail in all, with PSNR."""
 
 import math
 from collections.abc import Iterable
@@ -38,8 +37,7 @@ class Gallery:
         self._rows: dict[str, _Row] = {}
 
     def column(self, heading: str) -> Show:
-        """Begin a column; what comes back takes its pictures and passes over those that are not among the
-        rows."""
+        """Begin a column; what comes back takes its pictures, of the rows that are drawn."""
 
         def show(name: str, result: Rgb, original: Rgb, score: Score) -> None:
             if name in self._wanted:

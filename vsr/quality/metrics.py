@@ -1,5 +1,4 @@
-"""PSNR and SSIM by the field's rules, on planes and frames. Plain numpy; nothing here reads, resizes or
-draws."""
+"""PSNR and SSIM by the field's rules, on planes and frames. Plain numpy; nothing reads, resizes or draws."""
 
 import math
 from typing import Any

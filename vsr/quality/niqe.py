@@ -75,8 +75,7 @@ class Niqe:
 
 
 def _block_features(luma: Array, edge: int) -> Array:
-    """Eighteen features of every block, (blocks, 18), of the picture with its local mean and contrast taken
-    out."""
+    """Eighteen features of every block, (blocks, 18), of the picture without local mean and contrast."""
     taps = cv2.getGaussianKernel(7, 7 / 6)
 
     def blur(x: Array) -> Array:

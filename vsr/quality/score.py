@@ -1,5 +1,4 @@
-"""What one picture is worth: the scores that need nothing but the result and its original, and their
-means."""
+"""What one picture is worth: scores that need but the result and its original, and their means."""
 
 import math
 from collections.abc import Callable, Sequence

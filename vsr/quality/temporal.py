@@ -1,5 +1,4 @@
-"""How steady a clip is: warping error and flicker, against the motion of the original clip. Sees luma
-alone."""
+"""How steady a clip is: warping error and flicker, against the original's motion. Sees luma alone."""
 
 import math
 from typing import Any

@@ -11,8 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Critic(nn.Module):
-    """Three halvings, three doublings with skips; every convolution but the first and last is held to norm
-    1."""
+    """Three halvings, three doublings with skips; all convolutions but first and last held to norm 1."""
 
     def __init__(self, *, colors: int, channels: int = 64):
         super().__init__()
@@ -71,8 +70,7 @@ def relativistic(better: Tensor, worse: Tensor) -> Tensor:
 
 
 def critic_loss(critic: Critic, output: Tensor, target: Tensor) -> Tensor:
-    """What the critic learns from a batch: (B, T, C, H, W) twice; the network behind `output` gets no
-    gradient."""
+    """What the critic learns from a batch: (B, T, C, H, W) twice; the network itself gets no gradient."""
     both = torch.cat([target, output.detach()]).flatten(0, 1)
     original, ours = critic(both)[0].chunk(2)
     return relativistic(original, ours)

@@ -1,5 +1,4 @@
-"""What a run leaves to look at, in NAME.log beside its checkpoint: log.jsonl, pictures, and TensorBoard's
-events."""
+"""What a run leaves to look at, in NAME.log: log.jsonl, pictures, and TensorBoard's events."""
 
 import json
 from pathlib import Path

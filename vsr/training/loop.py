@@ -162,8 +162,7 @@ def _average(mean: nn.Module, net: nn.Module, decay: float) -> None:
 def _look(
     run: TrainingRun, tests: list[Trial], batch: tuple[Tensor, Tensor], book: Logbook, step: int
 ) -> float | None:
-    """Try the running mean on the pictures kept for it, or on the first patch where there are none; returns
-    PSNR."""
+    """Try the running mean on the pictures kept for it, without any on the first patch; returns PSNR."""
     patch = Trial("patch", *(pictures[:1] for pictures in batch))
     score, samples = validate(run.mean, tests or [patch], run.device)
     for name, picture in samples.items():

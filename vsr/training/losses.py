@@ -34,8 +34,7 @@ def fourier(output: Tensor, target: Tensor) -> Tensor:
 
 
 def temporal_difference(output: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the changes from frame to frame: what flickers costs, what moves as it should does
-    not."""
+    """Mean distance of the changes from frame to frame: what flickers costs, what moves right does not."""
     if output.shape[1] < 2:
         return output.new_zeros(())
     return F.l1_loss(output.diff(dim=1), target.diff(dim=1))

@@ -22,16 +22,14 @@ def build(options: TrainOptions) -> Trained:
 
 
 class Unrolled(nn.Module):
-    """A network over a whole training clip: what `step` gives for it, frame after frame where there is a
-    memory."""
+    """A network over a whole training clip: what `step` gives for it, frame by frame with a memory."""
 
     def __init__(self, net: Trained):
         super().__init__()
         self.net = net
 
     def forward(self, low: Tensor) -> Tensor:
-        """(B, T, C, h, w) → the residual (B, T, C, scale*h, scale*w), of the middle frame alone without a
-        memory."""
+        """(B, T, C, h, w) → the residual (B, T, C, scale*h, scale*w), the middle frame's without a memory."""
         b, num_frames, _, height, width = low.shape
         fresh = torch.ones(b, dtype=torch.bool, device=low.device)
         state = self.net.init_state(b, height, width)

@@ -1,5 +1,4 @@
-"""Everything that changes from step to step of a run: saved, and taken up again as if nothing had
-happened."""
+"""Everything that changes from step to step of a run: saved, taken up again as if nothing had happened."""
 
 import hashlib
 from dataclasses import asdict, dataclass

@@ -16,8 +16,7 @@ _LAYERS = (
     | dict.fromkeys((10, 12, 14, 16), 256)
     | dict.fromkeys((19, 21, 23, 25, 28, 30, 32, 34), 512)
 )
-"""Place in torchvision's `features` of each convolution, and its channels; where the place jumps by 3, a
-pooling."""
+"""Place in torchvision's `features` of each convolution, and its channels; a jump by 3 is a pooling."""
 
 _WEIGHTS = {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0}
 """The last convolution of each size, weighted as Real-ESRGAN does (Wang et al., 2021)."""

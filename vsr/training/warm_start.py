@@ -41,8 +41,7 @@ def take_over(net: nn.Module, name: str, *, seed: int) -> None:
 
 
 def _is_narrower(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
-    """Whether both are stacks of as many layers, theirs of fewer channels and on luma, ours on luma or
-    RGB."""
+    """Whether both are stacks of as many layers, theirs of fewer channels on luma, ours on luma or RGB."""
     if "body.1.weight" not in theirs or {k for k in theirs if "body" in k} != {
         k for k in ours if "body" in k
     }:

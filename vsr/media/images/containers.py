@@ -125,8 +125,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(height: int, width: int, depth: int, kind: int, rows: bytes) -> bytes:
-    """Make a PNG of filtered rows; `kind` is the colour type (4 is grey with alpha, which OpenCV cannot
-    write)."""
+    """Make a PNG of filtered rows; `kind` is the colour type (4: grey with alpha, not OpenCV's to write)."""
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     body = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 6)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body

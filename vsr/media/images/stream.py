@@ -208,8 +208,7 @@ def _encode(frame: Frame, path: Path, source: StreamInfo, quality: int) -> _Enco
 
 
 def _difference(path: Path, encoded: _Encoded) -> str:
-    """Read a written file back and tell in words how it differs from what went in; empty where it does
-    not."""
+    """Read a written file back and say how it differs from what went in; empty where it does not."""
     try:
         data, header = codec.read(path)
         pixels = codec.decode_image(data, header)

@@ -1,5 +1,4 @@
-"""TIFF files through tifffile: header, pixels and writing. OpenCV decodes the compressions that tifffile
-lacks."""
+"""TIFF files through tifffile: header, pixels and writing. OpenCV decodes what tifffile cannot."""
 
 import io
 import logging

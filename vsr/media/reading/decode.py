@@ -209,8 +209,7 @@ def decode_after(container: InputContainer, stream: VideoStream, last: int) -> I
 
 
 def origin_of(container: InputContainer) -> Fraction:
-    """Return the container's start in exact seconds; FFmpeg gives whole microseconds, which may lie past a
-    frame."""
+    """Return the container's start in exact seconds; FFmpeg's whole microseconds may lie past a frame."""
     start = Fraction(container.start_time or 0, 1_000_000)
     exact = [
         Fraction(s.start_time) * Fraction(s.time_base)

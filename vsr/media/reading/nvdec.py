@@ -20,12 +20,10 @@ from vsr.frames import StreamInfo
 from vsr.media.probe import open_container
 
 SEMIPLANAR = {8: "nv12", 10: "p010le"}
-"""What comes down for 4:2:0, by bit depth: chroma samples alternate, and 10 bits lie at the upper end of
-16."""
+"""What comes down for 4:2:0, by bit depth: chroma samples alternate, 10 bits lie at the upper end of 16."""
 
 EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
-"""Codecs whose pictures the standard defines to the bit: it does not matter who decodes. `auto` keeps to
-them."""
+"""Codecs whose pictures the standard defines to the bit: whoever decodes. `auto` keeps to them."""
 
 
 def is_wanted(decoder: Literal["auto", "software", "nvdec"], info: StreamInfo) -> bool:

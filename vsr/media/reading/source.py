@@ -35,8 +35,7 @@ from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_o
 from vsr.options import ReadOptions, parse_time
 
 _LEAD_S = Fraction(1, 2)
-"""How far before the first frame wanted reading begins: filters want pictures before it, a telecine's up to
-five."""
+"""How far before the first frame wanted reading begins: filters want pictures before it, up to five."""
 
 
 _COUNTED = {
@@ -165,8 +164,7 @@ class VideoSource:
             raise SourceError(self._nothing())
 
     def _open_at(self, wanted: Fraction) -> tuple[InputContainer, Fraction]:
-        """Return the container, read from a point from where the frame at `wanted` can be decoded, and its
-        start."""
+        """Return the container, at a point from where the frame at `wanted` can be decoded, and its start."""
         container = self._open()
         origin = origin_of(container)
         if self._from_pts is not None:

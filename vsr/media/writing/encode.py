@@ -30,8 +30,7 @@ from vsr.media.pixels import pixel_format
 from vsr.media.writing.encoders import EncoderChoice
 
 _PIPE_BYTES = 1 << 20
-"""Linux's largest pipe for a user without privileges; the default of 64 KiB costs 20 times the context
-switches."""
+"""Linux's largest pipe for a user without privileges; the default of 64 KiB costs 20 times the switches."""
 
 _DEATH_S = 5.0
 """How long a child that has closed its end of the pipe may take to end before it is killed."""
@@ -54,8 +53,7 @@ class Encoded:
 
 
 def constant_rate(parts: Sequence[Encoded]) -> Fraction:
-    """Return the frame rate where every frame is shown equally long, else 0, so that players do not assume
-    one."""
+    """Return the frame rate where every frame is shown equally long, else 0: players must not assume one."""
     lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
     return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
 

@@ -1,5 +1,4 @@
-"""What an encoder is told of the pictures it gets: colours, chroma siting, aspect, that they are
-progressive."""
+"""What an encoder is told of the pictures it gets: colours, chroma siting, aspect, progressive."""
 
 from dataclasses import replace
 

@@ -162,8 +162,7 @@ class _Join:
         )
 
     def _mux(self, packet: "Packet[Any]", video: Any) -> None:
-        """Write a packet. Damaged sound must not cost the pictures: what the muxer cannot take is left
-        out."""
+        """Write a packet. Damaged sound must not cost the pictures: what the muxer refuses is left out."""
         try:
             self._out.mux(packet)
         except _REFUSALS:
@@ -204,8 +203,7 @@ class _Join:
         return out
 
     def _add_others(self, carriage: Carriage, original: InputContainer, source: StreamInfo) -> _Readers:
-        """Make the output's other streams, in the original's order; return one reader for each file they are
-        in."""
+        """Make the output's other streams, in the original's order; return a reader for each file."""
         first, jumps = find_jumps(source, original)
         if self._window.start not in (None, first):
             jumps = ()  # read from a later start on, the pictures' own times were taken as they are

@@ -115,8 +115,7 @@ def _is_made_anew(stream: Any, info: StreamInfo) -> bool:
 
 
 def _refusal(stream: Any, container: str) -> str | None:
-    """Return why the container does not take the stream as it is, or None: a header is written and thrown
-    away."""
+    """Return why the container does not take the stream as it is, or None: a header is tried out."""
     if stream.type not in ("video", "audio", "subtitle", "data"):
         return f"{container} cannot hold it"
     try:

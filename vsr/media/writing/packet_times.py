@@ -63,8 +63,7 @@ class TimeSpan:
 
 
 class Track:
-    """One copied stream on its way: gives every packet the times that the output wants. Used by one
-    thread."""
+    """One copied stream on its way: gives every packet the times that the output wants. For one thread."""
 
     def __init__(
         self, stream: Any, out: Any, window: TimeSpan, *, span: bool = False, jumps: Sequence[Fraction] = ()
@@ -102,8 +101,7 @@ class Track:
         packet.dts = None if packet.dts is None else packet.dts + self._moved
 
     def admit(self, packet: "Packet[Any]") -> bool:
-        """Settle the packet's times; False where it lies outside of the window. Its payload is never
-        touched."""
+        """Settle the packet's times; False where it lies outside of the window. Payload stays as it is."""
         self._move(packet)
         pts = packet.pts if packet.pts is not None else packet.dts
         pts = pts if pts is not None else (self._next_dts or 0) + self._shift

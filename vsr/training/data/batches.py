@@ -148,8 +148,7 @@ def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np
 
 
 def _read_pair(path: Path, options: TrainOptions) -> Pair:
-    """A picture and its reduced twin from the folders `low`, by name; `x2` and the like may follow the
-    stem."""
+    """A picture and its reduced twin from the folders `low`, by name; `x2` and such may follow the stem."""
     names = {
         re.sub(r"[_-]?x\d$", "", twin.stem, flags=re.IGNORECASE): twin for twin in find_pictures(options.low)
     }

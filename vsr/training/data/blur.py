@@ -120,8 +120,7 @@ def _kernels(frames: int, kind: Kind, rng: np.random.Generator) -> list[tuple[Ke
 
 
 def _path(frames: int, speed: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Where the camera looks, (T * _POINTS, 2) y and x in pixels, beginning at 0: a curve, or a trembling
-    hand."""
+    """Where the camera looks, (T * _POINTS, 2) y and x in pixels, from 0 on: a curve, or a trembling hand."""
     num = frames * _POINTS
     direction, bend = rng.uniform(0, 2 * math.pi), rng.normal(0, 0.8) * (rng.random() < 0.7)
     tremble = np.cumsum(rng.normal(0, 0.12, num)) * (rng.random() < 0.4)

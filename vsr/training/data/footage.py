@@ -1,5 +1,4 @@
-"""What networks learn from, as it is read: pictures, and runs of frames from clips or folders. Degrades
-nothing."""
+"""What networks learn from, as it is read: pictures, and runs of frames. Degrades nothing."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -7,8 +7,7 @@ import numpy.typing as npt
 from vsr.training.data.footage import Footage
 
 MOST_SPEED = 6.0
-"""Pixels a frame, of the full-resolution picture: video at rest and walking pace; faster motion blurs
-anyway."""
+"""Pixels a frame, of the full-resolution picture: at rest and walking pace; faster motion blurs."""
 
 _WHOLE_STEPS = 0.5
 """Share of clips that pan by whole pixels alone: nothing is interpolated, so detail stays exact."""
