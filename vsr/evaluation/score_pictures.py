@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from vsr.errors import ModelError
 from vsr.evaluation.candidates import Candidate
 from vsr.evaluation.test_sets import PicturePair
-from vsr.frames import Frame, PictureFormat
-from vsr.quality.drawing import Rgb, to_rgb
+from vsr.quality.drawing import as_frame, to_rgb
 from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
 
 
@@ -49,12 +46,3 @@ def score_pictures(
         scores.append(PictureScore(pair.name, judge.score(picture, pair.high)))
         show(pair.name, picture, pair.high, scores[-1].score)
     return PicturesResult(mean_score([item.score for item in scores]), tuple(scores))
-
-
-def as_frame(rgb: Rgb) -> Frame:
-    """Make a frame of an 8-bit sRGB picture."""
-    height, width = rgb.shape[:2]
-    format = PictureFormat(
-        height, width, layout="rgb", matrix="gbr", range="full", primaries="bt709", transfer="iec61966-2-1"
-    )
-    return Frame(tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3)), format)

@@ -6,6 +6,8 @@ video. Never keeps a file open.
 
 import io
 import struct
+from collections.abc import Generator
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from itertools import islice
@@ -80,6 +82,16 @@ def _beginning(file: Path) -> bytes:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
+
+
+def packets_of(container: InputContainer, *streams: Any) -> Generator[Any, None, None]:
+    """Yield the packets of some streams, and for each at its end an empty one.
+
+    PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV); those that are read are
+    flushed by then.
+    """
+    with suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def best_stream(container: InputContainer, path: str | Path) -> VideoStream:
@@ -161,14 +173,12 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
     stream.thread_count = 1
     problem = "it holds no pictures"
     try:
-        for packet in islice(container.demux(stream), _MAX_PACKETS):
+        for packet in islice(packets_of(container, stream), _MAX_PACKETS):
             try:
                 for picture in packet.decode():
                     return picture
             except FFmpegError as error:
                 problem = _reason(error)
-    except IndexError:
-        pass  # PyAV's way to end where a stream has turned up on the way
     except FFmpegError as error:
         problem = _reason(error)
     raise SourceError(

@@ -37,21 +37,20 @@ def to_rgb(frame: Frame) -> Rgb:
     return to_codes(rgb, (0.0, 255.0), 8).contiguous().numpy()
 
 
+def as_frame(rgb: Rgb) -> Frame:
+    """Make a frame of an 8-bit sRGB picture."""
+    height, width = rgb.shape[:2]
+    format = PictureFormat(
+        height, width, layout="rgb", matrix="gbr", range="full", primaries="bt709", transfer="iec61966-2-1"
+    )
+    return Frame(tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3)), format)
+
+
 def to_frame(rgb: Rgb, like: Frame) -> Frame:
     """Make an 8-bit RGB frame of a picture, with the time and colour tags of another frame."""
-    height, width = rgb.shape[:2]
-    tags = like.format
-    format = PictureFormat(
-        height,
-        width,
-        layout="rgb",
-        matrix="gbr",
-        range="full",
-        primaries=tags.primaries,
-        transfer=tags.transfer,
-    )
-    planes = tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3))
-    return Frame(planes, format, like.pts, like.time_base, like.duration, like.reset, like.stream)
+    frame = as_frame(rgb)
+    format = replace(frame.format, primaries=like.format.primaries, transfer=like.format.transfer)
+    return replace(like, planes=frame.planes, format=format, arrived_s=0.0)
 
 
 def to_playable(frame: Frame) -> Frame:

@@ -5,7 +5,7 @@ Works on an open container and never opens or closes one.
 
 import heapq
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -17,6 +17,8 @@ from av import error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
+
+from vsr.media.probe import packets_of
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for type checkers only
 
@@ -53,13 +55,6 @@ class ReadCounts:
     """Lines for the user."""
 
 
-def _demux(container: InputContainer, stream: VideoStream) -> Generator[VideoPacket, None, None]:
-    # PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV); ours is flushed
-    # by then.
-    with suppress(IndexError):
-        yield from cast(Any, container.demux(stream))
-
-
 def read_packets(
     container: InputContainer, stream: VideoStream, counts: ReadCounts
 ) -> Generator[VideoPacket, None, None]:
@@ -67,7 +62,7 @@ def read_packets(
     errors = 0
     while True:
         try:
-            with closing(_demux(container, stream)) as packets:
+            with closing(packets_of(container, stream)) as packets:
                 for packet in packets:
                     errors = 0
                     yield packet
@@ -243,7 +238,7 @@ def seek_before(container: InputContainer, stream: VideoStream, time: Fraction) 
 def _starts_by(container: InputContainer, stream: VideoStream, wanted: int) -> bool:
     """Say whether the next key frame and the first picture decoded come no later than `wanted`."""
     key: int | None = None
-    with closing(_demux(container, stream)) as packets:
+    with closing(packets_of(container, stream)) as packets:
         for packet in islice(packets, _MAX_SEEK_PACKETS):
             if key is None and packet.is_keyframe:
                 key = packet.dts if packet.pts is None else packet.pts

@@ -16,7 +16,7 @@ from av.format import Flags
 from av.packet import Packet
 
 from vsr.frames import StreamInfo
-from vsr.media.probe import open_container
+from vsr.media.probe import open_container, packets_of
 
 JUMP_S = Fraction(1)
 """A step back in time by more than this is a jump."""
@@ -34,8 +34,8 @@ def find_jumps(source: StreamInfo, original: InputContainer) -> tuple[Fraction |
     # The source's own may be finer.
     time_base = Fraction(original.streams[source.stream_index].time_base or 1)
     # What is damaged from some packet on nobody else has read either.
-    with open_container(source.path) as again, contextlib.suppress(FFmpegError, IndexError):
-        _collect(again.demux(again.streams[source.stream_index]), time_base, pieces)
+    with open_container(source.path) as again, contextlib.suppress(FFmpegError):
+        _collect(packets_of(again, again.streams[source.stream_index]), time_base, pieces)
     moves = tuple((before[1] - after[0]) * time_base for before, after in pairwise(pieces))
     return (pieces[0][0] * time_base if pieces else None), moves
 

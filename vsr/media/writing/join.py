@@ -25,7 +25,7 @@ from vsr.errors import SinkError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.ffmpeg import local
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
-from vsr.media.probe import open_container
+from vsr.media.probe import open_container, packets_of
 from vsr.media.writing.clock_jumps import find_jumps
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.encoders import MUXERS
@@ -250,7 +250,7 @@ class _Join:
         past: set[int] = set()
         # Subtitles are too rare to wait for.
         waited = {index for index, track in tracks.items() if track.out.type != "subtitle"} or set(tracks)
-        for packet in readable(opened.demux(*(opened.streams[index] for index in tracks)), broken):
+        for packet in readable(packets_of(opened, *(opened.streams[index] for index in tracks)), broken):
             if not packet.size:
                 continue  # the end of a stream
             track = tracks[packet.stream_index]

@@ -214,7 +214,5 @@ def readable(packets: Iterator["Packet[Any]"], broken: "list[str]") -> Iterator[
     """Yield packets until the end or the first error, which is added to `broken`."""
     try:
         yield from packets
-    except IndexError:
-        return  # PyAV's way to end where a stream has turned up on the way
     except FFmpegError as error:
         broken.append(str(getattr(error, "strerror", None) or error))
