@@ -9,7 +9,7 @@ import pytest
 from cyclopts import CycloptsError
 
 import vsr
-from vsr.cli.main import _config_file, app
+from vsr.cli.main import command_app
 from vsr.errors import ConfigError
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
@@ -52,11 +52,7 @@ def parse(words: list[str]) -> None:
     Raises:
         CycloptsError, ConfigError: it would be refused.
     """
-    app.config = _config_file(words)
-    try:
-        app.parse_args(words, exit_on_error=False, print_error=False)
-    finally:
-        app.config = ()
+    command_app(words).parse_args(words, exit_on_error=False, print_error=False)
 
 
 def shown(page: Path) -> Iterator[list[str]]:

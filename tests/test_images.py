@@ -14,7 +14,8 @@ from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.images import codec, stream
 from vsr.media.images.containers import Metadata
 from vsr.media.images.exif import ORIENTATION, make_exif, orientation_of, read_tags
-from vsr.media.images.stream import ImageSink, ImageSource, is_image, probe_image
+from vsr.media.images.probe_image import EXTENSIONS, is_image, probe_image, read
+from vsr.media.images.stream import ImageSink, ImageSource
 
 EXIF = make_exif({ORIENTATION: 6, 271: "Maker", 306: "2020:01:02 03:04:05"})
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + b"y" * 301 + b"</x:xmpmeta>"
@@ -30,7 +31,7 @@ def picture(channels: int, dtype: type = np.uint8, size: tuple[int, int] = (30, 
 
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata = METADATA) -> Path:
-    container = stream.EXTENSIONS[path.suffix]
+    container = EXTENSIONS[path.suffix]
     path.write_bytes(codec.encode_image(pixels, container, quality=90, metadata=metadata)[0])
     return path
 
@@ -66,7 +67,7 @@ def test_lossless_formats_keep_every_pixel_and_the_metadata(
     assert frame.format.bit_depth == 8 * np.dtype(dtype).itemsize
     assert frame.format.alpha == (channels in (2, 4))
     assert frame.format.layout == ("gray" if channels <= 2 else "rgb")
-    data, header = codec.read(tmp_path / f"out{extension}")
+    data, header = read(tmp_path / f"out{extension}")
     assert np.array_equal(codec.decode_image(data, header), pixels)
     assert header.metadata == METADATA
     assert report.notes == ()
@@ -77,7 +78,7 @@ def test_lossless_formats_keep_every_pixel_and_the_metadata(
 def test_lossy_formats_keep_metadata_byte_for_byte_and_pixels_closely(tmp_path: Path, extension: str):
     source = write(tmp_path / f"in{extension}", picture(3))
     frame, report = convert(source, tmp_path / f"out{extension}")
-    data, header = codec.read(tmp_path / f"out{extension}")
+    data, header = read(tmp_path / f"out{extension}")
     assert header.metadata == METADATA
     assert np.abs(codec.decode_image(data, header).astype(int) - np.stack(frame.planes, axis=2)).max() < 25
     assert report.notes == ()
@@ -151,7 +152,7 @@ def test_cmyk_is_converted_and_says_so(tmp_path: Path):
     frame, _ = convert(tmp_path / "a.jpg", tmp_path / "b.jpg")
     assert frame.planes[0].mean() > 240
     assert frame.planes[1].mean() < 10
-    assert codec.read(tmp_path / "b.jpg")[1].metadata.icc == b""
+    assert read(tmp_path / "b.jpg")[1].metadata.icc == b""
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "packbits", "tiff_adobe_deflate"])
@@ -173,7 +174,7 @@ def test_what_jpeg_cannot_hold_is_named(tmp_path: Path):
     _, report = convert(write(tmp_path / "a.png", pixels), tmp_path / "b.jpg")
     assert any("16 bits" in note for note in report.notes)
     assert any("over white" in note for note in report.notes)
-    data, header = codec.read(tmp_path / "b.jpg")
+    data, header = read(tmp_path / "b.jpg")
     assert codec.decode_image(data, header).min() > 250
 
 
@@ -182,28 +183,28 @@ def test_what_webp_and_tiff_cannot_hold_is_named(tmp_path: Path):
     assert [note.split()[0] for note in convert(source, tmp_path / "b.webp")[1].notes] == ["16", "grey"]
     foreign = Metadata(exif=EXIF.replace(b"Maker", b"MAKER") + b"\0" * 40)
     assert "EXIF" in convert(write(tmp_path / "c.jpg", picture(3), foreign), tmp_path / "d.tiff")[1].notes[0]
-    assert read_tags(codec.read(tmp_path / "d.tiff")[1].metadata.exif)[271] == "MAKER"
+    assert read_tags(read(tmp_path / "d.tiff")[1].metadata.exif)[271] == "MAKER"
 
 
 def test_an_exif_block_too_large_for_jpeg_leaves_the_orientation(tmp_path: Path):
     source = write(tmp_path / "a.png", picture(3), Metadata(exif=EXIF + b"\0" * 70_000))
     _, report = convert(source, tmp_path / "b.jpg")
     assert "larger than a JPEG" in report.notes[0]
-    assert orientation_of(codec.read(tmp_path / "b.jpg")[1].metadata.exif) == 6
+    assert orientation_of(read(tmp_path / "b.jpg")[1].metadata.exif) == 6
 
 
 def test_png_colour_and_text_chunks_stay_in_png_and_are_named_elsewhere(tmp_path: Path):
     metadata = Metadata(chunks=((b"gAMA", struct.pack(">I", 45455)), (b"tEXt", b"Author\0me")))
     source = write(tmp_path / "a.png", picture(3), metadata)
     convert(source, tmp_path / "b.png")
-    assert codec.read(tmp_path / "b.png")[1].metadata == metadata
+    assert read(tmp_path / "b.png")[1].metadata == metadata
     assert "gAMA, tEXt" in convert(source, tmp_path / "c.webp")[1].notes[0]
 
 
 def test_webp_keeps_transparency(tmp_path: Path):
     pixels = picture(4)
     convert(write(tmp_path / "a.webp", pixels), tmp_path / "b.webp", quality=100)
-    _data, header = codec.read(tmp_path / "b.webp")
+    _data, header = read(tmp_path / "b.webp")
     assert header.alpha
     assert header.metadata == METADATA
     pixels[..., 3] = 255

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from conftest import plane_view
 
-from vsr.cli.console import plain_line
 from vsr.cli.main import main, run
+from vsr.cli.progress_view import plain_line
 from vsr.errors import SinkError
 from vsr.jobs import long_job
 from vsr.jobs.inputs import find_jobs
@@ -33,7 +33,7 @@ DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset":
 """Segments of 20 frames of 25 a second."""
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["vsr.cli.main"])
+forks.set_forkserver_preload(["vsr.cli.enhance"])
 
 
 def words(clip: Path, out: Path, *flags: str) -> list[str]:

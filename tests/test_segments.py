@@ -11,7 +11,8 @@ import pytest
 
 from vsr.color_correct import Adaptation, correct_colors
 from vsr.frames import Frame, PictureFormat
-from vsr.jobs.segments.borders import WARM_UP, Border, Cutting, Reach, ReadsDifferentlyError, Stretch
+from vsr.jobs.segments.border import Border
+from vsr.jobs.segments.borders import WARM_UP, Cutting, Reach, ReadsDifferentlyError, Stretch
 from vsr.jobs.segments.journal_records import Segment, mark_of, read_records
 from vsr.media.reading.source import ListSource
 from vsr.models.networks.plain import PlainNet

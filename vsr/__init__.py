@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from vsr.engine.engine import Engine
     from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VerifyError, VsrError
     from vsr.frames import Frame, PictureFormat, StreamInfo
-    from vsr.media.images.stream import ImageSink, ImageSource, probe_image
+    from vsr.media.images.probe_image import probe_image
+    from vsr.media.images.stream import ImageSink, ImageSource
     from vsr.media.probe import probe
     from vsr.media.reading.source import ListSource, Source, VideoSource
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
@@ -31,7 +32,8 @@ _PLACES = {
     "engine.engine": "Engine",
     "errors": "ConfigError ModelError SinkError SourceError VerifyError VsrError",
     "frames": "Frame PictureFormat StreamInfo",
-    "media.images.stream": "ImageSink ImageSource probe_image",
+    "media.images.probe_image": "probe_image",
+    "media.images.stream": "ImageSink ImageSource",
     "media.probe": "probe",
     "media.writing.sink": "FileSink MemorySink Sink",
     "media.reading.source": "ListSource Source VideoSource",

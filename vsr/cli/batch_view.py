@@ -15,7 +15,8 @@ from rich.text import Text
 from vsr.archive.entry import Entry
 from vsr.archive.file_worker import Begun, Ended, Told
 from vsr.archive.supervisor import Message
-from vsr.cli.console import LINE_EVERY_S, Bar, console, duration, plain_line, say, size_of
+from vsr.cli.console import console, duration, say, size_of
+from vsr.cli.progress_view import LINE_EVERY_S, Bar, plain_line
 
 
 class ArchiveView:

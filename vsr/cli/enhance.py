@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from vsr.cli.console import duration, progress, say, size_of
+from vsr.cli.console import duration, say, size_of
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
+from vsr.cli.progress_view import progress
 from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes

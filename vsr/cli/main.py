@@ -21,19 +21,64 @@ from vsr.cli.presets import find_config
 from vsr.engine.malloc import tune_malloc
 from vsr.errors import ConfigError, VerifyError, VsrError
 
-app = App(
-    name="vsr",
-    help="Video super-resolution and deblurring as a stream.",
-    version=vsr.__version__,
-    default_parameter=Parameter(negative=()),
-    suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
-)
-COMMANDS = ("enhance", "batch", "watch", "live", "probe", "doctor", "compare", "bench", "train", "calibrate")
-for _name in COMMANDS:  # loaded when they are asked for: most need PyTorch
-    app.command(f"vsr.cli.{_name}:{_name}_command", name=_name)
-app.command("vsr.cli.evaluate:eval_command", name="eval")
-app.command("vsr.cli.jobs:jobs")
-app.command("vsr.cli.models:models")
+COMMANDS = {
+    "enhance": ("enhance:enhance_command", "Enhance videos, pictures, folders or globs of both."),
+    "batch": (
+        "batch:batch_command",
+        "Enhance an archive: what is done and verified is left alone, so the same command goes on, any number of"
+        " times.",
+    ),
+    "watch": (
+        "watch:watch_command",
+        "Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.",
+    ),
+    "live": ("live:live_command", "Enhance cameras while they run."),
+    "probe": ("probe:probe_command", "Print what was found in a video or picture."),
+    "doctor": (
+        "doctor:doctor_command",
+        "Say what works here: devices, precision, FFmpeg, and encoders by really encoding.",
+    ),
+    "compare": (
+        "compare:compare_command",
+        "Compare two videos or pictures: PSNR and SSIM where sizes fit, and a picture or clip of both.",
+    ),
+    "bench": (
+        "bench:bench_command",
+        "Measure the pipeline: each stage alone, all together, and the device's peak. Leave the machine to it.",
+    ),
+    "eval": (
+        "evaluate:eval_command",
+        "Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped; on clips also steadiness and"
+        " time.",
+    ),
+    "train": (
+        "train:train_command",
+        "Train a network on folders of pictures; a run that was stopped goes on where it was.",
+    ),
+    "calibrate": (
+        "calibrate:calibrate_command",
+        "Measure a plain network's activations on pictures, for --precision int8; `vsr train` does so by itself.",
+    ),
+    "jobs": ("jobs:jobs", "List, show and clean up long jobs that lie unfinished."),
+    "models": ("models:models", "List, show, fetch and check models."),
+}
+"""Where each command is, and its line in `vsr --help`, for which nothing is loaded."""
+
+
+def command_app(words: Sequence[str]) -> App:
+    """Every command by its place: most need PyTorch, which takes two seconds. The one that is asked for speaks for
+    itself."""
+    app = App(
+        name="vsr",
+        help="Video super-resolution and deblurring as a stream.",
+        version=vsr.__version__,
+        default_parameter=Parameter(negative=()),
+        suppress_keyboard_interrupt=False,  # `run` says so in a line and gives the exit code
+        config=_config_file(words),
+    )
+    for name, (place, line) in COMMANDS.items():
+        app.command(f"vsr.cli.{place}", name=name, help=None if name in words else line)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -50,8 +95,9 @@ def run(words: list[str]) -> int:
     """Run one command; returns the exit code."""
     debug = "--debug" in words
     try:
-        app.config = _config_file(words)
-        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        result = command_app(words)(
+            words, exit_on_error=False, print_error=False, result_action="return_value"
+        )
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except BaseException as error:
@@ -89,7 +135,7 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _config_file(words: list[str]) -> tuple[Callable[..., None], ...]:
+def _config_file(words: Sequence[str]) -> tuple[Callable[..., None], ...]:
     """Find `--config FILE`: its keys come after the defaults and before the flags; an unknown one is an
     error."""
     if len(words) > 1 and words[0] == "train" and words[1].endswith(".toml"):

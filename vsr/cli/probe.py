@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import duration
 from vsr.frames import StreamInfo
-from vsr.media.images.stream import is_image, probe_image
+from vsr.media.images.probe_image import is_image, probe_image
 from vsr.media.probe import probe as probe_video
 
 

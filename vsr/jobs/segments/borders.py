@@ -11,16 +11,16 @@ import math
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import dropwhile
-from typing import Any
 
 import numpy as np
 
 from vsr.color_correct import Adaptation
 from vsr.errors import VsrError
 from vsr.frames import Frame, StreamInfo
+from vsr.jobs.segments.border import Border, EntryPoint
 from vsr.media.reading.source import Source
 from vsr.models.spec import Model
 from vsr.pipeline import Memory, PipelineOptions, prepared
@@ -71,56 +71,6 @@ class Reach:
         wanted = max(self.before, COMPARED)
         wanted += (index - scene - wanted) % self.step
         return max(min(wanted, index - scene), min(COMPARED, index))
-
-
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
-    """Where reading begins for a border, and what is remembered there of the frames before. Frames count from
-    0."""
-
-    index: int
-    pts: int
-    scene: int
-    """The frame that began the scene of the frame before."""
-    scenes: dict[str, Any] | None
-    """`Scene.saved`; None at the beginning."""
-    colors: dict[str, Any] | None
-    """`Adaptation.saved`; None where colours are not corrected."""
-
-    def memory(self) -> Memory:
-        """What the stages before the engine go on with."""
-        memory = Memory()
-        if self.scenes is not None:
-            memory.scenes[0] = Scene.restored(self.scenes)
-        if self.colors is not None:
-            memory.colors[0] = Adaptation.restored(self.colors)
-        return memory
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """The first frame of a segment other than the first one."""
-
-    number: int
-    """Of the segment that begins here, from 1."""
-    index: int
-    pts: int
-    origin: int
-    """pts of the job's first frame."""
-    before: int
-    """Checksum of the `COMPARED` frames before, as they go to the engine."""
-    entry: EntryPoint
-
-    def saved(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
-
-    @classmethod
-    def restored(cls, saved: dict[str, Any]) -> "Border":
-        """The border that was saved."""
-        numbers: dict[str, Any] = dict(saved)
-        numbers["entry"] = EntryPoint(**saved["entry"])
-        return cls(**numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +126,7 @@ class Stretch:
             ReadsDifferentlyError: the frames before `begin` are not what they were.
         """
         entry = self.begin.entry if self.begin else None
-        memory = entry.memory() if entry else Memory()
+        memory = _remembered(entry) if entry else Memory()
         source = self._read(None if entry is None or self._from_start else entry.pts).frames()
         frames: Iterable[Frame] = source
         if entry is not None:
@@ -240,6 +190,16 @@ class Stretch:
                 index - num_frames, pts, before.scene, scenes and scenes.saved(), colors and colors.saved()
             )
         return Border(number, index, frame.pts, self._origin, _checksum(self._tail), entry)
+
+
+def _remembered(entry: EntryPoint) -> Memory:
+    """What the stages before the engine go on with."""
+    memory = Memory()
+    if entry.scenes is not None:
+        memory.scenes[0] = Scene.restored(entry.scenes)
+    if entry.colors is not None:
+        memory.colors[0] = Adaptation.restored(entry.colors)
+    return memory
 
 
 def _snapshot(memory: Memory) -> tuple[Scene | None, Adaptation | None]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from vsr.durable import sha256_of, stamp, sync
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.segments.borders import Border
+from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.journal_records import NAME, VERSION, Segment, mark_of, read_records
 from vsr.media.writing.encode import Encoded
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.durable import stamp
-from vsr.jobs.segments.borders import Border
+from vsr.jobs.segments.border import Border
 from vsr.media.writing.encode import Encoded
 
 NAME = "journal"

@@ -15,7 +15,8 @@ from typing import Self
 
 from vsr.durable import sha256_of, sync
 from vsr.frames import Frame
-from vsr.jobs.segments.borders import Border, Stretch, checksum
+from vsr.jobs.segments.border import Border
+from vsr.jobs.segments.borders import Stretch, checksum
 from vsr.jobs.segments.journal_records import Segment
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.output import Outputs

@@ -11,7 +11,8 @@ from functools import partial
 from itertools import count
 
 from vsr.errors import SourceError, VsrError
-from vsr.jobs.segments.borders import Border, ReadsDifferentlyError
+from vsr.jobs.segments.border import Border
+from vsr.jobs.segments.borders import ReadsDifferentlyError
 from vsr.jobs.segments.journal import Gap, Journal
 from vsr.jobs.workers.pool import Died, Failed, Finished, News, Pool, SegmentProgress, Tell
 from vsr.jobs.workers.worker import StretchReader

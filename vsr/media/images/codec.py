@@ -1,66 +1,14 @@
 """Picture files to pixels and back, in memory: OpenCV for PNG, JPEG and WebP, tifffile for TIFF.
 
-Owns the limits on what is read and the choice of codec settings; knows nothing of frames.
+Owns the choice of codec settings; knows nothing of frames.
 """
-
-import os
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from vsr.errors import SourceError
 from vsr.media.images import containers, tiff
 from vsr.media.images.containers import DamagedError, Header, Metadata
 from vsr.media.images.tiff import Pixels
-
-MAX_PIXELS = 200_000_000
-"""More than any camera's sensor; a file that claims more is a mistake or an attack."""
-
-MAX_BYTES = 2 << 30
-"""Largest file that is read."""
-
-_SIGNATURES = {
-    "png": (b"\x89PNG\r\n\x1a\n",),
-    "jpeg": (b"\xff\xd8\xff",),
-    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-}
-
-
-def container_of(head: bytes) -> str | None:
-    """Tell a picture file's format by its first 16 bytes."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return next((name for name, signatures in _SIGNATURES.items() if head.startswith(signatures)), None)
-
-
-def read(path: str | Path) -> tuple[bytes, Header]:
-    """Read a file and its header; nothing is decoded yet.
-
-    Raises:
-        SourceError: the file is missing, empty, damaged, too large or no picture.
-    """
-    try:
-        size = os.path.getsize(path)
-        if size > MAX_BYTES:
-            raise SourceError(f"{path} has {size:,} bytes; a picture of at most {MAX_BYTES:,} is accepted")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
-    container = container_of(data[:16])
-    if container is None:
-        what = "is no picture that is understood" if data else "is empty"
-        raise SourceError(f"{path} {what}; PNG, JPEG, WebP and TIFF are accepted")
-    try:
-        header = (
-            tiff.read_tiff_header(data) if container == "tiff" else containers.read_header(data, container)
-        )
-    except DamagedError as error:
-        raise SourceError(f"{path}: the {container.upper()} file {error}") from error
-    if not 0 < header.height * header.width <= MAX_PIXELS:
-        size = f"{header.width}x{header.height}"
-        raise SourceError(f"{path} claims {size} pixels; 1 to {MAX_PIXELS:,} pixels are accepted")
-    return data, header
 
 
 def _gray_alpha(pixels: Pixels, header: Header) -> Pixels:

@@ -16,77 +16,18 @@ import numpy as np
 
 from vsr.durable import whole
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
-from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.frames import Frame, StreamInfo
 from vsr.media.images import codec
-from vsr.media.images.containers import DamagedError, Header, Metadata
-from vsr.media.images.exif import TURNS, orientation_of, portable_tags
+from vsr.media.images.containers import DamagedError, Metadata
+from vsr.media.images.exif import portable_tags
+from vsr.media.images.probe_image import EXTENSIONS, picture_info, probe_image, read
 from vsr.media.images.tiff import Pixels
 
-_CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg", "webp": ".webp", "tiff": ".tif .tiff"}
-EXTENSIONS = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
-"""Format by the output's extension."""
-
-_CODECS = {"jpeg": "mjpeg"}
-_PIXEL_FORMATS = {
-    ("gray", 8): ("gray", "ya8"),
-    ("gray", 16): ("gray16le", "ya16le"),
-    ("rgb", 8): ("rgb24", "rgba"),
-    ("rgb", 16): ("rgb48le", "rgba64le"),
-}
-"""FFmpeg's names by layout and depth, without and with opacity."""
 _MAX_EDGE = {"jpeg": 65_500, "webp": 16_383}
 _EIGHT_BIT = ("jpeg", "webp")
 _LOSSLESS = ("png", "tiff")
 _SURE_TO_FIT = 65_000
 """Bytes of EXIF or XMP that every format holds."""
-_CMYK_NOTE = "CMYK is converted to RGB without its colour profile, which is left out"
-
-
-def is_image(path: str | Path) -> bool:
-    """Tell by a file's first bytes whether `ImageSource` reads it; False where it cannot be opened."""
-    if Path(path).suffix.lower() in (".mjpeg", ".mjpg"):
-        return False  # a video: JPEG files one after another
-    try:
-        with open(path, "rb") as file:
-            return codec.container_of(file.read(16)) is not None
-    except OSError:
-        return False
-
-
-def _info(path: str | Path, header: Header) -> StreamInfo:
-    layout = "gray" if header.color == "gray" else "rgb"
-    notes = header.notes + ((_CMYK_NOTE,) if header.color == "cmyk" else ())
-    return StreamInfo(
-        path=str(path),
-        kind="image",
-        container=header.container,
-        codec=_CODECS.get(header.container, header.container),
-        pixel_format=_PIXEL_FORMATS[layout, header.bit_depth][header.alpha],
-        format=PictureFormat(
-            height=header.height,
-            width=header.width,
-            bit_depth=header.bit_depth,
-            layout=layout,
-            alpha=header.alpha,
-            matrix="gbr" if layout == "rgb" else "unknown",
-            range="full",
-            primaries="bt709",
-            transfer="iec61966-2-1",
-        ),
-        start_pts=0,
-        num_frames=1,
-        rotation=TURNS.get(orientation_of(header.metadata.exif), 0),
-        notes=notes,
-    )
-
-
-def probe_image(path: str | Path) -> StreamInfo:
-    """Tell what a picture file holds, from its header alone.
-
-    Raises:
-        SourceError: the file is missing, empty, damaged, too large or no picture.
-    """
-    return _info(path, codec.read(path)[1])
 
 
 class ImageSource:
@@ -106,13 +47,13 @@ class ImageSource:
         Raises:
             SourceError: the pixels are damaged.
         """
-        data, header = codec.read(self.info.path)
+        data, header = read(self.info.path)
         try:
             pixels = codec.decode_image(data, header)
         except DamagedError as error:
             raise SourceError(f"{self.info.path}: the {header.container.upper()} file {error}") from error
         planes = tuple(np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[2]))
-        yield Frame(planes, _info(self.info.path, header).format, time_base=self.info.time_base)
+        yield Frame(planes, picture_info(self.info.path, header).format, time_base=self.info.time_base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +110,7 @@ def _carried(source: StreamInfo, pixels: Pixels, container: str) -> tuple[Metada
     if source.kind != "image":
         return Metadata(), ()
     try:
-        header = codec.read(source.path)[1]
+        header = read(source.path)[1]
     except SourceError as error:
         return Metadata(), (f"metadata is not carried: {error}",)
     metadata, notes = header.metadata, list[str]()
@@ -210,7 +151,7 @@ def _encode(frame: Frame, path: Path, source: StreamInfo, quality: int) -> _Enco
 def _difference(path: Path, encoded: _Encoded) -> str:
     """Read a written file back and say how it differs from what went in; empty where it does not."""
     try:
-        data, header = codec.read(path)
+        data, header = read(path)
         pixels = codec.decode_image(data, header)
     except (SourceError, DamagedError) as error:
         return f"the written file cannot be read back ({error})"
