@@ -7,8 +7,10 @@ import av
 import pytest
 from conftest import read_number
 
+from vsr.live.options import OutputOptions
 from vsr.live.packets import describe_stream, packet_message
 from vsr.live.push import recording
+from vsr.live.push.order import PushOrder
 from vsr.live.push.recording import Recording
 
 
@@ -36,9 +38,9 @@ def record(tmp_path, clip):
     """Makes recordings into one folder; what they say is in `record.said`."""
 
     def make(stream=clip[0], **options):
-        return Recording(
-            tmp_path / "out", [stream], prefix="door", say=make.said.append, **{"segment_s": 3600, **options}
-        )
+        options = {"segment_s": 3600, "min_free_gb": 0.0, **options}
+        order = PushOrder(OutputOptions("record", str(tmp_path / "out"), **options), "door")
+        return Recording(order, [stream], say=make.said.append)
 
     make.said = []
     return make
@@ -92,7 +94,7 @@ def test_recording_pauses_while_the_disk_is_full_and_goes_on_with_a_keyframe(
     monkeypatch.setattr(recording, "_LOOK_S", 0.0)
     free = [10**9]
     monkeypatch.setattr(Recording, "_free", lambda self: free[0])
-    made = record(min_free_bytes=10**6)
+    made = record(min_free_gb=1e-3)
     for index, message in enumerate(clip[1]):
         free[0] = 10**3 if 3 <= index < 8 else 10**9
         made.mux(message)
@@ -130,5 +132,5 @@ def test_old_and_excess_recordings_are_deleted_and_nothing_else(record, tmp_path
         (folder / name).write_bytes(b"x" * 1000)
     os.utime(folder / names[0], (time.time() - 7200,) * 2)
     os.utime(folder / others[0], (time.time() - 7200,) * 2)
-    record(keep_s=3600, keep_bytes=2500).close()
+    record(keep_hours=1, keep_gb=2.5e-6).close()
     assert sorted(p.name for p in folder.iterdir()) == sorted(names[3:] + others)

@@ -75,6 +75,11 @@ class OutputOptions:
             raise ConfigError(f"target {self.target!r} of a snapshot must end in .jpg")
 
     @property
+    def segment_length_s(self) -> float:
+        """Seconds of a segment, the usual ones where none are configured."""
+        return self.segment_s or (60.0 if self.kind == "record" else 0.5)
+
+    @property
     def address(self) -> Address:
         """The target with its user and password, read now.
 

@@ -4,24 +4,21 @@ A process that dies, or acknowledges nothing for a while, is killed and restarte
 a keyframe. Neither the encode nor the other outputs notice.
 """
 
-import json
 import select
 import sys
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vsr.errors import ConfigError, SinkError, redact
 from vsr.live import child_pipes
 from vsr.live.address import Address
 from vsr.live.newest_wins import in_background
-from vsr.live.options import OutputOptions
 from vsr.live.outputs.feeder import Feeder
 from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, VIDEO, Message
-from vsr.live.push.__main__ import PushOrder
+from vsr.live.push.order import PushOrder
 from vsr.live.push.recording import finish_parts
 from vsr.live.retry import Backoff, Retry
 from vsr.media.ffmpeg import find_ffmpeg
@@ -56,27 +53,16 @@ class OutputStatus:
     """What it said last: why it was restarted or pauses, or what could not go along."""
 
 
-@dataclass(frozen=True)
-class _Names:
-    """What recorded files are called."""
-
-    prefix: str
-    suffix: str = ""
-
-
 class LiveOutput:
     """One output. `put` may be called from any thread and never waits; `close` ends it.
 
     Args:
-        options: where to and how. Credentials are read at every start, so that a changed password is taken
+        order: where to and how. Credentials are read at every start, so that a changed password is taken
             up.
-        name: the camera's; recorded files begin with it.
-        suffix: what they end with.
     """
 
-    def __init__(self, options: OutputOptions, name: str, *, suffix: str = ""):
-        self.options = options
-        self._names = _Names(name, suffix)
+    def __init__(self, order: PushOrder):
+        self._order, self.options = order, (options := order.output)
         files = options.kind in ("record", "hls")
         # A recording may catch up with a slow disk; whoever watches wants now.
         self._backlog = PacketQueue(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
@@ -213,29 +199,16 @@ class LiveOutput:
             self._child = None
             child.close()
             if self._closing_s and self.options.kind == "record":
-                finish_parts(Path(self._address.url), self._names.prefix, self._names.suffix)
+                finish_parts(self._order)
 
     def _hide(self, text: str) -> str:
         return redact(self._address.redact(text))
 
     def _greeting(self) -> bytes:
-        options = self.options
-        job = PushOrder(
-            options.kind,
-            self._address.url,
-            streams=len(self._streams),
-            transport=options.transport,
-            segment_s=options.segment_s,
-            prefix=self._names.prefix,
-            suffix=self._names.suffix,
-            keep_s=options.keep_hours * 3600,
-            keep_bytes=options.keep_gb * 1e9,
-            min_free_bytes=options.min_free_gb * 1e9,
-            fresh=self._fresh,
-            ffmpeg=find_ffmpeg() if options.kind == "srt" else "",
-        )
-        streams = [self._streams[index] for index in sorted(self._streams)]
-        return json.dumps(asdict(job)).encode() + b"\n" + b"".join(message.pack() for message in streams)
+        ffmpeg = find_ffmpeg() if self.options.kind == "srt" else ""
+        order = replace(self._order, num_streams=len(self._streams), fresh=self._fresh, ffmpeg=ffmpeg)
+        descriptions = b"".join(self._streams[index].pack() for index in sorted(self._streams))
+        return order.to_line(self._address) + descriptions
 
     @property
     def closing_s(self) -> float:

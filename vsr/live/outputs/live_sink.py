@@ -24,6 +24,7 @@ from vsr.live.outputs.live_output import LiveOutput, OutputStatus
 from vsr.live.outputs.passthrough import Passthrough
 from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
+from vsr.live.push.order import PushOrder
 from vsr.media.ffmpeg import find_ffmpeg
 
 _STUCK_S = 5.0
@@ -127,9 +128,9 @@ class LiveSink:
         if options.kind == "snapshot":
             self._snapshots.append(snapshot(options))
             return
-        self._outputs.append(LiveOutput(options, self.name))
+        self._outputs.append(LiveOutput(PushOrder(options, self.name)))
         if options.kind == "record" and self._options.record_original:
-            self._originals.append(LiveOutput(options, self.name, suffix="-original"))
+            self._originals.append(LiveOutput(PushOrder(options, self.name, "-original")))
 
     def write(self, frame: Frame) -> None:
         """Hand over an enhanced frame. A new size or layout starts a new encode; outputs take it up as they
@@ -284,7 +285,7 @@ class LiveSink:
 
 def _with_segments(encode: LiveEncode, outputs: Sequence[OutputOptions]) -> LiveEncode:
     """Keyframes often enough for the shortest segments."""
-    shortest = [output.segment_s or 0.5 for output in outputs if output.kind == "hls"]
+    shortest = [output.segment_length_s for output in outputs if output.kind == "hls"]
     return replace(encode, keyframe_s=min([encode.keyframe_s, *shortest]))
 
 

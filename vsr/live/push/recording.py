@@ -6,6 +6,7 @@ the last second when the machine loses power. Times of a camera that jump begin 
 """
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from av.error import FFmpegError
 
 from vsr.live.packets import VIDEO, Message
 from vsr.live.push.muxer import Muxer
+from vsr.live.push.order import PushOrder
 
 _LOOK_S = 1.0
 """How often the free space is looked at."""
@@ -31,42 +33,24 @@ class Recording:
     """Writes segments of one stream into a folder, and deletes old ones.
 
     Args:
-        folder: made where it is missing.
+        order: its folder is made where it is missing. Segments begin at multiples of their length on the
+            clock, at the first keyframe, and are called `NAME-20250131-235900SUFFIX.mkv` by local time.
         streams: descriptions, video first.
-        segment_s: length; segments begin at multiples of it on the clock, at the first keyframe.
-        prefix, suffix: around the local time in each name: `PREFIX-20250131-235900SUFFIX.mkv`.
-        keep_s: age beyond which finished segments are deleted; 0 keeps them.
-        keep_bytes: size of all finished segments beyond which the oldest are deleted; 0 for no limit.
-        min_free_bytes: writing pauses, after deleting what may be deleted, while the disk has less.
         say: is told of pauses.
 
     Raises:
         OSError: the folder cannot be made.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        streams: Sequence[Message],
-        *,
-        segment_s: float,
-        prefix: str,
-        suffix: str = "",
-        keep_s: float = 0.0,
-        keep_bytes: float = 0.0,
-        min_free_bytes: float = 0.0,
-        say: Callable[[str], None],
-    ):
+    def __init__(self, order: PushOrder, streams: Sequence[Message], *, say: Callable[[str], None]):
         self.notes: list[str] = []
-        self._folder, self._streams, self._segment_s = folder, streams, segment_s
-        self._prefix, self._suffix = prefix, suffix
-        self._keep_s, self._keep_bytes, self._min_free, self._say = keep_s, keep_bytes, min_free_bytes, say
+        self._order, self._streams, self._say = order, streams, say
+        self._folder = self._path = order.folder
         self._muxer: Muxer | None = None
-        self._path = folder
         self._slot, self._looked_s, self._paused = 0, 0.0, ""
         self._last_s: float | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        finish_parts(folder, prefix, suffix)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        finish_parts(order)
         self._delete_old()
 
     def mux(self, message: Message) -> None:
@@ -89,7 +73,7 @@ class Recording:
         self._last_s = pts_s
         if jumped:
             self._end()
-        slot = int(now // self._segment_s)
+        slot = int(now // self._order.output.segment_length_s)
         if message.keyframe and not self._paused and (self._muxer is None or slot != self._slot):
             self._end()
             self._begin(now)
@@ -97,11 +81,11 @@ class Recording:
 
     def _begin(self, now: float) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-        name = f"{self._prefix}-{stamp}"
-        number = 1
-        while (path := self._folder / f"{name}{self._suffix}.mkv").exists() or Path(f"{path}.part").exists():
-            number += 1
-            name = f"{self._prefix}-{stamp}_{number}"
+        counts = itertools.chain([""], (f"_{number}" for number in itertools.count(2)))
+        names = (f"{self._order.name}-{stamp}{count}{self._order.suffix}.mkv" for count in counts)
+        path = next(
+            p for n in names if not (p := self._folder / n).exists() and not Path(f"{p}.part").exists()
+        )
         self._path = Path(f"{path}.part")
         options = {"cluster_time_limit": _CLUSTER_MS, "max_interleave_delta": "500000", "flush_packets": "1"}
         self._muxer = Muxer(
@@ -117,9 +101,7 @@ class Recording:
         muxer, self._muxer = self._muxer, None
         if muxer is None:
             return
-        with contextlib.suppress(
-            FFmpegError, OSError
-        ):  # a full disk: what is written plays without its index
+        with contextlib.suppress(FFmpegError, OSError):  # a full disk: what is there plays without its index
             muxer.close()
         if muxer.empty:
             self._path.unlink(missing_ok=True)
@@ -133,12 +115,13 @@ class Recording:
             return
         self._looked_s = now
         self._folder.mkdir(parents=True, exist_ok=True)
-        if self._free() < self._min_free:
+        min_free_gb = self._order.output.min_free_gb
+        if self._free() < min_free_gb * 1e9:
             self._delete_old()
         free = self._free()
-        if free < self._min_free:
+        if free < min_free_gb * 1e9:
             self._pause(
-                f"the disk of {self._folder} has {free / 1e9:.2f} GB free, {self._min_free / 1e9:.2f} are kept"
+                f"the disk of {self._folder} has {free / 1e9:.2f} GB free, {min_free_gb:.2f} are kept"
             )
         elif self._paused:
             self._paused = ""
@@ -155,32 +138,32 @@ class Recording:
 
     def _delete_old(self) -> None:
         """Delete finished segments beyond their age, then the oldest beyond the size."""
-        total, now = 0, time.time()
-        for path in sorted(_files(self._folder, self._prefix, self._suffix + ".mkv"), reverse=True):
+        total, now, keep = 0, time.time(), self._order.output
+        for path in sorted(_files(self._order, ".mkv"), reverse=True):
             with contextlib.suppress(FileNotFoundError):
                 facts = path.stat()
                 total += facts.st_size
-                too_old = self._keep_s and now - facts.st_mtime > self._keep_s
-                if too_old or (self._keep_bytes and total > self._keep_bytes):
+                too_old = keep.keep_hours and now - facts.st_mtime > keep.keep_hours * 3600
+                if too_old or (keep.keep_gb and total > keep.keep_gb * 1e9):
                     path.unlink()
 
     def close(self) -> None:
         self._end()
 
 
-def finish_parts(folder: Path, prefix: str, suffix: str) -> None:
+def finish_parts(order: PushOrder) -> None:
     """Make segments of what a process has left behind that was killed; what holds no picture is deleted."""
-    for left in _files(folder, prefix, suffix + ".mkv.part") if folder.is_dir() else []:
+    for left in _files(order, ".mkv.part") if order.folder.is_dir() else []:
         if _plays(left):
             _rename(left)
         else:
             left.unlink(missing_ok=True)
 
 
-def _files(folder: Path, prefix: str, ending: str) -> list[Path]:
+def _files(order: PushOrder, ending: str) -> list[Path]:
     """Files of one recording alone: others may share the folder."""
-    name = re.compile(re.escape(prefix) + r"-\d{8}-\d{6}(_\d+)?" + re.escape(ending))
-    return [path for path in folder.iterdir() if name.fullmatch(path.name)]
+    name = re.compile(re.escape(order.name) + r"-\d{8}-\d{6}(_\d+)?" + re.escape(order.suffix + ending))
+    return [path for path in order.folder.iterdir() if name.fullmatch(path.name)]
 
 
 def _rename(path: Path) -> None:
