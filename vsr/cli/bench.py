@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import torch
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 import vsr
@@ -19,14 +18,13 @@ from vsr.bench.cost import Cost
 from vsr.bench.row import ON_COMPUTE_STREAM, Row
 from vsr.bench.run_bench import BenchOptions, run_bench
 from vsr.cli.bench_timeline import draw_timeline, json_of
-from vsr.cli.console import say, size_of
+from vsr.cli.console import check_writable, say, size_of, wide, write_result
 from vsr.cli.eval_view import write_json
-from vsr.errors import ConfigError, SinkError
+from vsr.cli.flags import Flat
+from vsr.errors import ConfigError
 from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from vsr.options import EngineOptions
 from vsr.quality.grid import encode_png
-
-Flat = Parameter(name="*")
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,7 @@ class ResultOptions:
     def __post_init__(self) -> None:
         if self.trace and Path(self.trace).suffix.lower() not in (".png", ".json"):
             raise ConfigError(f"trace {self.trace}: .png and .json are written")
-        for name in (self.json, self.trace):
-            if name not in ("", "-") and not Path(name).resolve().parent.is_dir():
-                raise ConfigError(f"{name} cannot be written; name a file in a folder that exists")
+        check_writable("" if self.json == "-" else self.json, self.trace)
 
 
 def bench_command(
@@ -85,11 +81,7 @@ def bench_command(
 def _write_trace(path: Path, row: Row) -> None:
     assert row.trace is not None
     is_json = path.suffix.lower() == ".json"
-    content = json_of(row.trace) if is_json else encode_png(draw_timeline(row.trace, _title(row)))
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
+    write_result(path, json_of(row.trace) if is_json else encode_png(draw_timeline(row.trace, _title(row))))
 
 
 def _title(row: Row) -> str:
@@ -109,7 +101,7 @@ def _print(row: Row, options: BenchOptions) -> None:
     if row.peer is not None:
         table.add_row("against", *_figures(row.peer))
     print(f"\n{_title(row)}")
-    Console(width=None if Console().is_terminal else 160).print(table)
+    wide().print(table)
     for line in _conclusion(row, options):
         print(line)
 
@@ -125,10 +117,8 @@ def _bound(row: Row) -> tuple[str, str, str]:
 def _conclusion(row: Row, options: BenchOptions) -> list[str]:
     """What the figures say, in a few lines."""
     if row.device.type == "cpu":
-        limit, most = (
-            "cores ÷ core-time of all stages",
-            max(row.stages, key=lambda name: row.stages[name].core_s),
-        )
+        limit = "cores ÷ core-time of all stages"
+        most = max(row.stages, key=lambda name: row.stages[name].core_s)
         each = "1 thread" if row.threads_each == 1 else f"{row.threads_each} threads"
         threads = f"{row.cores} cores, {row.workers} network{'s' * (row.workers > 1)} at once on {each} each"
     else:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vsr.cli.console import say
+from vsr.cli.flags import Flat
 from vsr.cli.progress_view import progress
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SinkError
@@ -62,7 +63,7 @@ def compare_command(
     b: Annotated[Path, Parameter(show_default=False)],
     /,
     *,
-    options: Annotated[CompareOptions, Parameter(name="*")] = CompareOptions(),
+    options: Annotated[CompareOptions, Flat] = CompareOptions(),
 ) -> int:
     """Compare two videos or pictures: PSNR and SSIM where sizes fit, and a picture or clip of both.
 
@@ -92,9 +93,8 @@ def _open(path: Path, read: ReadOptions) -> Source:
 def _print_scores(a: Source, b: Source) -> None:
     comparison = compare_streams(a, b)
     if comparison.scores:
-        print(
-            f"luma PSNR {comparison.psnr:.2f} dB, SSIM {comparison.ssim:.4f} over {len(comparison.scores)} frames"
-        )
+        scores = f"luma PSNR {comparison.psnr:.2f} dB, SSIM {comparison.ssim:.4f}"
+        print(f"{scores} over {len(comparison.scores)} frames")
     for note in comparison.notes:
         print(f"note: {note}")
 

@@ -1,9 +1,19 @@
-"""What the user sees: lines on stderr. Results go to stdout elsewhere."""
+"""What the user sees: lines on stderr, tables on stdout; and files of results."""
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from vsr.errors import ConfigError, SinkError
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def wide() -> Console:
+    """Standard output for a table: as wide as the terminal, 160 columns where there is none."""
+    screen = Console()
+    return screen if screen.is_terminal else Console(width=160)
 
 
 def say(line: str, *, quiet: bool = False) -> None:
@@ -33,3 +43,22 @@ def size_of(num_bytes: int) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} TB"
+
+
+def check_writable(*paths: str) -> None:
+    """Raise ConfigError for the first file, of those that are named, whose folder does not exist."""
+    for path in paths:
+        if path and not Path(path).resolve().parent.is_dir():
+            raise ConfigError(f"{path} cannot be written; name a file in a folder that exists")
+
+
+def write_result(path: str | Path, content: bytes) -> None:
+    """Write a file that the user has asked for.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror}") from error

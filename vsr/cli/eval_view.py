@@ -4,13 +4,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
-from vsr.errors import SinkError
+from vsr.cli.console import wide, write_result
 from vsr.evaluation.candidates import Candidate
 from vsr.evaluation.score_clips import ClipResult
 from vsr.evaluation.score_pictures import PicturesResult
@@ -41,10 +39,6 @@ _COLUMNS = {
 """Heading and format of everything that can be shown; what nobody measured has no column."""
 
 
-_FILE_WIDTH = 160
-"""Letters in a line where there is no terminal to fit into."""
-
-
 def print_scores(scored: Sequence[Scored]) -> None:
     """Print a table: a row for each candidate, and a line of facts below."""
     rows = flattened(scored)
@@ -54,19 +48,15 @@ def print_scores(scored: Sequence[Scored]) -> None:
     table.add_column("model", no_wrap=True)
     if len(sources) > 1:
         table.add_column("source", no_wrap=True)
-    for name in shown:
-        table.add_column(
-            _COLUMNS[name][0], justify="right", min_width=max(map(len, _COLUMNS[name][0].split()))
-        )
+    for heading, _ in (_COLUMNS[name] for name in shown):
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     for row in rows:
         names = [row["model"], row["source"]] if len(sources) > 1 else [row["model"]]
         table.add_row(*names, *(_COLUMNS[name][1].format(row[name]) for name in shown))
-    screen = Console()
-    Console(width=None if screen.is_terminal else _FILE_WIDTH).print(table)
+    wide().print(table)
     if "original_warping_error" in rows[0]:
-        print(
-            f"{rows[0]['num_frames']} frames; warping error of the original {rows[0]['original_warping_error']:.2e}"
-        )
+        error = f"{rows[0]['original_warping_error']:.2e}"
+        print(f"{rows[0]['num_frames']} frames; warping error of the original {error}")
 
 
 def flattened(scored: Sequence[Scored]) -> list[dict[str, Any]]:
@@ -86,10 +76,7 @@ def write_json(path: str, report: dict[str, Any]) -> None:
     Raises:
         SinkError: the file cannot be written.
     """
-    try:
-        Path(path).write_text(json.dumps(_finite(report), indent=2) + "\n")
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
+    write_result(path, (json.dumps(_finite(report), indent=2) + "\n").encode())
 
 
 def _finite(value: Any) -> Any:

@@ -11,11 +11,12 @@ from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
-from vsr.cli.console import say
+from vsr.cli.console import check_writable, say, write_result
 from vsr.cli.eval_view import Scored, flattened, print_scores, write_json
+from vsr.cli.flags import Flat
 from vsr.cli.model_table_view import markdown
 from vsr.engine.device import CPU_THREADS
-from vsr.errors import ConfigError, SinkError
+from vsr.errors import ConfigError
 from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
 from vsr.evaluation.model_table import measure_models
@@ -29,8 +30,6 @@ from vsr.quality.lpips import Lpips
 from vsr.quality.niqe import Niqe
 from vsr.quality.score import Judge
 from vsr.training.data.blur import Kind, write_blurred
-
-Flat = Parameter(name="*")
 
 GRID_ROWS = 5
 """Pictures in a grid: more cannot be looked at side by side."""
@@ -80,9 +79,7 @@ class EvalOptions:
             raise ConfigError("lpips_backbone and lpips_heads belong together; give both")
         if self.grid and Path(self.grid).suffix.lower() != ".png":
             raise ConfigError(f"grid {self.grid}: .png is written")
-        for name in (self.json, self.grid):
-            if name and not Path(name).resolve().parent.is_dir():
-                raise ConfigError(f"{name} cannot be written; name a file in a folder that exists")
+        check_writable(self.json, self.grid)
 
     @property
     def baseline(self) -> str:
@@ -115,7 +112,7 @@ def eval_command(
         Their reduced version. Default: made as MATLAB's bicubic reduction makes it.
     """
     if options.table:
-        return _ladder(options, engine)
+        return _tables(options, engine)
     if high is None or not high.exists():
         missing = "nothing to score" if high is None else f"{high} does not exist"
         raise ConfigError(f"{missing}; a folder of pictures or a clip is expected")
@@ -127,20 +124,19 @@ def eval_command(
         scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
     print_scores(scored)
     if options.json:
-        write_json(
-            options.json, {"original": str(high), "scale": options.scale, "results": flattened(scored)}
-        )
+        report = {"original": str(high), "scale": options.scale, "results": flattened(scored)}
+        write_json(options.json, report)
     return 0
 
 
-def _ladder(options: EvalOptions, engine: EngineOptions) -> int:
+def _tables(options: EvalOptions, engine: EngineOptions) -> int:
     data = options.data or os.environ.get("VSR_TEST_DATA")
     if not data:
         raise ConfigError("table: name the folder that holds testsets/Set5/HR and testsets/BSD100 by --data")
-    rungs = measure_models(Path(data), engine, only=options.model, say=say)
-    print(markdown(rungs))
+    rows = measure_models(Path(data), engine, only=options.model, say=say)
+    print(markdown(rows))
     if options.json:
-        write_json(options.json, {"rungs": [asdict(rung) for rung in rungs]})
+        write_json(options.json, {"rungs": [asdict(row) for row in rows]})
     return 0
 
 
@@ -181,9 +177,8 @@ def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOpti
         with spoilt(clip, parse_compression(text)) if text else nullcontext(clip) as given:
             for candidate in _candidates(options, engine):
                 show = gallery.column(f"{candidate.name} {text}".strip())
-                scored.append(
-                    Scored(source, candidate, score_clip(candidate, given, judge, vmaf=vmaf, show=show))
-                )
+                result = score_clip(candidate, given, judge, vmaf=vmaf, show=show)
+                scored.append(Scored(source, candidate, result))
     _write_grid(gallery, options)
     return scored
 
@@ -206,8 +201,5 @@ def _candidates(options: EvalOptions, engine: EngineOptions) -> Iterator[Candida
 def _write_grid(gallery: Gallery, options: EvalOptions) -> None:
     if not options.grid:
         return
-    try:
-        Path(options.grid).write_bytes(encode_png(gallery.draw()))
-    except OSError as error:
-        raise SinkError(f"{options.grid} cannot be written: {error.strerror}") from error
+    write_result(options.grid, encode_png(gallery.draw()))
     say(f"written: {options.grid}")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vsr.cli.flags import Flat
 from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, rungs, table
 from vsr.errors import ConfigError, VsrError
 from vsr.live.monitoring.log import Event, EventLog, JsonLines, Secrets, TextLines
@@ -19,8 +20,6 @@ from vsr.live.monitoring.prometheus import Metrics
 from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
 from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions
-
-Flat = Parameter(name="*")
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 """Windows has no SIGHUP."""
@@ -129,11 +128,8 @@ class _Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _take(self, number: int, _frame: object) -> None:
-        if (
-            number not in (signal.SIGTERM, signal.SIGINT)
-            and self._reloads
-            and is_terminal() == self._had_terminal
-        ):
+        ends = number in (signal.SIGTERM, signal.SIGINT)
+        if not ends and self._reloads and is_terminal() == self._had_terminal:
             self.reload.set()
             return  # otherwise it came because the terminal was closed
         if self.stop.is_set():
@@ -212,9 +208,8 @@ class _Service:
             rungs(self.station).tell()
 
     def _format(self, options: LiveOptions) -> None:
-        self._handler.setFormatter(
-            JsonLines(self._secrets) if options.log == "json" else TextLines(self._secrets)
-        )
+        lines = JsonLines if options.log == "json" else TextLines
+        self._handler.setFormatter(lines(self._secrets))
 
     def _close_metrics(self) -> None:
         if self._metrics is not None:
@@ -247,12 +242,10 @@ def _from_file(path: str, flags: CameraFlags) -> LiveOptions:
 
 def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
     outputs = [OutputOptions(_kind_of(target), target) for target in flags.output]
-    paths: tuple[tuple[OutputKind, str], ...] = (
-        ("hls", flags.hls),
-        ("record", flags.record),
-        ("snapshot", flags.snapshot),
-    )
-    outputs += [OutputOptions(kind, path.replace("{name}", flags.name)) for kind, path in paths if path]
+    paths: dict[OutputKind, str] = {"hls": flags.hls, "record": flags.record, "snapshot": flags.snapshot}
+    outputs += [
+        OutputOptions(kind, path.replace("{name}", flags.name)) for kind, path in paths.items() if path
+    ]
     camera = CameraOptions(
         flags.name,
         url,
@@ -267,9 +260,8 @@ def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
     )
     address = camera.address
     if address.scheme == "file" and not Path(address.url).is_file():
-        raise ConfigError(
-            f"{address.url!r} does not exist; a URL, a device, a video file or a .toml file is accepted"
-        )
+        accepted = "a URL, a device, a video file or a .toml file is accepted"
+        raise ConfigError(f"{address.url!r} does not exist; {accepted}")
     check_camera(camera)
     return LiveOptions((camera,))
 
@@ -277,14 +269,8 @@ def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
 def _kind_of(target: str) -> OutputKind:
     """What a URL of --output pushes to."""
     scheme = target.partition("://")[0].lower()
-    kinds: dict[str, OutputKind] = {
-        "rtsp": "rtsp",
-        "rtsps": "rtsp",
-        "rtmp": "rtmp",
-        "rtmps": "rtmp",
-        "srt": "srt",
-        "udp": "udp",
-    }
+    plain: dict[str, OutputKind] = {"rtsp": "rtsp", "rtmp": "rtmp", "srt": "srt", "udp": "udp"}
+    kinds = plain | {"rtsps": plain["rtsp"], "rtmps": plain["rtmp"]}
     if "://" not in target or scheme not in kinds:
         raise ConfigError(
             "an output is none of rtsp://, rtmp://, srt:// and udp://; folders go to --hls and --record, a JPEG to"

@@ -115,9 +115,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and one line for an error."""
     if isinstance(error, KeyboardInterrupt):
         return 130, f"interrupted; {error}" if str(error) else "interrupted"
-    if isinstance(
-        error, BrokenPipeError
-    ):  # the reader of our standard output has gone, as in `vsr probe | head`
+    if isinstance(error, BrokenPipeError):  # the reader of standard output has gone, as in `vsr probe | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, ""
     if isinstance(error, CycloptsError):
@@ -143,9 +141,8 @@ def _config_file(words: Sequence[str]) -> tuple[Callable[..., None], ...]:
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == "--config":
-            return (
-                partial(_read_keys, find_config(value if equals else "".join(words[index + 1 : index + 2]))),
-            )
+            path = find_config(value if equals else "".join(words[index + 1 : index + 2]))
+            return (partial(_read_keys, path),)
     return ()
 
 
@@ -153,8 +150,6 @@ def _read_keys(path: Path, app: App, commands: tuple[str, ...], arguments: Argum
     """Take a file's keys for the command's options: also those that are named as a command is, such as
     `batch`."""
     keys = Toml(path, must_exist=True, search_parents=False).config
-    for command in reversed(
-        commands
-    ):  # below its name, or cyclopts would take them for other commands' tables
+    for command in reversed(commands):  # below its name, or cyclopts takes them for other commands' tables
         keys = {command: keys}
     Dict(keys, source=str(path.absolute()), allow_unknown=False)(app, commands, arguments)

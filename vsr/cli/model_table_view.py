@@ -15,7 +15,7 @@ _ARTICLE = (
 
 
 def markdown(rungs: Sequence[TableRow]) -> str:
-    """All tables: clean networks, networks for damaged sources, networks at scale 1, and the ladder at ×3."""
+    """All tables: clean networks, networks for damaged sources, networks at scale 1, and those at ×3."""
     larger = [rung for rung in rungs if rung.scale > 1]
     clean = [rung for rung in larger if "-real" not in rung.name]
     real = [rung for rung in larger if "-real" in rung.name]
@@ -25,10 +25,8 @@ def markdown(rungs: Sequence[TableRow]) -> str:
     if real:
         parts += ["Trained for compressed and noisy sources, which these clean sets are not:", _scores(real)]
     if same_size:
-        parts += [
-            "At ×1 (sharpness is measured by `vsr eval SHARP --scale 1 --blur focus`):",
-            _at_scale_one(same_size),
-        ]
+        head = "At ×1 (sharpness is measured by `vsr eval SHARP --scale 1 --blur focus`):"
+        parts += [head, _at_scale_one(same_size)]
     if third:
         parts += ["×3 from 320×240, beside what an article prints for OpenCV:", _beside_the_article(third)]
     return "\n\n".join([*parts, _legend(rungs)])
@@ -41,12 +39,8 @@ def _scores(rungs: Sequence[TableRow]) -> str:
     heads = [f"{name} ×{scale}" if scale == 2 else f"×{scale}" for name in SETS for scale in SCALES]
     rows: list[list[str]] = []
     for at in by_name.values():
-        cells = [
-            _name(next(iter(at.values()))),
-            _cost(at.get(2)),
-            _ms(at.get(2), VIDEO),
-            _ms(at.get(4), VIDEO),
-        ]
+        name = _name(next(iter(at.values())))
+        cells = [name, _cost(at.get(2)), _ms(at.get(2), VIDEO), _ms(at.get(4), VIDEO)]
         rows.append(cells + [_score(at.get(scale), test_set) for test_set in SETS for scale in SCALES])
     return _table(["name", "KFLOP/pixel ×2", "ms ×2", "ms ×4", *heads], rows)
 

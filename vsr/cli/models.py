@@ -1,12 +1,10 @@
 """`vsr models`: what there is to choose from, and getting more of it."""
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import (
     BarColumn,
@@ -18,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 
-from vsr.cli.console import console, fail, say, size_of
+from vsr.cli.console import console, fail, say, size_of, wide
 from vsr.errors import ConfigError, ModelError
 from vsr.models.catalogue import published
 from vsr.models.catalogue.card import Card, all_cards, card_of, verify_installed
@@ -27,9 +25,6 @@ from vsr.models.catalogue.published import Published, find_published
 from vsr.models.catalogue.pull import pull
 
 models = App(name="models", help="List, show, fetch and check models.")
-
-_WIDTH = 160
-"""Columns where there is no terminal to fill."""
 
 
 @models.default
@@ -51,28 +46,14 @@ def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> 
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for"):
-        table.add_column(
-            heading, no_wrap=heading != "what for", justify="right" if heading == "Set5 dB" else "left"
-        )
+        side = "right" if heading == "Set5 dB" else "left"
+        table.add_column(heading, no_wrap=heading != "what for", justify=side)
     for card in cards:
         quality = f"{card.set5:.2f}" if card.set5 else ""
-        table.add_row(
-            card.name,
-            f"x{card.scale}",
-            _sees(card),
-            card.speed,
-            quality,
-            _where(card),
-            card.licence,
-            card.purpose,
-        )
-    _out().print(table)
+        about = card.name, f"x{card.scale}", _sees(card), card.speed, quality
+        table.add_row(*about, _where(card), card.licence, card.purpose)
+    wide().print(table)
     return 0
-
-
-def _out() -> Console:
-    """Standard output, wide where nothing says how wide it is."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
 def _where(card: Card) -> str:
@@ -109,12 +90,11 @@ def show_model(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")
     table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
     for name, value in asdict(card).items():
         if value not in ("", None, ()) and name != "text":
-            table.add_row(
-                name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value)
-            )
+            text = ", ".join(value) if isinstance(value, tuple) else str(value)
+            table.add_row(name.replace("_", " "), text)
     if card.speed:
         table.add_row("speed", card.speed)
-    out = _out()
+    out = wide()
     out.print(table)
     if card.text:
         out.print(Markdown(card.text))
@@ -134,9 +114,8 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
         good.
     """
     if not names:
-        raise ConfigError(
-            f"name the models to fetch: {', '.join(entry.name for entry in published.PUBLISHED)}"
-        )
+        known = ", ".join(entry.name for entry in published.PUBLISHED)
+        raise ConfigError(f"name the models to fetch: {known}")
     entries = [_entry(name) for name in names]
     failed = False
     for entry in entries:
@@ -158,13 +137,8 @@ def _entry(name: str) -> Published:
 
 
 def _pull(entry: Published, place: str) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    figures = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), *figures
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(entry.name, total=entry.num_bytes)
         path = pull(entry, place=place, tell=say, progress=lambda done: bar.update(task, completed=done))

@@ -21,9 +21,8 @@ def find_config(text: str) -> Path:
     if text in PRESETS:
         return _folder() / f"{text}.toml"
     names = ", ".join(PRESETS)
-    raise ConfigError(
-        f"config {text!r} does not exist; a TOML file such as configs/enhance.toml, or {names} is expected"
-    )
+    expected = f"a TOML file such as configs/enhance.toml, or {names} is expected"
+    raise ConfigError(f"config {text!r} does not exist; {expected}")
 
 
 def _folder() -> Path:

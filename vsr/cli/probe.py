@@ -59,9 +59,8 @@ def describe_info(info: StreamInfo) -> str:
     """Several lines for a reader."""
     lines = [info.path, f"  {info.container}: {describe_format(info)}"]
     if info.kind == "video":
-        rate = (
-            f"{float(info.average_rate):.6g} fps on average" if info.average_rate else "no frame rate given"
-        )
+        fps = info.average_rate
+        rate = f"{float(fps):.6g} fps on average" if fps else "no frame rate given"
         frames = f"{info.num_frames} frames" if info.num_frames else "number of frames not given"
         length = duration(info.duration_s) if info.duration_s else "length not given"
         start = f", starts at {info.start_pts}" if info.start_pts else ""

@@ -17,8 +17,7 @@ LINE_EVERY_S = 10.0
 
 
 class Bar:
-    """A progress bar that looks at the clock each time it is drawn, so that the pipeline need not know of
-    it."""
+    """A progress bar that looks at the clock each time it is drawn: the pipeline need not know of it."""
 
     def __init__(self, label: str, clock: Clock, total: int | None):
         self._clock = clock
@@ -35,13 +34,8 @@ class Bar:
     def __rich__(self) -> object:
         clock = self._clock
         speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
-        slowest = (
-            "joining and verifying"
-            if clock.finishing
-            else f"slowest: {clock.slowest}"
-            if clock.frames
-            else ""
-        )
+        slowest = f"slowest: {clock.slowest}" if clock.frames else ""
+        slowest = "joining and verifying" if clock.finishing else slowest
         slowest = _checking(clock) if clock.is_checking else slowest
         self._bar.update(self._task, completed=clock.done + clock.frames, speed=speed, slowest=slowest)
         return self._bar.get_renderable()
@@ -58,11 +52,7 @@ def plain_line(label: str, clock: Clock, total: int | None) -> str:
     if clock.finishing:
         return f"{label}: {clock.frames} frames, joining and verifying"
     speed = clock.frames / max(clock.elapsed_s, 1e-3)
-    line = (
-        f"{label}: frame {clock.done + clock.frames}"
-        + (f" of {total}" if total else "")
-        + f", {speed:.1f} fps"
-    )
+    line = f"{label}: frame {clock.done + clock.frames}{f' of {total}' if total else ''}, {speed:.1f} fps"
     if total and speed:
         line += f", {max(0, total - clock.done - clock.frames) / speed:.0f} s left"
     return f"{line}, slowest: {clock.slowest}" if clock.frames else line
