@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from vsr.errors import ModelError
 from vsr.models.catalogue import names as catalogue
+from vsr.models.layers.upsampling import Normalisation
 from vsr.models.networks.deblurgan import DeblurGan
-from vsr.models.normalisation import Normalisation
 from vsr.models.spec import Model
 
 MOBILE = (

@@ -9,7 +9,7 @@ Keys are those of the usual conversion from TensorFlow: `conv2d_1a.conv`, `conv2
 from torch import Tensor, cat, nn
 from torch.nn import functional as F
 
-from vsr.models.normalisation import Normalisation
+from vsr.models.layers.upsampling import Normalisation
 
 WIDTHS = (32, 64, 192, 1088, 2080)
 """Channels at a half, a quarter, ... of the size."""

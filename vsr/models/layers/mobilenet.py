@@ -8,7 +8,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from vsr.models.normalisation import Normalisation
+from vsr.models.layers.upsampling import Normalisation
 
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 2, 2))
 """The paper's table 2 as far as it matters here: how much wider inside, channels, blocks, stride of the

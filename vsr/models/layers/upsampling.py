@@ -1,9 +1,10 @@
-"""How EDSR and those after it enlarge: convolutions to more channels and pixel shuffles, by 2 or 3 at a
-time."""
+"""How EDSR and those after it enlarge, by convolutions to more channels and pixel shuffles; and normalisation with the
+statistics of the picture at hand, or with those of training."""
 
 import math
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def upsampler(channels: int, scale: int) -> nn.Sequential:
@@ -19,3 +20,19 @@ def upsampler_scale(state: dict[str, Tensor], prefix: str) -> int:
     """What the `upsampler` under a prefix enlarges by; 1 where there is none."""
     kernels = [value for key, value in state.items() if key.startswith(prefix) and value.ndim == 4]
     return math.prod(math.isqrt(kernel.shape[0] // max(1, kernel.shape[1])) for kernel in kernels)
+
+
+class Normalisation(nn.BatchNorm2d):
+    """A layer of either kind under its usual keys.
+
+    The statistics are each picture's own, as in training with one picture at a time: the whole picture
+    counts, and tiles are an approximation. `trained` takes the ones that the file has kept.
+    """
+
+    trained = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Same shape."""
+        if not self.trained:
+            return F.instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
+        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.models.layers.flow import resized
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import blocks_of
-from vsr.models.networks.edsr import ResidualBlock
 from vsr.resample import enlarge
 
 SLOPE = 0.1

@@ -18,7 +18,7 @@ from vsr.models.layers.facts import facts_of
 from vsr.models.layers.inception import Inception
 from vsr.models.layers.mobilenet import MobileNet
 from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
-from vsr.models.normalisation import Normalisation
+from vsr.models.layers.upsampling import Normalisation
 
 _UNUSED = re.compile(r"fpn\.(enc\d|features\.1[678]|inception\.(repeat_2|block8|conv2d_7b|last_linear))\.")
 """The second copy of the encoder, and what comes after the layers that are looked at."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vsr.models.layers.conv_relu import conv_relu
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
 from vsr.models.layers.upsampling import upsampler, upsampler_scale
 
@@ -19,20 +19,6 @@ _MEAN = (0.4488, 0.4371, 0.4040)
 
 _WIDE = 128
 """From so many channels on residuals are scaled by 0.1, as in the full network; tensors do not tell."""
-
-
-class ResidualBlock(nn.Module):
-    """x + share * conv2(relu(conv1(x)))."""
-
-    def __init__(self, channels: int, share: float = 1.0):
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self._share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
-        return x + self._share * self.conv2(conv_relu(self.conv1, x))
 
 
 class EdsrNet(SingleFrame):

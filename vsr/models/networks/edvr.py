@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from vsr.models.layers.deformable import SIDE, DeformConv, parted
 from vsr.models.layers.facts import facts_of
 from vsr.models.layers.flow import resized
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import blocks_of, is_kernel
 from vsr.models.layers.video_trunk import SCALE, SLOPE, Enlarging, over_bicubic
-from vsr.models.networks.edsr import ResidualBlock
 from vsr.models.spec import Context, State
 
 SIZE_MULTIPLE = 4

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from vsr.models.layers.conv_relu import conv_relu
 from vsr.models.layers.facts import facts_of
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import blocks_of, is_kernel
-from vsr.models.networks.edsr import ResidualBlock
 from vsr.models.spec import Context, State
 from vsr.resample import enlarge
 

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
-from vsr.models.networks.edsr import ResidualBlock
 
 _SLOPE = 0.1
 """Of leaky ReLU."""
