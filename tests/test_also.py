@@ -16,7 +16,7 @@ from conftest import read_number
 from vsr.cli.main import run
 from vsr.engine.engine import Engine
 from vsr.jobs.segments.journal_records import read_records, work_folder
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.writing import output
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.verify import verify

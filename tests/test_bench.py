@@ -24,7 +24,7 @@ from vsr.engine.device import Placement
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, VsrError
 from vsr.media.ffmpeg import find_ffmpeg
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 from vsr.models.catalogue.names import load
 from vsr.models.networks.compact import CompactNet

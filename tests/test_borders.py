@@ -15,7 +15,7 @@ from vsr.cli.main import run
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
 from vsr.jobs.sample_frames import COUNT, spread_frames
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.options import ReadOptions
 
 HEIGHT, WIDTH = 72, 96

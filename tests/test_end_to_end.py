@@ -19,7 +19,7 @@ from conftest import plane_view, read_number, run_ffmpeg
 
 from vsr.cli.enhance import RunOptions
 from vsr.cli.main import run
-from vsr.media.probe import best_stream
+from vsr.media.probe_video import best_stream
 from vsr.options import (
     AlsoOptions,
     EncodeOptions,

@@ -18,7 +18,7 @@ from vsr.errors import ConfigError, SourceError
 from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
 from vsr.evaluation.score_clips import ReferenceClip, open_clip, score_clip
-from vsr.evaluation.score_pictures import as_frame, score_pictures
+from vsr.evaluation.score_pictures import as_frame, score_set
 from vsr.evaluation.test_sets import PicturePair, PictureSet, cut_to, reduced
 from vsr.frames import Frame
 from vsr.media.reading.source import ListSource
@@ -83,9 +83,7 @@ def test_bicubic_has_its_known_scores_on_set5_however_the_small_ones_came(scale,
     set5 = test_data / "testsets" / "Set5"
     scores = {}
     for low in (None, set5 / "LR_bicubic" / f"X{scale}"):
-        result = score_pictures(
-            our_candidate("bicubic", scale), PictureSet(set5 / "HR", low, scale), Judge(scale)
-        )
+        result = score_set(our_candidate("bicubic", scale), PictureSet(set5 / "HR", low, scale), Judge(scale))
         assert [item.name for item in result.pictures] == ["baby", "bird", "butterfly", "head", "woman"]
         scores[low] = result.score
     made, given = scores.values()
@@ -102,7 +100,7 @@ def test_matlabs_bicubic_has_the_score_that_papers_print(test_data: Path):
             yield to_frame(large[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy(), frame)
 
     pairs = PictureSet(test_data / "testsets" / "Set5" / "HR", None, 2)
-    result = score_pictures(Candidate("matlab", 2, run, "fp32"), pairs, Judge(2))
+    result = score_set(Candidate("matlab", 2, run, "fp32"), pairs, Judge(2))
     assert result.score.psnr == pytest.approx(33.66, abs=0.02)
 
 
@@ -110,7 +108,7 @@ def test_a_candidate_reaches_scales_its_network_does_not_have(tmp_path: Path):
     write_png(tmp_path / "a.png", picture(48, 64))
     pairs = PictureSet(tmp_path, None, 4)
     chained = our_candidate("fast-x2", 4)  # one resampling does the rest
-    assert score_pictures(chained, pairs, Judge(4)).score.psnr > 20
+    assert score_set(chained, pairs, Judge(4)).score.psnr > 20
 
 
 @needs_bf16
@@ -367,7 +365,7 @@ def test_pictures_of_a_set_are_streams_of_their_own_for_networks_with_a_memory(t
     pairs = [
         PicturePair(str(seed), rgb, reduced(rgb, 2)) for seed in (1, 2) for rgb in (picture(40, 48, seed),)
     ]
-    forward, backward = (score_pictures(candidate, order, judge).pictures for order in (pairs, pairs[::-1]))
+    forward, backward = (score_set(candidate, order, judge).pictures for order in (pairs, pairs[::-1]))
     assert forward == backward[::-1]
     clip = score_clip(candidate, ReferenceClip(moving_clip(), None, 2), judge)
     assert (clip.num_frames, clip.latency_frames) == (5, 1)

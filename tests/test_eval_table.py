@@ -13,7 +13,7 @@ from vsr.errors import ModelError
 from vsr.evaluation.candidates import Candidate
 from vsr.evaluation.model_table import TableRow, moving_shapes
 from vsr.evaluation.opencv_networks import OpenCvNetwork
-from vsr.evaluation.score_pictures import as_frame, score_pictures
+from vsr.evaluation.score_pictures import as_frame, score_set
 from vsr.evaluation.test_sets import PictureSet
 from vsr.quality.score import Judge, Score
 
@@ -29,7 +29,7 @@ def opencv(test_data: Path) -> Path:
 def test_opencvs_networks_score_as_in_dnn_superres(name, scale, psnr, opencv: Path, test_data: Path):
     network = OpenCvNetwork(opencv / f"{name}_x{scale}.pb", scale, threads=1)
     pairs = PictureSet(test_data / "testsets" / "Set5" / "HR", None, scale)
-    result = score_pictures(Candidate(name, scale, network.run, "fp32"), pairs, Judge(scale))
+    result = score_set(Candidate(name, scale, network.run, "fp32"), pairs, Judge(scale))
     assert result.score.psnr == pytest.approx(psnr, abs=0.02)
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import numbered_frame, plane_view, read_number, run_ffmpeg
 
 from vsr.frames import Frame
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 from vsr.options import ReadOptions
 

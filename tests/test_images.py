@@ -14,7 +14,7 @@ from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.images import codec, stream
 from vsr.media.images.containers import Metadata
 from vsr.media.images.exif import ORIENTATION, make_exif, orientation_of, read_tags
-from vsr.media.images.probe_image import EXTENSIONS, is_image, probe_image, read
+from vsr.media.images.probe_image import PICTURES, is_image, probe_image, read
 from vsr.media.images.stream import ImageSink, ImageSource
 
 EXIF = make_exif({ORIENTATION: 6, 271: "Maker", 306: "2020:01:02 03:04:05"})
@@ -31,7 +31,7 @@ def picture(channels: int, dtype: type = np.uint8, size: tuple[int, int] = (30, 
 
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata = METADATA) -> Path:
-    container = EXTENSIONS[path.suffix]
+    container = PICTURES[path.suffix]
     path.write_bytes(codec.encode_image(pixels, container, quality=90, metadata=metadata)[0])
     return path
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import read_number, run_ffmpeg
 
 from vsr.media.pixels import read_planes
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import choose_encoder

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1] / "vsr"
 
 ROWS = {
@@ -18,9 +20,18 @@ ROWS = {
     3: "media engine quality",
     2: "models picture autocrop color_correct",
     1: "windows scenes color options durable",
-    0: "frames errors prefetch resample trace",
+    0: "lazy frames errors prefetch resample trace",
 }
 """Imports point downward only; places of one row do not import each other."""
+
+INSIDE = {
+    "jobs": ("provenance estimate", "enhance_file", "long_job", "workers", "assemble", "segments"),
+    "live": ("monitoring", "service", "scheduling", "cameras outputs", "push"),
+    "media": ("images reading writing",),
+    "models": ("chain", "catalogue", "files variants", "networks", "layers"),
+    "training": ("loop", "validation calibration", "data"),
+}
+"""The same within packages that have subpackages, from the top; what is not named stands beneath these."""
 
 ROW_OF = {place: row for row, places in ROWS.items() for place in places.split()}
 
@@ -62,6 +73,30 @@ def test_imports_point_downward():
             target = other.split(".")[0]
             if target != place and ROW_OF[target] >= ROW_OF[place]:
                 wrong.append(f"{name} (row {ROW_OF[place]}) imports {other} (row {ROW_OF[target]})")
+    assert not wrong
+
+
+def test_imports_point_downward_within_a_package():
+    known, wrong = modules(), []
+    for package, rows in INSIDE.items():
+        row_of = {part: -row for row, parts in enumerate(rows) for part in parts.split()}
+        own = {name: path for name, path in known.items() if name.startswith(f"{package}.")}
+        for name, path in own.items():
+            part = name.split(".")[1]
+            targets = {other.split(".")[1] for other in imports(path, known) if other in own} - {part}
+            here = row_of.get(part, -len(rows))
+            wrong += [f"{name} imports {package}.{at}" for at in targets if row_of.get(at, here - 1) >= here]
+    assert not wrong
+
+
+@pytest.mark.xfail(strict=False, reason="faces are there; the imports that go past them are rewritten last")
+def test_nobody_reaches_past_a_face():
+    known, wrong = modules(), []
+    for name, path in known.items():
+        for other in imports(path, known):
+            place, *below = other.split(".")
+            if below and place != name.split(".")[0]:
+                wrong.append(f"{name} imports {other}; take it from {place}")
     assert not wrong
 
 

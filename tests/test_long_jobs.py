@@ -25,7 +25,7 @@ from vsr.jobs import long_job
 from vsr.jobs.inputs import find_jobs
 from vsr.jobs.segments import journal
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import NAME, Records, read_records, work_folder
+from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records, work_folder
 from vsr.jobs.segments.segment_sink import SegmentSink
 from vsr.media.reading.source import VideoSource
 
@@ -213,7 +213,7 @@ def test_a_journal_cut_short_costs_its_last_segment(clip, tmp_path, monkeypatch)
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     assert enhance(clip, whole) == 0
     half_done(clip, out, monkeypatch)
-    journal = work_folder(out) / NAME
+    journal = work_folder(out) / JOURNAL
     journal.write_bytes(journal.read_bytes()[:-9])
     assert list(records_of(out).segments) == [0, 1]
     assert enhance(clip, out) == 0
@@ -364,7 +364,7 @@ def test_a_full_disk_pauses_the_job_until_there_is_room(
     if meets != "before a segment":
         monkeypatch.setattr(long_job, "_watch", lambda *_, **__: None)
     else:
-        needed += long_job.LEAST
+        needed += long_job.LEAST_FREE
     lost = SegmentSink.__exit__
 
     def noting(self, kind, error, traceback):
@@ -463,12 +463,12 @@ def test_a_file_that_cannot_be_entered_in_the_middle_is_read_from_its_start(make
 def test_a_journal_line_that_does_not_fit_on_the_disk_leaves_none_behind(tmp_path, small_disk):
     folder = small_disk / ".out.mkv.vsr"
     journal = Journal(folder, {"a": "b"}, {})
-    before = (folder / NAME).read_bytes()
+    before = (folder / JOURNAL).read_bytes()
     (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free))
     with pytest.raises(OSError, match="No space left"):
         journal._append({"long": "x" * 100_000})
     journal.close()
-    assert (folder / NAME).read_bytes() == before
+    assert (folder / JOURNAL).read_bytes() == before
 
 
 def test_a_job_that_is_killed_while_it_joins_joins_again(clip, tmp_path, monkeypatch):

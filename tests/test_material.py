@@ -12,7 +12,7 @@ from vsr.frames import PictureFormat, StreamInfo
 from vsr.jobs.source_quality import bits_per_pixel, judge_source
 from vsr.media.images.jpeg_quality import jpeg_quality
 from vsr.media.images.probe_image import probe_image
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 
 CLIP = StreamInfo(
     path="clip.mp4",

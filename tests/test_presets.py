@@ -16,7 +16,7 @@ from vsr.cli.presets import PRESETS, find_config
 from vsr.errors import ConfigError
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import make_plan
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.options import EnhanceOptions, ModelOptions, PictureOptions, ReadOptions
 
 QUICK = ["--threads", "1", "--quiet", "--also-preset", "ultrafast", "--model"]

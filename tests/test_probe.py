@@ -9,7 +9,7 @@ import pytest
 from conftest import run_ffmpeg
 
 from vsr.errors import SourceError
-from vsr.media.probe import open_container, probe
+from vsr.media.probe_video import open_container, probe
 
 MakeClip = Callable[..., Path]
 

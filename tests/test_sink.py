@@ -17,7 +17,7 @@ from test_join import write
 
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 from vsr.media.writing.output import output_container
 from vsr.media.writing.sink import FileSink, MemorySink

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vsr.frames import Frame, PictureFormat, StreamInfo
     from vsr.media.images.probe_image import probe_image
     from vsr.media.images.stream import ImageSink, ImageSource
-    from vsr.media.probe import probe
+    from vsr.media.probe_video import probe
     from vsr.media.reading.source import ListSource, Source, VideoSource
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
     from vsr.models.catalogue.names import choose_chain, load
@@ -34,7 +34,7 @@ _PLACES = {
     "frames": "Frame PictureFormat StreamInfo",
     "media.images.probe_image": "probe_image",
     "media.images.stream": "ImageSink ImageSource",
-    "media.probe": "probe",
+    "media.probe_video": "probe",
     "media.writing.sink": "FileSink MemorySink Sink",
     "media.reading.source": "ListSource Source VideoSource",
     "models.catalogue.names": "choose_chain load",

@@ -1,1 +1,28 @@
 """A folder of results, any number of times: what is to be done, what was done, and who does it."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.archive.archive import Archive, ArchiveOptions, look
+    from vsr.archive.entry import Entry
+    from vsr.archive.file_worker import Begun, Ended, Told
+    from vsr.archive.sources import Naming, find_archive
+    from vsr.archive.supervisor import Message
+    from vsr.archive.todo import Again, Todo
+    from vsr.archive.watch import FolderWatch, WatchOptions
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "archive": "Archive ArchiveOptions look",
+        "entry": "Entry",
+        "file_worker": "Begun Ended Told",
+        "sources": "Naming find_archive",
+        "supervisor": "Message",
+        "todo": "Again Todo",
+        "watch": "FolderWatch WatchOptions",
+    },
+)

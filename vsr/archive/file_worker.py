@@ -21,9 +21,9 @@ from vsr.jobs.enhance_file import Outcome, Result, run_file
 from vsr.jobs.identity import sampled_hash
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.provenance import Record, provenance, write_sidecar
+from vsr.jobs.provenance import Record, provenance_of, write_sidecar
 from vsr.jobs.segments.journal import OtherJobError
-from vsr.jobs.segments.journal_records import NAME, work_folder
+from vsr.jobs.segments.journal_records import JOURNAL, work_folder
 from vsr.jobs.workers.worker_process import become_worker
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
@@ -171,7 +171,7 @@ class _Made:
 
     def take(self, plan: Plan, outcome: Outcome | None, work: ArchiveWork) -> None:
         """Look at a finished file, and write its sidecar."""
-        self.record = provenance(plan, outcome)
+        self.record = provenance_of(plan, outcome)
         self.mark, self.stamp = sampled_hash(plan.job.path), Stamp.of(plan.job.target)
         if work.sidecar:
             write_sidecar(plan.job.target, self.record)
@@ -200,7 +200,7 @@ def _lies_there(job: Job, entry: Entry) -> bool:
     name."""
     there = Stamp.of(job.target)
     is_new = there is not None and entry.before != f"{there.size}:{there.mtime_ns}"
-    return is_new and not (work_folder(job.target) / NAME).exists()
+    return is_new and not (work_folder(job.target) / JOURNAL).exists()
 
 
 def _adopted(job: Job, work: ArchiveWork) -> _Made | None:

@@ -20,7 +20,7 @@ from vsr.archive.alive import Alive, lives
 from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_row
 from vsr.durable import Stamp
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.disk import LEAST, wait_for_room
+from vsr.jobs.disk import LEAST_FREE, wait_for_room
 from vsr.jobs.inputs import Job
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class State:
             except sqlite3.Error as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
                     raise SinkError(f"state of {self.out} cannot be written: {error}") from error
-                wait_for_room(self.out, LEAST, lambda _: None)
+                wait_for_room(self.out, LEAST_FREE, lambda _: None)
 
     def _release_claims(self) -> None:
         """Let go of what dead processes have claimed."""

@@ -21,7 +21,7 @@ from vsr.archive.supervisor import Message
 from vsr.archive.todo import Again
 from vsr.durable import Stamp
 from vsr.errors import ConfigError
-from vsr.jobs.disk import LEAST, free_bytes
+from vsr.jobs.disk import LEAST_FREE, free_bytes
 from vsr.jobs.inputs import Job, walk
 
 Tell = Callable[[str], None]
@@ -157,7 +157,7 @@ class FolderWatch:
     def _can_write(self) -> bool:
         """Whether results can be written at all; where not, that is no file's fault."""
         out = self._naming.out
-        if out.is_dir() and os.access(out, os.W_OK) and free_bytes(out) >= LEAST:
+        if out.is_dir() and os.access(out, os.W_OK) and free_bytes(out) >= LEAST_FREE:
             return True
         self._tell(f"nothing can be written to {out}; trying again in {_AGAIN_AFTER_S:.0f} s")
         return False

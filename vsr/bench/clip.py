@@ -9,7 +9,7 @@ import ffmpeg
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import Frame
 from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 
 SMALLEST = 32

@@ -31,7 +31,7 @@ from vsr.engine.device import num_cores, pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 from vsr.media.writing.encoders import choose_encoder
 from vsr.media.writing.sink import FileSink, MemorySink, Sink
@@ -91,7 +91,7 @@ class BenchOptions:
         return min(FEW, max(1, self.frames // 5))
 
 
-def run_bench(
+def bench_rows(
     clip: Path | None,
     options: BenchOptions = BenchOptions(),
     engine: EngineOptions = EngineOptions(),

@@ -16,7 +16,7 @@ from rich.table import Table
 import vsr
 from vsr.bench.cost import Cost
 from vsr.bench.row import ON_COMPUTE_STREAM, Row
-from vsr.bench.run_bench import BenchOptions, run_bench
+from vsr.bench.run_bench import BenchOptions, bench_rows
 from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import check_writable, say, size_of, wide, write_result
 from vsr.cli.eval_view import write_json
@@ -59,7 +59,7 @@ def bench_command(
     clip
         Video to run on. Default: a clip that is made.
     """
-    rows = run_bench(clip, options, engine, traced=bool(results.trace), say=say)
+    rows = bench_rows(clip, options, engine, traced=bool(results.trace), say=say)
     report = {
         "machine": _machine(rows[0]),
         "clip": str(clip or "made"),

@@ -14,8 +14,7 @@ from vsr.cli.progress_view import progress
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, StreamInfo
-from vsr.media.images.probe_image import EXTENSIONS as PICTURES
-from vsr.media.images.probe_image import is_image
+from vsr.media.images.probe_image import PICTURES, is_image
 from vsr.media.images.stream import ImageSink, ImageSource
 from vsr.media.reading.source import Source, VideoSource
 from vsr.media.writing.output import CONTAINERS

@@ -18,10 +18,10 @@ from vsr.engine.device import place
 from vsr.errors import ConfigError
 from vsr.jobs.disk import free_bytes
 from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
-from vsr.jobs.estimate import estimate
+from vsr.jobs.estimate import estimate_plan
 from vsr.jobs.inputs import Job, check_also, find_jobs
 from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.provenance import provenance, write_sidecar
+from vsr.jobs.provenance import provenance_of, write_sidecar
 from vsr.jobs.segments.journal_records import Records, read_records, work_folder
 from vsr.options import EnhanceOptions, ModelOptions
 from vsr.pipeline import Clock
@@ -116,7 +116,7 @@ class _Terminal:
     def keep(self, plan: Plan, outcome: Outcome) -> None:
         """Write the sidecar, where one is wanted."""
         if self.run.sidecar:
-            write_sidecar(outcome.target, provenance(plan, outcome))
+            write_sidecar(outcome.target, provenance_of(plan, outcome))
 
     def tell(self, line: str) -> None:
         say(line)
@@ -192,7 +192,7 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
 
 def describe_plan(plan: Plan) -> str:
     """The plan as text: input facts, models, output, encoder and why, estimated time and size."""
-    guess = estimate(plan)
+    guess = estimate_plan(plan)
     lines = [
         f"input    {plan.job.path}",
         f"         {describe_format(plan.source)}",

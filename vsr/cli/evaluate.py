@@ -21,7 +21,7 @@ from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
 from vsr.evaluation.model_table import measure_models
 from vsr.evaluation.score_clips import open_clip, score_clip
-from vsr.evaluation.score_pictures import score_pictures
+from vsr.evaluation.score_pictures import score_set
 from vsr.evaluation.test_sets import PictureSet
 from vsr.media.vmaf import Vmaf
 from vsr.options import EngineOptions
@@ -159,7 +159,7 @@ def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: Engine
     gallery = Gallery(pairs.names[:: -(-len(pairs) // GRID_ROWS)])
     scored: list[Scored] = []
     for candidate in _candidates(options, engine):
-        result = score_pictures(candidate, pairs, judge, show=gallery.column(candidate.name))
+        result = score_set(candidate, pairs, judge, show=gallery.column(candidate.name))
         scored.append(Scored(source, candidate, result))
     _write_grid(gallery, options)
     return scored

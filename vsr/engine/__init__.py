@@ -1,1 +1,43 @@
 """Everything that touches a device: rings, batches, streams, precision, tiles."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.engine.device import (
+        CPU_THREADS,
+        Placement,
+        all_devices,
+        cpu_threads,
+        has_fast_bf16,
+        move_network,
+        num_cores,
+        pick_device,
+        place,
+    )
+    from vsr.engine.engine import Engine
+    from vsr.engine.executor import WAYS
+    from vsr.engine.malloc import tune_malloc
+    from vsr.engine.many_streams import ManyStreams
+    from vsr.engine.stage import Stage
+    from vsr.engine.transfer import Pending, transfer_for
+    from vsr.engine.windowed_stream import Input, WindowedStream
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "device": (
+            "CPU_THREADS Placement all_devices cpu_threads has_fast_bf16 move_network num_cores "
+            "pick_device place"
+        ),
+        "engine": "Engine",
+        "executor": "WAYS",
+        "malloc": "tune_malloc",
+        "many_streams": "ManyStreams",
+        "stage": "Stage",
+        "transfer": "Pending transfer_for",
+        "windowed_stream": "Input WindowedStream",
+    },
+)

@@ -11,7 +11,7 @@ from vsr.engine.device import CPU_THREADS
 from vsr.errors import ConfigError, SourceError
 from vsr.evaluation.candidates import Candidate, our_candidate, time_per_frame
 from vsr.evaluation.opencv_networks import OpenCvNetwork
-from vsr.evaluation.score_pictures import score_pictures
+from vsr.evaluation.score_pictures import score_set
 from vsr.evaluation.test_sets import PictureSet
 from vsr.frames import Frame, PictureFormat
 from vsr.models.catalogue.names import BASELINES, tiers
@@ -71,9 +71,7 @@ def measure_models(
         )
         for candidate, is_ours in _candidates(data, scale, options, only):
             say(f"{candidate.name} x{scale} ...")
-            scores = {
-                name: score_pictures(candidate, pairs, Judge(scale)).score for name, pairs in sets.items()
-            }
+            scores = {name: score_set(candidate, pairs, Judge(scale)).score for name, pairs in sets.items()}
             times = {
                 f"{width}x{height}": time_per_frame(candidate, moving_shapes(height, width))
                 for height, width in FRAMES

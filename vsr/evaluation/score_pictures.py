@@ -27,7 +27,7 @@ class PicturesResult:
     pictures: tuple[PictureScore, ...]
 
 
-def score_pictures(
+def score_set(
     candidate: Candidate, pairs: Iterable[PicturePair], judge: Judge, *, show: Show = show_nobody
 ) -> PicturesResult:
     """Enlarge each reduced picture and score it against its original.

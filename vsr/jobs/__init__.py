@@ -1,1 +1,36 @@
 """Long work: from paths to finished files, in segments that resume, by one process, several, or a cluster."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
+    from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
+    from vsr.jobs.estimate import estimate_plan
+    from vsr.jobs.identity import sampled_hash, wishes_of
+    from vsr.jobs.inputs import Job, check_also, check_names, extension_of, find_jobs, walk
+    from vsr.jobs.plan import Plan, make_plan
+    from vsr.jobs.provenance import Record, provenance_of, write_sidecar
+    from vsr.jobs.segments.journal import OtherJobError
+    from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records, work_folder
+    from vsr.jobs.segments.unfinished import Unfinished, find_unfinished, remove
+    from vsr.jobs.workers.worker_process import WorkerProcess, become_worker, stop_all, wait_for_news
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "disk": "LEAST_FREE free_bytes wait_for_room",
+        "enhance_file": "Outcome Result num_workers run_file",
+        "estimate": "estimate_plan",
+        "identity": "sampled_hash wishes_of",
+        "inputs": "Job check_also check_names extension_of find_jobs walk",
+        "plan": "Plan make_plan",
+        "provenance": "Record provenance_of write_sidecar",
+        "segments.journal": "OtherJobError",
+        "segments.journal_records": "JOURNAL Records read_records work_folder",
+        "segments.unfinished": "Unfinished find_unfinished remove",
+        "workers.worker_process": "WorkerProcess become_worker stop_all wait_for_news",
+    },
+)

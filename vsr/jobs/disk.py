@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LEAST = 1 << 20
+LEAST_FREE = 1 << 20
 """Bytes that are wanted in any case."""
 
 _LOOK_EVERY_S = 1.0

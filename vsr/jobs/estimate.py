@@ -25,7 +25,7 @@ class Estimate:
     frames_per_s: float
 
 
-def estimate(plan: Plan, *, limit_s: float = 4.0, max_frames: int = 50) -> Estimate:
+def estimate_plan(plan: Plan, *, limit_s: float = 4.0, max_frames: int = 50) -> Estimate:
     """Really enhance the first frames into a temporary file, for a few seconds, and extrapolate."""
     with tempfile.TemporaryDirectory() as folder:
         plan = _moved(plan, Path(folder))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.media.images.probe_image import EXTENSIONS as PICTURES
-from vsr.media.images.probe_image import is_image
+from vsr.media.images.probe_image import PICTURES, is_image
 from vsr.media.writing.output import CONTAINERS
 from vsr.options import AlsoOptions
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from vsr.durable import sync
-from vsr.jobs.disk import LEAST, free_bytes, wait_for_room
+from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
 from vsr.jobs.identity import identity_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Journal
@@ -152,7 +152,9 @@ def _watch(plan: Plan, journal: Journal, tell: Tell, *, num_writers: int = 1) ->
 
 def _room(journal: Journal, num_writers: int = 1) -> int:
     """Bytes for the segments that are written and one that flushes."""
-    return max([LEAST, *((num_writers + 1) * segment.num_bytes for segment in journal.segments.values())])
+    return max(
+        [LEAST_FREE, *((num_writers + 1) * segment.num_bytes for segment in journal.segments.values())]
+    )
 
 
 def _join(outputs: Outputs, journal: Journal, tell: Tell) -> list[WriteReport]:
@@ -169,4 +171,4 @@ def _join(outputs: Outputs, journal: Journal, tell: Tell) -> list[WriteReport]:
             for left in journal.folder.glob("joined.*"):
                 written = max(written, left.stat().st_size)
                 left.unlink()
-            wait_for_room(journal.folder, max(room, round(1.25 * written)) + LEAST, tell)
+            wait_for_room(journal.folder, max(room, round(1.25 * written)) + LEAST_FREE, tell)

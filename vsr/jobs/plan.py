@@ -16,7 +16,7 @@ from vsr.jobs.inputs import Job
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_quality import judge_source
 from vsr.media.images.probe_image import MAX_PIXELS, probe_image
-from vsr.media.probe import probe
+from vsr.media.probe_video import probe
 from vsr.media.reading.fields import as_read, describe_fields
 from vsr.media.writing.encoders import EncoderChoice
 from vsr.media.writing.output import FileOutput, Outputs, plan_outputs

@@ -18,7 +18,7 @@ Record = dict[str, Any]
 """As JSON takes it."""
 
 
-def provenance(plan: Plan, outcome: Outcome | None) -> Record:
+def provenance_of(plan: Plan, outcome: Outcome | None) -> Record:
     """Record a finished file. Reads source and result once for their hashes.
 
     `outcome` is None where the result was made by a process that did not live to tell how.

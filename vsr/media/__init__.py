@@ -1,1 +1,59 @@
 """Everything that touches PyAV, FFmpeg or picture files."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.media.ffmpeg import (
+        PROTOCOLS,
+        Child,
+        ffmpeg_version,
+        find_ffmpeg,
+        first_error_line,
+        local,
+        quiet_command,
+        run_ffmpeg,
+    )
+    from vsr.media.images.jpeg_quality import jpeg_quality
+    from vsr.media.images.probe_image import MAX_PIXELS, PICTURES, is_image, probe_image
+    from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
+    from vsr.media.pixels import PlanarConverter, make_frame
+    from vsr.media.probe_video import best_stream, open_container, picture_format, probe
+    from vsr.media.reading.decode import ReadCounts, decode_packet
+    from vsr.media.reading.fields import as_read, describe_fields
+    from vsr.media.reading.nvdec import why_no_nvdec
+    from vsr.media.reading.source import Source, VideoSource
+    from vsr.media.roundtrip import Codec, through_codec
+    from vsr.media.vmaf import Vmaf
+    from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full
+    from vsr.media.writing.encoder_table import ENCODERS
+    from vsr.media.writing.encoders import EncoderChoice, choose_encoder, try_encoder
+    from vsr.media.writing.output import CONTAINERS, FileOutput, Outputs, WriteReport, complete, plan_outputs
+    from vsr.media.writing.sink import FileSink, MemorySink, Sink
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "ffmpeg": (
+            "PROTOCOLS Child ffmpeg_version find_ffmpeg first_error_line local quiet_command run_ffmpeg"
+        ),
+        "images.jpeg_quality": "jpeg_quality",
+        "images.probe_image": "MAX_PIXELS PICTURES is_image probe_image",
+        "images.stream": "ImageReport ImageSink ImageSource",
+        "pixels": "PlanarConverter make_frame",
+        "probe_video": "best_stream open_container picture_format probe",
+        "reading.decode": "ReadCounts decode_packet",
+        "reading.fields": "as_read describe_fields",
+        "reading.nvdec": "why_no_nvdec",
+        "reading.source": "Source VideoSource",
+        "roundtrip": "Codec through_codec",
+        "vmaf": "Vmaf",
+        "writing.encode": "Encoded RawPipe VideoEncoder is_disk_full",
+        "writing.encoder_table": "ENCODERS",
+        "writing.encoders": "EncoderChoice choose_encoder try_encoder",
+        "writing.output": "CONTAINERS FileOutput Outputs WriteReport complete plan_outputs",
+        "writing.sink": "FileSink MemorySink Sink",
+    },
+)

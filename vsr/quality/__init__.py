@@ -1,1 +1,30 @@
 """How good a result is: PSNR, SSIM, and pictures that show the difference. Never opens a video."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.quality.compare import compare_pictures, compare_streams
+    from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb
+    from vsr.quality.grid import Gallery, encode_png
+    from vsr.quality.lpips import Lpips
+    from vsr.quality.metrics import luma_of, psnr
+    from vsr.quality.niqe import Niqe
+    from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
+    from vsr.quality.temporal import Steadiness
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "compare": "compare_pictures compare_streams",
+        "drawing": "Rgb as_frame crop_grid to_frame to_playable to_rgb",
+        "grid": "Gallery encode_png",
+        "lpips": "Lpips",
+        "metrics": "luma_of psnr",
+        "niqe": "Niqe",
+        "score": "Judge Score Show mean_score show_nobody",
+        "temporal": "Steadiness",
+    },
+)

@@ -21,7 +21,7 @@ from typing import Any
 from vsr.durable import sha256_of, stamp, sync
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.segments.border import Border
-from vsr.jobs.segments.journal_records import NAME, VERSION, Segment, mark_of, read_records
+from vsr.jobs.segments.journal_records import JOURNAL, VERSION, Segment, mark_of, read_records
 from vsr.media.writing.encode import Encoded
 
 
@@ -59,7 +59,7 @@ class Journal:
         self.folder = folder
         try:
             folder.mkdir(exist_ok=True)
-            self._file = (folder / NAME).open("ab", buffering=0)
+            self._file = (folder / JOURNAL).open("ab", buffering=0)
         except OSError as error:
             raise SinkError(f"folder {str(folder)!r} cannot be written to: {error.strerror}") from error
         try:
@@ -82,7 +82,7 @@ class Journal:
 
     def sweep(self) -> None:
         """Remove what has no line, which nobody must be writing any more."""
-        known = {NAME, *(segment.file for segment in self.segments.values())}
+        known = {JOURNAL, *(segment.file for segment in self.segments.values())}
         for left in self.folder.iterdir():
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
@@ -99,7 +99,7 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError:
             with contextlib.suppress(OSError):  # what did not fit must not stand before the next line
-                os.truncate(self.folder / NAME, begin)
+                os.truncate(self.folder / JOURNAL, begin)
             raise
 
     def keep(self, segment: Segment, part: Path) -> None:

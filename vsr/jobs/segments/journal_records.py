@@ -15,7 +15,7 @@ from vsr.durable import stamp
 from vsr.jobs.segments.border import Border
 from vsr.media.writing.encode import Encoded
 
-NAME = "journal"
+JOURNAL = "journal"
 VERSION = 1
 Runs = list[tuple[int, int]]
 """Numbers that repeat, each with how often it comes."""
@@ -124,7 +124,7 @@ class Records:
 def read_records(folder: Path) -> Records | None:
     """Read a journal as far as its lines are whole; None where there is none, or not even its first line."""
     try:
-        raw = (folder / NAME).read_bytes()
+        raw = (folder / JOURNAL).read_bytes()
     except OSError:
         return None
     lines = list(_whole_lines(raw))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vsr.errors import SinkError, SourceError
 from vsr.jobs.segments.journal import hold
-from vsr.jobs.segments.journal_records import NAME, Records, read_records, work_folder
+from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records, work_folder
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ def find_unfinished(root: Path) -> list[Unfinished]:
     """
     root = root.absolute()
     named = [root, *([work_folder(root)] if root.name else [])]  # the root of a file system has no name
-    own = [folder for folder in named if (folder / NAME).is_file()]
+    own = [folder for folder in named if (folder / JOURNAL).is_file()]
     if not own and not root.is_dir():
         raise SourceError(f"{root} is no folder, and no unfinished job of that name lies there")
-    folders = own or sorted(path.parent for path in root.rglob(f"*.vsr/{NAME}"))
+    folders = own or sorted(path.parent for path in root.rglob(f"*.vsr/{JOURNAL}"))
     return [job for folder in folders if (job := _look_at(folder)) is not None]
 
 
@@ -60,7 +60,7 @@ def _look_at(folder: Path) -> Unfinished | None:
 
 def _is_running(folder: Path) -> bool:
     try:
-        with (folder / NAME).open("rb", buffering=0) as file:
+        with (folder / JOURNAL).open("rb", buffering=0) as file:
             hold(file, folder)
     except (SinkError, OSError):
         return True
@@ -73,6 +73,6 @@ def remove(job: Unfinished) -> None:
     Raises:
         SinkError: a process is at work on it.
     """
-    with (job.folder / NAME).open("rb", buffering=0) as file:
+    with (job.folder / JOURNAL).open("rb", buffering=0) as file:
         hold(file, job.folder)
         shutil.rmtree(job.folder, ignore_errors=True)

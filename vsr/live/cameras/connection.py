@@ -20,7 +20,7 @@ from vsr.live.address import Address
 from vsr.live.cameras.reachable import check_reachable
 from vsr.live.cameras.udp import Datagrams
 from vsr.live.options import CameraOptions
-from vsr.media.probe import open_container
+from vsr.media.probe_video import open_container
 from vsr.media.reading.nvdec import why_no_nvdec
 
 OPEN_S = 5.0

@@ -21,7 +21,7 @@ from vsr.live.cameras.connection import Connection, GoneError, RefusedError
 from vsr.live.cameras.status import StatusBoard
 from vsr.live.cameras.timestamps import TICKS, Timeline
 from vsr.media.pixels import PlanarConverter, make_frame
-from vsr.media.probe import best_stream, picture_format
+from vsr.media.probe_video import best_stream, picture_format
 from vsr.media.reading.decode import ReadCounts, decode_packet
 
 AnyPacket: TypeAlias = "Packet[Any]"  # generic for type checkers only

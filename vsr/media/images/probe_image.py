@@ -12,7 +12,7 @@ from vsr.media.images.containers import DamagedError, Header, read_header
 from vsr.media.images.exif import TURNS, orientation_of
 
 _CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg", "webp": ".webp", "tiff": ".tif .tiff"}
-EXTENSIONS = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
+PICTURES = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
 """Format by the output's extension."""
 
 MAX_PIXELS = 200_000_000

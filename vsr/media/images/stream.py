@@ -20,7 +20,7 @@ from vsr.frames import Frame, StreamInfo
 from vsr.media.images import codec
 from vsr.media.images.containers import DamagedError, Metadata
 from vsr.media.images.exif import portable_tags
-from vsr.media.images.probe_image import EXTENSIONS, picture_info, probe_image, read
+from vsr.media.images.probe_image import PICTURES, picture_info, probe_image, read
 from vsr.media.images.tiff import Pixels
 
 _MAX_EDGE = {"jpeg": 65_500, "webp": 16_383}
@@ -127,7 +127,7 @@ def _carried(source: StreamInfo, pixels: Pixels, container: str) -> tuple[Metada
 
 
 def _encode(frame: Frame, path: Path, source: StreamInfo, quality: int) -> _Encoded:
-    container = EXTENSIONS[path.suffix.lower()]
+    container = PICTURES[path.suffix.lower()]
     format = frame.format
     edge = _MAX_EDGE.get(container, max(format.height, format.width))
     if max(format.height, format.width) > edge:
@@ -187,8 +187,8 @@ class ImageSink:
 
     def __init__(self, path: str | Path, *, source: StreamInfo, quality: int = 75):
         self._path = Path(path)
-        if self._path.suffix.lower() not in EXTENSIONS:
-            raise ConfigError(f"{path}: pictures are written as {', '.join(EXTENSIONS)}")
+        if self._path.suffix.lower() not in PICTURES:
+            raise ConfigError(f"{path}: pictures are written as {', '.join(PICTURES)}")
         self._source = source
         self._quality = quality
         self._encoded: _Encoded | None = None

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vsr.media.probe import packets_of
+from vsr.media.probe_video import packets_of
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for type checkers only
 

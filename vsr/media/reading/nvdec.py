@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import StreamInfo
-from vsr.media.probe import open_container
+from vsr.media.probe_video import open_container
 
 SEMIPLANAR = {8: "nv12", 10: "p010le"}
 """What comes down for 4:2:0, by bit depth: chroma samples alternate, 10 bits lie at the upper end of 16."""

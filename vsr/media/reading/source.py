@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
-from vsr.media.probe import best_stream, open_container, probe
+from vsr.media.probe_video import best_stream, open_container, probe
 from vsr.media.reading.decode import (
     ReadCounts,
     Timestamps,

@@ -16,7 +16,7 @@ from av.format import Flags
 from av.packet import Packet
 
 from vsr.frames import StreamInfo
-from vsr.media.probe import open_container, packets_of
+from vsr.media.probe_video import open_container, packets_of
 
 JUMP_S = Fraction(1)
 """A step back in time by more than this is a jump."""

@@ -25,7 +25,7 @@ from vsr.errors import SinkError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.ffmpeg import local
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
-from vsr.media.probe import open_container, packets_of
+from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.clock_jumps import find_jumps
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.encoders import MUXERS

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from vsr.errors import SourceError
 from vsr.frames import PictureFormat
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
-from vsr.media.probe import open_container
+from vsr.media.probe_video import open_container
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined
 from vsr.media.writing.other_streams import COVER
