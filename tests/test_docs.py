@@ -24,6 +24,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(vsr [^`]*? --[^`]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(r"(?<![\w/.~-])(?:vsr|configs|docs|tests|samples)/[\w./*-]*[\w*/]")
+DEFINED = re.compile(r"`(\w+)`(?:,| in)\s`(vsr/[\w./]+\.py)`")
 MODULE = re.compile(r"`([\w./]+\.py)`")
 
 
@@ -106,6 +107,11 @@ def test_every_link_and_file_named_exists(page: Path):
     )
     named = [name for name in MODULE.findall(text) if not NAMED.match(name)]
     wrong += [name for name in named if not any((folder / name).is_file() for folder in beside)]
+    wrong += [
+        name
+        for name, place in DEFINED.findall(text)
+        if name not in (ROOT / place).read_text(encoding="utf-8")
+    ]
     assert not wrong
 
 
