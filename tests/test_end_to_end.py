@@ -15,7 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import plane_view, read_number, run_ffmpeg
+from support.clips import plane_view, read_number, read_video, run_ffmpeg
 
 from vsr.cli.enhance import RunOptions
 from vsr.cli.main import run
@@ -31,14 +31,6 @@ from vsr.options import (
 )
 
 FAST = ["--preset", "ultrafast", "--quiet"]
-
-
-def read_video(path: Path) -> tuple[list[Fraction], list[av.VideoFrame]]:
-    """Times in seconds and pictures of the main video stream, by nothing but PyAV."""
-    with av.open(str(path)) as container:
-        stream = best_stream(container, str(path))
-        frames = list(container.decode(stream))
-        return [frame.pts * frame.time_base for frame in frames], frames
 
 
 def audio_packets(path: Path) -> list[tuple[int, list[tuple[Fraction, bytes]]]]:

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 import pytest
 import torch
-from conftest import draw_number, read_number
+from support.clips import draw_number, read_number
 from torch import Tensor
 
 from vsr.engine.engine import Engine

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import run_ffmpeg
+from support.clips import run_ffmpeg
 from torch import Tensor
 
 from vsr.engine.engine import Engine

@@ -1,0 +1,101 @@
+"""Which events a log tells, and that its lines hold no secret."""
+
+import json
+import logging
+from dataclasses import replace
+
+from support.live_view import RECORD, SINK, view
+
+from vsr.live.monitoring.log import DROPS_EVERY_S, Event, EventLog, JsonLines, Secrets, TextLines
+from vsr.live.options import CameraOptions, LiveOptions
+from vsr.live.service import LiveView
+
+
+def told(journal: EventLog, seen: LiveView, now: float = 0.0) -> list[tuple[str, str]]:
+    return [(event.name, event.text) for event in journal.news(seen, now)]
+
+
+def test_nothing_new_is_no_line():
+    journal = EventLog()
+    assert [name for name, _ in told(journal, view())] == ["state", "encoder", "output", "output"]
+    assert told(journal, view()) == []
+    assert told(journal, view(decoded=101)) == []
+
+
+def test_attempts_to_connect_are_told_once_for_each_reason():
+    journal = EventLog()
+    told(journal, view())
+    lines = []
+    for state, reason in (
+        ("away", "connection refused"), ("connecting", "connection refused"), ("away", "connection refused"),
+        ("connecting", "connection refused"), ("refused", "401"), ("connecting", "401"), ("playing", "401"),
+    ):  # fmt: skip
+        lines += told(journal, view(state=state, last_error=reason, reconnects=1))
+    assert lines == [
+        ("state", "away: connection refused"),
+        ("state", "refused: 401"),
+        ("state", "playing, 640x360 at 25 fps, reconnected 1 times so far"),
+    ]
+
+
+def test_drops_are_told_in_sums():
+    journal = EventLog()
+    told(journal, view(), 0.0)
+    late = view(sink=replace(SINK, dropped=5))
+    assert told(journal, late, DROPS_EVERY_S / 2) == []
+    assert told(journal, late, DROPS_EVERY_S) == [("drops", "8 frames dropped in 10 s")]
+    assert told(journal, late, 3 * DROPS_EVERY_S) == []
+
+
+def test_output_that_fails_and_comes_back_is_told():
+    journal = EventLog()
+    told(journal, view())
+    lines = []
+    for state, note in (
+        ("restarting", "broken pipe"),
+        ("opening", "broken pipe"),
+        ("running", "broken pipe"),
+    ):
+        status = replace(RECORD, state=state, note=note, restarts=1)
+        lines += told(journal, view(sink=replace(SINK, outputs=(RECORD, status))))
+    assert [text for _, text in lines] == [
+        "record recordings: restarting, broken pipe",
+        "record recordings: running, broken pipe",
+    ]
+
+
+def record(text: str, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("vsr.live", logging.WARNING, "", 0, "%s", (text,), None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_lines_are_json_objects_or_text_and_show_no_secret():
+    secrets = Secrets()
+    secrets.add(LiveOptions((CameraOptions("door", "rtsp://al:tr:ue@host/a?token=geheim"),)))
+    made = record(
+        "cannot open rtsp://al:tr:ue@host/a?token=geheim\nat all", event="state", camera="door",
+        fields={"reason": "geheim", "reconnects": 3, "playing": True, "outputs": ["tr:ue", "a"]},
+    )  # fmt: skip
+    line = JsonLines(secrets).format(made)
+    assert "\n" not in line
+    parsed = json.loads(line)
+    assert parsed.pop("time").startswith("20")
+    assert parsed == {
+        "level": "warning",
+        "event": "state",
+        "camera": "door",
+        "message": "cannot open rtsp://***@host/a?token=***\nat all",
+        "reason": "***",
+        "reconnects": 3,
+        "playing": True,
+        "outputs": ["***", "a"],
+    }
+    assert TextLines(secrets).format(made)[9:] == "door: cannot open rtsp://***@host/a?token=*** at all"
+
+
+def test_an_event_carries_its_fields_into_the_line(caplog):
+    with caplog.at_level(logging.INFO, logger="vsr.live"):
+        Event("drops", "8 frames", "door", {"dropped": 8}, bad=True).tell()
+    parsed = json.loads(JsonLines(Secrets()).format(caplog.records[0]))
+    assert (parsed["level"], parsed["event"], parsed["dropped"]) == ("warning", "drops", 8)

@@ -1,0 +1,283 @@
+"""`vsr live` as users run it: a process of its own, real cameras, real signals, files read back."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import av
+import pytest
+from support.clips import ClipOptions, read_number, write_clip
+from support.live_player import free_port, wait_for
+from support.rtsp import NUM_FRAMES
+
+from vsr.cli.main import run
+
+SECRETS = ("alice", "ge-h3im")
+
+
+class Live:
+    """The command as a child process, its log as JSON, its metrics on a port. Leaving it kills what is left."""
+
+    def __init__(self, folder: Path, *arguments: str | Path):
+        self.port = free_port()
+        self.log = folder / "live.log"
+        words = [
+            "live",
+            *map(str, arguments),
+            "--metrics",
+            str(self.port),
+            "--log",
+            "json",
+            "--device",
+            "cpu",
+        ]
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "vsr", *words],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def events(self, name: str, camera: str = "") -> list[dict]:
+        lines = self.log.read_text().splitlines(keepends=True)
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in found if event["event"] == name and event.get("camera", "") == camera]
+
+    def wait(self, condition, timeout_s: float = 30.0) -> None:
+        def looked() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return condition()
+
+        wait_for(looked, timeout_s)
+
+    def encoded(self, camera: str) -> float:
+        found = re.search(
+            rf'vsr_camera_frames_encoded_total{{camera="{camera}"}} (\S+)', self.get("/metrics")[1]
+        )
+        return float(found[1]) if found else 0.0
+
+    def wait_recording(self, folder: Path, camera: str = "camera", num_frames: int = 15) -> None:
+        self.wait(lambda: self.encoded(camera) >= num_frames and list(folder.glob("*.part")))
+
+    def end(self, number: int) -> tuple[int, float]:
+        """Send a signal; return the exit code and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        return code, time.monotonic() - began
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def children(pid: int) -> list[int]:
+    found = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in task.read_text().split()
+    ]
+    return found + [other for child in found for other in children(child)]
+
+
+def recorded(folder: Path) -> list[int]:
+    """Numbers in the pictures of all finished segments."""
+    assert not list(folder.glob("*.part"))
+    numbers = []
+    for path in sorted(folder.glob("*.mkv")):
+        with av.open(str(path)) as container:
+            numbers += [
+                read_number(frame.to_ndarray()[: frame.height]) for frame in container.decode(video=0)
+            ]
+    return numbers
+
+
+def assert_played(numbers: list[int], at_least: int) -> None:
+    """They go forward, a loop's end aside, and most follow each other."""
+    assert len(numbers) >= at_least
+    steps = [(b - a) % NUM_FRAMES for a, b in itertools.pairwise(numbers)]
+    assert all(0 < step < NUM_FRAMES // 2 for step in steps)
+    assert steps.count(1) > len(steps) // 2
+
+
+@pytest.mark.rtsp
+def test_camera_is_recorded_and_pushed_enhanced_and_no_password_shows(tmp_path, server, clips):
+    pushed = tmp_path / "pushed.h264"
+    login = ("--user", SECRETS[0], "--password", SECRETS[1])
+    server.start(f"/a={clips}/a.h264", f"/in>{pushed}", "--audio", *login)
+    who, folder = f"{SECRETS[0]}:{SECRETS[1]}@", tmp_path / "recordings"
+    arguments = [
+        server.url("/a", who),
+        "--output",
+        server.url("/in", who),
+        "--record",
+        folder,
+        "--record-original",
+    ]
+    arguments += ["--model", "nano"]
+    heard = pushed.with_name("pushed.h264.alaw")
+    with Live(tmp_path, *arguments) as live:
+        live.wait_recording(folder, num_frames=50)
+        live.wait(lambda: heard.exists() and heard.stat().st_size > 8000 and pushed.stat().st_size > 1000)
+        metrics, health = live.get("/metrics")[1], live.get("/healthz")[1]
+        seen = metrics + health
+        pids = children(live.process.pid)
+        assert len(pids) >= 4  # an encoder and three outputs
+        for pid in pids:
+            seen += Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
+        assert live.end(signal.SIGTERM)[0] == 0
+    assert 'vsr_camera_up{camera="camera"} 1.0' in metrics
+    assert json.loads(health)["cameras"]["camera"]["state"] == "playing"
+    seen += live.log.read_text()
+    assert not [secret for secret in SECRETS if secret in seen]
+    enhanced = [path for path in folder.glob("*.mkv") if "original" not in path.name]
+    with av.open(str(enhanced[0])) as container:
+        assert (container.streams.video[0].height, container.streams.video[0].width) == (192, 256)
+        assert container.streams.audio[0].codec_context.name == "pcm_s16le"  # the camera sends A-law
+        levels = [frame.to_ndarray().std() for frame in container.decode(audio=0)]
+    assert sum(level > 1000 for level in levels) > len(levels) // 2 > 4
+    originals = tmp_path / "originals"
+    originals.mkdir()
+    for path in folder.glob("*original*"):
+        path.rename(originals / path.name)
+    assert_played(recorded(folder), 25)
+    assert_played(recorded(originals), 25)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write_clip(
+        tmp_path_factory.mktemp("live") / "clip.mp4", ClipOptions(num_frames=NUM_FRAMES, size=(96, 128))
+    )
+
+
+def test_terminate_ends_it_within_five_seconds_with_files_finished_though_all_children_are_frozen(
+    tmp_path, clip
+):
+    folder = tmp_path / "recordings"
+    outputs = ["--record", folder, "--hls", tmp_path / "hls", "--snapshot", tmp_path / "now.jpg"]
+    with Live(tmp_path, clip, *outputs, "--model", "nano") as live:
+        live.wait_recording(folder)
+        pids = children(live.process.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        ended, took_s = live.end(signal.SIGTERM)
+    assert (ended, took_s < 5) == (0, True), live.log.read_text()
+    assert_played(recorded(folder), 10)
+    assert "#EXT-X-ENDLIST" in next((tmp_path / "hls").glob("*.m3u8")).read_text()
+    assert (tmp_path / "now.jpg").stat().st_size > 500
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+CONFIGURATION = """
+models = ["nano"]
+[defaults]
+outputs = [{{ kind = "record", target = "{folder}/{{name}}" }}]
+"""
+
+
+def camera(name: str, url: object, more: str = "") -> str:
+    return f'[[cameras]]\nname = "{name}"\nurl = "{url}"\n{more}\n'
+
+
+def test_hangup_changes_what_changed_a_bad_file_nothing_and_an_interrupt_finishes_all_files(tmp_path, clip):
+    path, head = tmp_path / "cameras.toml", CONFIGURATION.format(folder=tmp_path)
+    path.write_text(head + camera("door", clip) + camera("yard", clip) + camera("hall", clip))
+    with Live(tmp_path, path) as live:
+        for name in ("door", "yard", "hall"):
+            live.wait_recording(tmp_path / name, name)
+        path.write_text(
+            head + camera("door", clip) + camera("yard", clip, "label = true") + camera("gate", clip)
+        )
+        live.process.send_signal(signal.SIGHUP)
+        live.wait_recording(tmp_path / "gate", "gate")
+        changes = live.events("configuration")[0]
+        assert (changes["begun"], changes["ended"], changes["restarted"]) == (["gate"], ["hall"], ["yard"])
+        assert recorded(tmp_path / "hall")
+        live.wait(lambda: set(json.loads(live.get("/healthz")[1])["cameras"]) == {"door", "yard", "gate"})
+        path.write_text(path.read_text().replace('models = ["nano"]', 'models = ["fast"]\nlatency_ms = 500'))
+        live.process.send_signal(signal.SIGHUP)
+        live.wait(lambda: len(live.events("rungs")) == 2)
+        assert live.events("rungs")[1]["rungs"][0] == "fast-x2"
+        assert live.events("configuration")[1]["restarted"] == []
+        path.write_text(head + "wrong = 1\n" + camera("door", clip))
+        live.process.send_signal(signal.SIGHUP)
+        live.wait(lambda: live.events("refused"))
+        assert "wrong is not known" in live.events("refused")[0]["message"]
+        assert live.get("/healthz")[0] == 200
+        code, took_s = live.end(signal.SIGINT)
+    assert (code, took_s < 5) == (130, True), live.log.read_text()
+    states = [event["state"] for event in live.events("state", "door")]
+    assert [state for state in states if state != "connecting"] == ["playing", "stopped"]
+    assert len(list((tmp_path / "door").glob("*.mkv"))) <= 2  # a minute's end may have passed
+    assert_played(recorded(tmp_path / "door"), 20)
+    assert len(list((tmp_path / "yard").glob("*.mkv"))) >= 2
+    assert recorded(tmp_path / "yard")
+
+
+def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, clip, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bad = tmp_path / "cameras.toml"
+    bad.write_text('[[cameras]]\nname = "door"\nurl = "rtsp://al:geheim@host/a"\ncolour = 1\n')
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    with taken:
+        port = str(taken.getsockname()[1])
+        for words, says in (
+            ([str(bad)], "cameras.door.colour is not known"),
+            (["none.toml"], "cannot be read"),
+            (["none.mp4"], "does not exist"),
+            (["gopher://al:geheim@host/a"], "is no camera"),
+            ([str(clip), "--output", "folder"], "--hls and --record"),
+            ([str(clip), "--record-original"], "record_original needs an output"),
+            ([str(bad), "--record", "x"], "put that into the file"),
+            ([str(clip), "--latency", "0"], "latency_ms 0 is too small"),
+            ([str(clip), "--metrics", port], f"metrics port {port} cannot be opened"),
+            (["rtsp://127.0.0.1/a", "--credentials-env", "VSR_NOT_SET"], "VSR_NOT_SET must hold"),
+        ):
+            assert run(["live", *words]) == 2, words
+            shown = capfd.readouterr()
+            assert says in shown.err
+            assert shown.err.count("\n") == 1
+            assert not shown.out
+            assert "geheim" not in shown.err
+
+
+def test_metrics_without_the_package_is_one_clear_line(clip, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert run(["live", str(clip), "--metrics", str(free_port())]) == 2
+    assert "pip install prometheus-client" in capfd.readouterr().err
+
+
+def test_signal_handlers_are_as_before_afterwards(clip, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    assert run(["live", str(clip), "--model", "nano", "--duration", "0.2"]) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+    assert not [pid for pid in children(os.getpid()) if "push" in Path(f"/proc/{pid}/cmdline").read_text()]

@@ -1,0 +1,275 @@
+"""What the options make of one input: order, variants, mixtures and windows, with small networks made here."""
+
+import numpy as np
+import pytest
+import torch
+from support.marks import needs_bf16
+from support.networks import tiny
+from torch import Tensor
+
+from vsr.engine.engine import Engine
+from vsr.errors import ConfigError, ModelError
+from vsr.frames import Frame, PictureFormat
+from vsr.models.catalogue import names as catalogue
+from vsr.models.chain import Chain, Verdict, make_chain
+from vsr.models.spec import Context, Model, ModelSpec
+from vsr.models.variants.blend import blend
+from vsr.models.variants.self_ensemble import SelfEnsemble, self_ensemble
+from vsr.options import EngineOptions, ModelOptions
+
+GOOD = Verdict(False, "a.mp4: H.264 at 0.5 bits per pixel")
+POOR = Verdict(True, "a.mp4: H.264 at 0.02 bits per pixel")
+
+
+def names(factor: float | None, verdict: Verdict = GOOD, **options: object) -> list[str]:
+    return [model.spec.name for model in make(factor, verdict, **options).models]
+
+
+def make(factor: float | None, verdict: Verdict = GOOD, **options: object) -> Chain:
+    return make_chain(ModelOptions(**options), factor, verdict)  # type: ignore[arg-type]
+
+
+def weights(model: Model) -> Tensor:
+    assert isinstance(model.network, torch.nn.Module)
+    return torch.cat([value.flatten() for value in model.network.state_dict().values()])
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "wanted"),
+    [
+        (None, {}, ["tiny-x2"]),
+        (None, {"deblur": True}, ["deblur-x1", "tiny-x2"]),
+        (4, {"deblur": True}, ["deblur-x1", "tiny-x4"]),
+        (1, {"deblur": True}, ["deblur-x1"]),
+        (0.5, {"deblur": True}, ["deblur-x1"]),
+        (1, {}, []),
+        (None, {"model": ("deblur", "tiny")}, ["deblur-x1", "tiny-x2"]),
+        (4, {"model": ("tiny", "deblur")}, ["tiny-x4", "deblur-x1"]),
+        (4, {"model": ("deblur", "bicubic", "tiny")}, ["deblur-x1", "bicubic-x2", "tiny-x2"]),
+        (None, {"model": ("deblur",)}, ["deblur-x1"]),
+        (None, {"model": ("deblur-x1",)}, ["deblur-x1"]),
+        (2, {"model": ("deblur",)}, ["deblur-x1"]),
+        (None, {"model": ("bicubic",), "deblur": True}, ["deblur-x1", "bicubic-x2"]),
+        (4, {"progressive": True}, ["tiny-x2", "tiny-x2"]),
+        (4.5, {"progressive": True}, ["tiny-x2", "tiny-x2"]),
+        (8, {"progressive": True}, ["tiny-x2", "tiny-x2", "tiny-x2"]),
+        (4, {"progressive": True, "deblur": True}, ["deblur-x1", "tiny-x2", "tiny-x2"]),
+        (2, {"progressive": True}, ["tiny-x2"]),
+        (None, {"progressive": True, "model": ("tiny-x4",)}, ["tiny-x4"]),
+    ],
+)
+def test_deblur_comes_first_and_progressive_goes_in_steps(shelf, factor, options, wanted):
+    assert names(factor, **options) == wanted
+
+
+def test_progressive_says_where_it_changes_nothing(shelf):
+    said = "progressive changes nothing here: no model is taken at x2 twice"
+    assert said in make(2, progressive=True).notes
+    assert said not in make(4, progressive=True).notes
+
+
+def test_deblur_without_a_network_of_that_name_says_what_to_do(shelf, monkeypatch):
+    monkeypatch.setattr(catalogue, "BUILT_IN", tuple(e for e in catalogue.BUILT_IN if e.tier != "deblur"))
+    with pytest.raises(ConfigError, match="no such network is built in; name a checkpoint"):
+        make(2, deblur=True)
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "verdict", "wanted"),
+    [
+        (2, {}, POOR, ["tiny-real-x2"]),
+        (2, {}, GOOD, ["tiny-x2"]),
+        (2, {"source": "clean"}, POOR, ["tiny-x2"]),
+        (2, {"source": "real"}, GOOD, ["tiny-real-x2"]),
+        (2, {"model": ("tiny-x2",)}, POOR, ["tiny-x2"]),
+        (2, {"model": ("tiny-x2",), "source": "real"}, POOR, ["tiny-real-x2"]),
+        (2, {"model": ("tiny-real",)}, GOOD, ["tiny-real-x2"]),
+        (2, {"model": ("tiny-real-x2",), "source": "real"}, GOOD, ["tiny-real-x2"]),
+        (4, {}, POOR, ["tiny-x4"]),
+        (4, {"progressive": True}, POOR, ["tiny-real-x2", "tiny-x2"]),
+        (2, {"deblur": True}, POOR, ["deblur-x1", "tiny-real-x2"]),
+        (2, {"model": ("bicubic",)}, POOR, ["bicubic-x2"]),
+        (1, {}, POOR, []),
+        (2, {"denoise": 0.0}, POOR, ["tiny-x2"]),
+        (2, {"denoise": 1.0}, GOOD, ["tiny-real-x2"]),
+        (2, {"denoise": 0.25}, GOOD, ["tiny-x2 with 0.25 of tiny-real-x2"]),
+        (2, {"denoise": 0.25, "model": ("tiny-x2",)}, GOOD, ["tiny-x2 with 0.25 of tiny-real-x2"]),
+    ],
+)
+def test_clean_or_real_goes_by_the_source_unless_the_user_says(shelf, factor, options, verdict, wanted):
+    assert names(factor, verdict, **options) == wanted
+
+
+def test_the_choice_is_said_with_its_reason_and_the_way_out(shelf):
+    assert make(2, POOR).notes == (
+        "a.mp4: H.264 at 0.02 bits per pixel: tiny-real-x2 (say --source clean to decide otherwise)",
+    )
+    assert make(2, GOOD).notes == (
+        "a.mp4: H.264 at 0.5 bits per pixel: tiny-x2 (say --source real to decide otherwise)",
+    )
+    for silent in ({"source": "clean"}, {"source": "real"}, {"denoise": 0.3}, {"model": ("bicubic",)}):
+        assert make(2, POOR, **silent).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "said"),
+    [
+        (4, {"denoise": 0.5}, "denoise 0.5: tiny-x4 has no -real variant; tiny-x2 has one"),
+        (4, {"denoise": 0.0}, "denoise 0: tiny-x4 has no -real variant; tiny-x2 has one"),
+        (4, {"source": "real"}, "source real: tiny-x4 has no -real variant; tiny-x2 has one"),
+        (1, {"denoise": 1.0}, "an empty chain"),
+        (2, {"model": ("bicubic",), "denoise": 1.0}, "bicubic-x2 has no -real variant"),
+        (2, {"window": 3}, "window 3: tiny-x2 has no choice of windows"),
+    ],
+)
+def test_what_no_model_has_is_refused_with_what_there_is(shelf, factor, options, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        make(factor, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"denoise": 1.5}, {"denoise": -0.1}, {"denoise": 0.5, "source": "real"}, {"window": -1}]
+)
+def test_values_out_of_range_are_refused_at_once(options):
+    with pytest.raises(ConfigError):
+        ModelOptions(**options)
+
+
+def test_a_mixture_lies_on_the_line_between_the_two(shelf):
+    clean, real = catalogue.load("tiny-x2"), catalogue.load("tiny-real-x2")
+    for share in (0.0, 0.25, 1.0):
+        (model,) = make(2, denoise=share).models
+        torch.testing.assert_close(weights(model), (1 - share) * weights(clean) + share * weights(real))
+    assert torch.equal(weights(clean), weights(catalogue.load("tiny-x2")))
+
+
+def test_networks_of_two_shapes_are_not_mixed():
+    with pytest.raises(ModelError, match="another shape"):
+        blend(Model(ModelSpec("a", 2), tiny(2)), Model(ModelSpec("b", 2), tiny(4)), 0.5)
+
+
+# Windows
+
+
+class Seen:
+    """Gives back the middle frame, and notes how many frames it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: set[int] = set()
+
+    def init_state(self, batch: int, height: int, width: int) -> None:
+        return None
+
+    def step(self, frames: Tensor, state: object, reset: Tensor) -> tuple[Tensor, None]:
+        self.shown.add(frames.shape[1])
+        return frames[:, frames.shape[1] // 2][:, None], None
+
+
+@pytest.fixture
+def flexible(monkeypatch) -> Seen:
+    """A model by the name of `flexible` that takes windows of 1, 3 and 5 frames, and has 3 by default."""
+    network, load = Seen(), catalogue.load
+    spec = ModelSpec("flexible", 1, context=Context(before=1, after=1), windows=(1, 3, 5))
+    flexible = Model(spec, network)
+    monkeypatch.setattr(
+        catalogue, "load", lambda name, scale=0: flexible if name == "flexible" else load(name)
+    )
+    return network
+
+
+@pytest.mark.parametrize(("window", "shown"), [(0, 3), (1, 1), (3, 3), (5, 5)])
+def test_a_model_is_shown_the_window_asked_for(flexible, window, shown):
+    chain = make(None, model=("flexible", "bicubic-x2"), window=window)
+    format = PictureFormat(8, 10, layout="gray", range="full", bit_depth=16)
+    frames = [Frame((np.full((8, 10), 1000 * n, np.uint16),), format, pts=n) for n in range(6)]
+    out = list(Engine(chain.models, EngineOptions(device="cpu", precision="fp32", threads=1)).run(frames))
+    assert flexible.shown == {shown}
+    assert [int(frame.planes[0][0, 0]) for frame in out] == [1000 * n for n in range(6)]
+
+
+@pytest.mark.parametrize("window", [2, 4, 7])
+def test_a_window_that_a_model_does_not_take_is_answered_with_those_it_takes(flexible, window):
+    with pytest.raises(ConfigError, match=f"window {window} is not accepted by flexible; 1 or 3 or 5 is"):
+        make(None, model=("flexible",), window=window)
+
+
+# Self-ensemble
+
+
+class Recurrent(torch.nn.Module):
+    """Adds half of what it gave before to what a convolution makes of three frames; knows which way is up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.conv = torch.nn.Conv2d(9, 3, 3, padding=1)
+
+    def init_state(self, batch: int, height: int, width: int) -> Tensor:
+        return torch.zeros(batch, 3, height, width)
+
+    def step(self, frames: Tensor, state: Tensor, reset: Tensor) -> tuple[Tensor, Tensor]:
+        state = torch.where(reset.view(-1, 1, 1, 1), torch.zeros_like(state), state)
+        out = self.conv(frames.flatten(1, 2)) + 0.5 * state
+        return out[:, None], out
+
+
+def poses(x: Tensor) -> list[Tensor]:
+    """The eight poses of (..., H, W), by transposition and flips alone."""
+    upright = [x, x.flip(-1), x.flip(-2), x.flip(-1, -2)]
+    return upright + [pose.transpose(-1, -2) for pose in upright]
+
+
+def back(x: Tensor, index: int) -> Tensor:
+    """Undo pose `index` of `poses`."""
+    x = x.transpose(-1, -2) if index >= 4 else x
+    return [x, x.flip(-1), x.flip(-2), x.flip(-1, -2)][index % 4]
+
+
+@torch.inference_mode()
+def stream(network: object, clip: Tensor, resets: tuple[int, ...]) -> Tensor:
+    """(T, C, H, W) through a network that looks one frame back and ahead."""
+    state, out = network.init_state(1, *clip.shape[-2:]), []  # type: ignore[attr-defined]
+    for t in range(1, len(clip) - 1):
+        frames = clip[None, t - 1 : t + 2]
+        given, state = network.step(frames, state, torch.tensor([t in resets]))  # type: ignore[attr-defined]
+        out.append(given[0, 0])
+    return torch.stack(out)
+
+
+def test_a_self_ensemble_is_the_mean_of_eight_streams_each_with_its_own_state():
+    clip = torch.rand(7, 3, 6, 9, generator=torch.Generator().manual_seed(0))
+    network = Recurrent().eval()
+    alone = [back(stream(network, pose, (1, 4)), i) for i, pose in enumerate(poses(clip))]
+    together = stream(SelfEnsemble(network), clip, (1, 4))
+    torch.testing.assert_close(together, torch.stack(alone).mean(0))
+    assert (together - alone[0]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("options", [{}, pytest.param({"precision": "bf16"}, marks=needs_bf16), {"tile": 16}])
+def test_a_self_ensemble_turns_with_the_picture(shelf, options):
+    (model,) = make(2, self_ensemble=True).models
+    format = PictureFormat(20, 30, layout="gray", range="full", bit_depth=16)
+    plane = np.random.default_rng(0).integers(20_000, 40_000, (20, 30)).astype(np.uint16)
+    turned = np.ascontiguousarray(np.rot90(plane))
+    engine = Engine(
+        [model], EngineOptions(**({"device": "cpu", "precision": "fp32", "threads": 1} | options))
+    )  # type: ignore[arg-type]
+    (upright,) = engine.run([Frame((plane,), format)])
+    (on_its_side,) = engine.run([Frame((turned,), PictureFormat(30, 20, 16, "gray", range="full"))])
+    difference = np.abs(np.rot90(upright.planes[0]).astype(int) - on_its_side.planes[0].astype(int))
+    assert difference.max() <= 2  # of 65535: eight passes added in another order
+
+
+def test_a_self_ensemble_says_what_it_is_and_costs(shelf):
+    (plain,), (model,) = make(2).models, make(2, self_ensemble=True).models
+    assert model.spec.name == "tiny-x2 (self-ensemble)"
+    assert model.spec.kflop_per_pixel == 8 * plain.spec.kflop_per_pixel
+    assert (model.spec.halo, model.spec.size_multiple) == (plain.spec.halo, plain.spec.size_multiple)
+
+
+def test_a_self_ensemble_gains_on_set5(test_data):
+    from support.published import set5_psnr
+
+    model = catalogue.load("nano-x2")
+    assert set5_psnr(self_ensemble(model), test_data) > set5_psnr(model, test_data) + 0.2

@@ -1,0 +1,65 @@
+"""Long jobs through the real command, and what they leave."""
+
+import hashlib
+import multiprocessing
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from vsr.cli.main import main, run
+from vsr.jobs.segments.journal import Journal
+from vsr.jobs.segments.journal_records import Records, Segment, read_records, work_folder
+
+DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}
+"""Segments of 20 frames of 25 a second."""
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(["vsr.cli.enhance"])
+
+
+def words(clip: Path, out: Path, *flags: str) -> list[str]:
+    """The command; what is given instead of a default takes its place."""
+    given = {*flags, *(["--preset"] if "--encoder" in flags else ())}
+    rest = [word for name, value in DEFAULTS.items() if name not in given for word in (name, value)]
+    return ["enhance", str(clip), "-o", str(out), "--quiet", *rest, *flags]
+
+
+def begin(clip: Path, out: Path, *flags: str) -> forks.Process:
+    """The command in a process of its own, which does not load torch anew."""
+    process = forks.Process(target=main, args=(words(clip, out, *flags),))
+    process.start()
+    return process
+
+
+def enhance(clip: Path, out: Path, *flags: str) -> int:
+    return run(words(clip, out, *flags))
+
+
+def contents(path: Path) -> tuple[list[tuple[Fraction, str]], list[tuple[Fraction, bytes]]]:
+    """Time and hash of every decoded frame; time and bytes of every packet of sound."""
+    with av.open(str(path)) as container:
+        frames = [
+            (frame.pts * frame.time_base, hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest())
+            for frame in container.decode(video=0)
+        ]
+    with av.open(str(path)) as container:
+        packets = container.demux(audio=0) if container.streams.audio else ()
+        return frames, [(packet.pts * packet.time_base, bytes(packet)) for packet in packets if packet.size]
+
+
+def records_of(out: Path) -> Records:
+    found = read_records(work_folder(out))
+    assert found is not None
+    return found
+
+
+def made_by(monkeypatch) -> dict[int, tuple[str, int, object]]:
+    """What segments go to journals from now on: hash of the file, of the pictures, and the border after."""
+    made, add = {}, Journal.add
+
+    def adding(self, segment: Segment):
+        made[segment.number] = (segment.sha256, segment.pictures, segment.next)
+        add(self, segment)
+
+    monkeypatch.setattr(Journal, "add", adding)
+    return made

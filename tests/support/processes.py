@@ -1,0 +1,39 @@
+"""Which processes live: children, and those at work on a folder."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def family(pid: int) -> set[int]:
+    """A process's children, theirs, and so on."""
+    found: set[int] = set()
+    for folder in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):
+            for child in map(int, (folder / "children").read_text().split()):
+                found |= {child} | family(child)
+    return found
+
+
+def wait_for_the_end_of(pids: set[int]) -> None:
+    deadline = time.monotonic() + 20
+    while any(map(lives, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if lives(pid)]
+
+
+def at_work_on(folder: Path) -> set[int]:
+    """Processes whose command lines name a folder: encoders."""
+    found = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (place / "cmdline").read_bytes():
+                found.add(int(place.name))
+    return found
