@@ -32,7 +32,7 @@ class VggFeatures(nn.Module):
         super().__init__()
         widths = [3, *_LAYERS.values()]
         convolutions = (nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
-        self.features = nn.ModuleDict(zip(map(str, _LAYERS), convolutions, strict=True))
+        self.features = nn.ModuleDict(dict(zip(map(str, _LAYERS), convolutions, strict=True)))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
