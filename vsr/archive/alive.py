@@ -29,7 +29,7 @@ class Alive:
 
 
 def lives(path: Path) -> bool:
-    """Tell whether some process holds this presence; the file of one that is dead is removed."""
+    """Tell whether some process holds this lock; the file of one that is dead is removed."""
     if not path.exists():
         return False
     lock = _open(path)

@@ -12,32 +12,12 @@ from vsr.archive.entry import Entry
 from vsr.durable import write_whole
 from vsr.errors import SinkError
 
-COLUMNS: tuple[str, ...] = (
-    "status",
-    "source",
-    "result",
-    "source_bytes",
-    "source_sha256",
-    "result_bytes",
-    "result_sha256",
-    "also",
-    "also_sha256",
-    "width",
-    "height",
-    "frames",
-    "duration_s",
-    "models",
-    "models_sha256",
-    "running_on",
-    "options",
-    "seconds",
-    "fps",
-    "share_skipped",
-    "verified",
-    "ended",
-    "notes",
-    "error",
+_COLUMNS = (
+    "status source result source_bytes source_sha256 result_bytes result_sha256 also also_sha256 width "
+    "height frames duration_s models models_sha256 running_on options seconds fps share_skipped verified "
+    "ended notes error"
 )
+COLUMNS: tuple[str, ...] = tuple(_COLUMNS.split())
 """Of the CSV. Several models, options and notes are parted by `; `."""
 
 

@@ -16,7 +16,8 @@ from vsr.jobs.long_job import OpenPool, run_long
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal_records import read_records, work_folder
 from vsr.jobs.workers.local_pool import LocalPool
-from vsr.jobs.workers.ray_pool import RayPool, check_cluster
+from vsr.jobs.workers.ray_connection import check_cluster
+from vsr.jobs.workers.ray_pool import RayPool
 from vsr.media.images.stream import ImageReport
 from vsr.media.reading.source import ReadCounts, VideoSource
 from vsr.media.writing.output import WriteReport

@@ -2,21 +2,15 @@
 is lost.
 
 Whether a node sees the source and the job's folder is found by looking. What it does not see is shipped
-through Ray's object store: the source's bytes to it, the segment's bytes back. Ray is imported here alone,
-and when it is asked for.
+through Ray's object store: the source's bytes to it, the segment's bytes back. Ray is imported here and in
+`ray_connection` alone, and when it is asked for.
 """
 
 import contextlib
 import importlib
-import importlib.util
-import os
-import signal
-import socket
-import tempfile
 import time
 import uuid
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +18,13 @@ from typing import Any, Self
 
 from vsr.durable import sync
 from vsr.engine.device import pick_device
-from vsr.errors import ConfigError, VsrError
+from vsr.errors import VsrError
 from vsr.jobs.identity import describe_source
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.pool import Failed, Finished, News, SegmentProgress
+from vsr.jobs.workers.ray_connection import connected
 from vsr.jobs.workers.worker import packed
 
 _MAX_RETRIES = 3
@@ -41,19 +36,6 @@ _MOST_THREADS = 4
 _BLOCK_BYTES = 64 << 20
 _LOOK_EVERY_S = 2.0
 _STOP_S = 15.0
-_KNOCK_S = 5.0
-
-
-def check_cluster(address: str) -> None:
-    """Raise ConfigError where Ray is missing, or the address is of a kind that is not taken."""
-    if not importlib.util.find_spec("ray"):
-        raise ConfigError(
-            "cluster needs Ray (pip install 'vsr[cluster]'); --workers shares a job on one machine"
-        )
-    if address.startswith("ray://"):
-        raise ConfigError(
-            f"cluster {address}: name the cluster itself, as HOST:6379, not its server for clients"
-        )
 
 
 class RayPool:
@@ -91,7 +73,7 @@ class RayPool:
             ConfigError: it cannot be reached.
         """
         with ExitStack() as stack:
-            self._ray = stack.enter_context(_connected(self._address))
+            self._ray = stack.enter_context(connected(self._address))
             stack.callback((self._folder / self._token).unlink, missing_ok=True)
             (self._folder / self._token).touch()
             self._prepare()
@@ -251,62 +233,3 @@ def _run(packed: bytes, order: ray_task.RayTask, actor: Any) -> Any:
         )
 
     return ray_task.enhance_segment(packed, order, ray.get, tell)
-
-
-@contextmanager
-def _connected(address: str) -> Generator[Any, None, None]:
-    """Ray, joined for as long as the block lasts; a connection that somebody else has made is used and left
-    alone."""
-    ray: Any = importlib.import_module("ray")
-    if ray.is_initialized():
-        yield ray
-        return
-    with ExitStack() as stack:
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        if address == "local":
-            # In a folder that goes with it; Ray would keep its logs for ever, and tell its makers of its use.
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="vsr-ray-", ignore_cleanup_errors=True)
-            )
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            options |= {"address": "local", "include_dashboard": False, "_temp_dir": folder}
-        else:
-            _knock(address)
-            options |= {"address": address}
-        stack.callback(ray.shutdown, wait_for_processes=True)
-        try:
-            with _own_signals():
-                ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise _unreachable(address, error) from error
-        yield ray
-
-
-def _knock(address: str) -> None:
-    """Raise ConfigError where nobody is at an address: Ray itself would try for minutes."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise _unreachable(address, error) from error
-
-
-def _unreachable(address: str, error: Exception) -> ConfigError:
-    reason = " ".join(str(error).split())[:300]
-    return ConfigError(
-        f"cluster {address} cannot be reached: {reason}; HOST:PORT, auto and local are accepted"
-    )
-
-
-@contextmanager
-def _own_signals() -> Generator[None, None, None]:
-    """Ray puts a handler of its own in the place of ours for SIGTERM, which would end us without cleaning
-    up."""
-    ours = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # not the main thread, where Ray sets none either
-            signal.signal(signal.SIGTERM, ours)
