@@ -13,7 +13,8 @@ from support.clips import ClipOptions, add_extras, write_clip
 from support.networks import tiny
 
 from vsr.durable import sha256_of
-from vsr.models.catalogue import names as catalogue
+from vsr.models import ModelFacts
+from vsr.models.catalogue import choice, model_facts
 from vsr.models.files.checkpoint import save_network
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
@@ -51,14 +52,14 @@ def shelf(tmp_path, monkeypatch) -> Path:
         ("tiny-real", 2): tiny(2, seed=1),
         ("deblur", 1): tiny(1),
     }
-    entries = []
+    entries = [facts for facts in model_facts.BUILT_IN if not facts.sha256]
     for (tier, scale), net in nets.items():
         path = tmp_path / f"{tier}-x{scale}.safetensors"
         save_network(path, net)
-        entries.append(catalogue.BuiltIn(tier, scale, sha256=sha256_of(path)))
-    monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(catalogue, "BUILT_IN", tuple(entries))
-    monkeypatch.setattr(catalogue, "DEFAULT_TIER", {"cpu": "tiny", "cuda": "tiny"})
+        entries.append(ModelFacts(path.stem, scale, "luma", tier=tier, sha256=sha256_of(path)))
+    monkeypatch.setattr(model_facts, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(model_facts, "BUILT_IN", tuple(entries))
+    monkeypatch.setattr(choice, "DEFAULT_TIER", {"cpu": "tiny", "cuda": "tiny"})
     return tmp_path
 
 

@@ -22,7 +22,7 @@ from vsr.errors import ModelError, SinkError, SourceError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.reading.source import ListSource
 from vsr.media.writing.sink import MemorySink
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
 from vsr.pipeline import Clock, PipelineOptions, enhance

@@ -25,9 +25,7 @@ def test_the_package_alone_loads_nothing_heavy():
     assert not loaded_by("import vsr; vsr.EnhanceOptions")
 
 
-LATER = pytest.mark.xfail(strict=False, reason="the catalogue still loads the networks")
-WORDS = ["--help", "jobs list", "jobs clean --help", "probe --help"]
-WORDS += [pytest.param(words, marks=LATER) for words in ("models", "models show fast-x2")]
+WORDS = ["--help", "jobs list", "jobs clean --help", "probe --help", "models", "models show fast-x2"]
 
 
 @pytest.mark.parametrize("words", WORDS)

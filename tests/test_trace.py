@@ -13,7 +13,7 @@ from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
 from vsr.media.reading.source import ListSource
 from vsr.media.writing.sink import MemorySink
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.options import EngineOptions
 from vsr.pipeline import enhance
 from vsr.trace import Span, Trace, recorded_spans, span

@@ -26,7 +26,7 @@ from vsr.errors import ConfigError, VsrError
 from vsr.media.ffmpeg import find_ffmpeg
 from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.networks.compact import CompactNet
 from vsr.models.variants.int8 import has_int8
 from vsr.options import EngineOptions

@@ -11,7 +11,7 @@ from vsr.engine.device import can_bf16
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
 

@@ -14,7 +14,7 @@ from vsr.engine.executor import WAYS, choose_executor, prepare, release
 from vsr.engine.stage import Stage
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.spec import Context, Model, ModelSpec, Network
 from vsr.options import EngineOptions
 

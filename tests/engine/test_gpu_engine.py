@@ -13,7 +13,7 @@ from vsr.engine.engine import Engine
 from vsr.engine.executor import prepare
 from vsr.engine.transfer import CudaTransfer
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.options import EngineOptions
 
 pytestmark = pytest.mark.gpu

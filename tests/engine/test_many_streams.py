@@ -11,7 +11,7 @@ from vsr.engine.engine import Engine
 from vsr.engine.many_streams import ManyStreams
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.networks.recurrent import NEIGHBOURS, RecurrentNet
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions

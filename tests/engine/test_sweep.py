@@ -14,7 +14,7 @@ import torch
 from vsr.engine.device import has_fast_bf16
 from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.networks.compact import CompactNet
 from vsr.models.spec import Model, ModelSpec
 from vsr.models.variants.int8 import has_int8

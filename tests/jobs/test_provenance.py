@@ -9,7 +9,7 @@ import numpy as np
 
 from vsr.cli.main import run
 from vsr.jobs.identity import wishes_of
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.files.checkpoint import save_network
 from vsr.options import EncodeOptions, EngineOptions, EnhanceOptions, JobOptions, ModelOptions
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import names as catalogue
+from vsr.models import load
+from vsr.models.catalogue import choice, model_facts
 from vsr.models.chain import Chain, Verdict, make_chain
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.models.variants.blend import blend
@@ -69,7 +70,8 @@ def test_progressive_says_where_it_changes_nothing(shelf):
 
 
 def test_deblur_without_a_network_of_that_name_says_what_to_do(shelf, monkeypatch):
-    monkeypatch.setattr(catalogue, "BUILT_IN", tuple(e for e in catalogue.BUILT_IN if e.tier != "deblur"))
+    left = tuple(facts for facts in model_facts.BUILT_IN if facts.tier != "deblur")
+    monkeypatch.setattr(model_facts, "BUILT_IN", left)
     with pytest.raises(ConfigError, match="no such network is built in; name a checkpoint"):
         make(2, deblur=True)
 
@@ -137,11 +139,11 @@ def test_values_out_of_range_are_refused_at_once(options):
 
 
 def test_a_mixture_lies_on_the_line_between_the_two(shelf):
-    clean, real = catalogue.load("tiny-x2"), catalogue.load("tiny-real-x2")
+    clean, real = load("tiny-x2"), load("tiny-real-x2")
     for share in (0.0, 0.25, 1.0):
         (model,) = make(2, denoise=share).models
         torch.testing.assert_close(weights(model), (1 - share) * weights(clean) + share * weights(real))
-    assert torch.equal(weights(clean), weights(catalogue.load("tiny-x2")))
+    assert torch.equal(weights(clean), weights(load("tiny-x2")))
 
 
 def test_networks_of_two_shapes_are_not_mixed():
@@ -169,12 +171,10 @@ class Seen:
 @pytest.fixture
 def flexible(monkeypatch) -> Seen:
     """A model by the name of `flexible` that takes windows of 1, 3 and 5 frames, and has 3 by default."""
-    network, load = Seen(), catalogue.load
+    network = Seen()
     spec = ModelSpec("flexible", 1, context=Context(before=1, after=1), windows=(1, 3, 5))
     flexible = Model(spec, network)
-    monkeypatch.setattr(
-        catalogue, "load", lambda name, scale=0: flexible if name == "flexible" else load(name)
-    )
+    monkeypatch.setattr(choice, "load", lambda name, scale=0: flexible if name == "flexible" else load(name))
     return network
 
 
@@ -271,5 +271,5 @@ def test_a_self_ensemble_says_what_it_is_and_costs(shelf):
 def test_a_self_ensemble_gains_on_set5(test_data):
     from support.published import set5_psnr
 
-    model = catalogue.load("nano-x2")
+    model = load("nano-x2")
     assert set5_psnr(self_ensemble(model), test_data) > set5_psnr(model, test_data) + 0.2

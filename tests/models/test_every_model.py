@@ -23,7 +23,7 @@ from vsr import color
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.chain import with_window
 from vsr.models.files.checkpoint import read_model, save_network
 from vsr.models.networks.compact import CompactNet

@@ -14,7 +14,7 @@ from support.published import run as enhanced
 from support.safmn import tensors_of as safmn_of
 
 from vsr.cli.main import run
-from vsr.models.catalogue.names import load
+from vsr.models import load
 
 FAST = ["--preset", "ultrafast", "--quiet"]
 

@@ -13,7 +13,7 @@ from torch import nn
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
 from vsr.training import loop

@@ -35,7 +35,7 @@ from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
 from vsr.media.writing.encoders import choose_encoder
 from vsr.media.writing.sink import FileSink, MemorySink, Sink
-from vsr.models.catalogue.names import choose_chain
+from vsr.models import choose_chain
 from vsr.models.spec import Model
 from vsr.options import EncodeOptions, EngineOptions, at_least, parse_size
 from vsr.pipeline import enhance

@@ -18,7 +18,7 @@ from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
 from vsr.media.reading.nvdec import why_no_nvdec
 from vsr.media.writing.encoder_table import ENCODERS
 from vsr.media.writing.encoders import choose_encoder, try_encoder
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.options import EncodeOptions, EngineOptions
 
 _CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv"}

@@ -1,7 +1,6 @@
 """`vsr models`: what there is to choose from, and getting more of it."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -18,11 +17,7 @@ from rich.table import Column, Table
 
 from vsr.cli.console import console, fail, say, size_of, wide
 from vsr.errors import ConfigError, ModelError
-from vsr.models.catalogue import published
-from vsr.models.catalogue.card import Card, all_cards, card_of, verify_installed
-from vsr.models.catalogue.names import BUILT_IN
-from vsr.models.catalogue.published import Published, find_published
-from vsr.models.catalogue.pull import pull
+from vsr.models import ModelFacts, all_cards, all_models, card_of, find_model, pull, shown, verify_installed
 
 models = App(name="models", help="List, show, fetch and check models.")
 
@@ -42,7 +37,7 @@ def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> 
     """
     cards = all_cards()
     if json_:
-        print(json.dumps([asdict(card) | {"speed": card.speed} for card in cards], indent=2))
+        print(json.dumps([shown(card) for card in cards], indent=2))
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for"):
@@ -56,14 +51,15 @@ def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> 
     return 0
 
 
-def _where(card: Card) -> str:
+def _where(card: ModelFacts) -> str:
     """Such as `yes`, `damaged` or `pull, 2.5 MB`."""
-    if card.state != "not installed":
-        return "yes" if card.state == "installed" else card.state
+    state = card.state
+    if state != "not installed":
+        return "yes" if state == "installed" else state
     return f"pull, {size_of(card.num_bytes or 0)}" if card.address else "by hand"
 
 
-def _sees(card: Card) -> str:
+def _sees(card: ModelFacts) -> str:
     """Such as `luma, 3 frames, remembers, latency 1`."""
     parts = [card.sees]
     parts += [f"{card.num_frames} frames"] if card.num_frames > 1 else []
@@ -83,21 +79,19 @@ def show_model(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")
     json_
         Print it as JSON.
     """
-    card = card_of(model)
+    card = shown(card_of(model))
     if json_:
-        print(json.dumps(asdict(card) | {"speed": card.speed}, indent=2))
+        print(json.dumps(card, indent=2))
         return 0
     table = Table("", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
-    for name, value in asdict(card).items():
+    for name, value in card.items():
         if value not in ("", None, ()) and name != "text":
             text = ", ".join(value) if isinstance(value, tuple) else str(value)
             table.add_row(name.replace("_", " "), text)
-    if card.speed:
-        table.add_row("speed", card.speed)
     out = wide()
     out.print(table)
-    if card.text:
-        out.print(Markdown(card.text))
+    if card["text"]:
+        out.print(Markdown(card["text"]))
     return 0
 
 
@@ -114,8 +108,7 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
         good.
     """
     if not names:
-        known = ", ".join(entry.name for entry in published.PUBLISHED)
-        raise ConfigError(f"name the models to fetch: {known}")
+        raise ConfigError(f"name the models to fetch: {_fetchable()}")
     entries = [_entry(name) for name in names]
     failed = False
     for entry in entries:
@@ -127,22 +120,25 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
     return 1 if failed else 0
 
 
-def _entry(name: str) -> Published:
-    entry = find_published(name)
-    if entry is None:
-        own = any(each.name == name for each in BUILT_IN)
-        known = ", ".join(entry.name for entry in published.PUBLISHED)
-        raise ModelError(f"{name!r} {'is built in' if own else 'cannot be fetched'}; these can be: {known}")
-    return entry
+def _fetchable() -> str:
+    return ", ".join(facts.name for facts in all_models() if not facts.tier)
 
 
-def _pull(entry: Published, place: str) -> None:
+def _entry(name: str) -> ModelFacts:
+    facts = find_model(name)
+    if facts is None or facts.tier:
+        why = "is built in" if facts and facts.sha256 else "cannot be fetched"
+        raise ModelError(f"{name!r} {why}; these can be: {_fetchable()}")
+    return facts
+
+
+def _pull(entry: ModelFacts, place: str) -> None:
     figures = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     columns = TextColumn("{task.description}"), BarColumn(), *figures
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(entry.name, total=entry.num_bytes)
         path = pull(entry, place=place, tell=say, progress=lambda done: bar.update(task, completed=done))
-    say(f"{entry.name}: {path}, {size_of(entry.num_bytes)}, licence {entry.licence}")
+    say(f"{entry.name}: {path}, {size_of(entry.num_bytes or 0)}, licence {entry.licence}")
     if entry.needs:
         say(f"{entry.name} needs vsr[{entry.needs}]")
 
@@ -157,7 +153,7 @@ def verify_models(*names: str) -> int:
         Default is all models that have a file.
     """
     damaged = 0
-    for name in names or [entry.name for entry in (*BUILT_IN, *published.PUBLISHED)]:
+    for name in names or [facts.name for facts in all_models() if facts.sha256]:
         sound = verify_installed(name)
         if sound is None and not names:
             continue

@@ -9,7 +9,7 @@ from statistics import median
 from vsr.engine.device import place
 from vsr.engine.engine import Engine
 from vsr.frames import Frame
-from vsr.models.catalogue.names import BASELINES, choose_chain, load, names
+from vsr.models import BASELINES, choose_chain, load, names
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
 

@@ -14,7 +14,7 @@ from vsr.evaluation.opencv_networks import OpenCvNetwork
 from vsr.evaluation.score_pictures import score_set
 from vsr.evaluation.test_sets import PictureSet
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import BASELINES, tiers
+from vsr.models import BASELINES, tiers
 from vsr.options import EngineOptions
 from vsr.quality.score import Judge, Score
 

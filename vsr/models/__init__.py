@@ -1,1 +1,44 @@
-"""Facts of networks, the networks, checkpoints, the catalogue and the built-in weights."""
+"""Networks: what the engine must know of one, those that have a name, files of others, and what is made of them."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.models.catalogue.card import all_cards, card_of, shown, verify_installed
+    from vsr.models.catalogue.choice import DEFAULT_TIER, choose_chain
+    from vsr.models.catalogue.loading import BASELINES, load
+    from vsr.models.catalogue.model_facts import ModelFacts, all_models, find_model, names, tiers
+    from vsr.models.catalogue.pull import pull
+    from vsr.models.chain import Chain, Verdict, make_chain
+    from vsr.models.files.checkpoint import read_model, read_tensors, save_network
+    from vsr.models.files.protobuf import fields_at, message_fields, varint
+    from vsr.models.layers.bidirectional import in_chunks
+    from vsr.models.layers.conv_relu import conv_relu
+    from vsr.models.networks.plain import PlainNet
+    from vsr.models.networks.recurrent import RecurrentNet
+    from vsr.models.networks.unet import UNet
+    from vsr.models.spec import Context, Model, ModelSpec, Network, State
+    from vsr.models.variants.int8 import calibrate_int8, has_int8, in_bytes, in_int8
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "catalogue.card": "all_cards card_of shown verify_installed",
+        "catalogue.choice": "DEFAULT_TIER choose_chain",
+        "catalogue.loading": "BASELINES load",
+        "catalogue.model_facts": "ModelFacts all_models find_model names tiers",
+        "catalogue.pull": "pull",
+        "chain": "Chain Verdict make_chain",
+        "files.checkpoint": "read_model read_tensors save_network",
+        "files.protobuf": "fields_at message_fields varint",
+        "layers.bidirectional": "in_chunks",
+        "layers.conv_relu": "conv_relu",
+        "networks.plain": "PlainNet",
+        "networks.recurrent": "RecurrentNet",
+        "networks.unet": "UNet",
+        "spec": "Context Model ModelSpec Network State",
+        "variants.int8": "calibrate_int8 has_int8 in_bytes in_int8",
+    },
+)

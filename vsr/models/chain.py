@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vsr.errors import ConfigError
-from vsr.models.catalogue.names import Choice, choose, default_tiers, load, tiers, with_twins
+from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
 from vsr.models.files.diffusion import is_diffusion, with_sampling
 from vsr.models.layers.bidirectional import Chunked, in_chunks
 from vsr.models.spec import Model

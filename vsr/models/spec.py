@@ -27,6 +27,11 @@ class Context:
     emits the first `emit` of those there are. For networks without frames before."""
 
     @property
+    def num_frames(self) -> int:
+        """Frames that one step looks at."""
+        return self.before + self.emit + self.after
+
+    @property
     def latency(self) -> int:
         """Frames that must arrive after a frame before it can leave."""
         return self.after + self.emit - 1

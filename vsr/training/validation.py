@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vsr.errors import SourceError
-from vsr.models.networks.unet import SIZE_MULTIPLE
+from vsr.models import UNet
 from vsr.quality.metrics import luma_of, psnr
 from vsr.training.data.batches import as_tensor, example
 from vsr.training.data.footage import find_pictures, read_picture
@@ -43,7 +43,7 @@ def trials(options: TrainOptions) -> list[Trial]:
     """
     paths = find_pictures(options.validate)
     stills = [read_picture(path) for path in paths]
-    multiple = SIZE_MULTIPLE if options.network == "unet" else 1
+    multiple = UNet.size_multiple if options.network == "unet" else 1
     found: list[Trial] = []
     for index, (path, still) in enumerate(zip(paths, stills, strict=True)):
         pair = example(still, stills, options, np.random.default_rng((options.seed, index, 2)))

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from vsr.errors import ModelError
-from vsr.models.catalogue.names import load
-from vsr.models.networks.recurrent import NUM_FRAMES
+from vsr.models import RecurrentNet, load
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
@@ -47,7 +46,7 @@ def _is_narrower(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
     }:
         return False
     planes = ours["body.0.weight"].shape[1]
-    one_color = planes in (1, 3) or planes - len(ours["tail.bias"]) == NUM_FRAMES
+    one_color = planes in (1, 3) or planes - len(ours["tail.bias"]) == RecurrentNet.num_frames
     luma = theirs["body.0.weight"].shape[1] == 1
     return len(theirs["body.0.bias"]) < len(ours["body.0.bias"]) and luma and one_color
 

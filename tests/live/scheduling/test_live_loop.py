@@ -23,7 +23,7 @@ from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine, mak
 from vsr.live.scheduling.latency_control import LatencyLevel, Patience
 from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import OverviewBoard
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
 

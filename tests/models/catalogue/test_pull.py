@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from support.networks import tiny
 
 from vsr.cli.main import run
 from vsr.errors import ModelError
-from vsr.models.catalogue import download, published
-from vsr.models.catalogue.names import load
-from vsr.models.catalogue.published import Published, models_folder
+from vsr.models import load
+from vsr.models.catalogue import download, model_facts
+from vsr.models.catalogue.model_facts import ModelFacts, models_folder
 from vsr.models.catalogue.pull import pull
 from vsr.models.files.checkpoint import save_network
 
@@ -37,15 +38,15 @@ def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpShel
 
 
 @pytest.fixture
-def entry(server: HttpShelf, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+def entry(server: HttpShelf, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFacts:
     """The only model of others that there is: a tiny network."""
     monkeypatch.setenv("VSR_MODELS", str(tmp_path / "models"))
     monkeypatch.delenv("VSR_MODELS_MIRROR", raising=False)
-    entry = Published(
+    entry = ModelFacts(
         name="theirs-x2",
         purpose="tests",
         scale=2,
-        in_channels=1,
+        sees="luma",
         kflop_per_pixel=1,
         licence="WTFPL",
         file=FILE,
@@ -53,7 +54,7 @@ def entry(server: HttpShelf, content: bytes, tmp_path: Path, monkeypatch: pytest
         sha256=hashlib.sha256(content).hexdigest(),
         address=f"{server.address}/v1/{FILE}",
     )
-    monkeypatch.setattr(published, "PUBLISHED", (entry,))
+    monkeypatch.setattr(model_facts, "PUBLISHED", (entry,))
     return entry
 
 
@@ -64,7 +65,7 @@ class Told:
         self.lines: list[str] = []
         self.done: list[int] = []
 
-    def pull(self, entry: Published, place: str = "") -> Path:
+    def pull(self, entry: ModelFacts, place: str = "") -> Path:
         return pull(entry, place=place, tell=self.lines.append, progress=self.done.append)
 
 
@@ -306,9 +307,8 @@ def test_what_is_damaged_or_missing_is_listed_as_such(entry, server, content, ca
 
 
 def test_one_failure_does_not_keep_the_others_from_being_fetched(entry, server, monkeypatch, capsys):
-    missing = Published(**{name: getattr(entry, name) for name in Published.__slots__} | {"name": "gone-x2"})
-    object.__setattr__(missing, "address", f"{server.address}/gone")
-    monkeypatch.setattr(published, "PUBLISHED", (missing, entry))
+    missing = replace(entry, name="gone-x2", address=f"{server.address}/gone")
+    monkeypatch.setattr(model_facts, "PUBLISHED", (missing, entry))
     assert run(["models", "pull", "gone-x2", "theirs-x2"]) == 1
     assert entry.path.exists()
     assert "gone answers 404" in capsys.readouterr().err
@@ -345,9 +345,9 @@ def test_models_lie_where_the_user_s_data_lies(monkeypatch):
 
 
 def test_every_entry_of_the_table_is_complete():
-    names = [entry.name for entry in published.PUBLISHED]
+    names = [entry.name for entry in model_facts.PUBLISHED]
     assert len(names) == len(set(names))
-    for entry in published.PUBLISHED:
+    for entry in model_facts.PUBLISHED:
         assert len(entry.sha256) == 64
         assert entry.num_bytes > 0
         assert bool(entry.address) != bool(entry.how), entry.name
@@ -360,8 +360,8 @@ def test_every_entry_of_the_table_is_complete():
 
 def published_without(name: str) -> None:
     """What `load` says of the name where there is no such table: it must be no name of our own."""
-    kept, published.PUBLISHED = published.PUBLISHED, ()
+    kept, model_facts.PUBLISHED = model_facts.PUBLISHED, ()
     try:
         load(name)
     finally:
-        published.PUBLISHED = kept
+        model_facts.PUBLISHED = kept

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vsr.cli.main import run
-from vsr.models.catalogue.systems import SYSTEMS, licences_of
+from vsr.models.catalogue.model_facts import SYSTEMS, licences_of
 from vsr.models.files.architectures import ARCHITECTURES
 from vsr.models.networks.edsr import EdsrNet
 

@@ -22,7 +22,7 @@ from vsr.engine.executor import choose_executor
 from vsr.engine.memory import step_bytes
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.chain import Verdict, make_chain
 from vsr.models.files.diffusion import with_sampling
 from vsr.options import EngineOptions, ModelOptions

@@ -18,7 +18,7 @@ from support.published import noise, run
 from torch import Tensor
 
 from vsr.errors import ModelError
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.networks.edsr import EdsrNet
 
 

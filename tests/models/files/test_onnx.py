@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.files import onnx
 from vsr.options import EngineOptions
 

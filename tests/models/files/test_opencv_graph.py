@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vsr.errors import ModelError
 from vsr.evaluation.opencv_networks import OpenCvNetwork
 from vsr.evaluation.score_pictures import as_frame
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.files.opencv_graph import read_graph
 
 

@@ -13,8 +13,8 @@ from support.published import filled, noise, run
 from torch import Tensor
 
 from vsr.errors import ModelError
-from vsr.models.catalogue import names as catalogue
-from vsr.models.catalogue.systems import licences_of
+from vsr.models import catalogue
+from vsr.models.catalogue.model_facts import licences_of
 from vsr.models.files import any_file
 from vsr.models.files.checkpoint import UnknownLayoutError
 from vsr.models.files.spandrel import read_with_spandrel

@@ -7,7 +7,7 @@ import torch
 from support.published import base, noise, run
 
 from vsr.errors import ConfigError, ModelError
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.chain import Verdict, make_chain
 from vsr.models.networks.compact import CompactNet
 from vsr.models.spec import Model

@@ -15,7 +15,7 @@ from vsr.engine.device import can_bf16
 from vsr.engine.engine import Engine
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.files.checkpoint import read_model
 from vsr.models.networks.espcn import EspcnNet
 from vsr.models.networks.rrdb import RrdbNet

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.layers.upsampling import Normalisation
 from vsr.models.spec import Model
 

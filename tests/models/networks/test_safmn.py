@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.files.checkpoint import read_model
 from vsr.models.spec import Model
 

@@ -17,7 +17,7 @@ from support.video_networks import FP32, TINY, saved, stream, tensors_of
 from vsr.cli.main import run
 from vsr.engine.engine import Engine
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue.names import load
+from vsr.models import load
 from vsr.models.files.checkpoint import read_model
 from vsr.models.layers.bidirectional import in_chunks
 from vsr.models.networks.basicvsrpp import BasicVsrPp

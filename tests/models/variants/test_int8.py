@@ -9,7 +9,7 @@ from vsr.cli.main import run
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.catalogue import names as catalogue
+from vsr.models import catalogue
 from vsr.models.files.checkpoint import read_model, save_network
 from vsr.models.networks.plain import PlainNet
 from vsr.models.variants.blend import blend
@@ -18,7 +18,7 @@ from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import EngineOptions
 
 needs_vnni = pytest.mark.skipif(not has_int8(), reason="this processor has no VNNI")
-CALIBRATED = [entry.name for entry in catalogue.BUILT_IN if "int8" in catalogue.load(entry.name).spec.dtypes]
+CALIBRATED = [name for name in catalogue.names() if "int8" in catalogue.load(name).spec.dtypes]
 
 
 def picture(height: int, width: int, seed: int = 0) -> Frame:
@@ -42,7 +42,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_every_plain_network_that_comes_along_is_calibrated():
-    plain = [e.name for e in catalogue.BUILT_IN if isinstance(catalogue.load(e.name).network, PlainNet)]
+    plain = [name for name in catalogue.names() if isinstance(catalogue.load(name).network, PlainNet)]
     assert CALIBRATED == plain != []
 
 
@@ -120,6 +120,6 @@ def test_the_command_calibrates_a_checkpoint_and_leaves_its_weights(tmp_path):
 )
 def test_the_command_says_what_cannot_be_calibrated(tmp_path, capsys, name, words):
     (tmp_path / "net.pth").write_bytes(b"")
-    (tmp_path / "deblur.safetensors").write_bytes((catalogue.WEIGHTS / "deblur-x1.safetensors").read_bytes())
+    (tmp_path / "deblur.safetensors").write_bytes(catalogue.find_model("deblur-x1").path.read_bytes())
     assert run(["calibrate", str(tmp_path / name), "--data", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err

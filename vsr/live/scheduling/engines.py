@@ -9,7 +9,7 @@ from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.live.scheduling.latency_control import LatencyLevel, Patience
-from vsr.models.catalogue.names import DEFAULT_TIER, choose_chain, load
+from vsr.models import DEFAULT_TIER, choose_chain, load
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from vsr.durable import sha256_of, sync
 from vsr.errors import ModelError
 from vsr.models.catalogue.download import download
-from vsr.models.catalogue.published import Published
+from vsr.models.catalogue.model_facts import ModelFacts, is_sound
 
 
 def pull(
-    entry: Published, *, place: str = "", tell: Callable[[str], None], progress: Callable[[int], None]
+    entry: ModelFacts, *, place: str = "", tell: Callable[[str], None], progress: Callable[[int], None]
 ) -> Path:
     """Install a model; one that is there and sound is left alone.
 
@@ -49,14 +49,10 @@ def pull(
     return entry.path
 
 
-def is_sound(path: Path, sha256: str) -> bool:
-    """Whether the file is there and is what the catalogue says."""
-    return path.is_file() and sha256_of(path) == sha256
-
-
-def _fetch(entry: Published, place: str, partial: Path, progress: Callable[[int], None]) -> str:
+def _fetch(entry: ModelFacts, place: str, partial: Path, progress: Callable[[int], None]) -> str:
     """Get the file; returns where it came from."""
     free = shutil.disk_usage(partial.parent).free
+    assert entry.num_bytes is not None
     needed = entry.num_bytes - (partial.stat().st_size if partial.exists() else 0)
     if free < needed:
         raise ModelError(f"{entry.name} needs {needed} bytes more and {partial.parent} has room for {free}")
@@ -69,7 +65,7 @@ def _fetch(entry: Published, place: str, partial: Path, progress: Callable[[int]
     return address
 
 
-def _copy(entry: Published, place: Path, partial: Path, progress: Callable[[int], None]) -> str:
+def _copy(entry: ModelFacts, place: Path, partial: Path, progress: Callable[[int], None]) -> str:
     names = (place / entry.file, place / entry.path.name) if place.is_dir() else (place,)
     source = next((path for path in names if path.is_file()), None)
     if source is None:

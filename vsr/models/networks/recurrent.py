@@ -31,11 +31,13 @@ class RecurrentNet(nn.Module):
     """Head, `depth` hidden layers, tail; emits the residual to the bicubic enlargement of the middle
     frame."""
 
+    num_frames = NEIGHBOURS.num_frames
+
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int = 1):
         super().__init__()
         self.scale, self.colors = scale, colors
         self.num_memory = colors * scale * scale + channels
-        widths = [NUM_FRAMES * colors + self.num_memory] + [channels] * (depth + 1)
+        widths = [self.num_frames * colors + self.num_memory] + [channels] * (depth + 1)
         self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.tail = nn.Conv2d(channels, self.num_memory, 3, padding=1)
         for layer in self.body:
@@ -83,17 +85,18 @@ def _luma(frame: Tensor) -> Tensor:
     return frame if frame.shape[1] == 1 else frame.mean(1, keepdim=True)
 
 
-NUM_FRAMES = NEIGHBOURS.before + NEIGHBOURS.emit + NEIGHBOURS.after
-
-
 def recurrent_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:
     """Infer `RecurrentNet`'s arguments from its tensors; None where they are not a `RecurrentNet`'s."""
     head, tail = state.get("body.0.weight"), state.get("tail.weight")
     if head is None or tail is None or head.ndim != 4 or tail.ndim != 4:
         return None
     channels, memory = head.shape[0], tail.shape[0]
-    colors = (head.shape[1] - memory) // NUM_FRAMES
-    if colors not in (1, 3) or head.shape[1] != NUM_FRAMES * colors + memory or memory <= channels:
+    colors = (head.shape[1] - memory) // RecurrentNet.num_frames
+    if (
+        colors not in (1, 3)
+        or head.shape[1] != RecurrentNet.num_frames * colors + memory
+        or memory <= channels
+    ):
         return None
     depth = sum(key.startswith("body.") and key.endswith(".weight") for key in state) - 1
     scale = math.isqrt(

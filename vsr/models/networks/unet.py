@@ -13,12 +13,6 @@ from torch.nn import functional as F
 from vsr.models.layers.conv_relu import conv_relu
 from vsr.models.spec import Context, State
 
-SIZE_MULTIPLE = 8
-"""One unshuffling and two halvings."""
-
-NUM_FRAMES = 3
-"""The frame before, the frame itself, the frame after."""
-
 BLOCKS = (2, 2, 5)
 """Residual blocks at each size; on the way back the same, without the last."""
 
@@ -47,11 +41,16 @@ def _blocks(channels: int, num: int) -> nn.Sequential:
 class UNet(nn.Module):
     """Head at half size, two halvings with `channels`, 2*`channels`, 4*`channels`, and back."""
 
+    size_multiple = 8
+    """One unshuffling and two halvings."""
+    num_frames = 3
+    """The frame before, the frame itself, the frame after."""
+
     def __init__(self, *, channels: int, colors: int = 3):
         super().__init__()
         self.scale = 1
         c1, c2, c3 = channels, 2 * channels, 4 * channels
-        self.head = nn.Conv2d(4 * colors * NUM_FRAMES, c1, 3, padding=1)
+        self.head = nn.Conv2d(4 * colors * self.num_frames, c1, 3, padding=1)
         self.down1, self.down2, self.bottom = (
             _blocks(c, num) for c, num in zip((c1, c2, c3), BLOCKS, strict=True)
         )
@@ -81,7 +80,7 @@ class UNet(nn.Module):
     def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
         """Sharpen the middle one of three frames, or a frame without neighbours: it then stands for them."""
         if frames.shape[1] == 1:
-            frames = frames.expand(-1, NUM_FRAMES, -1, -1, -1)
+            frames = frames.expand(-1, self.num_frames, -1, -1, -1)
         return self(frames.flatten(1, 2))[:, None], None
 
 
@@ -103,11 +102,11 @@ def unet_facts(network: nn.Module, colors: int) -> dict[str, Any]:
             step = steps[name.split(".")[0]]
             cost += 2 * weight.numel() / step**2 / 1000
             reach += step * (weight.shape[-1] // 2)
-    context = Context(before=NUM_FRAMES // 2, after=NUM_FRAMES // 2)
+    context = Context(before=UNet.num_frames // 2, after=UNet.num_frames // 2)
     return {
         "context": context,
-        "windows": (1, NUM_FRAMES),
-        "size_multiple": SIZE_MULTIPLE,
+        "windows": (1, UNet.num_frames),
+        "size_multiple": UNet.size_multiple,
         "halo": reach,
         "kflop_per_pixel": cost,
     }

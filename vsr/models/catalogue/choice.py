@@ -1,0 +1,131 @@
+"""How a chain of models is chosen from names and tiers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsr.errors import ModelError
+from vsr.models.catalogue.loading import load
+from vsr.models.catalogue.model_facts import names, tiers
+from vsr.models.files.any_file import SUFFIXES
+from vsr.models.spec import Model
+
+DEFAULT_TIER = {"cpu": "fast", "cuda": "base"}
+"""The best tier that a device runs at about the speed of video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One place in a chain."""
+
+    model: Model
+    named: bool
+    """The user named the model itself, not its tier."""
+    twin: str = ""
+    """Name of its variant for compressed and noisy sources; empty where there is none."""
+    clean: str = ""
+    """Name of its variant that leaves noise alone, where it is itself the one for noisy sources."""
+
+
+def default_tiers(factor: float | None, *, device: str = "cpu") -> list[str]:
+    """What enlarges where the user names no model: the device's default tier, or nothing for a factor of up
+    to 1."""
+    return [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
+
+
+def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "cpu") -> list[Model]:
+    """Choose the models whose scales multiply to about the factor; one resampling does the rest. See
+    `choose`."""
+    return [choice.model for choice in choose(wanted or default_tiers(factor, device=device), factor)]
+
+
+def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = False) -> list[Choice]:
+    """Choose the models of a chain, clean ones, with what may stand in for each.
+
+    Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is
+    missing; where it does not come at that scale it follows itself, as `fast-x2`, `fast-x2` for a factor of
+    4. Of several tiers each has its turn, and the last one does what the others leave. A tier that does not
+    enlarge (`deblur`) has its turn too, and leaves everything.
+
+    Args:
+        wanted: names, tiers or paths.
+        factor: output size over input size; None for what the models give.
+        progressive: take a tier at ×2 twice rather than once at ×4.
+
+    Raises:
+        ModelError: a model is not known, does not load, or would have nothing to do.
+    """
+    by_tier = tiers()
+    open_tiers = [name for name in wanted if by_tier.get(name, (1,)) != (1,)]
+    scale = math.ceil(factor or 0)
+    fixed = {
+        name: _of_tier(name, 1) if name in by_tier else _named(name, scale)
+        for name in wanted
+        if name not in open_tiers
+    }
+    reached = math.prod(fixed[name].model.spec.scale for name in wanted if name in fixed)
+    if factor is None:
+        factor = reached * math.prod(min(by_tier[name]) for name in open_tiers)
+    if open_tiers and factor <= reached:
+        raise ModelError(
+            f"{open_tiers[-1]} enlarges by {' or '.join(str(scale) for scale in by_tier[open_tiers[-1]])}, "
+            f"and nothing is left to enlarge to reach {factor:g} times the size; leave it out or ask for a larger scale"
+        )
+    chain: list[Choice] = []
+    for name in wanted:
+        if name in fixed:
+            chain.append(fixed[name])
+            continue
+        open_tiers.pop(0)
+        scales = (
+            [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name], progressive)
+        )
+        chain += [_of_tier(name, scale) for scale in scales]
+        reached *= math.prod(scales)
+    return chain
+
+
+def with_twins() -> list[str]:
+    """Names of the models that have a variant for compressed and noisy sources."""
+    return [name for name in names() if _twin_of(name)]
+
+
+def _twin_of(name: str) -> str:
+    tier, _, scale = name.rpartition("-x")
+    twin = f"{tier}-real-x{scale}"
+    return twin if twin in names() else ""
+
+
+def _of_tier(tier: str, scale: int) -> Choice:
+    name = f"{tier}-x{scale}"
+    return Choice(load(name), named=False, twin=_twin_of(name))
+
+
+def _named(name: str, scale: int) -> Choice:
+    clean, twin = _beside(Path(name)) if Path(name).suffix in SUFFIXES else ("", _twin_of(name))
+    return Choice(load(name, scale=scale), named=True, twin=twin, clean=clean)
+
+
+def _beside(path: Path) -> tuple[str, str]:
+    """The files beside one that leave noise alone and that take it off: `realesr-general-wdn-x4v3` and
+    without wdn."""
+    head, _, tail = path.stem.rpartition("-")
+    weak = head.endswith("-wdn")
+    other = path.with_stem(f"{head.removesuffix('-wdn')}-{tail}" if weak else f"{head}-wdn-{tail}")
+    found = str(other) if other.is_file() else ""
+    return ("", found) if weak else (found, "")
+
+
+_NEAR = 1.25
+"""How far one final resampling may enlarge what the models give: 1920 from 2x 854, but not 3 from 2."""
+
+
+def _scales_for(factor: float, available: tuple[int, ...], progressive: bool) -> list[int]:
+    """The fewest available scales, at least one, then the smallest, whose product comes near `factor` or
+    above."""
+    enough = [scale for scale in available if scale * _NEAR >= factor]
+    scales = [min(enough)] if enough else [max(available)]
+    if progressive and scales == [4] and 2 in available:
+        scales = [2, 2]
+    return scales if enough else scales + _scales_for(factor / math.prod(scales), available, progressive)

@@ -1,0 +1,64 @@
+"""Models by name: the network of a name or of a path, with its facts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from vsr.durable import sha256_of
+from vsr.errors import ModelError
+from vsr.models.catalogue.model_facts import ModelFacts, find_model, names
+from vsr.models.files.any_file import SUFFIXES, read_file
+from vsr.models.files.checkpoint import read_model
+from vsr.models.files.diffusion_folder import INDEX
+from vsr.models.networks.resampling import Resampler, resampling_spec
+from vsr.models.spec import Model
+from vsr.resample import Kernel
+
+BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
+"""Tiers without weights; they come at every scale."""
+
+
+def load(name: str, *, scale: int = 0) -> Model:
+    """Load a model by its full name (`fast-x2`) or from a checkpoint's path.
+
+    Args:
+        name: in the catalogue, or a path.
+        scale: for files that do not tell theirs; 0 where none is wanted.
+
+    Raises:
+        ModelError: the name is not in the catalogue and no such file exists, it has not been pulled yet, or
+            the file does not load.
+    """
+    facts = find_model(name)
+    if facts:
+        return _built_in(facts) if facts.tier else _published(facts)
+    if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES or (Path(name) / INDEX).is_file():
+        return read_file(Path(name), scale=scale)
+    raise ModelError(
+        f"model {name!r} is not known; there are {', '.join(names())}, those that `vsr models list` shows besides, "
+        "and paths of checkpoints and pipelines"
+    )
+
+
+def _built_in(facts: ModelFacts) -> Model:
+    if not facts.sha256:
+        kernel = BASELINES.get(facts.tier, "bicubic")
+        spec = resampling_spec(facts.name, scale=facts.scale, kernel=kernel)
+        return Model(spec, Resampler(scale=facts.scale, kernel=kernel).eval())
+    model = read_model(facts.path, name=facts.name)
+    if model.spec.sha256 != facts.sha256:
+        raise ModelError(f"the weights of {facts.name} are damaged (SHA-256 differs); install vsr again")
+    return _with_terms(model, facts)
+
+
+def _published(facts: ModelFacts) -> Model:
+    name = facts.name
+    if not facts.path.is_file():
+        raise ModelError(f"{name} is not installed; `vsr models pull {name}` installs it ({facts.licence})")
+    if sha256_of(facts.path) != facts.sha256:
+        raise ModelError(f"{facts.path} is damaged (SHA-256 differs); `vsr models pull {name}` gets it anew")
+    return _with_terms(read_file(facts.path, scale=facts.scale), facts)
+
+
+def _with_terms(model: Model, facts: ModelFacts) -> Model:
+    spec = replace(model.spec, name=facts.name, licence=facts.licence, trained_on=facts.trained_on)
+    return Model(spec, model.network)
