@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vsr.live.newest_wins import Courier, NewestWins
+from vsr.live.newest_wins import DroppingWorker, NewestWins
 
 
 def threads() -> set[threading.Thread]:
@@ -29,7 +29,7 @@ def test_newest_drops_the_oldest_and_counts_without_ever_waiting():
 
 
 def test_newest_rings_for_each_item_and_closes_the_stream_in_its_thread():
-    rung, told, closed_in = threading.Semaphore(0), threading.Event(), []
+    notified, told, closed_in = threading.Semaphore(0), threading.Event(), []
 
     def stream():
         try:
@@ -40,10 +40,10 @@ def test_newest_rings_for_each_item_and_closes_the_stream_in_its_thread():
         finally:
             closed_in.append(threading.current_thread().name)
 
-    with NewestWins(stream(), name="newest-test", ring=rung.release) as newest:
+    with NewestWins(stream(), name="newest-test", notify=notified.release) as newest:
         taken = []
         while len(taken) < 3:
-            assert rung.acquire(timeout=5)
+            assert notified.acquire(timeout=5)
             taken += [item] if (item := newest.take()) is not None else []
         told.set()
     assert taken == sorted(set(taken))
@@ -72,15 +72,15 @@ def test_courier_brings_the_newest_and_counts_what_it_dropped():
         busy.set()
         go.wait(5)
 
-    courier = Courier(function, depth=2, name="newest-courier")
-    courier.put(0)
+    worker = DroppingWorker(function, depth=2, name="newest-courier")
+    worker.put(0)
     assert busy.wait(5)
     for item in range(1, 6):
-        courier.put(item)
+        worker.put(item)
     go.set()
-    courier.close()
+    worker.close()
     assert brought == [0, 4, 5]
-    assert courier.dropped == 3
+    assert worker.dropped == 3
     assert not threads()
 
 
@@ -88,10 +88,10 @@ def test_courier_tells_whoever_hands_over_that_its_function_failed():
     def failing(item: int) -> None:
         raise ValueError(f"no {item}")
 
-    courier = Courier(failing, name="newest-courier")
-    courier.put(1)
+    worker = DroppingWorker(failing, name="newest-courier")
+    worker.put(1)
     with pytest.raises(ValueError, match="no 1"):
-        courier.close()
+        worker.close()
     with pytest.raises(ValueError, match="no 1"):
-        courier.put(2)
+        worker.put(2)
     assert not threads()

@@ -20,4 +20,4 @@ FACTS = ChannelOverview(
 
 def view(*, sink: SinkStatus = SINK, facts: ChannelOverview = FACTS, **status: Any) -> LiveView:
     facts = replace(facts, camera=replace(STATUS, **status))
-    return LiveView(Overview(rung="fast-x2"), (CameraView(facts, sink),))
+    return LiveView(Overview(level="fast-x2"), (CameraView(facts, sink),))

@@ -13,10 +13,18 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vsr.cli.flags import Flat
-from vsr.cli.live_view import LogHandler, announcement, conclusion, is_terminal, plain_lines, rungs, table
+from vsr.cli.live_view import (
+    LogHandler,
+    announcement,
+    conclusion,
+    is_terminal,
+    levels_event,
+    plain_lines,
+    table,
+)
 from vsr.errors import ConfigError, VsrError
-from vsr.live.monitoring.log import Event, EventLog, JsonLines, Secrets, TextLines
-from vsr.live.monitoring.prometheus import Metrics
+from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
+from vsr.live.monitoring.prometheus import MetricsServer
 from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
 from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions
@@ -139,7 +147,7 @@ class _Signals:
 
 
 class _Service:
-    """A station, and what shows how it does."""
+    """A service, and what shows how it does."""
 
     def __init__(self, options: LiveOptions, signals: _Signals, open_things: ExitStack):
         self._signals = signals
@@ -148,64 +156,64 @@ class _Service:
         self._handler = LogHandler()
         self._format(options)
         open_things.enter_context(_logging(self._handler))
-        self._metrics: Metrics | None = None
+        self._metrics: MetricsServer | None = None
         self._look: Callable[[], LiveView] = LiveView
         open_things.callback(self._close_metrics)
         if options.metrics_port:  # before the cameras: a port that is taken is known at once
-            self._metrics = Metrics(options.metrics_port, lambda: self._look())
-        self.station = open_things.enter_context(LiveService(options))
-        self._look = self.station.view
+            self._metrics = MetricsServer(options.metrics_port, lambda: self._look())
+        self.service = open_things.enter_context(LiveService(options))
+        self._look = self.service.view
 
     def run(self, duration_s: float, read: Callable[[], LiveOptions]) -> None:
-        """Show and look after the station until it is time to end."""
-        station, journal = self.station, EventLog()
-        for event in announcement(station):
+        """Show and look after the service until it is time to end."""
+        service, event_log = self.service, EventLog()
+        for event in announcement(service):
             event.tell()
         end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
         lines_s = time.monotonic() + _LINES_EVERY_S
-        with_table = is_terminal() and station.options.log == "text"
-        with table(station, shown=with_table):
+        with_table = is_terminal() and service.options.log == "text"
+        with table(service, shown=with_table):
             while not self._signals.stop.wait(min(_LOOK_S, max(0.0, end_s - time.monotonic()))):
-                station.check()
+                service.check()
                 now = time.monotonic()
                 if now >= end_s:
                     break
                 if self._signals.reload.is_set():
                     self._signals.reload.clear()
                     self._reload(read)
-                events = journal.news(station.view(), now)
+                events = event_log.news(service.view(), now)
                 if now >= lines_s and not with_table:
                     lines_s = now + _LINES_EVERY_S
-                    events += plain_lines(station.view())
+                    events += plain_lines(service.view())
                 for event in events:
                     event.tell()
-        station.close()
-        for event in [*journal.news(station.view(), time.monotonic()), *conclusion(station.view())]:
+        service.close()
+        for event in [*event_log.news(service.view(), time.monotonic()), *conclusion(service.view())]:
             event.tell()
 
     def _reload(self, read: Callable[[], LiveOptions]) -> None:
         """Take up the file as it is now, or say why not and go on."""
-        opened: Metrics | None = None
-        before = self.station.options
+        opened: MetricsServer | None = None
+        before = self.service.options
         try:
             options = read()
             if options.metrics_port not in (0, before.metrics_port):
-                opened = Metrics(options.metrics_port, self.station.view)
+                opened = MetricsServer(options.metrics_port, self.service.view)
             self._secrets.add(options)
-            changes = self.station.adopt(options)
+            changes = self.service.adopt(options)
         except VsrError as error:
             if opened is not None:
                 opened.close()
-            Event("refused", f"configuration refused, the old one goes on: {error}", bad=True).tell()
+            LogEvent("refused", f"configuration refused, the old one goes on: {error}", bad=True).tell()
             return
         if options.metrics_port != before.metrics_port:
             self._close_metrics()
             self._metrics = opened
         self._format(options)
         fields = {"begun": changes.begun, "ended": changes.ended, "restarted": changes.restarted}
-        Event("configuration", f"configuration read again; {changes}", fields=fields).tell()
+        LogEvent("configuration", f"configuration read again; {changes}", fields=fields).tell()
         if changes.engine or changes.latency:
-            rungs(self.station).tell()
+            levels_event(self.service).tell()
 
     def _format(self, options: LiveOptions) -> None:
         lines = JsonLines if options.log == "json" else TextLines

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vsr.cli.console import console, duration
-from vsr.live.monitoring.log import Event, JsonLines
+from vsr.live.monitoring.log import JsonLines, LogEvent
 from vsr.live.service import CameraView, LiveService, LiveView
 
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
@@ -38,48 +38,45 @@ class LogHandler(logging.Handler):
             return
 
 
-def announcement(station: LiveService) -> list[Event]:
-    """Each camera and where it goes, with the latency that its models bring along; the rungs."""
-    options, levels = station.options, station.levels
-    events: list[Event] = []
-    latencies = sorted({level.rung.latency for level in levels})
+def announcement(service: LiveService) -> list[LogEvent]:
+    """Each camera and where it goes, with the latency that its models bring along; the levels."""
+    options, levels = service.options, service.levels
+    events: list[LogEvent] = []
+    latencies = sorted({level.latency for level in levels})
     frames = " to ".join(str(count) for count in dict.fromkeys((latencies[0], latencies[-1])))
     for camera in options.cameras:
         targets = [f"{output.kind} {output.address.shown}" for output in camera.outputs]
         text = f"{camera.address.shown} → {', '.join(targets) or 'no output'}; ×{options.scale}"
         text += f", {frames} frames of algorithmic latency"
         fields = {"url": camera.address.shown, "scale": options.scale, "latency_frames": latencies[-1]}
-        events.append(Event("camera", text, camera.name, fields))
-    return [*events, rungs(station)]
+        events.append(LogEvent("camera", text, camera.name, fields))
+    return [*events, levels_event(service)]
 
 
-def rungs(station: LiveService) -> Event:
-    """The ladder and what it holds."""
-    options, levels = station.options, station.levels
-    names = [
-        level.rung.name + (f" (+{level.rung.latency} frames)" if level.rung.latency else "")
-        for level in levels
-    ]
+def levels_event(service: LiveService) -> LogEvent:
+    """The levels and what it holds."""
+    options, levels = service.options, service.levels
+    names = [level.name + (f" (+{level.latency} frames)" if level.latency else "") for level in levels]
     text = f"rungs on {levels[0].engine.device}: {' > '.join(names)}; {options.latency_ms} ms are held"
-    return Event("rungs", text, fields={"rungs": [level.rung.name for level in levels]})
+    return LogEvent("rungs", text, fields={"rungs": [level.name for level in levels]})
 
 
-def plain_lines(view: LiveView) -> list[Event]:
+def plain_lines(view: LiveView) -> list[LogEvent]:
     """One line of figures for each camera."""
     return [
-        Event("status", _figures(camera, view), camera.facts.name, _fields(camera, view))
+        LogEvent("status", _figures(camera, view), camera.facts.name, _fields(camera, view))
         for camera in view.cameras
     ]
 
 
-def conclusion(view: LiveView) -> list[Event]:
+def conclusion(view: LiveView) -> list[LogEvent]:
     """One line for each camera when all is over."""
-    events: list[Event] = []
+    events: list[LogEvent] = []
     for camera in view.cameras:
         facts = camera.facts
         text = f"{facts.arrived} frames in, {facts.delivered} enhanced, {facts.camera.reconnects} reconnects, dropped"
         text += f" {facts.dropped} before the engine and {camera.sink.dropped} before the encoder"
-        events.append(Event("end", text, facts.name, _fields(camera, view)))
+        events.append(LogEvent("end", text, facts.name, _fields(camera, view)))
     return events
 
 
@@ -88,7 +85,7 @@ def _figures(camera: CameraView, view: LiveView) -> str:
     return (
         f"{facts.camera.state}, {facts.fps_in:.1f} → {facts.fps_out:.1f} fps,"
         f" latency {facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f} ms, {camera.dropped} dropped,"
-        f" {facts.camera.reconnects} reconnects, {view.overview.rung}, {camera.bitrate_kbps:.0f} kbit/s"
+        f" {facts.camera.reconnects} reconnects, {view.overview.level}, {camera.bitrate_kbps:.0f} kbit/s"
     )
 
 
@@ -107,7 +104,7 @@ def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
         "thinned": facts.thinned,
         "failed": facts.failed,
         "reconnects": facts.camera.reconnects,
-        "rung": view.overview.rung,
+        "rung": view.overview.level,
         "bitrate_kbps": round(camera.bitrate_kbps),
     }
 
@@ -115,13 +112,13 @@ def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
 class _Table:
     """The table, made anew each time it is drawn."""
 
-    def __init__(self, station: LiveService):
-        self._station = station
+    def __init__(self, service: LiveService):
+        self._service = service
 
     def __rich__(self) -> Table:
-        view = self._station.view()
+        view = self._service.view()
         overview = view.overview
-        title = f"{overview.rung}, engine {overview.busy:.0%} busy, {overview.batch:.1f} frames a round"
+        title = f"{overview.level}, engine {overview.busy:.0%} busy, {overview.batch:.1f} frames a round"
         drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
         for head in ("camera", "state"):
             drawn.add_column(head, no_wrap=True)
@@ -130,11 +127,11 @@ class _Table:
         drawn.add_column("outputs", justify="right", no_wrap=True)
         drawn.add_column("rung", no_wrap=True)
         for camera in view.cameras:
-            drawn.add_row(*_row(camera, overview.rung))
+            drawn.add_row(*_row(camera, overview.level))
         return drawn
 
 
-def _row(camera: CameraView, rung: str) -> list[str]:
+def _row(camera: CameraView, level: str) -> list[str]:
     facts, outputs = camera.facts, camera.sink.outputs
     state = f"[{_COLORS.get(facts.camera.state, 'dim')}]{facts.camera.state}[/]"
     state += f" {duration(facts.away_s)}" if facts.away_s else ""
@@ -148,15 +145,15 @@ def _row(camera: CameraView, rung: str) -> list[str]:
         str(facts.camera.reconnects),
         f"{camera.bitrate_kbps:.0f}",
         f"{running}/{len(outputs)}" if running == len(outputs) else f"[red]{running}/{len(outputs)}[/]",
-        escape(rung),
+        escape(level),
     ]
 
 
 @contextmanager
-def table(station: LiveService, *, shown: bool) -> Generator[None, None, None]:
+def table(service: LiveService, *, shown: bool) -> Generator[None, None, None]:
     """Show the table while the block runs, if `shown`."""
     if not shown:
         yield
         return
-    with Live(_Table(station), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
+    with Live(_Table(service), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
         yield

@@ -33,7 +33,7 @@ def plain_environment() -> Mapping[str, str]:
 
 
 @dataclass
-class Piped:
+class PipedChild:
     """A running child and our ends of its two pipes."""
 
     child: Child
@@ -64,7 +64,7 @@ class Piped:
             self.read_end = -1
 
 
-def start(arguments: list[str]) -> Piped:
+def start(arguments: list[str]) -> PipedChild:
     """Start a program with both pipes.
 
     Raises:
@@ -81,4 +81,4 @@ def start(arguments: list[str]) -> Piped:
     finally:
         os.close(stdin)
         os.close(stdout)
-    return Piped(child, write_end, read_end)
+    return PipedChild(child, write_end, read_end)

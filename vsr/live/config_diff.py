@@ -6,7 +6,7 @@ from vsr.live.options import CameraOptions, LiveOptions
 
 
 @dataclass(frozen=True)
-class Changes:
+class ConfigChanges:
     """From one configuration to the next, by names of cameras."""
 
     begun: tuple[str, ...] = ()
@@ -28,12 +28,12 @@ class Changes:
         return "; ".join([*parts, f"{len(self.kept)} unchanged"])
 
 
-def changes_between(old: LiveOptions, new: LiveOptions) -> Changes:
+def changes_between(old: LiveOptions, new: LiveOptions) -> ConfigChanges:
     """Say what must be done to come from `old` to `new`. A camera is told by its name."""
     before, after = _by_name(old), _by_name(new)
     common = [name for name in after if name in before]
     restarted = tuple(name for name in common if before[name] != after[name])
-    return Changes(
+    return ConfigChanges(
         begun=tuple(name for name in after if name not in before),
         ended=tuple(name for name in before if name not in after),
         restarted=restarted,

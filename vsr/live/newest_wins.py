@@ -27,7 +27,7 @@ class NewestWins(Generic[T]):
         items: the stream. An endless one must end by itself soon after it has been told to, before `close`.
         depth: how many items may wait.
         name: the thread's name.
-        ring: called in the thread after each item and at the end; one `Event.set` may serve many streams.
+        notify: called in the thread after each item and at the end; one `Event.set` may serve many streams.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class NewestWins(Generic[T]):
         *,
         depth: int = 1,
         name: str = "newest",
-        ring: Callable[[], None] = lambda: None,
+        notify: Callable[[], None] = lambda: None,
     ):
         self.dropped = 0
         """Items that nobody took in time."""
         self._waiting: deque[T] = deque()
-        self._depth, self._ring = max(1, depth), ring
+        self._depth, self._notify = max(1, depth), notify
         self._error: BaseException | None = None
         self._closed = self._over = False
         self._lock = threading.Lock()
@@ -101,11 +101,11 @@ class NewestWins(Generic[T]):
                             self._waiting.popleft()
                             self.dropped += 1
                     del item
-                    self._ring()
+                    self._notify()
         except BaseException as caught:  # whatever it is, the consumer must hear of it
             self._error = caught
         self._over = True
-        self._ring()
+        self._notify()
 
 
 def in_background(work: Callable[[], R], *, name: str) -> Future[R]:
@@ -123,7 +123,7 @@ def in_background(work: Callable[[], R], *, name: str) -> Future[R]:
     return future
 
 
-class Courier(Generic[T]):
+class DroppingWorker(Generic[T]):
     """Brings items to a function that runs in a thread of its own. Whoever hands them over never waits: the
     newest win.
 
@@ -135,7 +135,7 @@ class Courier(Generic[T]):
         name: the thread's name.
     """
 
-    def __init__(self, function: Callable[[T], None], *, depth: int = 1, name: str = "courier"):
+    def __init__(self, function: Callable[[T], None], *, depth: int = 1, name: str = "newest"):
         self.dropped = 0
         """Items that were never brought."""
         self.depth = depth
@@ -144,7 +144,7 @@ class Courier(Generic[T]):
         self._waiting: deque[T] = deque()
         self._closed = False
         self._changed = threading.Condition()
-        self._done = in_background(self._carry, name=name)
+        self._done = in_background(self._work, name=name)
 
     def put(self, item: T) -> None:
         """Hand over an item, which is dropped after `close`; from any thread."""
@@ -161,7 +161,7 @@ class Courier(Generic[T]):
         """How many items wait."""
         return len(self._waiting)
 
-    def _carry(self) -> None:
+    def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)

@@ -12,15 +12,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from vsr.live.cameras.camera import Camera
-from vsr.live.config_diff import Changes, changes_between
+from vsr.live.config_diff import ConfigChanges, changes_between
 from vsr.live.newest_wins import in_background
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.encoder import LiveEncode
 from vsr.live.outputs.live_sink import LiveSink, SinkOptions, SinkStatus
-from vsr.live.scheduling.channel import Channel, Roster
+from vsr.live.scheduling.channel import Channel, DesiredState
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines
 from vsr.live.scheduling.live_loop import run_cameras
-from vsr.live.scheduling.overview import ChannelOverview, Overview, OverviewBoard
+from vsr.live.scheduling.overview import ChannelOverview, Overview, SharedOverview
 
 _STALE_S = 10.0
 """The loop shows how it goes twice a second; silent for so long, it hangs."""
@@ -85,17 +85,17 @@ class LiveService:
         self._waiting: set[str] = set()
         """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
         self._leaving: list[LiveSink] = []
-        self._stop, self._board = threading.Event(), OverviewBoard()
-        self._roster = roster = Roster(self._in_order(), plan)
-        stop, board = self._stop, self._board
+        self._stop, self._shared = threading.Event(), SharedOverview()
+        self._desired = desired = DesiredState(self._in_order(), plan)
+        stop, shared = self._stop, self._shared
         self._loop: Future[None] = in_background(
-            lambda: run_cameras(roster, stop=stop, board=board), name="vsr-live"
+            lambda: run_cameras(desired, stop=stop, shared=shared), name="vsr-live"
         )
 
     @property
     def levels(self) -> Sequence[EngineLevel]:
-        """The ladder, the best first."""
-        return self._roster.plan.levels
+        """The levels, the best first."""
+        return self._desired.plan.levels
 
     def _in_order(self) -> list[Channel]:
         names = [camera.name for camera in self.options.cameras]
@@ -113,14 +113,14 @@ class LiveService:
             raise
         return made
 
-    def adopt(self, options: LiveOptions) -> Changes:
+    def adopt(self, options: LiveOptions) -> ConfigChanges:
         """Take up another configuration; what has not changed goes on without a gap.
 
         Raises:
             VsrError: it cannot be taken up; everything is as it was.
         """
         changes = changes_between(self.options, options)
-        plan = self._roster.plan
+        plan = self._desired.plan
         if changes.engine or changes.latency:  # engines are made while those before them work
             plan = LivePlan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
         anew = {*changes.begun, *changes.restarted}
@@ -129,12 +129,12 @@ class LiveService:
         self._channels = {name: self._channels[name] for name in changes.kept} | opened
         self._waiting = (self._waiting & {*changes.kept}) | {*opened}
         self.options = options
-        self._roster.plan, self._roster.channels = plan, tuple(self._in_order())
+        self._desired.plan, self._desired.channels = plan, tuple(self._in_order())
         self.check()
         return changes
 
     def _leave(self, names: Iterable[str]) -> None:
-        """Take note of channels whose place in the roster will be gone."""
+        """Take note of channels whose place in the desired state will be gone."""
         for name in names:
             sink = self._channels[name][1]
             if name in self._waiting:
@@ -148,13 +148,13 @@ class LiveService:
         self._leaving = [sink for sink in self._leaving if not _closed(sink)]
         if self._waiting and not self._leaving:
             self._waiting = set()
-            self._roster.channels = tuple(self._in_order())
+            self._desired.channels = tuple(self._in_order())
         if self._loop.done():
             self._loop.result()
 
     def view(self) -> LiveView:
         """What everything is doing; from any thread."""
-        overview, channels = self._board.overview, self._channels
+        overview, channels = self._shared.overview, self._channels
         sinks = {channel.number: sink for channel, sink in channels.values()}
         cameras = (
             CameraView(facts, sinks[facts.number].status)

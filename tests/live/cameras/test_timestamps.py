@@ -4,17 +4,17 @@ from fractions import Fraction
 
 import pytest
 
-from vsr.live.cameras.timestamps import Timeline
+from vsr.live.cameras.timestamps import CameraTimeline
 
 STEP = 3600
 
 
-def play(timeline: Timeline, times: list[int | None], *, from_s: float = 100.0, step_s: float = 0.04):
+def play(timeline: CameraTimeline, times: list[int | None], *, from_s: float = 100.0, step_s: float = 0.04):
     return [timeline.place(pts, from_s + n * step_s) for n, pts in enumerate(times)]
 
 
-def connected(base: Fraction = Fraction(1, 90_000), step: int = 0) -> Timeline:
-    timeline = Timeline()
+def connected(base: Fraction = Fraction(1, 90_000), step: int = 0) -> CameraTimeline:
+    timeline = CameraTimeline()
     timeline.connect(base, step)
     return timeline
 

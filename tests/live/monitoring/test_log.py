@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from support.live_view import RECORD, SINK, view
 
-from vsr.live.monitoring.log import DROPS_EVERY_S, Event, EventLog, JsonLines, Secrets, TextLines
+from vsr.live.monitoring.log import DROPS_EVERY_S, EventLog, JsonLines, LogEvent, Secrets, TextLines
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.service import LiveView
 
@@ -96,6 +96,6 @@ def test_lines_are_json_objects_or_text_and_show_no_secret():
 
 def test_an_event_carries_its_fields_into_the_line(caplog):
     with caplog.at_level(logging.INFO, logger="vsr.live"):
-        Event("drops", "8 frames", "door", {"dropped": 8}, bad=True).tell()
+        LogEvent("drops", "8 frames", "door", {"dropped": 8}, bad=True).tell()
     parsed = json.loads(JsonLines(Secrets()).format(caplog.records[0]))
     assert (parsed["level"], parsed["event"], parsed["dropped"]) == ("warning", "drops", 8)

@@ -13,7 +13,7 @@ from support.live_player import free_port, wait_for
 from support.live_view import view
 
 from vsr.errors import ConfigError
-from vsr.live.monitoring.prometheus import Metrics
+from vsr.live.monitoring.prometheus import MetricsServer
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.service import LiveService, LiveView
 from vsr.options import EngineOptions
@@ -34,7 +34,7 @@ def serve():
     opened = []
 
     def serve(seen: LiveView) -> int:
-        opened.append(Metrics(free_port(), lambda: seen))
+        opened.append(MetricsServer(free_port(), lambda: seen))
         return opened[-1].port
 
     yield serve
@@ -78,7 +78,7 @@ def test_health_is_good_while_a_camera_plays_and_the_loop_lives(serve, state, ol
 def test_health_is_bad_while_no_camera_can_be_reached():
     camera = CameraOptions("door", f"rtsp://127.0.0.1:{free_port()}/a")
     options = LiveOptions((camera,), models=("nano",), engine=EngineOptions(device="cpu", threads=1))
-    with LiveService(options) as station, closing(Metrics(free_port(), station.view)) as metrics:
+    with LiveService(options) as station, closing(MetricsServer(free_port(), station.view)) as metrics:
         wait_for(
             lambda: station.view().overview.channels and station.view().overview.channels[0].camera.last_error
         )
@@ -94,10 +94,10 @@ def test_other_paths_and_methods_are_refused(serve):
 
 
 def test_port_is_free_again_after_close_and_a_taken_one_is_refused():
-    metrics = Metrics(free_port(), LiveView)
+    metrics = MetricsServer(free_port(), LiveView)
     try:
         with pytest.raises(ConfigError, match=f"metrics port {metrics.port} cannot be opened"):
-            Metrics(metrics.port, LiveView)
+            MetricsServer(metrics.port, LiveView)
     finally:
         metrics.close()
-    Metrics(metrics.port, LiveView).close()
+    MetricsServer(metrics.port, LiveView).close()

@@ -7,7 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vsr.live.scheduling.latency_control import Change, LatencyControl, LatencyLevel, Load, Patience
+from vsr.live.scheduling.latency_control import (
+    ControlTuning,
+    LatencyControl,
+    LatencyLevel,
+    LevelChange,
+    MeasuredLoad,
+)
 
 RUNGS = [
     LatencyLevel("large-x2", 607),
@@ -33,39 +39,41 @@ class Machine:
     noise: float = 0.0
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
 
-    def load(self, rung: int, now: float) -> Load:
-        cost = SECONDS[rung] * self.slowness(now) * float(np.exp(self.rng.normal(0, self.noise)))
+    def load(self, level: int, now: float) -> MeasuredLoad:
+        cost = SECONDS[level] * self.slowness(now) * float(np.exp(self.rng.normal(0, self.noise)))
         fps = self.fps(now)
-        share = fps / RUNGS[rung].every * cost
+        share = fps / RUNGS[level].every * cost
         # A queue of one: whoever does not keep up drops, and a frame waits for the round before its own.
         latency = cost + (cost if share > 1 else cost * share / 2) + 0.005
-        return Load(latency, cost, fps, dropped=max(0.0, 1 - 1 / share) if share else 0.0)
+        return MeasuredLoad(latency, cost, fps, dropped=max(0.0, 1 - 1 / share) if share else 0.0)
 
-    def run(self, ladder: LatencyControl, until: float, start: float = 0.0) -> list[tuple[float, Change]]:
+    def run(
+        self, ladder: LatencyControl, until: float, start: float = 0.0
+    ) -> list[tuple[float, LevelChange]]:
         """The changes, and when."""
-        changes: list[tuple[float, Change]] = []
+        changes: list[tuple[float, LevelChange]] = []
         now = start
         while now < until:
-            change = ladder.judge(self.load(ladder.rung, now), now)
+            change = ladder.judge(self.load(ladder.level, now), now)
             if change:
                 changes.append((now, change))
             now += 0.5
         return changes
 
 
-def ladder(start: int = 0, **patience: float) -> LatencyControl:
-    return LatencyControl(RUNGS, target_s=TARGET_S, start=start, patience=Patience(**patience))
+def ladder(start: int = 0, **tuning: float) -> LatencyControl:
+    return LatencyControl(RUNGS, target_s=TARGET_S, start=start, tuning=ControlTuning(**tuning))
 
 
-def holds(rung: int, fps: float, slowness: float = 1.0) -> bool:
-    return fps / RUNGS[rung].every * SECONDS[rung] * slowness <= 1
+def holds(level: int, fps: float, slowness: float = 1.0) -> bool:
+    return fps / RUNGS[level].every * SECONDS[level] * slowness <= 1
 
 
 def test_what_is_too_slow_goes_down_at_once_as_far_as_the_times_say():
     controller = ladder()
     ((when, change),) = Machine(lambda _: 25).run(controller, 15)
     assert when <= 5  # the first seconds, in which everything starts up, do not count
-    assert RUNGS[change.rung].name == "fast-x2"
+    assert RUNGS[change.level].name == "fast-x2"
     assert change.reason == "latency 805 ms is above 300 ms on large-x2"
     assert controller.reason == change.reason
 
@@ -76,7 +84,7 @@ def test_a_rung_that_holds_the_target_stays():
 
 def test_dropped_frames_are_a_miss_even_where_the_others_are_quick():
     ((_, change),) = Machine(lambda _: 60).run(ladder(2), 10)
-    assert change.rung == 3
+    assert change.level == 3
     assert change.reason == "24% of the frames were dropped on fast-x2"
 
 
@@ -85,7 +93,7 @@ def test_load_that_rises_and_falls_is_followed_down_and_up_again():
     machine = Machine(lambda now: 25 if now < 30 or now > 90 else 150)
     changes = machine.run(controller, 200)
     # By its work alone nano-x2 should have kept up; that it did not is known after five seconds.
-    assert [change.rung for _, change in changes] == [3, 4, 3, 2]
+    assert [change.level for _, change in changes] == [3, 4, 3, 2]
     down, further, up, back = (when for when, _ in changes)
     assert down < 33
     assert further < 40
@@ -98,8 +106,8 @@ def test_load_that_rises_and_falls_is_followed_down_and_up_again():
 def test_it_climbs_to_the_top_when_there_is_room():
     controller = ladder(len(RUNGS) - 1)
     Machine(lambda _: 1).run(controller, 120)
-    assert controller.rung == 1  # large-x2 takes 400 ms a frame
-    assert RUNGS[controller.rung].name == "base-x2"
+    assert controller.level == 1  # large-x2 takes 400 ms a frame
+    assert RUNGS[controller.level].name == "base-x2"
 
 
 @pytest.mark.parametrize("fps", [1, 8, 10, 25, 40, 50, 80, 90, 120, 190, 250, 1000])
@@ -121,7 +129,7 @@ def test_there_is_one_change_in_five_seconds_at_most_and_no_oscillation(fps, noi
 def test_the_place_it_comes_to_keeps_up(fps, noise):
     controller = ladder()
     Machine(lambda _: fps, noise=noise).run(controller, 300)
-    assert holds(controller.rung, fps)
+    assert holds(controller.level, fps)
 
 
 def test_a_slow_start_changes_nothing():
@@ -132,7 +140,7 @@ def test_what_was_learnt_of_a_rung_in_a_bad_moment_is_forgotten():
     controller = ladder(2)
     changes = Machine(lambda _: 25, slowness=lambda now: 4.0 if now < 12 else 1.0).run(controller, 600)
     assert changes
-    assert controller.rung == 2
+    assert controller.level == 2
 
 
 @pytest.mark.parametrize("slow", [1.4, 3.0])
@@ -140,14 +148,14 @@ def test_a_rung_that_held_is_back_soon_after_a_short_disturbance(slow):
     fps = 0.86 / SECONDS[2]
     machine = Machine(lambda _: fps, slowness=lambda now: slow if 60 < now < 62 else 1.0)
     down, back = machine.run(ladder(2), 300)
-    assert (down[1].rung, back[1].rung) == (3, 2)
+    assert (down[1].level, back[1].level) == (3, 2)
     assert back[0] - down[0] < 15
 
 
 def test_a_rung_that_held_is_tried_once_and_then_judged_by_its_cost():
     machine = Machine(lambda _: 25, slowness=lambda now: 1.0 if now < 60 else 3.0)
     changes = machine.run(ladder(2), 180)
-    tries = [change.rung for when, change in changes if when < 100]
+    tries = [change.level for when, change in changes if when < 100]
     assert tries.count(2) == 1
     assert not holds(2, 25 * 0.9, 3.0)
     assert len(changes) <= 6
@@ -157,38 +165,40 @@ def test_a_machine_that_becomes_slower_and_recovers_is_told_from_a_rung_that_is_
     controller = ladder(2)
     machine = Machine(lambda _: 25, slowness=lambda now: 6.0 if 60 < now < 300 else 1.0)
     changes = machine.run(controller, 600)
-    during = [change.rung for when, change in changes if 60 < when < 300]
+    during = [change.level for when, change in changes if 60 < when < 300]
     assert during[-1] == 4  # 12 ms become 72 at 25 a second; 5 become 30
     assert len(during) <= 4
-    assert controller.rung == 2
+    assert controller.level == 2
 
 
 def test_a_rung_that_failed_is_let_alone_for_a_time_that_doubles():
-    patience = Patience()
+    tuning = ControlTuning()
     controller = ladder(2)
     tried: list[float] = []
     now = 0.0
     while now < 400:
         # What rung 2 costs is fine by every estimate, but each time it is in use frames are dropped.
-        load = Load(0.05, SECONDS[controller.rung], 10, dropped=0.2 if controller.rung == 2 else 0.0)
+        load = MeasuredLoad(
+            0.05, SECONDS[controller.level], 10, dropped=0.2 if controller.level == 2 else 0.0
+        )
         change = controller.judge(load, now)
-        if change and change.rung == 2:
+        if change and change.level == 2:
             tried.append(now)
         now += 0.5
     gaps = np.diff(tried)
-    assert gaps[0] >= 2 * patience.ban_s
+    assert gaps[0] >= 2 * tuning.ban_s
     assert all(1.7 < b / a < 2.2 for a, b in pairwise(gaps))
     assert len(tried) == 5
 
 
 def test_a_look_ahead_counts_as_latency():
     rungs = [LatencyLevel("video-x2", 100, latency=10), LatencyLevel("fast-x2", 90)]
-    near, far = (Load(0.04, 0.01, 10, interval_s=interval) for interval in (0.01, 0.04))
-    for load, rung in ((near, 0), (far, 1)):
+    near, far = (MeasuredLoad(0.04, 0.01, 10, interval_s=interval) for interval in (0.01, 0.04))
+    for load, level in ((near, 0), (far, 1)):
         controller = LatencyControl(rungs, target_s=TARGET_S, start=1)
         for tick in range(40):
             controller.judge(load, tick * 0.5)
-        assert controller.rung == rung
+        assert controller.level == level
 
 
 def test_the_last_rung_is_kept_whatever_happens():
@@ -200,6 +210,6 @@ def test_the_last_rung_is_kept_whatever_happens():
 def test_a_failure_goes_down_one_rung_at_once_and_says_why():
     controller = ladder(0)
     controller.judge(Machine(lambda _: 1).load(0, 0), 0)
-    assert controller.fail("large-x2 does not fit into memory", 0.1) == Change(
+    assert controller.fail("large-x2 does not fit into memory", 0.1) == LevelChange(
         1, "large-x2 does not fit into memory on large-x2"
     )

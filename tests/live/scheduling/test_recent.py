@@ -1,10 +1,10 @@
 import pytest
 
-from vsr.live.scheduling.recent import Recent
+from vsr.live.scheduling.recent import RecentValues
 
 
-def filled(*values: float, step_s: float = 1.0, **options: int) -> Recent:
-    recent = Recent(5.0, 0.0, **options)
+def filled(*values: float, step_s: float = 1.0, **options: int) -> RecentValues:
+    recent = RecentValues(5.0, 0.0, **options)
     for number, value in enumerate(values):
         recent.add(value, (number + 1) * step_s)
     return recent

@@ -1,17 +1,22 @@
 import numpy as np
 import pytest
 
-from vsr.live.scheduling.rounds import Ready, Round, Rounds
+from vsr.live.scheduling.rounds import ReadyFrame, Round, Rounds
 
 SMALL, LARGE = (180, 320), (360, 640)
 
 
-def ready(*cameras: int, size: tuple[int, int] = SMALL, at: float = 0.0) -> list[Ready]:
-    return [Ready(camera, size, at) for camera in cameras]
+def ready(*cameras: int, size: tuple[int, int] = SMALL, at: float = 0.0) -> list[ReadyFrame]:
+    return [ReadyFrame(camera, size, at) for camera in cameras]
 
 
 def test_frames_of_equal_size_go_together_oldest_first():
-    frames = [Ready(0, SMALL, 3.0), Ready(1, LARGE, 2.0), Ready(2, SMALL, 1.0), Ready(3, LARGE, 0.5)]
+    frames = [
+        ReadyFrame(0, SMALL, 3.0),
+        ReadyFrame(1, LARGE, 2.0),
+        ReadyFrame(2, SMALL, 1.0),
+        ReadyFrame(3, LARGE, 0.5),
+    ]
     rounds = Rounds(least=4)
     assert rounds.choose(frames, 3.0).cameras == (3, 1)
     assert rounds.choose([frames[0], frames[2]], 3.0).cameras == (2, 0)
@@ -35,7 +40,7 @@ def test_no_camera_comes_twice_before_one_that_waited_then(seed):
         for camera in range(5):
             if rng.random() < 0.6:
                 waiting.setdefault(camera, now)
-        chosen = set(rounds.choose([Ready(c, sizes[c], at) for c, at in waiting.items()], now).cameras)
+        chosen = set(rounds.choose([ReadyFrame(c, sizes[c], at) for c, at in waiting.items()], now).cameras)
         assert len({sizes[camera] for camera in chosen}) <= 1
         for camera in chosen:
             assert not passed_over[camera] - chosen

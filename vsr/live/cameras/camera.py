@@ -11,9 +11,9 @@ from av.error import FFmpegError
 from vsr.errors import SourceError, VsrError
 from vsr.frames import Frame
 from vsr.live.cameras.connection import GoneError, LoginError, RefusedError, connect
-from vsr.live.cameras.session import Session, Tap
-from vsr.live.cameras.status import CameraStatus, StatusBoard
-from vsr.live.cameras.timestamps import Timeline
+from vsr.live.cameras.session import CameraSession, Tap
+from vsr.live.cameras.status import CameraStatus, SharedStatus
+from vsr.live.cameras.timestamps import CameraTimeline
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Backoff, Retry
 
@@ -38,13 +38,13 @@ class Camera:
         wanted."""
         self._number = number
         self._backoff = Backoff(retry)
-        self._timeline = Timeline()
-        self._board = StatusBoard()
+        self._timeline = CameraTimeline()
+        self._shared = SharedStatus()
 
     @property
     def status(self) -> CameraStatus:
         """What the camera is doing; from any thread."""
-        return self._board.status
+        return self._shared.status
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Yield the camera's frames until `stop` is set, connecting again whenever that is needed.
@@ -57,12 +57,12 @@ class Camera:
             while not stop.is_set():
                 yield from self._attempt(stop)
         finally:
-            self._board.change(state="stopped")
+            self._shared.change(state="stopped")
 
     def _attempt(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Connect, play until the camera goes, and wait before the next attempt."""
         decoded, began = self.status.decoded, time.monotonic()
-        self._board.change(state="connecting")
+        self._shared.change(state="connecting")
         refused = login = False
         try:
             yield from self._session(stop)
@@ -70,7 +70,7 @@ class Camera:
             if stop.is_set():
                 return
             refused, login = isinstance(error, RefusedError), isinstance(error, LoginError)
-            self._board.change(state="refused" if refused else "away", last_error=str(error))
+            self._shared.change(state="refused" if refused else "away", last_error=str(error))
         if self.status.decoded > decoded and time.monotonic() - began > _SETTLED_S:
             self._backoff.worked()
         stop.wait(self._backoff.next_s(refused=refused, for_good=login))
@@ -88,10 +88,10 @@ class Camera:
             raise RefusedError(str(error)) from None
         connection = connect(self.options, address, stop, quiet=self._quiet)
         try:
-            session = Session(
+            session = CameraSession(
                 connection,
                 address.shown,
-                board=self._board,
+                shared=self._shared,
                 timeline=self._timeline,
                 stall_s=self.options.stall_s,
                 tap=self.tap,
@@ -109,4 +109,4 @@ class Camera:
     def _quiet(self) -> None:
         """Take note that nothing comes while a read goes on."""
         if self.status.state == "playing":
-            self._board.change(state="stalled")
+            self._shared.change(state="stalled")

@@ -6,6 +6,7 @@ A container is opened, read and closed by one thread; closing one from another t
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from av.container import InputContainer
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
 from vsr.live.cameras.reachable import check_reachable
-from vsr.live.cameras.udp import Datagrams
+from vsr.live.cameras.udp import UdpReader
 from vsr.live.options import CameraOptions
 from vsr.media.probe_video import open_container
 from vsr.media.reading.nvdec import why_no_nvdec
@@ -99,7 +100,7 @@ _REFUSALS = (
 
 
 @dataclass(frozen=True)
-class Connection:
+class CameraConnection:
     """An open camera. The caller closes it, in the thread that opened it."""
 
     container: InputContainer
@@ -109,17 +110,17 @@ class Connection:
     """Pictures come faster than they are to be shown: a file, the segments of HLS."""
     loops: bool = False
     """To be played over and over: a file."""
-    datagrams: Datagrams | None = None
+    udp: UdpReader | None = None
 
     def close(self) -> None:
         self.container.close()
-        if self.datagrams is not None:
-            self.datagrams.close()
+        if self.udp is not None:
+            self.udp.close()
 
 
 def connect(
     options: CameraOptions, address: Address, stop: threading.Event, *, quiet: Callable[[], None]
-) -> Connection:
+) -> CameraConnection:
     """Open a camera.
 
     Args:
@@ -135,40 +136,39 @@ def connect(
     gpu = _gpu(options.decoder)
     if address.scheme == "file":
         return _play_file(address, gpu)
-    protocol, datagrams = _PROTOCOLS[address.scheme], None
+    protocol = _PROTOCOLS[address.scheme]
     if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
         protocol = _HLS
     try:
-        if protocol.port:
-            check_reachable(
-                address, _TLS_PORTS.get(address.scheme, protocol.port), stop, until=time.monotonic() + OPEN_S
-            )
-        if address.scheme == "udp":
-            datagrams = Datagrams(address, stop, patience_s=options.stall_s, quiet=quiet)
-        container = _open(datagrams or address.url, protocol, options.transport, gpu)
+        with ExitStack() as opened:
+            udp = None
+            if protocol.port:
+                port = _TLS_PORTS.get(address.scheme, protocol.port)
+                check_reachable(address, port, stop, until=time.monotonic() + OPEN_S)
+            if address.scheme == "udp":
+                udp = UdpReader(address, stop, patience_s=options.stall_s, quiet=quiet)
+                opened.callback(udp.close)
+            container = _open(udp or address.url, protocol, options.transport, gpu)
+            opened.pop_all()
+        return CameraConnection(container, protocol.resumes, paced=protocol is _HLS, udp=udp)
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except _REFUSALS as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
         raise GoneError(f"{address.shown}: {_reason(caught)}") from None
-    else:
-        made = Connection(container, protocol.resumes, paced=protocol is _HLS, datagrams=datagrams)
-        datagrams = None
-        return made
-    finally:
-        if datagrams is not None:
-            datagrams.close()
 
 
-def _play_file(address: Address, gpu: HWAccel | None) -> Connection:
+def _play_file(address: Address, gpu: HWAccel | None) -> CameraConnection:
     try:
-        return Connection(open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True)
+        return CameraConnection(
+            open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True
+        )
     except VsrError as caught:
         raise RefusedError(str(caught)) from None
 
 
-def _open(where: str | Datagrams, protocol: _Protocol, transport: str, gpu: HWAccel | None) -> InputContainer:
+def _open(where: str | UdpReader, protocol: _Protocol, transport: str, gpu: HWAccel | None) -> InputContainer:
     options = {
         "format_whitelist": protocol.formats,
         "fpsprobesize": "0",  # or a second of frames is read to guess their rate

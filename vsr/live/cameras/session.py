@@ -17,9 +17,9 @@ from av.packet import Packet
 
 from vsr.errors import SourceError
 from vsr.frames import Frame
-from vsr.live.cameras.connection import Connection, GoneError, RefusedError
-from vsr.live.cameras.status import StatusBoard
-from vsr.live.cameras.timestamps import TICKS, Timeline
+from vsr.live.cameras.connection import CameraConnection, GoneError, RefusedError
+from vsr.live.cameras.status import SharedStatus
+from vsr.live.cameras.timestamps import TICKS, CameraTimeline
 from vsr.media.pixels import PlanarConverter, make_frame
 from vsr.media.probe_video import best_stream, picture_format
 from vsr.media.reading.decode import ReadCounts, decode_packet
@@ -42,13 +42,13 @@ _MAX_HELD = 500
 """Packets kept back for the tap until the first picture says what their times mean."""
 
 
-class Session:
+class CameraSession:
     """One connection of a camera.
 
     Args:
         connection: open, and this thread's own.
         shown: the address, for errors.
-        board: where the camera's status is kept.
+        shared: where the camera's status is kept.
         timeline: the camera's, for its whole life.
         stall_s: time without a picture after which the session ends.
         tap: gets every audio and video packet.
@@ -56,16 +56,16 @@ class Session:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: CameraConnection,
         shown: str,
         *,
-        board: StatusBoard,
-        timeline: Timeline,
+        shared: SharedStatus,
+        timeline: CameraTimeline,
         stall_s: float,
         tap: Tap | None = None,
     ):
         self._connection, self._container = connection, connection.container
-        self._shown, self._board, self._timeline = shown, board, timeline
+        self._shown, self._shared, self._timeline = shown, shared, timeline
         self._stall_s, self._tap = stall_s, tap
         try:
             self._stream = best_stream(self._container, shown)
@@ -75,7 +75,7 @@ class Session:
         if self._stream.codec_context.is_hwaccel:
             self._stream.thread_count = 1  # each thread would hold surfaces of the GPU
         self._counts = ReadCounts()
-        self._corrupt_before = board.status.corrupt
+        self._corrupt_before = shared.status.corrupt
         self._began = self._last_picture = self._last_packet = time.monotonic()
         self._num_pictures = 0
         self._held: list[AnyPacket] = []
@@ -147,7 +147,7 @@ class Session:
             if not picture.is_corrupt or time.monotonic() - self._last_picture > _CONCEAL_S:
                 yield picture
         if counts.corrupt_packets + counts.concealed > damaged:
-            self._board.change(corrupt=self._corrupt_before + counts.corrupt_packets + counts.concealed)
+            self._shared.change(corrupt=self._corrupt_before + counts.corrupt_packets + counts.concealed)
 
     def _pace(self, picture: av.VideoFrame, stop: threading.Event) -> None:
         """Wait until it is a picture's turn, where they come faster than they are to be shown."""
@@ -186,8 +186,8 @@ class Session:
         return replace(make_frame(planar, converter.format), reset=reset, arrived_s=arrived_s)
 
     def _note(self, picture: av.VideoFrame, arrived_s: float) -> None:
-        status, step = self._board.status, self._timeline.step
-        self._board.change(
+        status, step = self._shared.status, self._timeline.step
+        self._shared.change(
             state="playing",
             decoded=status.decoded + 1,
             reconnects=status.reconnects + (self._num_pictures == 0 and status.decoded > 0),
@@ -211,7 +211,7 @@ class Session:
         if silent > max(self._stall_s, 0 if waits else _FIRST_S):
             raise GoneError(f"{self._shown}: no picture for {silent:.1f} s")
         if self._num_pictures and silent > max(_STALLED_S, _STALLED_STEPS * self._timeline.step / TICKS):
-            self._board.change(state="stalled")
+            self._shared.change(state="stalled")
 
     def _pass_on(self, packet: AnyPacket) -> None:
         """Hand a packet to the tap, or keep it until its time is known."""

@@ -4,14 +4,14 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-State = Literal["connecting", "playing", "stalled", "away", "refused", "stopped"]
+CameraState = Literal["connecting", "playing", "stalled", "away", "refused", "stopped"]
 
 
 @dataclass(frozen=True)
 class CameraStatus:
     """A camera at one moment."""
 
-    state: State = "connecting"
+    state: CameraState = "connecting"
     since: float = field(default_factory=time.monotonic)
     """When the state began, by `time.monotonic()`."""
     reconnects: int = 0
@@ -31,7 +31,7 @@ class CameraStatus:
     """Frames a second by the camera's own times; 0 while unknown."""
 
 
-class StatusBoard:
+class SharedStatus:
     """Holds the status; each change puts a new value in its place."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ _COUNTERS = (32, 33)
 """Bits of the counters that wrap around: RTP (RFC 3550, 5.1) and MPEG-TS (ISO/IEC 13818-1, 2.4.3.7)."""
 
 
-class Timeline:
+class CameraTimeline:
     """Places frames. A frame keeps the step to its predecessor that the camera tells, as long as that is
     sane.
 

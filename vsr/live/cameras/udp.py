@@ -18,7 +18,7 @@ _BUFFER = 4 << 20
 """Bytes that the kernel is asked to keep; it may give less."""
 
 
-class Datagrams:
+class UdpReader:
     """The payloads that arrive at `udp://HOST:PORT`, one after the other; a multicast HOST is joined.
 
     Ends, as a file does, when `stop` is set or when nothing has come for `patience_s`.

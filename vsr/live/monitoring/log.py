@@ -23,7 +23,7 @@ log = logging.getLogger("vsr.live")
 
 
 @dataclass(frozen=True)
-class Event:
+class LogEvent:
     """Something that happened."""
 
     name: str
@@ -57,11 +57,11 @@ class EventLog:
     def __init__(self) -> None:
         self._told: dict[int, _Told] = {}
 
-    def news(self, view: LiveView, now: float) -> list[Event]:
+    def news(self, view: LiveView, now: float) -> list[LogEvent]:
         """Return what happened since the last call."""
         numbers = {camera.facts.number for camera in view.cameras}
         self._told = {number: told for number, told in self._told.items() if number in numbers}
-        events: list[Event] = []
+        events: list[LogEvent] = []
         for camera in view.cameras:
             told = self._told.setdefault(camera.facts.number, _Told(drops_s=now))
             for found in (_state, _error, _encoder, _outputs):
@@ -70,7 +70,7 @@ class EventLog:
         return events
 
 
-def _state(camera: CameraView, told: _Told) -> Iterator[Event]:
+def _state(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
     """A camera that is away tries again and again: that is told once for each reason."""
     facts, status = camera.facts, camera.facts.camera
     bad = status.state in ("away", "refused", "stalled")
@@ -88,26 +88,26 @@ def _state(camera: CameraView, told: _Told) -> Iterator[Event]:
     if reason:
         fields["reason"] = reason
         text += f": {reason}"
-    yield Event("state", text, facts.name, fields, bad=bad)
+    yield LogEvent("state", text, facts.name, fields, bad=bad)
 
 
-def _error(camera: CameraView, told: _Told) -> Iterator[Event]:
+def _error(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
     error = camera.facts.last_error
     if error and error != told.error:
-        yield Event("error", error, camera.facts.name, {"reason": error}, bad=True)
+        yield LogEvent("error", error, camera.facts.name, {"reason": error}, bad=True)
     told.error = error
 
 
-def _encoder(camera: CameraView, told: _Told) -> Iterator[Event]:
+def _encoder(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
     sink = camera.sink
     now = (sink.why, sink.encoder_restarts)
     if now != told.encoder and sink.why:
         fields = {"encoder": sink.encoder, "reason": sink.why, "restarts": sink.encoder_restarts}
-        yield Event("encoder", f"encoder: {sink.why}", camera.facts.name, fields, bad=not sink.encoder)
+        yield LogEvent("encoder", f"encoder: {sink.why}", camera.facts.name, fields, bad=not sink.encoder)
         told.encoder = now
 
 
-def _outputs(camera: CameraView, told: _Told) -> Iterator[Event]:
+def _outputs(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
     for index, output in enumerate(camera.sink.outputs):
         now = (output.state, output.restarts, output.note)
         if output.state in ("waiting", "opening") or now == told.outputs.get(index):
@@ -117,17 +117,17 @@ def _outputs(camera: CameraView, told: _Told) -> Iterator[Event]:
         fields |= {"restarts": output.restarts, "reason": output.note}
         text = f"{output.kind} {output.target}: {output.state}" + (f", {output.note}" if output.note else "")
         bad = output.state in ("restarting", "paused", "failed")
-        yield Event("output", text, camera.facts.name, fields, bad=bad)
+        yield LogEvent("output", text, camera.facts.name, fields, bad=bad)
 
 
-def _drops(camera: CameraView, told: _Told, now: float) -> Iterator[Event]:
+def _drops(camera: CameraView, told: _Told, now: float) -> Iterator[LogEvent]:
     if now - told.drops_s < DROPS_EVERY_S:
         return
     dropped, span_s = camera.dropped - told.dropped, now - told.drops_s
     told.dropped, told.drops_s = camera.dropped, now
     if dropped:
         fields = {"dropped": dropped, "seconds": round(span_s, 1), "total": camera.dropped}
-        yield Event(
+        yield LogEvent(
             "drops", f"{dropped} frames dropped in {span_s:.0f} s", camera.facts.name, fields, bad=True
         )
 

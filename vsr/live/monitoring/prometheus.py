@@ -32,7 +32,7 @@ class _Handler(WSGIRequestHandler):
         """Say nothing: scrapes come every few seconds."""
 
 
-class Metrics:
+class MetricsServer:
     """Answers GET /metrics and /healthz until it is closed.
 
     Args:
@@ -96,7 +96,7 @@ def health(view: LiveView) -> dict[str, Any]:
     """What /healthz says: how many play, and how each camera does."""
     state = "hangs" if view.hangs else "playing" if view.playing else "nothing plays"
     cameras = {camera.facts.name: _health(camera) for camera in view.cameras}
-    return {"status": state, "playing": view.playing, "rung": view.overview.rung, "cameras": cameras}
+    return {"status": state, "playing": view.playing, "rung": view.overview.level, "cameras": cameras}
 
 
 def _health(camera: CameraView) -> dict[str, Any]:
@@ -156,9 +156,9 @@ def _metrics(view: LiveView) -> "Iterator[Metric]":
     )
     yield GaugeMetricFamily("vsr_engine_batch", "Frames in a round, lately.", value=overview.batch)
     yield CounterMetricFamily("vsr_rung_changes", "Changes of the rung.", value=overview.num_changes)
-    rung = GaugeMetricFamily("vsr_rung", "1 for the model rung in use.", labels=["rung"])
-    rung.add_metric([overview.rung], 1)
-    yield rung
+    level = GaugeMetricFamily("vsr_rung", "1 for the model rung in use.", labels=["rung"])
+    level.add_metric([overview.level], 1)
+    yield level
     for name, text, value in _COUNTERS:
         counter = CounterMetricFamily(f"vsr_camera_{name}", text, labels=["camera"])
         for camera in view.cameras:

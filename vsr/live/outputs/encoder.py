@@ -72,7 +72,7 @@ def why_software(binary: str) -> str:
     Asked at one size, once: an encoder that does not work there works at no other, and trying it at the size
     of a camera's first frame made its next dozen wait.
     """
-    with _ASKING:  # or all cameras of a station would ask the same at once
+    with _ASKING:  # or all cameras of a service would ask the same at once
         return _why_software(binary)
 
 

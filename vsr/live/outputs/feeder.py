@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import Protocol
 
-from vsr.live.child_pipes import Piped
+from vsr.live.child_pipes import PipedChild
 from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, Message
 
@@ -19,7 +19,7 @@ _END_S = 2.5
 """How long a process may take to write what belongs to the end."""
 
 
-class Owner(Protocol):
+class FedOutput(Protocol):
     """Whose process is fed."""
 
     @property
@@ -44,8 +44,8 @@ class Feeder:
     """Feeds one process: writes without blocking, counts what it acknowledges, says when it has had its
     time."""
 
-    def __init__(self, owner: Owner, child: Piped, backlog: PacketQueue, greeting: bytes):
-        self._owner, self._child, self._backlog = owner, child, backlog
+    def __init__(self, owner: FedOutput, child: PipedChild, queue: PacketQueue, greeting: bytes):
+        self._owner, self._child, self._queue = owner, child, queue
         self._pending = memoryview(greeting)
         self._heard = b""
         self._under_way = 0
@@ -76,19 +76,19 @@ class Feeder:
     def _wait(self) -> bool:
         """Wait until there is something to do, half a second at most; say whether the child has spoken."""
         writing = [self._child.write_end] if self._pending else []
-        reading = [self._child.read_end] + ([] if self._pending else [self._backlog.bell])
+        reading = [self._child.read_end] + ([] if self._pending else [self._queue.wakeup_fd])
         readable = select.select(reading, writing, [], 0.1 if self._owner.closing_s else 0.5)[0]
-        if self._backlog.bell in readable:
-            self._backlog.hush()
+        if self._queue.wakeup_fd in readable:
+            self._queue.clear_wakeup()
         return self._child.read_end in readable
 
     def _next(self) -> None:
         """Take the next message; one that means another process ends this one."""
-        message = self._backlog.take()
+        message = self._queue.take()
         if message is None:
             return
         if message.stream == END:
-            self._backlog.give_back(message)
+            self._queue.give_back(message)
             self._pending = memoryview(message.pack())
             self._ending_s = time.monotonic() + _END_S
         elif message.describes:

@@ -30,7 +30,7 @@ _STEADY_S = 10.0
 _RATE_S = 2.0
 """Over how long a bit rate is averaged."""
 
-State = Literal["waiting", "opening", "running", "paused", "restarting", "closed", "failed"]
+OutputState = Literal["waiting", "opening", "running", "paused", "restarting", "closed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class OutputStatus:
     kind: str
     target: str
     """Without secrets."""
-    state: State
+    state: OutputState
     """`waiting` for the first packets; `paused`: a recording without room; `failed`: it cannot work as
     configured."""
     restarts: int = 0
@@ -65,16 +65,16 @@ class LiveOutput:
         self._order, self.options = order, (options := order.output)
         files = options.kind in ("record", "hls")
         # A recording may catch up with a slow disk; whoever watches wants now.
-        self._backlog = PacketQueue(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
+        self._queue = PacketQueue(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
         self._live = not files
-        self._state: State = "waiting"
+        self._state: OutputState = "waiting"
         self._address = Address("", options.kind, "")
         self._restarts, self._bytes, self._note = 0, 0, ""
         self._sent: deque[tuple[float, int]] = deque()
         self._streams: dict[int, Message] = {}
         self._closing_s = 0.0
         self._fresh = True
-        self._child: child_pipes.Piped | None = None
+        self._child: child_pipes.PipedChild | None = None
         self._check()
         self._done = in_background(self._run, name=f"vsr-out-{options.kind}")
 
@@ -104,14 +104,14 @@ class LiveOutput:
             self._restarts,
             self._bytes,
             recent * 8 / 1000 / _RATE_S,
-            self._backlog.dropped,
+            self._queue.dropped,
             self._note,
         )
 
     def put(self, message: Message) -> None:
         """Hand over a description or a packet."""
         if not self._closing_s:
-            self._backlog.put(message)
+            self._queue.put(message)
 
     def close(self) -> None:
         """Finish what is being written, for four seconds at most, and end process and thread. Harmless
@@ -125,7 +125,7 @@ class LiveOutput:
         if self._closing_s:
             return
         self._closing_s = until
-        self._backlog.put(Message(END, b""))
+        self._queue.put(Message(END, b""))
         child = self._child
         if child is not None:
             child.wake()
@@ -154,19 +154,19 @@ class LiveOutput:
             raise
         finally:
             self._closing_s = self._closing_s or time.monotonic()
-            self._backlog.close()
+            self._queue.close()
 
     def _await_start(self) -> bool:
         """Wait for a keyframe to begin with and take in the descriptions before it; False when all is
         over."""
         while not self._closing_s or time.monotonic() < self._closing_s:
-            while (message := self._backlog.take()) is not None:
+            while (message := self._queue.take()) is not None:
                 if message.stream == END:
                     return False
                 if message.describes:
                     self.changes(message)
                 elif message.keyframe and VIDEO in self._streams:
-                    self._backlog.give_back(message)
+                    self._queue.give_back(message)
                     return True
             self._sleep(1.0)
         return False
@@ -175,8 +175,8 @@ class LiveOutput:
         """Wait until something comes, or when closing not at all."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._closing_s:
-            waiting = select.select([self._backlog.bell], [], [], left)[0]
-            self._backlog.hush()
+            waiting = select.select([self._queue.wakeup_fd], [], [], left)[0]
+            self._queue.clear_wakeup()
             if waiting and self._state != "restarting":
                 return
 
@@ -190,7 +190,7 @@ class LiveOutput:
         except (ConfigError, SinkError) as error:
             return str(error)
         try:
-            reason = Feeder(self, child, self._backlog, self._greeting()).run()
+            reason = Feeder(self, child, self._queue, self._greeting()).run()
             if not reason:
                 return ""
             child.child.kill()
@@ -227,7 +227,7 @@ class LiveOutput:
         """Take in a line of the child's."""
         if news == "open":
             self._state, self._fresh = "running", False
-            self._backlog.restart(newest=self._live)
+            self._queue.restart(newest=self._live)
             return
         self._note = self._hide(news.removeprefix("note: "))
         if self._state in ("running", "paused") and not news.startswith("note: "):

@@ -16,7 +16,7 @@ import av
 
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
-from vsr.live.newest_wins import Courier
+from vsr.live.newest_wins import DroppingWorker
 from vsr.live.options import OutputOptions
 from vsr.live.outputs.draw_label import black_frame, dim, draw_label
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
@@ -117,12 +117,12 @@ class LiveSink:
         self._last: Frame | None = None
         self._dimmed: Frame | None = None
         self._last_pts, self._last_s, self._shift = -1, 0.0, 0
-        self._passage = Passthrough(name, self._outputs, self._originals)
+        self._passthrough = Passthrough(name, self._outputs, self._originals)
         self._begun_s = 0.0
-        self._courier: Courier[Frame | float | None] = Courier(
+        self._worker: DroppingWorker[Frame | float | None] = DroppingWorker(
             self._take, depth=_WAITING_AT_FIRST, name=f"vsr-sink-{name}"
         )
-        self._courier.put(None)
+        self._worker.put(None)
 
     def _add(self, options: OutputOptions) -> None:
         if options.kind == "snapshot":
@@ -136,7 +136,7 @@ class LiveSink:
         """Hand over an enhanced frame. A new size or layout starts a new encode; outputs take it up as they
         can."""
         self._look_after_encoder()
-        self._courier.put(frame)
+        self._worker.put(frame)
 
     def away(self, since_s: float) -> None:
         """Show the last frame again, dimmed, with the seconds since the camera went; to be called once a
@@ -145,7 +145,7 @@ class LiveSink:
         Before the first frame this shows black of the configured size, or nothing.
         """
         self._look_after_encoder()
-        self._courier.put(since_s)
+        self._worker.put(since_s)
 
     def packet(self, packet: "av.Packet[Any]", shift: int = 0) -> None:
         """Pass on what the camera sent: its sound, and for `record_original` its video. In the camera's
@@ -155,7 +155,7 @@ class LiveSink:
             packet: as demuxed; copied.
             shift: what makes its times those of the frames, in ticks of 1/90000 s.
         """
-        self._passage.packet(packet, shift=shift, ahead=self._shift)
+        self._passthrough.packet(packet, shift=shift, ahead=self._shift)
 
     @property
     def status(self) -> SinkStatus:
@@ -166,7 +166,7 @@ class LiveSink:
             encoder.choice.encoder if encoder else "",
             self._why,
             self._written,
-            self._courier.dropped,
+            self._worker.dropped,
             self._restarts,
             tuple(part.status for part in parts),
         )
@@ -184,11 +184,11 @@ class LiveSink:
         if self._encoder is not None:
             self._encoder.wake()
         try:
-            self._courier.close(_ENCODER_CLOSE_S / 2)
+            self._worker.close(_ENCODER_CLOSE_S / 2)
         except TimeoutError:
             if self._encoder is not None:
                 self._encoder.kill()  # a write that blocks then returns
-            self._courier.close()
+            self._worker.close()
         if self._encoder is not None:
             self._encoder.close(max(0.1, encoder_until - time.monotonic()))
             self._encoder = None
@@ -198,8 +198,8 @@ class LiveSink:
         """All at the same time: one that has frozen takes nothing from the others."""
         for output in (*self._outputs, *self._originals):
             output.begin_close(until)
-        for still in (*self._snapshots, *self._callbacks):
-            still.close(max(0.1, until - time.monotonic()))
+        for one in (*self._snapshots, *self._callbacks):
+            one.close(max(0.1, until - time.monotonic()))
         for output in (*self._outputs, *self._originals):
             output.close()
 
@@ -256,8 +256,8 @@ class LiveSink:
 
     def _show(self, frame: Frame, pts: int) -> None:
         """Encode a picture; an encoder that fails is started again with a later one."""
-        for still in self._snapshots:
-            still.put(frame)
+        for one in self._snapshots:
+            one.put(frame)
         if self._encoder is not None and self._encoder.format != frame.format:
             self._encoder.close()
             self._encoder = None
@@ -265,13 +265,13 @@ class LiveSink:
             return
         try:
             if self._encoder is None:
-                self._courier.depth, self._begun_s = _WAITING_AT_FIRST, time.monotonic()
+                self._worker.depth, self._begun_s = _WAITING_AT_FIRST, time.monotonic()
                 self._encoder = LiveEncoder(frame.format, self._encode, self._deliver)
                 self._why = self._encoder.choice.why
             self._encoder.write(replace(frame, pts=pts, time_base=Fraction(1, TICKS)))
             self._written += 1
-            if len(self._courier) == 0 or time.monotonic() - self._begun_s > _FIRST_S:
-                self._courier.depth = _WAITING
+            if len(self._worker) == 0 or time.monotonic() - self._begun_s > _FIRST_S:
+                self._worker.depth = _WAITING
         except VsrError as error:
             self._encoder = None
             self._why, self._restarts = str(error), self._restarts + 1

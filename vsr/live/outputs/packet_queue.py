@@ -27,26 +27,26 @@ class PacketQueue:
         self._bytes = 0
         self._skipping = True
         self._lock = threading.Lock()
-        self._bell, self._ringer = os.pipe()
-        os.set_blocking(self._bell, False)
-        os.set_blocking(self._ringer, False)
+        self._wakeup_fd, self._wakeup_end = os.pipe()
+        os.set_blocking(self._wakeup_fd, False)
+        os.set_blocking(self._wakeup_end, False)
 
     @property
-    def bell(self) -> int:
+    def wakeup_fd(self) -> int:
         """A descriptor that can be read when something has come; `hush` it then."""
-        return self._bell
+        return self._wakeup_fd
 
-    def ring(self) -> None:
-        """Wake the thread that waits on `bell`."""
+    def wake(self) -> None:
+        """Wake the thread that waits on `descriptor`."""
         try:
-            os.write(self._ringer, b"!")
+            os.write(self._wakeup_end, b"!")
         except BlockingIOError:
             return  # it is ringing
 
-    def hush(self) -> None:
-        """Take note of the bell."""
+    def clear_wakeup(self) -> None:
+        """Take note of the descriptor."""
         try:
-            os.read(self._bell, 4096)
+            os.read(self._wakeup_fd, 4096)
         except BlockingIOError:
             return
 
@@ -57,7 +57,7 @@ class PacketQueue:
                 self._append(message)
             else:
                 self._add(message)
-        self.ring()
+        self.wake()
 
     def _add(self, message: Message) -> None:
         now = time.monotonic()
@@ -111,6 +111,6 @@ class PacketQueue:
             self._skipping = self._skipping or not starts
 
     def close(self) -> None:
-        """Close the bell; nothing may be put any more."""
-        os.close(self._bell)
-        os.close(self._ringer)
+        """Close the descriptor; nothing may be put any more."""
+        os.close(self._wakeup_fd)
+        os.close(self._wakeup_end)

@@ -13,9 +13,9 @@ import cv2
 from vsr.durable import write_whole
 from vsr.errors import redact
 from vsr.frames import Frame
-from vsr.live.newest_wins import Courier
+from vsr.live.newest_wins import DroppingWorker
 from vsr.live.options import OutputOptions
-from vsr.live.outputs.live_output import OutputStatus, State
+from vsr.live.outputs.live_output import OutputState, OutputStatus
 from vsr.quality.drawing import to_rgb
 
 _QUALITY = 90
@@ -34,16 +34,16 @@ class Snapshots:
     def __init__(self, function: Callable[[Frame], None], *, kind: str, target: str, every_s: float = 0.0):
         self._function, self._kind, self._target, self._every_s = function, kind, target, every_s
         self._next_s = 0.0
-        self._state: State = "waiting"
+        self._state: OutputState = "waiting"
         self._errors, self._note = 0, ""
-        self._courier: Courier[Frame] = Courier(self._call, name=f"vsr-out-{kind}")
+        self._worker: DroppingWorker[Frame] = DroppingWorker(self._call, name=f"vsr-out-{kind}")
 
     def put(self, frame: Frame) -> None:
         """Hand over a frame; never waits."""
         now = time.monotonic()
         if now >= self._next_s:
             self._next_s = now + self._every_s
-            self._courier.put(frame)
+            self._worker.put(frame)
 
     def _call(self, frame: Frame) -> None:
         try:
@@ -61,14 +61,14 @@ class Snapshots:
             self._target,
             self._state,
             self._errors,
-            dropped=self._courier.dropped,
+            dropped=self._worker.dropped,
             note=self._note,
         )
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Wait for the call under way. One that does not return is left behind."""
         try:
-            self._courier.close(timeout_s)
+            self._worker.close(timeout_s)
         except FutureTimeout:
             self._note = f"the function did not return within {timeout_s:g} s"
         self._state = "closed"

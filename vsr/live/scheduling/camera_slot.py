@@ -13,8 +13,8 @@ from vsr.frames import Frame
 from vsr.live.newest_wins import NewestWins
 from vsr.live.scheduling.channel import Channel
 from vsr.live.scheduling.overview import ChannelOverview
-from vsr.live.scheduling.recent import Recent
-from vsr.live.scheduling.rounds import Ready
+from vsr.live.scheduling.recent import RecentValues
+from vsr.live.scheduling.rounds import ReadyFrame
 
 _WAITING = 2
 """Decoded frames that may wait; one more takes the place of the oldest."""
@@ -32,14 +32,14 @@ class CameraSlot:
     """One channel under way. All methods but the camera's own thread belong to the loop.
 
     Args:
-        channel: camera and sink; the sink is closed with the post.
-        ring: called when there may be something to do.
+        channel: camera and sink; the sink is closed with the slot.
+        notify: called when there may be something to do.
         now: `time.monotonic()`.
     """
 
-    def __init__(self, channel: Channel, *, ring: Callable[[], None], now: float):
+    def __init__(self, channel: Channel, *, notify: Callable[[], None], now: float):
         self.channel = channel
-        self._ring = ring
+        self._notify = notify
         self._stop = threading.Event()
         self._dropped_before = 0
         self._newest = self._begin()
@@ -47,7 +47,7 @@ class CameraSlot:
         self._again_s: float | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._taken = self._thinned = self._delivered = self._failed = self._arrived = 0
-        self._arrivals, self._departures, self._latencies = (Recent(_LATELY_S, now) for _ in range(3))
+        self._arrivals, self._departures, self._latencies = (RecentValues(_LATELY_S, now) for _ in range(3))
         self._interval_s, self._scene = 0.04, -1
         self._last_arrival_s, self._next_stand_in_s = now, now
         self._last_error = ""
@@ -55,7 +55,7 @@ class CameraSlot:
     def _begin(self) -> NewestWins[tuple[int, Frame]]:
         name = f"vsr-camera-{self.channel.name}"
         frames = _with_scenes(self.channel.camera.frames(self._stop))
-        return NewestWins(frames, depth=_WAITING, name=name, ring=self._ring)
+        return NewestWins(frames, depth=_WAITING, name=name, notify=self._notify)
 
     @property
     def waiting(self) -> int:
@@ -79,7 +79,7 @@ class CameraSlot:
         rate = self.channel.camera.status.rate
         return 1 / min(max(rate, 1.0), 240.0) if rate else self._interval_s
 
-    def look(self, now: float, *, every: int = 1) -> Ready | None:
+    def look(self, now: float, *, every: int = 1) -> ReadyFrame | None:
         """See whether a frame waits, leaving out all but each `every`-th."""
         self._revive(now)
         while (head := self._newest.head) is not None and (self._taken + self.dropped) % every:
@@ -93,7 +93,7 @@ class CameraSlot:
         if head is None:
             return None
         frame = head[1]
-        return Ready(self.channel.number, (frame.format.height, frame.format.width), frame.arrived_s)
+        return ReadyFrame(self.channel.number, (frame.format.height, frame.format.width), frame.arrived_s)
 
     def take(self) -> Frame | None:
         """The oldest frame that waits; a reset is handed on where the frame that had it was left out."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vsr.frames import Frame
-from vsr.live.cameras.status import CameraStatus, StatusBoard
+from vsr.live.cameras.status import CameraStatus, SharedStatus
 from vsr.live.scheduling.engines import LivePlan
 
 
@@ -53,7 +53,7 @@ class Channel:
     sink: FrameSink
 
 
-class Roster:
+class DesiredState:
     """The channels that should be under way, and how. Both may be replaced from any thread; the loop
     follows."""
 
@@ -76,19 +76,19 @@ class ListCamera:
         self, frames: Sequence[Frame], number: int, *, error: Exception | None = None, linger: bool = False
     ):
         self._frames, self._number, self._error, self._linger = list(frames), number, error, linger
-        self._board = StatusBoard()
+        self._shared = SharedStatus()
 
     @property
     def status(self) -> CameraStatus:
         """Playing or stopped, and how many frames have been given."""
-        return self._board.status
+        return self._shared.status
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Yield the frames when they are due."""
         try:
             yield from self._played(stop)
         finally:  # also where whoever plays it goes away
-            self._board.change(state="stopped")
+            self._shared.change(state="stopped")
 
     def _played(self, stop: threading.Event) -> Generator[Frame, None, None]:
         began = time.monotonic()
@@ -97,7 +97,7 @@ class ListCamera:
             if stop.wait(max(0.0, due_s - time.monotonic())):
                 break
             height, width = frame.format.height, frame.format.width
-            self._board.change(state="playing", decoded=count + 1, height=height, width=width)
+            self._shared.change(state="playing", decoded=count + 1, height=height, width=width)
             yield replace(frame, stream=self._number, arrived_s=time.monotonic())
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
-"""The rungs of a ladder with an engine each, all of the same scale, so that no rung changes an output's
+"""Levels with an engine each, all of the same scale, so that no level changes an output's
 size."""
 
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
-from vsr.live.scheduling.latency_control import LatencyLevel, Patience
+from vsr.live.scheduling.latency_control import ControlTuning, LatencyLevel
 from vsr.models import DEFAULT_TIER, choose_chain, load
 from vsr.models.spec import Model
 from vsr.options import EngineOptions
@@ -24,14 +24,13 @@ _OVERHEAD = 2.0
 nano-x2."""
 
 FEWER = (2, 4)
-"""At the end of the ladder one of so many frames is enlarged."""
+"""The last levels enlarge one of so many frames."""
 
 
-@dataclass(frozen=True)
-class EngineLevel:
-    """A rung that can be used."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLevel(LatencyLevel):
+    """A level that can be used."""
 
-    rung: LatencyLevel
     engine: Engine
 
 
@@ -43,17 +42,17 @@ class LivePlan:
     """Ways to enhance, the best first, all of one scale."""
     latency_ms: int = 300
     """Target for the time from a frame's arrival to the encoder's input, p95."""
-    patience: Patience = field(default_factory=Patience)
+    tuning: ControlTuning = field(default_factory=ControlTuning)
     """Of the controller."""
 
 
 def make_engines(
     models: Sequence[str] = (), scale: int = 2, options: EngineOptions = EngineOptions()
 ) -> list[EngineLevel]:
-    """Load the models of a ladder, the best first, and bring them to the device; bicubic and fewer frames
+    """Load the models, the best first, and bring them to the device; bicubic and fewer frames
     follow.
 
-    All engines are made now: weights are small, and no camera waits for a rung later.
+    All engines are made now: weights are small, and no camera waits for a level later.
 
     Args:
         models: names, tiers or paths; empty for what suits the device.
@@ -72,15 +71,13 @@ def make_engines(
     plain = _level(
         [load("identity" if scale == 1 else f"bicubic-x{scale}")], scale, replace(options, precision="auto")
     )
-    fewer = [
-        replace(plain.rung, name=f"{plain.rung.name}, 1 frame of {every}", every=every) for every in FEWER
-    ]
-    return [*levels, plain, *(EngineLevel(rung, plain.engine) for rung in fewer)]
+    fewer = [replace(plain, name=f"{plain.name}, 1 frame of {every}", every=every) for every in FEWER]
+    return [*levels, plain, *fewer]
 
 
 def first_engine(levels: Sequence[EngineLevel], *, device: str) -> int:
-    """Where to begin: with the device's default tier if it is on the ladder, else at the top."""
-    names = [level.rung.name.split("-x")[0] for level in levels]
+    """Where to begin: with the device's default tier if it is among the levels, else at the top."""
+    names = [level.name.split("-x")[0] for level in levels]
     return names.index(DEFAULT_TIER[device]) if DEFAULT_TIER[device] in names else 0
 
 
@@ -95,4 +92,4 @@ def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> Engine
         raise ConfigError(
             f"{name} enlarges by {reached} and not by {scale}; give models that do, or another scale"
         )
-    return EngineLevel(LatencyLevel(name, work, latency=latency), Engine(chain, options))
+    return EngineLevel(name=name, work=work, latency=latency, engine=Engine(chain, options))

@@ -1,9 +1,9 @@
-"""Which rung holds the latency target: larger networks, smaller ones, bicubic, fewer frames. Pure: time is
+"""Which level holds the latency target: larger networks, smaller ones, bicubic, fewer frames. Pure: time is
 told.
 
-Down when the target is missed, at once as far as the measured times say; up by one rung, and only when that
-one's cost leaves a margin. At most one change in a few seconds; a rung that failed is let alone for a time
-that doubles with every failure, so that a load between two rungs does not make the picture change for ever.
+Down when the target is missed, at once as far as the measured times say; up by one level, and only when that
+one's cost leaves a margin. At most one change in a few seconds; a level that failed is let alone for a time
+that doubles with every failure, so that a load between two levels does not make the picture change for ever.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class LatencyLevel:
 
     name: str
     work: float
-    """What a frame costs, in any unit that all rungs share; measured times correct it."""
+    """What a frame costs, in any unit that all levels share; measured times correct it."""
     every: int = 1
     """Of so many frames one is enhanced."""
     latency: int = 0
@@ -24,8 +24,8 @@ class LatencyLevel:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What was measured lately, all of it on the rung in use."""
+class MeasuredLoad:
+    """What was measured lately, all of it on the level in use."""
 
     latency_p95_s: float
     """From a frame's arrival to its output's encoder."""
@@ -44,7 +44,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ControlTuning:
     """How quick and how bold the controller is."""
 
     between_s: float = 5.0
@@ -56,29 +56,29 @@ class Patience:
     dropped: float = 0.03
     """Share of dropped frames from which the target counts as missed, however quick the others are."""
     margin: float = 0.8
-    """Part of the time and of the target that a larger rung may take by the estimate."""
+    """Part of the time and of the target that a larger level may take by the estimate."""
     known_margin: float = 0.9
-    """The same for the time of a rung that has been in use: its cost was measured and not worked out."""
+    """The same for the time of a level that has been in use: its cost was measured and not worked out."""
     forget_s: float = 180.0
-    """Half-life of what is known against a rung that is not in use: its cost may have been that of a bad
+    """Half-life of what is known against a level that is not in use: its cost may have been that of a bad
     moment."""
     learn_s: float = 3.0
-    """On a rung for the first time: how long its cost is learnt rather than taken for a change of load."""
+    """On a level for the first time: how long its cost is learnt rather than taken for a change of load."""
     ban_s: float = 10.0
-    """How long a rung that failed is not tried again, the first time."""
+    """How long a level that failed is not tried again, the first time."""
     most_ban_s: float = 600.0
     proven_s: float = 30.0
-    """A rung that held for so long before it failed is tried again once, at the load that it held, whatever
+    """A level that held for so long before it failed is tried again once, at the load that it held, whatever
     it is thought to cost by then: what ended it may have been short."""
     settled_s: float = 300.0
-    """A rung that held for so long before it failed begins again with the first ban."""
+    """A level that held for so long before it failed begins again with the first ban."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A step on the ladder."""
+class LevelChange:
+    """A step on the levels."""
 
-    rung: int
+    level: int
     """Index of the new one; 0 is the top."""
     reason: str
 
@@ -91,65 +91,65 @@ _SAME = 1.05
 
 
 class _Costs:
-    """What each rung costs: a figure of its own, times how slow the machine is now.
+    """What each level costs: a figure of its own, times how slow the machine is now.
 
-    Other programs, decoders and encoders slow every rung down alike. So a rung that is not in use is judged
+    Other programs, decoders and encoders slow every level down alike. So a level that is not in use is judged
     by its own figure, from when it was, and by how the one in use does now against then. The longer it was
     not in use the better it is thought of, so that it is tried again some day; a ban that doubles keeps that
     from going on for ever.
     """
 
-    def __init__(self, rungs: Sequence[LatencyLevel], patience: Patience):
-        self._rungs, self._learn_s, self._forget_s = rungs, patience.learn_s, patience.forget_s
+    def __init__(self, levels: Sequence[LatencyLevel], tuning: ControlTuning):
+        self._levels, self._learn_s, self._forget_s = levels, tuning.learn_s, tuning.forget_s
         self._own: dict[int, float] = {}
         self._seen_s: dict[int, float] = {}
         self._now = 0.0
         self._learning_until: dict[int, float] = {}
         self._slowness = 1.0
 
-    def measure(self, rung: int, cost_s: float, now: float) -> None:
-        self._now = self._seen_s[rung] = now
-        if now < self._learning_until.setdefault(rung, now + self._learn_s) or rung not in self._own:
+    def measure(self, level: int, cost_s: float, now: float) -> None:
+        self._now = self._seen_s[level] = now
+        if now < self._learning_until.setdefault(level, now + self._learn_s) or level not in self._own:
             own = cost_s / self._slowness
-            self._own[rung] = own + (1 - _WEIGHT) * (self._own.get(rung, own) - own)
+            self._own[level] = own + (1 - _WEIGHT) * (self._own.get(level, own) - own)
         else:
-            self._slowness += _WEIGHT * (cost_s / self._own[rung] - self._slowness)
+            self._slowness += _WEIGHT * (cost_s / self._own[level] - self._slowness)
 
-    def is_known(self, rung: int) -> bool:
+    def is_known(self, level: int) -> bool:
         """Whether it has been in use."""
-        return rung in self._own
+        return level in self._own
 
-    def estimate(self, rung: int, in_use: int) -> float:
-        """Seconds a frame; where a rung was never in use, by its work."""
-        own = self._own.get(rung)
+    def estimate(self, level: int, in_use: int) -> float:
+        """Seconds a frame; where a level was never in use, by its work."""
+        own = self._own.get(level)
         if own is None:
-            own = self._own[in_use] * self._rungs[rung].work / self._rungs[in_use].work
-        away_s = self._now - self._seen_s.get(rung, self._now)
+            own = self._own[in_use] * self._levels[level].work / self._levels[in_use].work
+        away_s = self._now - self._seen_s.get(level, self._now)
         return own * self._slowness * 0.5 ** (away_s / self._forget_s)
 
 
 class LatencyControl:
-    """Judges the load now and then, and says when to change the rung.
+    """Judges the load now and then, and says when to change the level.
 
     Args:
-        rungs: the best and slowest first.
+        levels: the best and slowest first.
         target_s: latency that is to be held, p95.
-        start: rung to begin with.
+        start: level to begin with.
     """
 
     def __init__(
         self,
-        rungs: Sequence[LatencyLevel],
+        levels: Sequence[LatencyLevel],
         *,
         target_s: float,
         start: int = 0,
-        patience: Patience = Patience(),
+        tuning: ControlTuning = ControlTuning(),
     ):
-        self.rung = start
+        self.level = start
         self.reason = "the start"
-        """Why this rung, in words."""
-        self._rungs, self._target_s, self._patience = list(rungs), target_s, patience
-        self._costs = _Costs(self._rungs, patience)
+        """Why this level, in words."""
+        self._levels, self._target_s, self._tuning = list(levels), target_s, tuning
+        self._costs = _Costs(self._levels, tuning)
         self._changed_s: float | None = None
         self._missed_since: float | None = None
         self._held_since: float | None = None
@@ -158,17 +158,17 @@ class LatencyControl:
         self._proven: dict[int, float] = {}
 
     def aim(self, target_s: float) -> None:
-        """Hold another latency from now on; what the rungs cost stays known."""
+        """Hold another latency from now on; what the levels cost stays known."""
         if target_s != self._target_s:
             self._target_s = target_s
             self._missed_since = self._held_since = None
             self._banned_until.clear()
 
-    def judge(self, load: Load, now: float) -> Change | None:
+    def judge(self, load: MeasuredLoad, now: float) -> LevelChange | None:
         """Look at the last seconds; to be called about twice a second while frames come."""
         if self._changed_s is None:  # what happens while everything starts up says nothing about later
             self._changed_s = now
-        self._costs.measure(self.rung, load.cost_s, now)
+        self._costs.measure(self.level, load.cost_s, now)
         why = self._missed(load)
         if why:
             self._held_since = None
@@ -176,64 +176,64 @@ class LatencyControl:
         else:
             self._missed_since = None
             self._held_since = now if self._held_since is None else self._held_since
-            if now - self._changed_s > self._patience.proven_s:
-                self._proven[self.rung] = load.frames_per_s
-        if now - self._changed_s < self._patience.between_s:
+            if now - self._changed_s > self._tuning.proven_s:
+                self._proven[self.level] = load.frames_per_s
+        if now - self._changed_s < self._tuning.between_s:
             return None
-        if self._missed_since is not None and now - self._missed_since >= self._patience.missed_s:
+        if self._missed_since is not None and now - self._missed_since >= self._tuning.missed_s:
             return self._down(why, self._best_below(load), now)
-        if self._held_since is not None and now - self._held_since >= self._patience.calm_s:
+        if self._held_since is not None and now - self._held_since >= self._tuning.calm_s:
             return self._up(load, now)
         return None
 
-    def fail(self, why: str, now: float) -> Change | None:
-        """The rung in use does not work at all, such as for want of memory: one down at once; None at the
+    def fail(self, why: str, now: float) -> LevelChange | None:
+        """The level in use does not work at all, such as for want of memory: one down at once; None at the
         bottom."""
-        return self._down(why, self.rung + 1, now)
+        return self._down(why, self.level + 1, now)
 
-    def _missed(self, load: Load) -> str:
+    def _missed(self, load: MeasuredLoad) -> str:
         if load.latency_p95_s > self._target_s:
             return f"latency {load.latency_p95_s * 1000:.0f} ms is above {self._target_s * 1000:.0f} ms"
-        if load.dropped > self._patience.dropped:
+        if load.dropped > self._tuning.dropped:
             return f"{load.dropped:.0%} of the frames were dropped"
         return ""
 
-    def _share(self, rung: int, load: Load) -> float:
+    def _share(self, level: int, load: MeasuredLoad) -> float:
         """Part of the time that the engine would work, above 1 where it could not keep up."""
-        return load.frames_per_s / self._rungs[rung].every * self._costs.estimate(rung, self.rung)
+        return load.frames_per_s / self._levels[level].every * self._costs.estimate(level, self.level)
 
-    def _best_below(self, load: Load) -> int:
-        """The next rung down that keeps up by the estimate, else the last."""
-        below = range(self.rung + 1, len(self._rungs))
-        return next((rung for rung in below if self._share(rung, load) <= 1), len(self._rungs) - 1)
+    def _best_below(self, load: MeasuredLoad) -> int:
+        """The next level down that keeps up by the estimate, else the last."""
+        below = range(self.level + 1, len(self._levels))
+        return next((level for level in below if self._share(level, load) <= 1), len(self._levels) - 1)
 
-    def _down(self, why: str, rung: int, now: float) -> Change | None:
-        if self.rung == len(self._rungs) - 1:
+    def _down(self, why: str, level: int, now: float) -> LevelChange | None:
+        if self.level == len(self._levels) - 1:
             return None
-        settled = self._changed_s is not None and now - self._changed_s > self._patience.settled_s
-        ban_s = self._patience.ban_s if settled else 2 * self._bans.get(self.rung, self._patience.ban_s / 2)
-        self._bans[self.rung] = min(ban_s, self._patience.most_ban_s)
-        self._banned_until[self.rung] = now + self._bans[self.rung]
-        return self._change(rung, f"{why} on {self._rungs[self.rung].name}", now)
+        settled = self._changed_s is not None and now - self._changed_s > self._tuning.settled_s
+        ban_s = self._tuning.ban_s if settled else 2 * self._bans.get(self.level, self._tuning.ban_s / 2)
+        self._bans[self.level] = min(ban_s, self._tuning.most_ban_s)
+        self._banned_until[self.level] = now + self._bans[self.level]
+        return self._change(level, f"{why} on {self._levels[self.level].name}", now)
 
-    def _up(self, load: Load, now: float) -> Change | None:
-        rung = self.rung - 1
-        if rung < 0 or now < self._banned_until.get(rung, 0.0):
+    def _up(self, load: MeasuredLoad, now: float) -> LevelChange | None:
+        level = self.level - 1
+        if level < 0 or now < self._banned_until.get(level, 0.0):
             return None
-        new, old = self._rungs[rung], self._rungs[self.rung]
-        share = self._share(rung, load)
-        slower_s = (self._costs.estimate(rung, self.rung) - load.cost_s) * load.batch
+        new, old = self._levels[level], self._levels[self.level]
+        share = self._share(level, load)
+        slower_s = (self._costs.estimate(level, self.level) - load.cost_s) * load.batch
         latency_s = load.latency_p95_s + slower_s + (new.latency - old.latency) * load.interval_s
-        margin = self._patience.known_margin if self._costs.is_known(rung) else self._patience.margin
-        fits = share <= margin and latency_s <= self._patience.margin * self._target_s
-        if not fits and load.frames_per_s > _SAME * self._proven.get(rung, 0.0):
+        margin = self._tuning.known_margin if self._costs.is_known(level) else self._tuning.margin
+        fits = share <= margin and latency_s <= self._tuning.margin * self._target_s
+        if not fits and load.frames_per_s > _SAME * self._proven.get(level, 0.0):
             return None
-        self._proven.pop(rung, None)
+        self._proven.pop(level, None)
         return self._change(
-            rung, f"{new.name} would take {share:.0%} of the time and {latency_s * 1000:.0f} ms", now
+            level, f"{new.name} would take {share:.0%} of the time and {latency_s * 1000:.0f} ms", now
         )
 
-    def _change(self, rung: int, reason: str, now: float) -> Change:
-        self.rung, self.reason, self._changed_s = rung, reason, now
+    def _change(self, level: int, reason: str, now: float) -> LevelChange:
+        self.level, self.reason, self._changed_s = level, reason, now
         self._missed_since = self._held_since = None
-        return Change(rung, reason)
+        return LevelChange(level, reason)

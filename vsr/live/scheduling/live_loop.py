@@ -1,4 +1,4 @@
-"""The story of live: cameras → rounds → engine → sinks, on a ladder of models that holds the latency.
+"""The story of live: cameras → rounds → engine → sinks, on a levels of models that holds the latency.
 
 Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the
 caller's, gives rounds of them to the engine and what comes back to the sinks, which never block. A round
@@ -17,11 +17,11 @@ from vsr.engine.many_streams import ManyStreams
 from vsr.frames import Frame
 from vsr.live.newest_wins import in_background
 from vsr.live.scheduling.camera_slot import CameraSlot
-from vsr.live.scheduling.channel import Channel, Roster
+from vsr.live.scheduling.channel import Channel, DesiredState
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine
-from vsr.live.scheduling.latency_control import Change, LatencyControl, Load
-from vsr.live.scheduling.overview import Overview, OverviewBoard
-from vsr.live.scheduling.recent import Recent
+from vsr.live.scheduling.latency_control import LatencyControl, LevelChange, MeasuredLoad
+from vsr.live.scheduling.overview import Overview, SharedOverview
+from vsr.live.scheduling.recent import RecentValues
 from vsr.live.scheduling.rounds import Rounds
 from vsr.prefetch import parallel_map
 
@@ -32,39 +32,41 @@ _LATELY_S = 3.0
 """What the controller judges by."""
 _JUDGE_S = 0.5
 _LOOK_S = 0.1
-"""Nothing goes unseen for longer: `stop`, a new roster, a camera that has gone away."""
+"""Nothing goes unseen for longer: `stop`, a new desired state, a camera that has gone away."""
 _DEADLINE_S = {"cpu": 0.0, "cuda": 0.005}
 """How long a round waits for frames that are about to come; on a CPU batches gain nothing."""
 _MOST_BATCH = 16
 
 
-def run_cameras(roster: Roster, *, stop: threading.Event, board: OverviewBoard | None = None) -> None:
+def run_cameras(
+    desired: DesiredState, *, stop: threading.Event, shared: SharedOverview | None = None
+) -> None:
     """Enhance what the cameras see until `stop` is set; ends within a second, and what the sinks take to
     close.
 
     Args:
-        roster: the channels and the plan; put others into it at any time.
+        desired state: the channels and the plan; put others into it at any time.
         stop: set from any thread or a signal handler.
-        board: shows what happens, twice a second.
+        shared: shows what happens, twice a second.
     """
-    with closing(Loop(roster.plan, board or OverviewBoard())) as room:
+    with closing(LiveLoop(desired.plan, shared or SharedOverview())) as loop:
         while not stop.is_set():
-            room.follow(roster)
-            if not room.enhance_next():
-                room.wait()
-            room.stand_in()
-            room.judge()
+            loop.follow(desired)
+            if not loop.enhance_next():
+                loop.wait()
+            loop.stand_in()
+            loop.judge()
 
 
-class Loop:
-    """The parts of `watch`: all state of the loop. Used by one thread."""
+class LiveLoop:
+    """The parts of `run_cameras`: all state of the loop. Used by one thread."""
 
-    def __init__(self, plan: LivePlan, board: OverviewBoard):
-        self._board = board
-        self._posts: dict[int, CameraSlot] = {}
+    def __init__(self, plan: LivePlan, shared: SharedOverview):
+        self._shared = shared
+        self._slots: dict[int, CameraSlot] = {}
         self._leaving: list[Future[None]] = []
         self._channels: tuple[object, ...] = ()
-        self._bell = threading.Event()
+        self._wakeup = threading.Event()
         self._wait_s: float | None = None
         self._num_changes = 0
         self._notes: set[str] = set()
@@ -75,70 +77,70 @@ class Loop:
         self._plan = plan
         engine = plan.levels[0].engine
         device = engine.device.type
-        rungs = [level.rung for level in plan.levels]
-        self._ladder = LatencyControl(
-            rungs, target_s=plan.latency_ms / 1000, start=start, patience=plan.patience
-        )
+        target_s = plan.latency_ms / 1000
+        self._control = LatencyControl(plan.levels, target_s=target_s, start=start, tuning=plan.tuning)
         # On a CPU more frames than threads make all of them later.
         least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
-        self._streams = ManyStreams(plan.levels[start].engine, ring=self._bell.set)
+        self._streams = ManyStreams(plan.levels[start].engine, ring=self._wakeup.set)
         self._forget()
 
     def _forget(self) -> None:
-        """Begin to measure anew: what was measured on another rung says nothing."""
+        """Begin to measure anew: what was measured on another level says nothing."""
         now = time.monotonic()
-        self._latencies, self._busy, self._batches = (Recent(_LATELY_S, now) for _ in range(3))
-        self._arrivals, self._drops, self._queues = (Recent(_LATELY_S, now) for _ in range(3))
+        self._latencies, self._busy, self._batches = (RecentValues(_LATELY_S, now) for _ in range(3))
+        self._arrivals, self._drops, self._queues = (RecentValues(_LATELY_S, now) for _ in range(3))
         self._totals = self._count()
 
     def _count(self) -> tuple[int, int]:
-        posts = self._posts.values()
-        return sum(post.arrived for post in posts), sum(post.dropped for post in posts)
+        slots = self._slots.values()
+        return sum(slot.arrived for slot in slots), sum(slot.dropped for slot in slots)
 
-    def follow(self, roster: Roster) -> None:
-        """Take up another plan, begin the channels that are new in the roster and end those that are gone."""
-        if roster.plan is not self._plan:
-            self._take_up(roster.plan)
-        if roster.channels is not self._channels:
-            self._channels = roster.channels
-            self._take_in(roster.channels)
+    def follow(self, desired: DesiredState) -> None:
+        """Take up another plan, begin the channels that are new in the desired state and end those that are gone."""
+        if desired.plan is not self._plan:
+            self._take_up(desired.plan)
+        if desired.channels is not self._channels:
+            self._channels = desired.channels
+            self._take_in(desired.channels)
 
     def _take_up(self, plan: LivePlan) -> None:
-        """Go over to other engines or another target. Cameras and sinks go on, and so does the rung if there
+        """Go over to other engines or another target. Cameras and sinks go on, and so does the level if there
         is one."""
         if plan.levels is self._plan.levels:
             self._plan = plan
-            self._ladder.aim(plan.latency_ms / 1000)
+            self._control.aim(plan.latency_ms / 1000)
             return
         self._flush()
         self._streams.close()
-        names, before = [level.rung.name for level in plan.levels], self._level.rung.name
+        names, before = [level.name for level in plan.levels], self._level.name
         usual = first_engine(plan.levels, device=plan.levels[0].engine.device.type)
         self._begin(plan, names.index(before) if before in names else usual)
-        name = self._level.rung.name
+        name = self._level.name
         log.info("%s: as configured now", name, extra={"event": "rung", "rung": name})
 
     def _take_in(self, channels: Sequence[Channel]) -> None:
         wanted = {channel.number: channel for channel in channels}
-        gone = [post for number, post in self._posts.items() if wanted.get(number) is not post.channel]
-        for post in gone:
-            number = post.channel.number
-            del self._posts[number]
+        gone = [slot for number, slot in self._slots.items() if wanted.get(number) is not slot.channel]
+        for slot in gone:
+            number = slot.channel.number
+            del self._slots[number]
             self._rounds.drop(number)
             self._streams.drop(number)
         if gone:  # a sink may take seconds to finish its files
             self._leaving = [future for future in self._leaving if not future.done()]
             self._leaving.append(in_background(lambda: _close(gone), name="vsr-leave"))
         for channel in channels:
-            if channel.number not in self._posts:
-                self._posts[channel.number] = CameraSlot(channel, ring=self._bell.set, now=time.monotonic())
+            if channel.number not in self._slots:
+                self._slots[channel.number] = CameraSlot(
+                    channel, notify=self._wakeup.set, now=time.monotonic()
+                )
         self._totals = self._count()
 
     def enhance_next(self) -> bool:
         """Deliver what is ready and begin the next round; False where there is nothing to do but wait."""
-        self._bell.clear()
+        self._wakeup.clear()
         self._meter()
         delivered = self._deliver(self._try(self._streams.finished))
         return self._begin_round() or delivered
@@ -148,12 +150,12 @@ class Loop:
             self._wait_s = None
             return False
         now = time.monotonic()
-        every = self._level.rung.every
-        free = [post for number, post in self._posts.items() if self._streams.is_free(number)]
-        ready = [one for post in free if (one := post.look(now, every=every)) is not None]
+        every = self._level.every
+        free = [slot for number, slot in self._slots.items() if self._streams.is_free(number)]
+        ready = [one for slot in free if (one := slot.look(now, every=every)) is not None]
         plan = self._rounds.choose(ready, now)
         self._wait_s = plan.wait_s
-        taken = [self._posts[camera].take() for camera in plan.cameras]
+        taken = [self._slots[camera].take() for camera in plan.cameras]
         frames = [frame for frame in taken if frame is not None]
         if self._spreads and len(plan.cameras) == len(ready) and not self._streams.under_way:
             frames += self._second_frames(plan.cameras, now)
@@ -166,9 +168,9 @@ class Loop:
     def _second_frames(self, cameras: Sequence[int], now: float) -> list[Frame]:
         """Where nobody else waits: frames that keep the other cores busy."""
         frames: list[Frame] = []
-        for post in (self._posts[camera] for camera in cameras):
+        for slot in (self._slots[camera] for camera in cameras):
             spare = len(cameras) + len(frames) < self._rounds.batch
-            if spare and post.look(now, every=self._level.rung.every) and (frame := post.take()) is not None:
+            if spare and slot.look(now, every=self._level.every) and (frame := slot.take()) is not None:
                 frames.append(frame)
         return frames
 
@@ -178,21 +180,21 @@ class Loop:
             return work() or []
         except Exception as error:
             for frame in {id(frame): frame for frame in (*frames, *self._streams.under_way)}.values():
-                if frame.stream in self._posts:
-                    self._posts[frame.stream].lose()
+                if frame.stream in self._slots:
+                    self._slots[frame.stream].lose()
             self._begin_streams()
             log.error(
                 "%s: %s",
-                self._level.rung.name,
+                self._level.name,
                 error,
-                extra={"event": "engine", "rung": self._level.rung.name},
+                extra={"event": "engine", "rung": self._level.name},
             )
-            self._step(self._ladder.fail(" ".join(str(error).split()), time.monotonic()))
+            self._step(self._control.fail(" ".join(str(error).split()), time.monotonic()))
             return []
 
     def _begin_streams(self) -> None:
         self._streams.close()
-        self._streams = ManyStreams(self._level.engine, ring=self._bell.set)
+        self._streams = ManyStreams(self._level.engine, ring=self._wakeup.set)
 
     def _meter(self) -> None:
         """Count the time since the last call as busy where something has been under way."""
@@ -204,31 +206,31 @@ class Loop:
     def _deliver(self, frames: Sequence[Frame]) -> bool:
         for frame in frames:
             now = time.monotonic()
-            if frame.stream in self._posts:
-                self._latencies.add(self._posts[frame.stream].deliver(frame, now), now)
+            if frame.stream in self._slots:
+                self._latencies.add(self._slots[frame.stream].deliver(frame, now), now)
         if frames:
             now = time.monotonic()
             self._queues.add(
-                sum(post.waiting for post in self._posts.values()) / max(1, len(self._posts)), now
+                sum(slot.waiting for slot in self._slots.values()) / max(1, len(self._slots)), now
             )
         return bool(frames)
 
     @property
     def _level(self) -> EngineLevel:
-        return self._plan.levels[self._ladder.rung]
+        return self._plan.levels[self._control.level]
 
     def wait(self) -> None:
         """Wait until a frame comes, a round's deadline passes or a camera that is away is due."""
         until_due_s = self._stand_in_s - time.monotonic()
-        self._bell.wait(max(0.001, min(_LOOK_S, until_due_s, self._wait_s or _LOOK_S)))
+        self._wakeup.wait(max(0.001, min(_LOOK_S, until_due_s, self._wait_s or _LOOK_S)))
 
     def stand_in(self) -> None:
         """Keep the outputs of absent cameras going."""
         now = time.monotonic()
-        self._stand_in_s = min([now + _LOOK_S, *(post.stand_in(now) for post in self._posts.values())])
+        self._stand_in_s = min([now + _LOOK_S, *(slot.stand_in(now) for slot in self._slots.values())])
 
     def judge(self) -> None:
-        """Twice a second: see how it goes, change the rung where that is needed, and show it all."""
+        """Twice a second: see how it goes, change the level where that is needed, and show it all."""
         now = time.monotonic()
         if now < self._judge_s:
             return
@@ -238,27 +240,27 @@ class Loop:
         self._drops.add(max(0, totals[1] - self._totals[1]), now)
         self._totals = totals
         if self._latencies.values(now):
-            self._step(self._ladder.judge(self._load(now), now))
+            self._step(self._control.judge(self._load(now), now))
         self._show(now)
 
-    def _load(self, now: float) -> Load:
+    def _load(self, now: float) -> MeasuredLoad:
         arrived, enhanced = sum(self._arrivals.values(now)), sum(self._batches.values(now))
-        return Load(
+        return MeasuredLoad(
             latency_p95_s=self._latencies.quantile(0.95, now),
             cost_s=sum(self._busy.values(now)) / max(1, enhanced),
             frames_per_s=self._arrivals.rate(now),
             dropped=sum(self._drops.values(now)) / max(1, arrived),
             queue=self._queues.mean(now),
             batch=self._batches.mean(now),
-            interval_s=min((post.interval_s for post in self._posts.values()), default=0.04),
+            interval_s=min((slot.interval_s for slot in self._slots.values()), default=0.04),
         )
 
-    def _step(self, change: Change | None) -> None:
-        """Go to another rung: what still waits for neighbours leaves on the old one."""
+    def _step(self, change: LevelChange | None) -> None:
+        """Go to another level: what still waits for neighbours leaves on the old one."""
         if change is None:
             return
         self._flush()
-        name = self._level.rung.name
+        name = self._level.name
         log.warning(
             "%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason}
         )
@@ -270,9 +272,9 @@ class Loop:
         """Let go what is under way and what waits for neighbours."""
         try:
             self._deliver(self._streams.finished(wait=True))
-            for number in self._posts:
+            for number in self._slots:
                 self._deliver(self._streams.flush(number))
-        except Exception as error:  # it may be why the rung changes
+        except Exception as error:  # it may be why the level changes
             log.error("%s", error, extra={"event": "engine"})
 
     def _show(self, now: float) -> None:
@@ -280,28 +282,28 @@ class Loop:
             if note not in self._notes:
                 self._notes.add(note)
                 log.warning("%s", note, extra={"event": "note"})
-        self._board.overview = Overview(
-            rung=self._level.rung.name,
-            reason=self._ladder.reason,
+        self._shared.overview = Overview(
+            level=self._level.name,
+            reason=self._control.reason,
             num_changes=self._num_changes,
             busy=min(1.0, self._busy.rate(now)),
             batch=self._batches.mean(now),
-            channels=tuple(post.overview(now) for post in self._posts.values()),
+            channels=tuple(slot.overview(now) for slot in self._slots.values()),
         )
 
     def close(self) -> None:
         """End all cameras and close all sinks, together."""
-        _close(list(self._posts.values()))
+        _close(list(self._slots.values()))
         self._streams.close()
         for future in self._leaving:
             future.result()
         self._show(time.monotonic())
 
 
-def _close(posts: Sequence[CameraSlot]) -> None:
+def _close(slots: Sequence[CameraSlot]) -> None:
     """Within the time that the slowest of them takes."""
-    for post in posts:
-        post.end()
-    if posts:
-        for _ in parallel_map(CameraSlot.close, posts, workers=len(posts), name="vsr-close"):
+    for slot in slots:
+        slot.end()
+    if slots:
+        for _ in parallel_map(CameraSlot.close, slots, workers=len(slots), name="vsr-close"):
             pass

@@ -27,7 +27,7 @@ class ChannelOverview:
     dropped: int
     """Frames that a newer one took the place of, because there was no time."""
     thinned: int
-    """Frames left out because the rung enhances only every so many."""
+    """Frames left out because the level enhances only every so many."""
     failed: int
     """Frames lost to errors of the engine or of the sink."""
     away_s: float
@@ -40,11 +40,11 @@ class ChannelOverview:
 class Overview:
     """Everything at one moment."""
 
-    rung: str = ""
+    level: str = ""
     reason: str = ""
-    """Why this rung."""
+    """Why this level."""
     num_changes: int = 0
-    """Of the rung, so far."""
+    """Of the level, so far."""
     busy: float = 0.0
     """Part of the time that the engine worked, lately."""
     batch: float = 0.0
@@ -54,7 +54,7 @@ class Overview:
     """When, by `time.monotonic()`."""
 
 
-class OverviewBoard:
+class SharedOverview:
     """Holds the newest overview; each one is put in the place of the one before."""
 
     def __init__(self) -> None:

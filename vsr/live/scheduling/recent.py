@@ -4,7 +4,7 @@ import math
 from collections import deque
 
 
-class Recent:
+class RecentValues:
     """Values of the last seconds.
 
     Args:

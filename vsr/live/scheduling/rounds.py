@@ -13,7 +13,7 @@ _GAP_WEIGHT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyFrame:
     """The oldest frame of a camera that waits."""
 
     camera: int
@@ -32,13 +32,13 @@ class Round:
     """Seconds after which to ask again if nothing has come; None where only a frame changes anything."""
 
 
-class _Habit:
+class _Cadence:
     """When a camera's frames come."""
 
-    def __init__(self, ready: Ready):
+    def __init__(self, ready: ReadyFrame):
         self.size, self.last_s, self.interval_s = ready.size, ready.arrived_s, 0.0
 
-    def learn(self, ready: Ready) -> None:
+    def learn(self, ready: ReadyFrame) -> None:
         gap = ready.arrived_s - self.last_s
         if gap > 0:
             self.interval_s = (
@@ -73,13 +73,13 @@ class Rounds:
         """Frames that a round takes at most, now."""
         self._deadline_s, self._least, self._most = deadline_s, least, most
         self._served: dict[int, int] = {}
-        self._habits: dict[int, _Habit] = {}
+        self._habits: dict[int, _Cadence] = {}
         self._number = 0
 
-    def choose(self, ready: Sequence[Ready], now: float) -> Round:
+    def choose(self, ready: Sequence[ReadyFrame], now: float) -> Round:
         """Choose from the cameras that have a frame; those chosen count as served."""
         for one in ready:
-            self._habits.setdefault(one.camera, _Habit(one)).learn(one)
+            self._habits.setdefault(one.camera, _Cadence(one)).learn(one)
         if not ready:
             return Round()
         fit = self._fit_together(ready)
@@ -98,17 +98,17 @@ class Rounds:
         self._served.pop(camera, None)
         self._habits.pop(camera, None)
 
-    def _turn(self, one: Ready) -> int:
+    def _turn(self, one: ReadyFrame) -> int:
         return self._served.get(one.camera, 0)
 
-    def _fit_together(self, ready: Sequence[Ready]) -> list[Ready]:
+    def _fit_together(self, ready: Sequence[ReadyFrame]) -> list[ReadyFrame]:
         """Frames of the size whose turn it is, in turn; none that would overtake a frame of another size."""
         waiting = sorted(ready, key=lambda one: (self._turn(one), one.arrived_s))
         others = [self._turn(one) for one in waiting if one.size != waiting[0].size]
         last_turn = min(others, default=self._number)
         return [one for one in waiting if one.size == waiting[0].size and self._turn(one) <= last_turn]
 
-    def _worth_waiting(self, fit: Sequence[Ready], now: float) -> float:
+    def _worth_waiting(self, fit: Sequence[ReadyFrame], now: float) -> float:
         """Seconds until the last of the frames that should come before the deadline."""
         deadline = min(one.arrived_s for one in fit) + self._deadline_s
         here = {one.camera for one in fit}
