@@ -277,8 +277,8 @@ def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
 def _kind_of(target: str) -> OutputKind:
     """What a URL of --output pushes to."""
     scheme = target.partition("://")[0].lower()
-    plain: dict[str, OutputKind] = {"rtsp": "rtsp", "rtmp": "rtmp", "srt": "srt", "udp": "udp"}
-    kinds = plain | {"rtsps": plain["rtsp"], "rtmps": plain["rtmp"]}
+    kinds: dict[str, OutputKind] = {"rtsp": "rtsp", "rtmp": "rtmp", "srt": "srt", "udp": "udp"}
+    kinds |= {"rtsps": "rtsp", "rtmps": "rtmp"}
     if "://" not in target or scheme not in kinds:
         raise ConfigError(
             "an output is none of rtsp://, rtmp://, srt:// and udp://; folders go to --hls and --record, a JPEG to"

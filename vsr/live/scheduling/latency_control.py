@@ -76,7 +76,7 @@ class ControlTuning:
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """A step on the levels."""
+    """A step to another level."""
 
     level: int
     """Index of the new one; 0 is the top."""

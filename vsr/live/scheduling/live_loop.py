@@ -1,4 +1,4 @@
-"""The story of live: cameras → rounds → engine → sinks, on a levels of models that holds the latency.
+"""The story of live: cameras → rounds → engine → sinks, on the level that holds the latency.
 
 Each camera is read and decoded in a thread of its own, which keeps its newest frames; one thread, the
 caller's, gives rounds of them to the engine and what comes back to the sinks, which never block. A round
