@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 import vsr
-from vsr.models.layers.bidirectional import in_chunks
-from vsr.quality.metrics import psnr
+from vsr.models import in_chunks
+from vsr.quality import psnr
 
 
 def enhanced(model: vsr.Model, frames: Sequence[vsr.Frame], options: vsr.EngineOptions) -> list[np.ndarray]:

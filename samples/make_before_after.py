@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 import vsr
-from vsr.quality.drawing import Rgb, crop_grid, to_rgb
+from vsr.quality import Rgb, crop_grid, to_rgb
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 import vsr
-from vsr.media.ffmpeg import find_ffmpeg
+from vsr.media import find_ffmpeg
 
 QUIET = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
 

@@ -13,10 +13,9 @@ from typing import TypeVar
 
 from vsr.autocrop import Rectangle, crop
 from vsr.color_correct import Adaptation, correct_colors
-from vsr.engine.engine import Engine
+from vsr.engine import Engine
 from vsr.frames import Frame
-from vsr.media.reading.source import Source
-from vsr.media.writing.sink import Sink
+from vsr.media import Sink, Source
 from vsr.prefetch import closed_after, prefetch
 from vsr.scenes import Scene, mark_scene_cuts
 from vsr.trace import span

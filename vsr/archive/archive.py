@@ -15,9 +15,8 @@ from vsr.archive.sources import Naming
 from vsr.archive.state import State, read_entries
 from vsr.archive.supervisor import Message, Supervisor
 from vsr.archive.todo import Again, Todo, make_todo
-from vsr.engine.device import num_cores
-from vsr.jobs.identity import wishes_of
-from vsr.jobs.inputs import Job
+from vsr.engine import num_cores
+from vsr.jobs import Job, wishes_of
 from vsr.options import EnhanceOptions, at_least
 
 _SMALL_BYTES = 8 << 20

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vsr.durable import Stamp
-from vsr.jobs.inputs import Job
+from vsr.jobs import Job
 
 TABLE = """
 create table files (

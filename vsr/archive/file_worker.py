@@ -17,14 +17,22 @@ from vsr.archive.entry import Entry
 from vsr.archive.state import State
 from vsr.durable import Stamp
 from vsr.errors import SourceError, VerifyError, VsrError
-from vsr.jobs.enhance_file import Outcome, Result, run_file
-from vsr.jobs.identity import sampled_hash
-from vsr.jobs.inputs import Job
-from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.provenance import Record, provenance_of, write_sidecar
-from vsr.jobs.segments.journal import OtherJobError
-from vsr.jobs.segments.journal_records import JOURNAL, work_folder
-from vsr.jobs.workers.worker_process import become_worker
+from vsr.jobs import (
+    JOURNAL,
+    Job,
+    OtherJobError,
+    Outcome,
+    Plan,
+    Record,
+    Result,
+    become_worker,
+    make_plan,
+    provenance_of,
+    run_file,
+    sampled_hash,
+    work_folder,
+    write_sidecar,
+)
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.jobs.inputs import Job, check_names, extension_of, walk
-from vsr.media.images.probe_image import is_image
+from vsr.jobs import Job, check_names, extension_of, walk
+from vsr.media import is_image
 from vsr.options import AlsoOptions
 
 _FIELDS = {"stem", "name", "ext"}

@@ -20,8 +20,7 @@ from vsr.archive.alive import Alive, lives
 from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_row
 from vsr.durable import Stamp
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.disk import LEAST_FREE, wait_for_room
-from vsr.jobs.inputs import Job
+from vsr.jobs import LEAST_FREE, Job, wait_for_room
 
 T = TypeVar("T")
 

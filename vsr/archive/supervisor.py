@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vsr.archive.file_worker import ArchiveWork, Begun, Broken, Ended, Hello, Ticked, Told, run_worker
 from vsr.archive.state import State
 from vsr.errors import VsrError
-from vsr.jobs.workers.worker_process import WorkerProcess, stop_all, wait_for_news
+from vsr.jobs import WorkerProcess, stop_all, wait_for_news
 from vsr.pipeline import Clock
 
 _END_WITHIN_S = 30.0

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from vsr.archive.entry import Entry, differences, key_of, text_of
 from vsr.durable import Stamp, sha256_of
-from vsr.jobs.identity import sampled_hash
-from vsr.jobs.inputs import Job
+from vsr.jobs import Job, sampled_hash
 
 
 @dataclass(frozen=True, slots=True)

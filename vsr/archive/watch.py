@@ -21,8 +21,7 @@ from vsr.archive.supervisor import Message
 from vsr.archive.todo import Again
 from vsr.durable import Stamp
 from vsr.errors import ConfigError
-from vsr.jobs.disk import LEAST_FREE, free_bytes
-from vsr.jobs.inputs import Job, walk
+from vsr.jobs import LEAST_FREE, Job, free_bytes, walk
 
 Tell = Callable[[str], None]
 

@@ -8,9 +8,7 @@ import ffmpeg
 
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import Frame
-from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
-from vsr.media.probe_video import probe
-from vsr.media.reading.source import VideoSource
+from vsr.media import PROTOCOLS, VideoSource, first_error_line, local, probe, quiet_command, run_ffmpeg
 
 SMALLEST = 32
 """Rows and columns; below that encoders and texture have nothing to work on."""

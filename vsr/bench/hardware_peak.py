@@ -8,10 +8,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from vsr.engine.device import Placement, move_network
-from vsr.models.layers.conv_relu import conv_relu
-from vsr.models.spec import Network
-from vsr.models.variants.int8 import in_bytes
+from vsr.engine import Placement, move_network
+from vsr.models import Network, conv_relu, in_bytes
 from vsr.prefetch import parallel_map
 
 Operation = Callable[[], torch.Tensor]

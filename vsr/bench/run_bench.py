@@ -27,16 +27,11 @@ from vsr.bench.hardware_peak import measure_peak
 from vsr.bench.other_program import Peer
 from vsr.bench.row import Row
 from vsr.bench.stages import Parts, to_and_fro
-from vsr.engine.device import num_cores, pick_device
-from vsr.engine.engine import Engine
+from vsr.engine import Engine, num_cores, pick_device
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.probe_video import probe
-from vsr.media.reading.source import VideoSource
-from vsr.media.writing.encoders import choose_encoder
-from vsr.media.writing.sink import FileSink, MemorySink, Sink
-from vsr.models import choose_chain
-from vsr.models.spec import Model
+from vsr.media import FileSink, MemorySink, Sink, VideoSource, choose_encoder, probe
+from vsr.models import Model, choose_chain
 from vsr.options import EncodeOptions, EngineOptions, at_least, parse_size
 from vsr.pipeline import enhance
 from vsr.scenes import mark_scene_cuts

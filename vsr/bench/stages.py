@@ -14,12 +14,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vsr.engine.device import CPU_THREADS, cpu_threads
-from vsr.engine.stage import Stage
-from vsr.engine.transfer import Pending, transfer_for
-from vsr.engine.windowed_stream import Input, WindowedStream
+from vsr.engine import CPU_THREADS, Input, Pending, Stage, WindowedStream, cpu_threads, transfer_for
 from vsr.frames import Frame
-from vsr.models.spec import Model
+from vsr.models import Model
 from vsr.options import EngineOptions
 from vsr.picture import Picture, from_planes, to_planes
 

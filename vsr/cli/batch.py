@@ -9,15 +9,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.archive.archive import Archive, ArchiveOptions, look
-from vsr.archive.file_worker import Ended
-from vsr.archive.sources import Naming, find_archive
-from vsr.archive.todo import Again, Todo
+from vsr.archive import Again, Archive, ArchiveOptions, Ended, Naming, Todo, find_archive, look
 from vsr.cli.batch_view import ArchiveView, conclude
 from vsr.cli.console import say
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import ConfigError
-from vsr.jobs.inputs import Job
+from vsr.jobs import Job
 
 
 @dataclass(frozen=True)

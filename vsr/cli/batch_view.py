@@ -12,9 +12,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from vsr.archive.entry import Entry
-from vsr.archive.file_worker import Begun, Ended, Told
-from vsr.archive.supervisor import Message
+from vsr.archive import Begun, Ended, Entry, Message, Told
 from vsr.cli.console import console, duration, say, size_of
 from vsr.cli.progress_view import LINE_EVERY_S, Bar, plain_line
 

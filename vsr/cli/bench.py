@@ -14,17 +14,15 @@ from cyclopts import Parameter
 from rich.table import Table
 
 import vsr
-from vsr.bench.cost import Cost
-from vsr.bench.row import ON_COMPUTE_STREAM, Row
-from vsr.bench.run_bench import BenchOptions, bench_rows
+from vsr.bench import ON_COMPUTE_STREAM, BenchOptions, Cost, Row, bench_rows
 from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import check_writable, say, size_of, wide, write_result
 from vsr.cli.eval_view import write_json
 from vsr.cli.flags import Flat
 from vsr.errors import ConfigError
-from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
+from vsr.media import ffmpeg_version, find_ffmpeg
 from vsr.options import EngineOptions
-from vsr.quality.grid import encode_png
+from vsr.quality import encode_png
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vsr.quality.drawing import Rgb
+from vsr.quality import Rgb
 from vsr.trace import Span, Trace
 
 _WIDTH, _LEFT, _RIGHT = 1600, 190, 30

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vsr.cli.console import say
-from vsr.training.calibration import calibrate_checkpoint
+from vsr.training import calibrate_checkpoint
 
 
 def calibrate_command(

@@ -11,19 +11,14 @@ from cyclopts import Parameter
 from vsr.cli.console import say
 from vsr.cli.flags import Flat
 from vsr.cli.progress_view import progress
-from vsr.engine.engine import Engine
+from vsr.engine import Engine
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, StreamInfo
-from vsr.media.images.probe_image import PICTURES, is_image
-from vsr.media.images.stream import ImageSink, ImageSource
-from vsr.media.reading.source import Source, VideoSource
-from vsr.media.writing.output import CONTAINERS
-from vsr.media.writing.sink import FileSink
+from vsr.media import CONTAINERS, PICTURES, FileSink, ImageSink, ImageSource, Source, VideoSource, is_image
 from vsr.options import EncodeOptions, EngineOptions, ReadOptions
 from vsr.pipeline import Clock
 from vsr.pipeline import enhance as run_pipeline
-from vsr.quality.compare import compare_pictures, compare_streams
-from vsr.quality.drawing import to_playable
+from vsr.quality import compare_pictures, compare_streams, to_playable
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,10 @@ import numpy as np
 import torch
 
 import vsr
-from vsr.engine.device import has_fast_bf16
-from vsr.engine.engine import Engine
-from vsr.engine.executor import WAYS
+from vsr.engine import WAYS, Engine, has_fast_bf16
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
-from vsr.media.reading.nvdec import why_no_nvdec
-from vsr.media.writing.encoder_table import ENCODERS
-from vsr.media.writing.encoders import choose_encoder, try_encoder
+from vsr.media import ENCODERS, choose_encoder, ffmpeg_version, find_ffmpeg, try_encoder, why_no_nvdec
 from vsr.models import load
 from vsr.options import EncodeOptions, EngineOptions
 

@@ -14,15 +14,26 @@ from vsr.cli.console import duration, say, size_of
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
-from vsr.engine.device import place
+from vsr.engine import place
 from vsr.errors import ConfigError
-from vsr.jobs.disk import free_bytes
-from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
-from vsr.jobs.estimate import estimate_plan
-from vsr.jobs.inputs import Job, check_also, find_jobs
-from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.provenance import provenance_of, write_sidecar
-from vsr.jobs.segments.journal_records import Records, read_records, work_folder
+from vsr.jobs import (
+    Job,
+    Outcome,
+    Plan,
+    Records,
+    Result,
+    check_also,
+    estimate_plan,
+    find_jobs,
+    free_bytes,
+    make_plan,
+    num_workers,
+    provenance_of,
+    read_records,
+    run_file,
+    work_folder,
+    write_sidecar,
+)
 from vsr.options import EnhanceOptions, ModelOptions
 from vsr.pipeline import Clock
 

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from vsr.cli.console import wide, write_result
-from vsr.evaluation.candidates import Candidate
-from vsr.evaluation.score_clips import ClipResult
-from vsr.evaluation.score_pictures import PicturesResult
+from vsr.evaluation import Candidate, ClipResult, PicturesResult
 
 
 class Scored(NamedTuple):

@@ -15,21 +15,23 @@ from vsr.cli.console import check_writable, say, write_result
 from vsr.cli.eval_view import Scored, flattened, print_scores, write_json
 from vsr.cli.flags import Flat
 from vsr.cli.model_table_view import markdown
-from vsr.engine.device import CPU_THREADS
+from vsr.engine import CPU_THREADS
 from vsr.errors import ConfigError
-from vsr.evaluation.candidates import Candidate, our_candidate
-from vsr.evaluation.codec_damage import parse_compression, spoilt
-from vsr.evaluation.model_table import measure_models
-from vsr.evaluation.score_clips import open_clip, score_clip
-from vsr.evaluation.score_pictures import score_set
-from vsr.evaluation.test_sets import PictureSet
-from vsr.media.vmaf import Vmaf
+from vsr.evaluation import (
+    Candidate,
+    PictureSet,
+    measure_models,
+    open_clip,
+    our_candidate,
+    parse_compression,
+    score_clip,
+    score_set,
+    spoilt,
+)
+from vsr.media import Vmaf
 from vsr.options import EngineOptions
-from vsr.quality.grid import Gallery, encode_png
-from vsr.quality.lpips import Lpips
-from vsr.quality.niqe import Niqe
-from vsr.quality.score import Judge
-from vsr.training.data.blur import Kind, write_blurred
+from vsr.quality import Gallery, Judge, Lpips, Niqe, encode_png
+from vsr.training import Kind, write_blurred
 
 GRID_ROWS = 5
 """Pictures in a grid: more cannot be looked at side by side."""

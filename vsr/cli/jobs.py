@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vsr.cli.console import say, size_of
-from vsr.jobs.segments.unfinished import Unfinished, find_unfinished, remove
+from vsr.jobs import Unfinished, find_unfinished, remove
 
 jobs = App(name="jobs", help="List, show and clean up long jobs that lie unfinished.")
 

@@ -23,10 +23,22 @@ from vsr.cli.live_view import (
     table,
 )
 from vsr.errors import ConfigError, VsrError
-from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
-from vsr.live.monitoring.prometheus import MetricsServer
-from vsr.live.options import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
-from vsr.live.service import LiveService, LiveView
+from vsr.live import (
+    CameraOptions,
+    EventLog,
+    JsonLines,
+    LiveOptions,
+    LiveService,
+    LiveView,
+    LogEvent,
+    MetricsServer,
+    OutputKind,
+    OutputOptions,
+    Secrets,
+    TextLines,
+    check_camera,
+    read_options,
+)
 from vsr.options import EngineOptions
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]

@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vsr.cli.console import console, duration
-from vsr.live.monitoring.log import JsonLines, LogEvent
-from vsr.live.service import CameraView, LiveService, LiveView
+from vsr.live import CameraView, JsonLines, LiveService, LiveView, LogEvent
 
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
 

@@ -18,7 +18,7 @@ from cyclopts.config import Dict, Toml
 import vsr
 from vsr.cli.console import fail
 from vsr.cli.presets import find_config
-from vsr.engine.malloc import tune_malloc
+from vsr.engine import tune_malloc
 from vsr.errors import ConfigError, VerifyError, VsrError
 
 COMMANDS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from vsr.evaluation.model_table import SCALES, SETS, TableRow
+from vsr.evaluation import SCALES, SETS, TableRow
 
 VIDEO, SMALL = "640x360", "320x240"
 

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from vsr.cli.console import duration
 from vsr.frames import StreamInfo
-from vsr.media.images.probe_image import is_image, probe_image
-from vsr.media.probe_video import probe as probe_video
+from vsr.media import is_image, probe_image
+from vsr.media import probe as probe_video
 
 
 def probe_command(

@@ -6,11 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter, default_name_transform
 
 from vsr.cli.console import duration, say
-from vsr.training.events import why_no_events
-from vsr.training.loop import TrainingProgress
-from vsr.training.loop import train as run_training
-from vsr.training.options import TrainOptions
-from vsr.training.processes import rank
+from vsr.training import TrainingProgress, TrainOptions, rank, why_no_events
+from vsr.training import train as run_training
 
 
 def _flag(field: str) -> str:

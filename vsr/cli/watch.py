@@ -9,9 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vsr.archive.archive import Archive, ArchiveOptions
-from vsr.archive.sources import Naming
-from vsr.archive.watch import FolderWatch, WatchOptions
+from vsr.archive import Archive, ArchiveOptions, FolderWatch, Naming, WatchOptions
 from vsr.cli.batch import out_folder
 from vsr.cli.batch_view import ArchiveView
 from vsr.cli.console import say

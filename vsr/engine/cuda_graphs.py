@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from vsr.models.spec import Network, State
+from vsr.models import Network, State
 
 Step = Callable[[list[Tensor]], list[Tensor]]
 """A step on bare tensors: frames, whatever the state holds, and the flags; what comes out, then the next

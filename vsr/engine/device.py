@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from vsr.errors import ConfigError
-from vsr.models.layers.conv_relu import conv_relu
-from vsr.models.variants.int8 import has_int8, in_int8
+from vsr.models import conv_relu, has_int8, in_int8
 from vsr.options import EngineOptions
 
 CPU_THREADS = torch.get_num_threads()

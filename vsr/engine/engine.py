@@ -15,7 +15,7 @@ from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.engine.unchanged import Contents
 from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
-from vsr.models.spec import Model
+from vsr.models import Model
 from vsr.options import EngineOptions
 from vsr.picture import Picture, from_planes, resize_picture, to_planes
 from vsr.prefetch import closed_after

@@ -19,7 +19,7 @@ from vsr import color
 from vsr.engine.cuda_graphs import CudaGraphs, Recorded, Recorder, Step
 from vsr.engine.device import Placement, move_network
 from vsr.errors import ConfigError
-from vsr.models.spec import Model, Network
+from vsr.models import Model, Network
 from vsr.options import EngineOptions
 from vsr.picture import Rounding
 

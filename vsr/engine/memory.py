@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vsr.models.spec import ModelSpec, Network
+from vsr.models import ModelSpec, Network
 
 _UNKNOWN = 4 << 30
 """Bytes assumed where the system does not tell."""

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from vsr.models.spec import ModelSpec
+from vsr.models import ModelSpec
 from vsr.picture import Picture, enlarge_chroma
 from vsr.resample import enlarge
 

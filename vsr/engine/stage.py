@@ -27,7 +27,7 @@ from vsr.engine.windowed_stream import (
     states_stack,
 )
 from vsr.errors import ModelError
-from vsr.models.spec import Model
+from vsr.models import Model
 from vsr.options import EngineOptions
 from vsr.picture import Picture
 from vsr.prefetch import parallel_map

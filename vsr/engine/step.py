@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vsr.engine.tiles import padded, tiled
 from vsr.engine.windowed_stream import Place, WindowedStream, join_states, part_states
-from vsr.models.spec import ModelSpec, Network, State
+from vsr.models import ModelSpec, Network, State
 
 
 class Stepper:

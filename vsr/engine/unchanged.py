@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from vsr.engine.tiles import grown, is_out_of_memory, round_up
 from vsr.frames import Frame
-from vsr.models.spec import ModelSpec
+from vsr.models import ModelSpec
 
 SAMPLED = 16
 """Every so many rows are compared before all of them: frames that differ mostly do so everywhere."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from vsr.engine.unchanged import Patchwork
-from vsr.models.spec import ModelSpec, Network, State
+from vsr.models import ModelSpec, Network, State
 from vsr.picture import Picture, in_rgb, in_ycc
 from vsr.trace import span
 from vsr.windows import RepeatFinder, Ring, Window

@@ -6,11 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
 
-from vsr.engine.device import place
-from vsr.engine.engine import Engine
+from vsr.engine import Engine, place
 from vsr.frames import Frame
-from vsr.models import BASELINES, choose_chain, load, names
-from vsr.models.spec import Model
+from vsr.models import BASELINES, Model, choose_chain, load, names
 from vsr.options import EngineOptions
 
 

@@ -10,11 +10,9 @@ from pathlib import Path
 from vsr.errors import ConfigError
 from vsr.evaluation.score_clips import ReferenceClip
 from vsr.frames import PictureFormat
-from vsr.media.reading.source import VideoSource
-from vsr.media.writing.encode import VideoEncoder
-from vsr.media.writing.encoders import EncoderChoice, choose_encoder
+from vsr.media import EncoderChoice, VideoEncoder, VideoSource, choose_encoder
 from vsr.options import EncodeOptions
-from vsr.quality.drawing import to_frame, to_playable, to_rgb
+from vsr.quality import to_frame, to_playable, to_rgb
 
 
 @dataclass(frozen=True, slots=True)

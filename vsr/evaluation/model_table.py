@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr.engine.device import CPU_THREADS
+from vsr.engine import CPU_THREADS
 from vsr.errors import ConfigError, SourceError
 from vsr.evaluation.candidates import Candidate, our_candidate, time_per_frame
 from vsr.evaluation.opencv_networks import OpenCvNetwork
@@ -16,7 +16,7 @@ from vsr.evaluation.test_sets import PictureSet
 from vsr.frames import Frame, PictureFormat
 from vsr.models import BASELINES, tiers
 from vsr.options import EngineOptions
-from vsr.quality.score import Judge, Score
+from vsr.quality import Judge, Score
 
 SCALES = (2, 3, 4)
 SETS = ("Set5", "BSD100")

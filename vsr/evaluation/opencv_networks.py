@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vsr.errors import ModelError
 from vsr.frames import Frame
-from vsr.models.files.protobuf import fields_at, message_fields, varint
+from vsr.models import fields_at, message_fields, varint
 
 Array = npt.NDArray[Any]
 

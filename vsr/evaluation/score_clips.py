@@ -16,13 +16,20 @@ from vsr.errors import ModelError, SourceError
 from vsr.evaluation.candidates import Candidate, time_per_frame
 from vsr.evaluation.test_sets import cut_to, reduced
 from vsr.frames import Frame
-from vsr.media.reading.source import Source, VideoSource
-from vsr.media.vmaf import Vmaf
+from vsr.media import Source, VideoSource, Vmaf
 from vsr.options import ReadOptions
-from vsr.quality.drawing import Rgb, to_frame, to_rgb
-from vsr.quality.metrics import luma_of
-from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
-from vsr.quality.temporal import Steadiness
+from vsr.quality import (
+    Judge,
+    Rgb,
+    Score,
+    Show,
+    Steadiness,
+    luma_of,
+    mean_score,
+    show_nobody,
+    to_frame,
+    to_rgb,
+)
 from vsr.scenes import mark_scene_cuts
 
 TIMED_FRAMES = 16

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from vsr.errors import ModelError
 from vsr.evaluation.candidates import Candidate
 from vsr.evaluation.test_sets import PicturePair
-from vsr.quality.drawing import as_frame, to_rgb
-from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
+from vsr.quality import Judge, Score, Show, as_frame, mean_score, show_nobody, to_rgb
 
 
 @dataclass(frozen=True, slots=True)

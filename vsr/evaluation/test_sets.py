@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vsr.errors import SourceError
-from vsr.quality.drawing import Rgb
+from vsr.quality import Rgb
 from vsr.resample import reduce
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

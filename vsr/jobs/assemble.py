@@ -3,12 +3,10 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from vsr.engine.engine import Engine
+from vsr.engine import Engine
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
-from vsr.media.images.stream import ImageSink, ImageSource
-from vsr.media.reading.source import VideoSource
-from vsr.media.writing.sink import FileSink
+from vsr.media import FileSink, ImageSink, ImageSource, VideoSource
 from vsr.pipeline import PipelineOptions
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vsr.engine.device import all_devices
+from vsr.engine import all_devices
 from vsr.errors import SinkError, VerifyError, VsrError
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.inputs import Job
@@ -18,10 +18,7 @@ from vsr.jobs.segments.journal_records import read_records, work_folder
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.ray_connection import check_cluster
 from vsr.jobs.workers.ray_pool import RayPool
-from vsr.media.images.stream import ImageReport
-from vsr.media.reading.source import ReadCounts, VideoSource
-from vsr.media.writing.output import WriteReport
-from vsr.media.writing.sink import FileSink
+from vsr.media import FileSink, ImageReport, ReadCounts, VideoSource, WriteReport
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock, Report, enhance
 

@@ -11,7 +11,7 @@ from typing import cast
 from vsr.frames import Frame
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.plan import Plan
-from vsr.media.reading.source import Source
+from vsr.media import Source
 from vsr.pipeline import enhance
 
 

@@ -11,11 +11,11 @@ import torch
 
 from vsr import __version__
 from vsr.durable import sha256_of
-from vsr.engine.device import place
+from vsr.engine import place
 from vsr.errors import ModelError
 from vsr.jobs.plan import Plan
-from vsr.media.ffmpeg import ffmpeg_version, find_ffmpeg
-from vsr.models.spec import Model
+from vsr.media import ffmpeg_version, find_ffmpeg
+from vsr.models import Model
 from vsr.options import EnhanceOptions
 
 _BLOCK = 1 << 16

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.media.images.probe_image import PICTURES, is_image
-from vsr.media.writing.output import CONTAINERS
+from vsr.media import CONTAINERS, PICTURES, is_image
 from vsr.options import AlsoOptions
 
 _SUFFIXES = (

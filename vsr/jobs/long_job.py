@@ -20,9 +20,7 @@ from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.pool import Pool, Tell
 from vsr.jobs.workers.worker import StretchReader, Worker
-from vsr.media.reading.decode import ReadCounts
-from vsr.media.writing.encode import is_disk_full
-from vsr.media.writing.output import Outputs, WriteReport, complete
+from vsr.media import Outputs, ReadCounts, WriteReport, complete, is_disk_full
 from vsr.pipeline import Clock, Report
 
 OpenPool = Callable[[Plan, Path], Pool]

@@ -9,19 +9,24 @@ from pathlib import Path
 
 from vsr.autocrop import Rectangle, crop, cropped_format, cut_sides, find_borders
 from vsr.color_correct import HDR
-from vsr.engine.device import pick_device
+from vsr.engine import pick_device
 from vsr.errors import ConfigError
 from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_quality import judge_source
-from vsr.media.images.probe_image import MAX_PIXELS, probe_image
-from vsr.media.probe_video import probe
-from vsr.media.reading.fields import as_read, describe_fields
-from vsr.media.writing.encoders import EncoderChoice
-from vsr.media.writing.output import FileOutput, Outputs, plan_outputs
-from vsr.models.chain import make_chain
-from vsr.models.spec import Model
+from vsr.media import (
+    MAX_PIXELS,
+    EncoderChoice,
+    FileOutput,
+    Outputs,
+    as_read,
+    describe_fields,
+    plan_outputs,
+    probe,
+    probe_image,
+)
+from vsr.models import Model, make_chain
 from vsr.options import (
     EnhanceOptions,
     ModelOptions,

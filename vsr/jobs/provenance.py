@@ -12,7 +12,7 @@ from vsr.errors import SinkError
 from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
-from vsr.media.writing.output import WriteReport
+from vsr.media import WriteReport
 
 Record = dict[str, Any]
 """As JSON takes it."""

@@ -8,8 +8,7 @@ from typing import cast
 
 from vsr.errors import SourceError
 from vsr.frames import Frame, StreamInfo
-from vsr.media.images.stream import ImageSource
-from vsr.media.reading.source import VideoSource
+from vsr.media import ImageSource, VideoSource
 from vsr.options import ReadOptions
 
 COUNT = 12

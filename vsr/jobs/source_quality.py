@@ -4,8 +4,8 @@ from pathlib import Path
 
 from vsr.errors import SourceError
 from vsr.frames import StreamInfo
-from vsr.media.images.jpeg_quality import jpeg_quality
-from vsr.models.chain import Verdict
+from vsr.media import jpeg_quality
+from vsr.models import Verdict
 
 REFERENCE = 640 * 360
 """Pixels of the frames that `CLEAN_FROM` is about. Larger ones need fewer bits a pixel, by the fourth root of

@@ -1,1 +1,29 @@
 """Live streams: cameras in, enhanced streams out, for months."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
+    from vsr.live.monitoring.prometheus import MetricsServer
+    from vsr.live.options import (
+        CameraOptions,
+        LiveOptions,
+        OutputKind,
+        OutputOptions,
+        check_camera,
+        read_options,
+    )
+    from vsr.live.service import CameraView, LiveService, LiveView
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "monitoring.log": "EventLog JsonLines LogEvent Secrets TextLines",
+        "monitoring.prometheus": "MetricsServer",
+        "options": "CameraOptions LiveOptions OutputKind OutputOptions check_camera read_options",
+        "service": "CameraView LiveService LiveView",
+    },
+)

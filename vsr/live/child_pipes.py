@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vsr
-from vsr.media.ffmpeg import Child
+from vsr.media import Child
 
 _PASSED_ON = (
     "PATH",

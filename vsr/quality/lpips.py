@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.errors import ModelError, SourceError
-from vsr.models.files.checkpoint import read_tensors
+from vsr.models import read_tensors
 from vsr.quality.drawing import Rgb
 
 SMALLEST = 64

@@ -6,9 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vsr.errors import ConfigError, SourceError
-from vsr.models.files.checkpoint import read_model, save_network
-from vsr.models.networks.plain import PlainNet
-from vsr.models.variants.int8 import calibrate_int8
+from vsr.models import PlainNet, calibrate_int8, read_model, save_network
 from vsr.training.data.batches import as_tensor
 from vsr.training.data.footage import find_pictures, read_picture
 

@@ -10,10 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vsr.engine.device import has_fast_bf16, pick_device
-from vsr.models.files.checkpoint import save_network
-from vsr.models.networks.plain import PlainNet
-from vsr.models.variants.int8 import calibrate_int8
+from vsr.engine import has_fast_bf16, pick_device
+from vsr.models import PlainNet, calibrate_int8, save_network
 from vsr.training.critic import critic_loss
 from vsr.training.data.batches import batches, find_data
 from vsr.training.logbook import Logbook

@@ -3,9 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vsr.models.networks.plain import PlainNet
-from vsr.models.networks.recurrent import RecurrentNet
-from vsr.models.networks.unet import UNet
+from vsr.models import PlainNet, RecurrentNet, UNet
 from vsr.resample import enlarge
 from vsr.training.options import TrainOptions
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vsr.errors import SourceError
 from vsr.models import UNet
-from vsr.quality.metrics import luma_of, psnr
+from vsr.quality import luma_of, psnr
 from vsr.training.data.batches import as_tensor, example
 from vsr.training.data.footage import find_pictures, read_picture
 from vsr.training.logbook import sample

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.errors import ModelError
-from vsr.models.files.checkpoint import read_tensors
+from vsr.models import read_tensors
 
 _LAYERS = (
     dict.fromkeys((0, 2), 64)

@@ -21,8 +21,8 @@ from vsr.color_correct import Adaptation
 from vsr.errors import VsrError
 from vsr.frames import Frame, StreamInfo
 from vsr.jobs.segments.border import Border, EntryPoint
-from vsr.media.reading.source import Source
-from vsr.models.spec import Model
+from vsr.media import Source
+from vsr.models import Model
 from vsr.pipeline import Memory, PipelineOptions, prepared
 from vsr.prefetch import closed_after
 from vsr.scenes import Scene

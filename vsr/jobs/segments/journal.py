@@ -22,7 +22,7 @@ from vsr.durable import sha256_of, stamp, sync
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.journal_records import JOURNAL, VERSION, Segment, mark_of, read_records
-from vsr.media.writing.encode import Encoded
+from vsr.media import Encoded
 
 
 class OtherJobError(ConfigError):

@@ -13,7 +13,7 @@ from typing import Any
 
 from vsr.durable import stamp
 from vsr.jobs.segments.border import Border
-from vsr.media.writing.encode import Encoded
+from vsr.media import Encoded
 
 JOURNAL = "journal"
 VERSION = 1

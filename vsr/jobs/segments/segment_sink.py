@@ -18,8 +18,7 @@ from vsr.frames import Frame
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.borders import Stretch, checksum
 from vsr.jobs.segments.journal_records import Segment
-from vsr.media.writing.encode import VideoEncoder
-from vsr.media.writing.output import Outputs
+from vsr.media import Outputs, VideoEncoder
 
 
 @dataclass

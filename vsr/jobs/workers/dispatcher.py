@@ -16,7 +16,7 @@ from vsr.jobs.segments.borders import ReadsDifferentlyError
 from vsr.jobs.segments.journal import Gap, Journal
 from vsr.jobs.workers.pool import Died, Failed, Finished, News, Pool, SegmentProgress, Tell
 from vsr.jobs.workers.worker import StretchReader
-from vsr.media.writing.encode import is_disk_full
+from vsr.media import is_disk_full
 from vsr.pipeline import Clock, Report
 
 _WAIT_S = 0.5

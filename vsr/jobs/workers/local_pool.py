@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vsr.engine.device import CPU_THREADS
+from vsr.engine import CPU_THREADS
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.workers.pool import Died, Failed, Finished, News, SegmentProgress

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vsr.durable import sync
-from vsr.engine.device import pick_device
+from vsr.engine import pick_device
 from vsr.errors import VsrError
 from vsr.jobs.identity import describe_source
 from vsr.jobs.plan import Plan

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vsr.engine.malloc import tune_malloc
+from vsr.engine import tune_malloc
 from vsr.errors import ConfigError
 from vsr.jobs.identity import describe_source, running_on, software
 from vsr.jobs.plan import Plan

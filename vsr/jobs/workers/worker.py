@@ -16,8 +16,7 @@ from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
 from vsr.jobs.segments.segment_sink import Keep, SegmentSink
 from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
-from vsr.media.reading.source import ReadCounts, VideoSource
-from vsr.media.writing.encode import is_disk_full
+from vsr.media import ReadCounts, VideoSource, is_disk_full
 from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
 

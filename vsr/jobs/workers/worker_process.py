@@ -14,7 +14,7 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
 
-from vsr.engine.malloc import tune_malloc
+from vsr.engine import tune_malloc
 
 _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 

@@ -21,8 +21,7 @@ from vsr.live.address import Address
 from vsr.live.cameras.reachable import check_reachable
 from vsr.live.cameras.udp import UdpReader
 from vsr.live.options import CameraOptions
-from vsr.media.probe_video import open_container
-from vsr.media.reading.nvdec import why_no_nvdec
+from vsr.media import open_container, why_no_nvdec
 
 OPEN_S = 5.0
 """How long opening may take once the host answers."""

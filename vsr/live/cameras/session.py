@@ -20,9 +20,7 @@ from vsr.frames import Frame
 from vsr.live.cameras.connection import CameraConnection, GoneError, RefusedError
 from vsr.live.cameras.status import SharedStatus
 from vsr.live.cameras.timestamps import TICKS, CameraTimeline
-from vsr.media.pixels import PlanarConverter, make_frame
-from vsr.media.probe_video import best_stream, picture_format
-from vsr.media.reading.decode import ReadCounts, decode_packet
+from vsr.media import PlanarConverter, ReadCounts, best_stream, decode_packet, make_frame, picture_format
 
 AnyPacket: TypeAlias = "Packet[Any]"  # generic for type checkers only
 

@@ -23,9 +23,7 @@ from vsr.frames import Frame, PictureFormat
 from vsr.live import child_pipes
 from vsr.live.newest_wins import in_background
 from vsr.live.packets import TICKS, Message, describe_stream, packet_message
-from vsr.media.ffmpeg import find_ffmpeg, first_error_line
-from vsr.media.writing.encode import RawPipe
-from vsr.media.writing.encoders import EncoderChoice, choose_encoder
+from vsr.media import EncoderChoice, RawPipe, choose_encoder, find_ffmpeg, first_error_line
 from vsr.options import EncodeOptions
 
 _ASKING = threading.Lock()

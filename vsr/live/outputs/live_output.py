@@ -21,7 +21,7 @@ from vsr.live.packets import END, VIDEO, Message
 from vsr.live.push.order import PushOrder
 from vsr.live.push.recording import finish_parts
 from vsr.live.retry import Backoff, Retry
-from vsr.media.ffmpeg import find_ffmpeg
+from vsr.media import find_ffmpeg
 
 _RETRY = Retry(longest_s=10.0, soon_s=2.0)
 """Each attempt costs the start of a process."""

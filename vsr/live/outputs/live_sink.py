@@ -25,7 +25,7 @@ from vsr.live.outputs.passthrough import Passthrough
 from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
 from vsr.live.push.order import PushOrder
-from vsr.media.ffmpeg import find_ffmpeg
+from vsr.media import find_ffmpeg
 
 _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""

@@ -16,7 +16,7 @@ from vsr.frames import Frame
 from vsr.live.newest_wins import DroppingWorker
 from vsr.live.options import OutputOptions
 from vsr.live.outputs.live_output import OutputState, OutputStatus
-from vsr.quality.drawing import to_rgb
+from vsr.quality import to_rgb
 
 _QUALITY = 90
 

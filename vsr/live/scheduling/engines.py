@@ -5,12 +5,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from vsr.engine.device import pick_device
-from vsr.engine.engine import Engine
+from vsr.engine import Engine, pick_device
 from vsr.errors import ConfigError
 from vsr.live.scheduling.latency_control import ControlTuning, LatencyLevel
-from vsr.models import DEFAULT_TIER, choose_chain, load
-from vsr.models.spec import Model
+from vsr.models import DEFAULT_TIER, Model, choose_chain, load
 from vsr.options import EngineOptions
 
 TIERS = {"cpu": ("base", "fast", "nano"), "cuda": ("large", "base", "fast", "nano")}

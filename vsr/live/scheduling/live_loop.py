@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 
-from vsr.engine.many_streams import ManyStreams
+from vsr.engine import ManyStreams
 from vsr.frames import Frame
 from vsr.live.newest_wins import in_background
 from vsr.live.scheduling.camera_slot import CameraSlot

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from vsr.media.roundtrip import Codec, through_codec
+from vsr.media import Codec, through_codec
 from vsr.resample import reduce
 from vsr.training.data.footage import Footage
 

@@ -11,7 +11,7 @@ import torch
 
 from vsr.errors import SourceError
 from vsr.frames import Frame
-from vsr.media.reading.source import VideoSource
+from vsr.media import VideoSource
 from vsr.options import ReadOptions
 from vsr.picture import as_rgb, from_planes
 from vsr.scenes import mark_scene_cuts
