@@ -1,5 +1,5 @@
-"""`python -m vsr`, which launchers of several processes want: `torchrun --nproc-per-node=2 -m vsr train
-...`."""
+"""`python -m vsr`, which launchers of several processes want: `torchrun
+--nproc-per-node=2 -m vsr train ...`."""
 
 from vsr.cli.main import main
 

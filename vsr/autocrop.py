@@ -1,5 +1,5 @@
-"""Black borders (letterbox, pillarbox): finding them on decoded frames, and cutting them off as frames pass
-by.
+"""Black borders (letterbox, pillarbox): finding them on decoded frames, and
+cutting them off as frames pass by.
 
 A border is what is black and flat in every frame that is looked at; in doubt it is picture.
 """
@@ -21,10 +21,10 @@ Lines = npt.NDArray[np.bool_]
 DARK, DARK_MEAN, FLAT = 0.12, 0.02, 0.026
 """Largest sample, mean and standard deviation that a border's line may have (black is 0, white 1).
 
-At the edge of the picture compression rings into the border: x264 at crf 36 left up to 0.105, 0.009 and 0.025
-there (four clips at 640x360 in bars). Where the edge lies on no block's, deblocking smears one line of
-picture over it, which nothing tells from picture, so it stays. A night sky has grain, or is not as black on
-average."""
+At the edge of the picture compression rings into the border: x264 at crf 36 left up to 0.105, 0.009
+and 0.025 there (four clips at 640x360 in bars). Where the edge lies on no block's, deblocking
+smears one line of picture over it, which nothing tells from picture, so it stays. A night sky has
+grain, or is not as black on average."""
 
 COLOURLESS = 0.08
 """No chroma sample of a border is further than this from none."""
@@ -76,8 +76,8 @@ def cut_sides(format: PictureFormat, sides: Mapping[str, int]) -> Rectangle | No
 
 
 def find_borders(frames: Iterable[Frame]) -> Rectangle | None:
-    """Return the least rectangle that holds the picture of every frame, or None where there is nothing to cut
-    off.
+    """Return the least rectangle that holds the picture of every frame, or
+    None where there is nothing to cut off.
 
     Its edges lie on whole chroma samples, outside of the picture where they do not meet. Frames should be
     spread over the clip: black ones and dark ones do no harm, since whatever shows in any frame is kept.
@@ -108,8 +108,8 @@ def find_borders(frames: Iterable[Frame]) -> Rectangle | None:
 
 
 def crop(frames: Iterable[Frame], rectangle: Rectangle) -> Generator[Frame, None, None]:
-    """Cut every frame to a rectangle whose edges lie on whole chroma samples; planes are views, nothing is
-    copied.
+    """Cut every frame to a rectangle whose edges lie on whole chroma samples;
+    planes are views, nothing is copied.
 
     `frames` is closed, if it can be, in the thread that runs or closes this generator.
 
@@ -160,8 +160,8 @@ def _picture_lines(frame: Frame) -> tuple[Lines, Lines]:
 def _not_black(plane: npt.NDArray[Any], black: float, span: float) -> tuple[Lines, Lines]:
     """Rows and columns of one plane that are not border.
 
-    Columns are judged without the rows that are border already: those would make any column look flat and
-    dark.
+    Columns are judged without the rows that are border already: those would
+    make any column look flat and dark.
     """
     values = (plane.astype(np.float32) - black) / span
     rows = _lines_with_picture(values)

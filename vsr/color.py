@@ -1,5 +1,5 @@
-"""Code values ↔ nominal values, and Y'CbCr ↔ R'G'B', on tensors, from a picture's own facts. Never a default
-matrix.
+"""Code values ↔ nominal values, and Y'CbCr ↔ R'G'B', on tensors, from a
+picture's own facts. Never a default matrix.
 
 Nominal values: luma and R'G'B' run from 0 (black) to 1 (white), chroma from -0.5 to 0.5; head- and footroom
 lie outside and are kept. Formulas: ITU-R BT.601-7, BT.709-6, BT.2020-2; code values: BT.2100-2 table 9.
@@ -36,8 +36,8 @@ _SITED: dict[str, tuple[float, float]] = {
 
 
 def weights(format: PictureFormat) -> tuple[float, float]:
-    """Kr and Kb of a picture's matrix; a picture that says nothing is read by the usual rule (BT.601 below
-    720 lines).
+    """Kr and Kb of a picture's matrix; a picture that says nothing is read by the
+    usual rule (BT.601 below 720 lines).
 
     Raises:
         SourceError: the matrix is not of the Kr/Kb kind.

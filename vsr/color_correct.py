@@ -173,8 +173,8 @@ def _sampled(frame: Frame) -> tuple[Values, Values, Values]:
 
 
 def _weights(format: PictureFormat) -> tuple[float, float] | None:
-    """Kr and Kb; None where there are none: grey, and matrices such as YCgCo, of which levels alone are
-    corrected."""
+    """Kr and Kb; None where there are none: grey, and matrices such as YCgCo, of
+    which levels alone are corrected."""
     try:
         return None if format.layout == "gray" else weights(format)
     except SourceError:

@@ -136,8 +136,8 @@ class StreamInfo:
     average_rate: Fraction | None = None
     """Frames a second, for display and encoder hints only."""
     rotation: int = 0
-    """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or 270. Metadata alone; pixels
-    stay."""
+    """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or
+    270. Metadata alone; pixels stay."""
     interlaced: bool = False
     mastering: MasteringMetadata | None = None
     bit_rate: int | None = None

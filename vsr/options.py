@@ -1,7 +1,7 @@
 """Options: frozen dataclasses whose fields are the keys of `configs/*.toml` and the flags of the commands.
 
-A field's docstring is its help text. Checks that need only the value itself are made here, when the value is
-made.
+A field's docstring is its help text. Checks that need only the value itself
+are made here, when the value is made.
 """
 
 import re
@@ -114,8 +114,8 @@ class ModelOptions:
     window: int = 0
     """Frames that a model with a choice looks at; 0 for its own default."""
     self_ensemble: bool = False
-    """Average over the eight turned and mirrored versions of the picture: a little better, eight times
-    slower."""
+    """Average over the eight turned and mirrored versions of the picture: a
+    little better, eight times slower."""
     steps: int = 0
     """Denoising steps of a diffusion model; 0 for as many as it is published with."""
     seed: int = 0
@@ -149,11 +149,11 @@ class PictureOptions:
     autocrop: bool = False
     """Cut off black borders, found on frames spread over the clip, from what is left."""
     display_aspect: str = ""
-    """Shape W:H in which the whole picture, before it is cut, is meant to be seen; empty: as the file
-    says."""
+    """Shape W:H in which the whole picture, before it is cut, is meant to be
+    seen; empty: as the file says."""
     square: bool = False
-    """Give square pixels: the side that is too short grows, the other stays as models give it. Size
-    overrides."""
+    """Give square pixels: the side that is too short grows, the other stays as
+    models give it. Size overrides."""
     color_correct: bool = False
     """Correct white balance and levels, adapting slowly within each scene."""
 
@@ -184,8 +184,8 @@ class EngineOptions:
     """Arithmetic of the networks; `auto` is bf16 or fp16 where the hardware is fast in it. int8: twice as
     fast as bf16 on CPUs with VNNI, for the plain networks, at a loss of up to 0.07 dB."""
     tile: Literal["auto", "off"] | int = "auto"
-    """Edge of the square tiles a picture is cut into, in input pixels; `auto` cuts only where memory demands
-    it."""
+    """Edge of the square tiles a picture is cut into, in input pixels; `auto`
+    cuts only where memory demands it."""
     batch: Literal["auto"] | int = "auto"
     """Windows enhanced together."""
     executor: Literal["auto", "eager", "compile", "graphs", "tensorrt"] = "auto"
@@ -220,8 +220,8 @@ class EncodeOptions:
     preset: str = ""
     """The encoder's own preset; empty for a good default."""
     bit_depth: Literal["auto", 8, 10, 12] = "auto"
-    """Bits of a sample in the file; `auto` as in the source. A master in 10 keeps more of what networks make
-    of 8."""
+    """Bits of a sample in the file; `auto` as in the source. A master in 10
+    keeps more of what networks make of 8."""
     chroma: Literal["auto", "420", "422", "444"] = "auto"
     """How chroma is subsampled in the file; `auto` as in the source."""
     container: Literal["auto", "mp4", "mkv", "mov", "webm"] = "auto"
@@ -237,8 +237,8 @@ class AlsoOptions:
     """A second output of the same frames, such as a viewing copy beside a master; networks run once."""
 
     also: str = ""
-    """Second output: a file, or an ending such as `_view.mp4` that takes the place of the first one's. Empty:
-    none."""
+    """Second output: a file, or an ending such as `_view.mp4` that takes the
+    place of the first one's. Empty: none."""
     also_encoder: str = "auto"
     """Its encoder."""
     also_quality: int = 75
@@ -279,8 +279,8 @@ class JobOptions:
     """Segments that are enhanced side by side, each by a process of its own; `auto`: as many as there are
     GPUs, and one on a CPU, whose cores one worker keeps busy."""
     cluster: str = ""
-    """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or `local` to start one
-    here. Instead of workers."""
+    """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or
+    `local` to start one here. Instead of workers."""
 
     def __post_init__(self) -> None:
         at_least(1, workers=self.workers)

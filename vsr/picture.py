@@ -1,5 +1,5 @@
-"""A frame as nominal float32 tensors, and back to its own planes. Colour facts come from the frame's format
-alone."""
+"""A frame as nominal float32 tensors, and back to its own planes. Colour facts
+come from the frame's format alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -134,8 +134,8 @@ def as_rgb(picture: Picture) -> Tensor:
 
 
 def enlarge_chroma(picture: Picture, scale: int) -> Tensor | None:
-    """Carry the chroma of a picture in Y'CbCr to the enlarged size, each sample staying where the format
-    sites it."""
+    """Carry the chroma of a picture in Y'CbCr to the enlarged size, each sample
+    staying where the format sites it."""
     chroma = picture.chroma
     if chroma is None or scale == 1:
         return chroma

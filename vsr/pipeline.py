@@ -151,8 +151,8 @@ def _report(clock: Clock, engine: Engine) -> Report:
 def prepared(
     frames: Iterable[Frame], options: PipelineOptions, *, scenes: bool, memory: Memory | None = None
 ) -> Iterable[Frame]:
-    """Crop, mark scene cuts (where `scenes` wants them, or colours need them) and correct colours, frame by
-    frame."""
+    """Crop, mark scene cuts (where `scenes` wants them, or colours need them)
+    and correct colours, frame by frame."""
     memory = memory or Memory()
     if options.crop is not None:
         frames = crop(frames, options.crop)

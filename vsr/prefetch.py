@@ -1,5 +1,5 @@
-"""The only file that starts a pipeline's threads. One call marks one thread border; nothing else knows of
-threads.
+"""The only file that starts a pipeline's threads. One call marks one thread
+border; nothing else knows of threads.
 
 Streams that nobody may hold up have threads of their own kind, in `live/newest_wins.py`.
 """
@@ -71,10 +71,10 @@ def prefetch(
 ) -> Generator[T, None, None]:
     """Run `items` in a thread of its own, a few items ahead of the consumer.
 
-    The iterable is started, advanced and closed in that one thread. An exception in it is raised again here,
-    with its traceback, once the items before it have been consumed. When the consumer stops early (`close()`,
-    or an exception of its own), the thread is told, closes the iterable and is joined before this generator
-    ends.
+    The iterable is started, advanced and closed in that one thread. An exception in it is raised again
+    here, with its traceback, once the items before it have been consumed. When the consumer stops
+    early (`close()`, or an exception of its own), the thread is told, closes the iterable and is
+    joined before this generator ends.
 
     Args:
         items: the stream; a generator's `close()` is called in the worker thread.
@@ -121,9 +121,9 @@ def parallel_map(
 ) -> Generator[R, None, None]:
     """Apply a function to each item in threads of its own; results come in the order of the items.
 
-    At most `workers + 1` items are under way. Items are drawn in the consumer's thread. An exception in
-    `function` is raised here in its item's turn; threads have ended when this generator ends, however it
-    does.
+    At most `workers + 1` items are under way. Items are drawn in the consumer's thread. An
+    exception in `function` is raised here in its item's turn; threads have ended when this
+    generator ends, however it does.
 
     Args:
         function: must be safe to run in several threads.

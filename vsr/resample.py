@@ -1,5 +1,5 @@
-"""Resizing planes on tensors, with the place of every sample exact. Owns kernels; knows nothing of colour or
-frames.
+"""Resizing planes on tensors, with the place of every sample exact. Owns
+kernels; knows nothing of colour or frames.
 
 Positions follow the convention of centres: sample `i` of `n` lies at `i + 0.5`. `shift` moves the grid that
 is read, in input samples, which is how chroma siting is honoured.
@@ -113,8 +113,8 @@ _RUNS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
-    """Rearrange (B, scale²*C, H, W) to (B, C, scale*H, scale*W), as PyTorch's function of that name (Shi et
-    al., 2016).
+    """Rearrange (B, scale²*C, H, W) to (B, C, scale*H, scale*W), as PyTorch's
+    function of that name (Shi et al., 2016).
 
     For one channel in channels_last order, which is what luma networks give, the neighbours that stay
     together are moved as one number where there is one of their size: 640x360 in bf16 takes 0.15 ms of a core
@@ -201,15 +201,15 @@ def resize(
 
 
 def reduce(codes: Tensor, scale: int, *, rounding: Literal["codes", "none"] = "codes") -> Tensor:
-    """Make the low-resolution twin of a picture exactly as MATLAB's `imresize` does, on which the field's
-    sets rest.
+    """Make the low-resolution twin of a picture exactly as MATLAB's `imresize`
+    does, on which the field's sets rest.
 
     Cubic kernel with a = -0.5, widened by the scale against aliasing, edges mirrored; rows first, then
     columns, and rounded to whole codes after each, halves upward. The LR files of Set5 come out bit for bit.
 
     Args:
-        codes: (B, C, H, W), whole code values from 0 to 255, uint8 or floating point; sizes multiples of
-            `scale`.
+        codes: (B, C, H, W), whole code values from 0 to 255, uint8 or floating
+            point; sizes multiples of `scale`.
         scale: 1 or more.
         rounding: `none` as for MATLAB's doubles: any values, neither rounded nor clipped.
 

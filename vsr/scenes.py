@@ -1,5 +1,5 @@
-"""Scene cuts: sets `Frame.reset` where a new scene begins, as frames pass by. Knows no tensors, devices or
-files.
+"""Scene cuts: sets `Frame.reset` where a new scene begins, as frames pass
+by. Knows no tensors, devices or files.
 
 Each frame is shrunk to 64×36 grey samples and cut into twelve blocks; every block is looked for in the frame
 before, a few samples around its own place, whatever its brightness and contrast. A pan or a zoom moves
@@ -36,16 +36,16 @@ SAMPLES = 4
 
 BLOCK_HEIGHT, BLOCK_WIDTH = 9, 13
 SHIFT_Y, SHIFT_X = 4, 6
-"""How far a block is looked for: 11 % and 9 % of the picture, a whip pan. Blocks keep as far from the
-border."""
+"""How far a block is looked for: 11 % and 9 % of the picture, a whip pan.
+Blocks keep as far from the border."""
 
 TOPS = np.arange(SHIFT_Y, HEIGHT - SHIFT_Y - BLOCK_HEIGHT + 1, BLOCK_HEIGHT)
 LEFTS = np.arange(SHIFT_X, WIDTH - SHIFT_X - BLOCK_WIDTH + 1, BLOCK_WIDTH)
 PLACES = np.ix_(TOPS, LEFTS)
 
 NOISE = 0.004
-"""Standard deviation (white is 1) of what grain and compression leave in a shrunk frame; structure is well
-above."""
+"""Standard deviation (white is 1) of what grain and compression leave in a
+shrunk frame; structure is well above."""
 
 STRUCTURE = 0.015
 """A block with less than this standard deviation in both frames has no say. A dark scene has 0.03 or more."""
@@ -57,8 +57,8 @@ VOTES = 5
 """Blocks that must have a say, of twelve: more than the four that a subtitle touches."""
 
 LEAST = 0.25
-"""Difference (see `_difference`) of a cut when nothing moves. Measured on 23 clips of 128×128 to 1280×720: at
-most
+"""Difference (see `_difference`) of a cut when nothing moves. Measured on 23
+clips of 128×128 to 1280×720: at most
 0.14 from one frame to the next of a take (traffic, hand-held, crowds, a cross-fade), 0.40 and 0.41 at their two cuts.
 Of 1,200 joins between any two of them 98 % are found; most of the others join two test patterns."""
 
@@ -81,10 +81,10 @@ def mark_scene_cuts(
 ) -> Generator[Frame, None, None]:
     """Set `reset` on the first frame of every scene but the first; resets that are set already stay.
 
-    Each `Frame.stream` is judged by itself. No latency; 0.15 to 0.35 ms of one core a frame, at any size.
-    Frames that become visible gradually (fade, cross-fade) begin no scene. What `scenes` holds, by stream, is
-    gone on with and kept up to date. `frames` is closed, if it can be, in the thread that runs or closes this
-    generator.
+    Each `Frame.stream` is judged by itself. No latency; 0.15 to 0.35 ms of one core a frame, at any
+    size. Frames that become visible gradually (fade, cross-fade) begin no scene. What `scenes` holds,
+    by stream, is gone on with and kept up to date. `frames` is closed, if it can be, in the thread that
+    runs or closes this generator.
     """
     scenes = {} if scenes is None else scenes
 
@@ -228,8 +228,8 @@ def _relit(old: _Small, new: _Small) -> _Small:
 
 
 def _difference(old: _Small, new: _Small) -> float:
-    """One minus the median correlation of the blocks of `new` with what is most like them in `old`; 0 is the
-    same.
+    """One minus the median correlation of the blocks of `new` with what is
+    most like them in `old`; 0 is the same.
 
     Blocks are first compared in place: of a picture that stands still that is all. Others are looked for
     until more than half are the same.

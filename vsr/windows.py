@@ -12,8 +12,8 @@ class Window(Generic[T]):
     """A run of frames for one step of a network."""
 
     items: tuple[T, ...]
-    """`before + emit + after` items; where the scene has no more the first or last is repeated, or there are
-    fewer."""
+    """`before + emit + after` items; where the scene has no more the first or
+    last is repeated, or there are fewer."""
     emitted: tuple[T, ...]
     """The items whose enhanced version this step gives: the middle, without repetitions."""
     reset: bool
@@ -25,16 +25,16 @@ class Window(Generic[T]):
 
 
 class Ring(Generic[T]):
-    """Cuts a stream into windows that never cross the beginning of a scene; holds the items still needed for
-    that.
+    """Cuts a stream into windows that never cross the beginning of a scene;
+    holds the items still needed for that.
 
     Each item is emitted exactly once, in order. A window leaves as soon as its last neighbour has arrived,
     so at most `before + emit + after` items are held; the latency is `after + emit - 1` items.
     """
 
     def __init__(self, *, before: int, emit: int, after: int, shortens: bool = False):
-        """Begin a stream whose windows have so many earlier neighbours, items enhanced together, later
-        neighbours.
+        """Begin a stream whose windows have so many earlier neighbours, items
+        enhanced together, later neighbours.
 
         Nothing is repeated in windows that may shorten.
         """
@@ -44,8 +44,8 @@ class Ring(Generic[T]):
         self._fresh = True
 
     def push(self, item: T, *, starts_scene: bool) -> Iterator[Window[T]]:
-        """Take the next item; yield what is left of the scene before it, if it begins one, and what is
-        complete now."""
+        """Take the next item; yield what is left of the scene before it, if it
+        begins one, and what is complete now."""
         if starts_scene:
             yield from self.flush()
         self._items.append(item)
@@ -71,8 +71,8 @@ class Ring(Generic[T]):
 
 
 class RepeatFinder(Generic[T]):
-    """Gives each window the items of the one before, and marks it where they have the same contents, place by
-    place.
+    """Gives each window the items of the one before, and marks it where they
+    have the same contents, place by place.
 
     A scene may begin in between: what is repeated at its borders is part of the items, and a network without
     a state knows of nothing else. A window that emits more than the one before is never a repeat: there is no

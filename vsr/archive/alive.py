@@ -1,5 +1,5 @@
-"""Whether a process that has claimed work still lives, asked of the operating system by a lock on a file of
-its own.
+"""Whether a process that has claimed work still lives, asked of the operating
+system by a lock on a file of its own.
 
 An SQLite lock, because these work wherever the state beside them does, and a kill lets go of them at once;
 there is no heartbeat, and no clock to compare with another machine's.

@@ -20,8 +20,8 @@ from vsr.jobs import Job, wishes_of
 from vsr.options import EnhanceOptions, at_least
 
 _SMALL_BYTES = 8 << 20
-"""Sources up to this size are enhanced side by side; larger ones have all cores, and the memory, to
-themselves."""
+"""Sources up to this size are enhanced side by side; larger ones have all
+cores, and the memory, to themselves."""
 
 _MOST_WORKERS = 4
 """Side by side unless more are asked for; each takes the memory of a whole run."""
@@ -34,16 +34,16 @@ class ArchiveOptions:
     """How an archive is worked through."""
 
     name: str = "{stem}{ext}"
-    """Names of results: {stem} and {name} are the source's, without and with its suffix, {ext} the result's
-    suffix."""
+    """Names of results: {stem} and {name} are the source's, without and with its
+    suffix, {ext} the result's suffix."""
     parallel: Literal["auto"] | int = "auto"
     """Files enhanced side by side, each by a process. `auto`: small ones by one for each core, 4 at most;
     others alone, with all cores."""
     sidecar: bool = False
     """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
     manifest: str = "manifest"
-    """Records of all files, as PATH.csv and PATH.json; a relative path lies in the output folder. Empty for
-    none."""
+    """Records of all files, as PATH.csv and PATH.json; a relative path lies in
+    the output folder. Empty for none."""
 
     def __post_init__(self) -> None:
         at_least(1, parallel=self.parallel)
@@ -72,8 +72,8 @@ class Archive:
         self._state = State(out, wishes_of(options))
 
     def enter(self, jobs: Sequence[Job], again: Again) -> Todo:
-        """Look what of the jobs, all in the folder of results, is to be done, and take it up into the
-        state."""
+        """Look what of the jobs, all in the folder of results, is to be done,
+        and take it up into the state."""
         state = self._state
         todo = make_todo(jobs, state.out, state.entries(), state.wishes, again)
         state.enter(todo.entries)

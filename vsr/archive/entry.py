@@ -41,8 +41,8 @@ class Entry:
     deaths: int = 0
     """How often a process has died at it."""
     before: str | None = None
-    """What lay in the result's place when it was claimed first; empty for nothing, None where it was not
-    claimed."""
+    """What lay in the result's place when it was claimed first; empty for
+    nothing, None where it was not claimed."""
     lasting: bool = False
     """It failed for what the source is, and would fail again."""
     error: str = ""

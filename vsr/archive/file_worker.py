@@ -1,5 +1,5 @@
-"""A worker of an archive: a process that claims files, one after the other, enhances them and says so through
-a pipe."""
+"""A worker of an archive: a process that claims files, one after the other,
+enhances them and says so through a pipe."""
 
 import contextlib
 import sys
@@ -204,16 +204,16 @@ def _enhanced(job: Job, entry: Entry, work: ArchiveWork, view: _PipeView) -> tup
 
 
 def _lies_there(job: Job, entry: Entry) -> bool:
-    """Whether a process had just finished the result when it died: only what is verified takes a result's
-    name."""
+    """Whether a process had just finished the result when it died: only what
+    is verified takes a result's name."""
     there = Stamp.of(job.target)
     is_new = there is not None and entry.before != f"{there.size}:{there.mtime_ns}"
     return is_new and not (work_folder(job.target) / JOURNAL).exists()
 
 
 def _adopted(job: Job, work: ArchiveWork) -> _Made | None:
-    """Write down a result that a process had just finished when it died; None where there is something about
-    it."""
+    """Write down a result that a process had just finished when it died; None
+    where there is something about it."""
     made = _Made()
     if work.options.also.also:
         return None  # of two outputs one may be there

@@ -1,5 +1,5 @@
-"""An archive: the files that a folder, a pattern or a list means, and the tree of results that mirrors
-theirs."""
+"""An archive: the files that a folder, a pattern or a list means, and the
+tree of results that mirrors theirs."""
 
 import glob
 import os

@@ -1,5 +1,5 @@
-"""The state of an archive: one row for each source, in SQLite, in `OUT/.vsr/`. Several processes may work by
-it.
+"""The state of an archive: one row for each source, in SQLite, in
+`OUT/.vsr/`. Several processes may work by it.
 
 A file is claimed before it is enhanced; the claim of a process that has died goes back. How far a long file
 has come is not told here but in its journal. SQLite's rollback journal and not its write-ahead log: that
@@ -158,8 +158,8 @@ class State:
         self._db.executemany("insert into mine values (?, ?)", ((key, n) for n, key in enumerate(self._jobs)))
 
     def claim(self) -> tuple[Job, Entry] | None:
-        """Take the next job that waits; those at which a process has died come last. None where there is
-        none."""
+        """Take the next job that waits; those at which a process has died come
+        last. None where there is none."""
         return self._write(self._claim)
 
     def _claim(self) -> tuple[Job, Entry] | None:
@@ -198,8 +198,8 @@ class State:
         return replace(entry, version=entry.version + 1)
 
     def fail_claimed(self, worker: int, error: str) -> list[Entry]:
-        """Write down why a worker's process died: the file that it was at has failed. Returns that one, if
-        any."""
+        """Write down why a worker's process died: the file that it was at has
+        failed. Returns that one, if any."""
         change = (
             "update files set status = 'failed', owner = null, before = null, error = ?, version = version + 1"
             " where owner = ? and status = 'working' returning *"
@@ -214,8 +214,8 @@ class State:
 
 
 def read_entries(out: Path) -> dict[str, Entry]:
-    """Return what is known of a folder of results, by result, and write nothing; nothing where there is no
-    state.
+    """Return what is known of a folder of results, by result, and write
+    nothing; nothing where there is no state.
 
     Raises:
         SinkError: the state cannot be read.

@@ -1,5 +1,5 @@
-"""What of an archive is to be done, and why: each source held against what the state knows of it. Changes
-nothing."""
+"""What of an archive is to be done, and why: each source held against what the
+state knows of it. Changes nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,8 +49,8 @@ def make_todo(
     wishes: Mapping[str, str],
     again: Again = Again(),
 ) -> Todo:
-    """Look at every job and what is known of it. Opens only sources that look changed, and with `verify`
-    results.
+    """Look at every job and what is known of it. Opens only sources that look
+    changed, and with `verify` results.
 
     Args:
         jobs: with results in `out`.

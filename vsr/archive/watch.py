@@ -49,8 +49,8 @@ class WatchOptions:
 
 
 class Settling:
-    """The files of a folder, and since when each is as it is. Times are of any clock that only goes
-    forward."""
+    """The files of a folder, and since when each is as it is. Times are of
+    any clock that only goes forward."""
 
     def __init__(self, folder: Path, leave_out: Iterable[Path], settle_s: float):
         self._folder, self._leave_out, self._settle_s = folder, list(leave_out), settle_s
@@ -89,8 +89,8 @@ class FolderWatch:
         self._told: set[str] = set()
 
     def run(self) -> Generator[Message | None, None, None]:
-        """Enhance what comes, for ever; yields what workers say, and None now and then. Closing it ends the
-        workers."""
+        """Enhance what comes, for ever; yields what workers say, and None now and
+        then. Closing it ends the workers."""
         while True:
             self._look()
             now = time.monotonic()

@@ -29,8 +29,8 @@ Work = Callable[[int], object]
 
 
 def measure_cost(work: Work, *, few: int, many: int, repeat: int) -> Cost:
-    """Measure what a frame costs once the stream is steady: the medians of some repetitions, after one to
-    warm up.
+    """Measure what a frame costs once the stream is steady: the medians of
+    some repetitions, after one to warm up.
 
     Each repetition works on a few frames, then on many, and the difference counts. What happens once a stream
     drops out that way: start-up (of FFmpeg, of Python for a peer), the first frames through empty queues, the
@@ -52,8 +52,8 @@ def median_of(costs: list[Cost]) -> Cost:
 
 
 def steady(short: Cost, long: Cost, few: int, many: int) -> Cost:
-    """What one more frame cost; where chance made the short stream the dearer one, a frame's part of the long
-    one."""
+    """What one more frame cost; where chance made the short stream the dearer
+    one, a frame's part of the long one."""
 
     def per_frame(a: float, b: float) -> float:
         return (b - a) / (many - few) if b > a else b / many

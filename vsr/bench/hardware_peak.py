@@ -93,8 +93,8 @@ def _convolution(placement: Placement, width: int, size: tuple[int, int]) -> Ope
 def _best_rate(
     operation: Operation, *, gflop: float, placement: Placement, workers: int, threads_each: int
 ) -> float:
-    """GFLOP/s of the fastest round: a round is as long as it must be for the clock, and there are at least
-    three."""
+    """GFLOP/s of the fastest round: a round is as long as it must be for the
+    clock, and there are at least three."""
     rounds, rates = 0, list[float]()
     repeats = 1
     began = time.perf_counter()

@@ -14,8 +14,8 @@ _LAST_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A command line; `{input}` and `{output}` in it, and `{size}` (WIDTHxHEIGHT of the output), are filled
-    in.
+    """A command line; `{input}` and `{output}` in it, and `{size}`
+    (WIDTHxHEIGHT of the output), are filled in.
 
     It is split as a shell would, and run without one.
     """

@@ -9,8 +9,8 @@ from vsr.bench.hardware_peak import Peak
 from vsr.trace import Trace
 
 ON_COMPUTE_STREAM = ("convert in", "model", "convert out")
-"""Stages that follow one another on a GPU's one compute stream, and count as one where the slowest is looked
-for."""
+"""Stages that follow one another on a GPU's one compute stream, and count as
+one where the slowest is looked for."""
 
 
 @dataclass(frozen=True)

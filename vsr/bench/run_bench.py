@@ -1,5 +1,5 @@
-"""`vsr bench`: what each stage of the pipeline costs alone, how fast all are together, and what could be at
-best.
+"""`vsr bench`: what each stage of the pipeline costs alone, how fast all are
+together, and what could be at best.
 
 The story of one row: the whole pipeline on a real clip, in turn with somebody else's program where one is
 named; then each stage by itself; then the device's own peak.
@@ -62,8 +62,8 @@ class BenchOptions:
     preset: str = ""
     """The encoder's own preset. Default: veryfast for x264 and x265, else a good one."""
     against: str = ""
-    """Command of another program for the same work, measured in turn: 'PROGRAM {input} {output}'; also
-    {size}."""
+    """Command of another program for the same work, measured in turn: 'PROGRAM
+    {input} {output}'; also {size}."""
 
     def __post_init__(self) -> None:
         at_least(5, frames=self.frames)

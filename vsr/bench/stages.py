@@ -1,5 +1,5 @@
-"""The engine's work cut into its parts, each of which can be run alone, to be measured. The pipeline does not
-use this.
+"""The engine's work cut into its parts, each of which can be run alone, to be
+measured. The pipeline does not use this.
 
 Every part does what the engine does, with the engine's own code, threads and streams, on frames that lie
 ready where the part before would have left them, and returns when the device has finished.

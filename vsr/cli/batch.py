@@ -46,8 +46,8 @@ def batch_command(
     run: Annotated[BatchOptions, Flat] = BatchOptions(),
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
 ) -> int:
-    """Enhance an archive: what is done and verified is left alone, so the same command goes on, any number of
-    times.
+    """Enhance an archive: what is done and verified is left alone, so the same
+    command goes on, any number of times.
 
     Several processes, on several machines too, may run it at once.
 

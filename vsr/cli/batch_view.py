@@ -1,5 +1,5 @@
-"""What the user sees of an archive that is worked on: a line for each file, bars on a terminal, a report at
-the end."""
+"""What the user sees of an archive that is worked on: a line for each file, bars
+on a terminal, a report at the end."""
 
 import time
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
-"""A trace as a picture for people, and as JSON for Perfetto (https://ui.perfetto.dev) and Chrome's tracing
-page."""
+"""A trace as a picture for people, and as JSON for Perfetto
+(https://ui.perfetto.dev) and Chrome's tracing page."""
 
 import json
 import os

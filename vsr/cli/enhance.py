@@ -231,8 +231,8 @@ def describe_plan(plan: Plan) -> str:
 
 
 def _room(plan: Plan, earlier: Records | None) -> str:
-    """What is known of disk needs before a run: from finished segments, else that it cannot be told from the
-    source."""
+    """What is known of disk needs before a run: from finished segments, else that
+    it cannot be told from the source."""
     if earlier is None or not earlier.num_frames or not plan.num_frames:
         least = Path(plan.job.path).stat().st_size
         short = "" if _free(plan) >= least else f", less than the {size_of(least)} of the source alone"

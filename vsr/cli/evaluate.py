@@ -50,8 +50,8 @@ class EvalOptions:
     blur: Literal["", "motion", "focus"] = ""
     """Blur a folder of sharp pictures first, as `vsr train` does, and score what takes that off; scale 1."""
     compress: tuple[str, ...] = ()
-    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or mpeg4:QUANTISER; each is scored on
-    its own."""
+    """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or
+    mpeg4:QUANTISER; each is scored on its own."""
     vmaf: bool = False
     """Measure VMAF of clips; needs an FFmpeg with libvmaf."""
     lpips_backbone: str = ""
@@ -65,8 +65,8 @@ class EvalOptions:
     grid: str = ""
     """Write a picture of details, original and every model side by side, to this PNG."""
     table: bool = False
-    """Print the tables of docs/models.md: all networks on Set5 and BSD100, with time and cost. `--model` chooses
-    some."""
+    """Print the tables of docs/models.md: all networks on Set5 and BSD100, with
+    time and cost. `--model` chooses some."""
     data: str = ""
     """Folder for the tables, with testsets/Set5/HR and testsets/BSD100; empty for $VSR_TEST_DATA."""
     debug: bool = False
@@ -103,8 +103,8 @@ def eval_command(
     options: Annotated[EvalOptions, Flat] = EvalOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
 ) -> int:
-    """Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped; on clips also steadiness and
-    time.
+    """Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped;
+    on clips also steadiness and time.
 
     Parameters
     ----------

@@ -83,11 +83,11 @@ class LiveFlags:
     """What all cameras share; wins over the file."""
 
     latency: int | None = None
-    """Target in milliseconds from a frame's arrival to the encoder's input; what is slower gets a smaller
-    model. Default: 300."""
+    """Target in milliseconds from a frame's arrival to the encoder's input; what is
+    slower gets a smaller model. Default: 300."""
     model: Annotated[tuple[str, ...], Parameter(show_default=False)] = ()
-    """Models to choose from, the best first; bicubic and fewer frames follow. Default: those that suit the
-    device."""
+    """Models to choose from, the best first; bicubic and fewer frames follow.
+    Default: those that suit the device."""
     scale: Literal[1, 2, 3, 4] | None = None
     """Enlargement of height and width. Default: 2."""
     metrics: int | None = None
@@ -110,8 +110,8 @@ def live_command(
 ) -> int:
     """Enhance cameras while they run.
 
-    Ends with SIGTERM or Ctrl-C, files finished. SIGHUP reads a file of cameras again and changes what
-    changed.
+    Ends with SIGTERM or Ctrl-C, files finished. SIGHUP reads a file of
+    cameras again and changes what changed.
 
     Parameters
     ----------

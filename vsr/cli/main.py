@@ -66,8 +66,8 @@ COMMANDS = {
 
 
 def command_app(words: Sequence[str]) -> App:
-    """Every command by its place: most need PyTorch, which takes two seconds. The one that is asked for speaks for
-    itself."""
+    """Every command by its place: most need PyTorch, which takes two seconds. The one
+    that is asked for speaks for itself."""
     app = App(
         name="vsr",
         help="Video super-resolution and deblurring as a stream.",
@@ -134,8 +134,8 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 def _config_file(words: Sequence[str]) -> tuple[Callable[..., None], ...]:
-    """Find `--config FILE`: its keys come after the defaults and before the flags; an unknown one is an
-    error."""
+    """Find `--config FILE`: its keys come after the defaults and before the
+    flags; an unknown one is an error."""
     if len(words) > 1 and words[0] == "train" and words[1].endswith(".toml"):
         words = ["train", "--config", *words[1:]]  # the one command whose first word may be its config
     for index, word in enumerate(words):
@@ -147,8 +147,8 @@ def _config_file(words: Sequence[str]) -> tuple[Callable[..., None], ...]:
 
 
 def _read_keys(path: Path, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take a file's keys for the command's options: also those that are named as a command is, such as
-    `batch`."""
+    """Take a file's keys for the command's options: also those that are named
+    as a command is, such as `batch`."""
     keys = Toml(path, must_exist=True, search_parents=False).config
     for command in reversed(commands):  # below its name, or cyclopts takes them for other commands' tables
         keys = {command: keys}

@@ -104,8 +104,8 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
     names
         As `vsr models list` shows them.
     from_
-        Folder, file or https address to take them from instead of their own; $VSR_MODELS_MIRROR says it for
-        good.
+        Folder, file or https address to take them from instead of their own;
+        $VSR_MODELS_MIRROR says it for good.
     """
     if not names:
         raise ConfigError(f"name the models to fetch: {_fetchable()}")

@@ -62,8 +62,8 @@ def plain_line(label: str, clock: Clock, total: int | None) -> str:
 def progress(
     label: str, clock: Clock, total: int | None, *, quiet: bool = False
 ) -> Generator[None, None, None]:
-    """Show how a pipeline gets on while the block runs: a bar on a terminal, else a line every ten
-    seconds."""
+    """Show how a pipeline gets on while the block runs: a bar on a terminal,
+    else a line every ten seconds."""
     if quiet:
         yield
         return

@@ -27,8 +27,8 @@ def train_command(
     Parameters
     ----------
     config
-        TOML file of options, as configs/train-fast-x2.toml, named with or without --config; flags win over
-        it.
+        TOML file of options, as configs/train-fast-x2.toml, named with or
+        without --config; flags win over it.
     quiet
         Print errors only.
     debug

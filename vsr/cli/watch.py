@@ -42,8 +42,8 @@ def watch_command(
 ) -> int:
     """Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.
 
-    What fails is moved to `failed/` inside of the folder, with the reason in a text file beside it; put it
-    back to have it tried again.
+    What fails is moved to `failed/` inside of the folder, with the reason in a text file
+    beside it; put it back to have it tried again.
 
     Parameters
     ----------

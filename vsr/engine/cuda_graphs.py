@@ -1,5 +1,5 @@
-"""Recording a network's step once per shape and replaying it: the bookkeeping, and CUDA graphs as one kind of
-record.
+"""Recording a network's step once per shape and replaying it: the bookkeeping,
+and CUDA graphs as one kind of record.
 
 A small picture costs a GPU less time than Python needs to start its kernels; a graph starts them all at once.
 """
@@ -16,24 +16,24 @@ from torch.utils import _pytree as pytree
 from vsr.models import Network, State
 
 Step = Callable[[list[Tensor]], list[Tensor]]
-"""A step on bare tensors: frames, whatever the state holds, and the flags; what comes out, then the next
-state."""
+"""A step on bare tensors: frames, whatever the state holds, and the flags;
+what comes out, then the next state."""
 
 Recorder = Callable[[Step, list[Tensor]], Step]
-"""Makes of a step, and tensors like those it will see, a faster one for these shapes alone. May run it some
-times.
+"""Makes of a step, and tensors like those it will see, a faster one for these
+shapes alone. May run it some times.
 
 What the faster step gives back belongs to the caller: no later call writes to it.
 """
 
 MOST_SHAPES = 16
-"""Shapes kept; the nine sorts of tile that a picture has fit, and a stream of changing sizes does not grow
-memory."""
+"""Shapes kept; the nine sorts of tile that a picture has fit, and a stream of
+changing sizes does not grow memory."""
 
 
 class Recorded:
-    """A network whose step is recorded for each shape that comes twice; the least recently used shape goes
-    first.
+    """A network whose step is recorded for each shape that comes twice; the
+    least recently used shape goes first.
 
     Once may be all there is of a shape: a photo, or the short batch at the end of a clip. What cannot be
     recorded runs as it stands from then on, and the user is told.

@@ -78,8 +78,8 @@ class Placement:
 
 
 def move_network(network: NetworkT, placement: Placement) -> NetworkT:
-    """Copy a network to where it runs, in evaluation mode; channels_last is the faster order on every device
-    measured.
+    """Copy a network to where it runs, in evaluation mode; channels_last is the
+    faster order on every device measured.
 
     A copy, because the caller's network may serve another engine on another device.
     """
@@ -113,8 +113,8 @@ def _each(name: str) -> list[str]:
 
 
 def all_devices(name: str) -> list[str]:
-    """Every device that a name means: those of `cuda:0,1`, all GPUs for `cuda` (and `auto` where there are
-    any).
+    """Every device that a name means: those of `cuda:0,1`, all GPUs for
+    `cuda` (and `auto` where there are any).
 
     Raises:
         ConfigError: as `pick_device`.

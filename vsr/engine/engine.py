@@ -92,8 +92,8 @@ class Engine:
         return replace(format, height=height, width=width, sample_aspect=aspect, bit_depth=depth)
 
     def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        """Enhance a stream: as many frames come out as went in, in order, with their times. Flushes at the
-        end.
+        """Enhance a stream: as many frames come out as went in, in order, with
+        their times. Flushes at the end.
 
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
         """

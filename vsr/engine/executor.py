@@ -1,5 +1,5 @@
-"""How a network's step is executed on its device: as it stands, compiled, recorded as CUDA graphs, or by
-TensorRT.
+"""How a network's step is executed on its device: as it stands, compiled,
+recorded as CUDA graphs, or by TensorRT.
 
 And how its results are rounded: by a fused kernel, or by its plain twin.
 """
@@ -108,8 +108,8 @@ def _compiler(backend: str, options: dict[str, Any]) -> Recorder:
     """A recorder that compiles a step for the shapes it is shown."""
 
     def record(step: Step, tensors: list[Tensor]) -> Step:
-        # torch.compile keeps what it made with the code object and stops after eight shapes: each shape has
-        # its own.
+        # torch.compile keeps what it made with the code object and stops after
+        # eight shapes: each shape has its own.
         step.__code__ = step.__code__.replace()
         compiled = torch.compile(step, fullgraph=True, dynamic=False, backend=backend, options=options)
         with warnings.catch_warnings():

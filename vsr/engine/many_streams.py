@@ -41,8 +41,8 @@ class _Task:
 
 
 class ManyStreams:
-    """The streams under way in an engine. Used by one thread at a time, and not while the engine runs
-    otherwise.
+    """The streams under way in an engine. Used by one thread at a time, and
+    not while the engine runs otherwise.
 
     What comes out for a stream is what `Engine.run` gives for it alone; on a CPU bit for bit.
 

@@ -1,5 +1,5 @@
-"""How much memory a step takes and how much there is. On a CPU this must be known before: nobody says "out of
-memory".
+"""How much memory a step takes and how much there is. On a CPU this must be
+known before: nobody says "out of memory".
 
 Linux promises memory that it does not have and ends the process when it is used, so the exception that a
 GPU's allocator raises never comes.
@@ -31,8 +31,8 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
 
 
 def step_bytes(spec: ModelSpec, network: Network, dtype: torch.dtype, height: int, width: int) -> int:
-    """Estimate the memory of one step on one window: two of the widest layers, the output and what is made of
-    it."""
+    """Estimate the memory of one step on one window: two of the widest layers,
+    the output and what is made of it."""
     convolutions = network.modules() if isinstance(network, nn.Module) else ()
     widest = max(
         (layer.out_channels for layer in convolutions if isinstance(layer, nn.Conv2d)),
@@ -50,8 +50,8 @@ def workers_that_fit(need: int, wanted: int) -> int:
 
 
 def tile_that_fits(need: int, height: int, width: int, smallest: int) -> int | None:
-    """Edge of a tile whose step fits where a step of `need` bytes on the whole picture does not; None where
-    it does."""
+    """Edge of a tile whose step fits where a step of `need` bytes on the whole
+    picture does not; None where it does."""
     budget = int(available_bytes() * _SHARE)
     if need <= budget:
         return None

@@ -12,8 +12,8 @@ from vsr.resample import enlarge
 
 
 def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
-    """The enlarged picture without what its network gives: the base of the residual, if it has one, in its
-    place.
+    """The enlarged picture without what its network gives: the base of the
+    residual, if it has one, in its place.
 
     Args:
         spec: the network's.

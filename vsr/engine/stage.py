@@ -72,8 +72,8 @@ class Stage:
         return False
 
     def _first_batch(self, options: EngineOptions) -> int:
-        """Batches pay on a GPU alone (measured: nothing per frame on a CPU); changes are in another place in
-        each."""
+        """Batches pay on a GPU alone (measured: nothing per frame on a CPU);
+        changes are in another place in each."""
         if self._skips:
             return 1
         if isinstance(options.batch, int):
@@ -106,8 +106,8 @@ class Stage:
             yield from in_turn(results)
 
     def together(self, pieces: Iterable[Piece], *, workers: int = 1) -> list[Picture]:
-        """Enhance windows of many streams, those of equal size in batches; each stream's pictures come in its
-        order.
+        """Enhance windows of many streams, those of equal size in batches; each
+        stream's pictures come in its order.
 
         May be used by several threads at once, each with streams of its own.
 
@@ -198,8 +198,8 @@ class Stage:
         return BatchResult(pieces, self._enhance(new) if new else [])
 
     def _enhance(self, pieces: list[Piece]) -> list[Enhanced]:
-        """Enhance a batch; where memory does not suffice alone, then in smaller batches, then in smaller
-        tiles.
+        """Enhance a batch; where memory does not suffice alone, then in
+        smaller batches, then in smaller tiles.
 
         Raises:
             ModelError: not even the smallest tile fits.

@@ -50,15 +50,15 @@ def tiled(
 
 
 def padded(step: Callable[[Tensor], Tensor], frames: Tensor, *, scale: int, multiple: int) -> Tensor:
-    """Run `step` on a picture grown at the right and bottom to a multiple by repeating its edge; crop the
-    result."""
+    """Run `step` on a picture grown at the right and bottom to a multiple by
+    repeating its edge; crop the result."""
     height, width = frames.shape[-2:]
     return step(grown(frames, multiple))[..., : height * scale, : width * scale]
 
 
 def grown(frames: Tensor, multiple: int) -> Tensor:
-    """Repeat the edge of (B, T, C, H, W) at the right and bottom up to a multiple; a view where nothing is
-    missing."""
+    """Repeat the edge of (B, T, C, H, W) at the right and bottom up to a
+    multiple; a view where nothing is missing."""
     height, width = frames.shape[-2:]
     grow = (round_up(height, multiple) - height, round_up(width, multiple) - width)
     if grow == (0, 0):

@@ -1,5 +1,5 @@
-"""Rounding to code values as one Triton kernel; `color.to_codes` is its plain twin. Imported where there is
-Triton.
+"""Rounding to code values as one Triton kernel; `color.to_codes` is its plain
+twin. Imported where there is Triton.
 
 Of all that is made of a network's output this moves most: the twin is five kernels, each of which reads and
 writes the enlarged picture. Bytes per output sample of 8 bits: multiply 4 + 4, add 4 + 4, round 4 + 4, clamp
@@ -26,15 +26,15 @@ def _round(values: Any, codes: Any, count: Any, zero: Any, span: Any, most: Any,
     there = at < count
     code = tl.load(values + at, mask=there).to(tl.float32) * span + zero
     code = tl.minimum(tl.maximum(code, 0.0), most)
-    # From 2^23 on float32 has whole numbers alone: what is added and taken away again is rounded, halves to
-    # even.
+    # From 2^23 on float32 has whole numbers alone: what is added and taken away
+    # again is rounded, halves to even.
     code = (code + 12582912.0) - 12582912.0
     tl.store(codes + at, code.to(codes.dtype.element_ty), mask=there)
 
 
 def fused_to_codes(values: Tensor, scale: tuple[float, float], bit_depth: int) -> Tensor:
-    """Nominal values → rounded code values, as `color.to_codes` gives them bit for bit: halves to even, no
-    FMA.
+    """Nominal values → rounded code values, as `color.to_codes` gives them
+    bit for bit: halves to even, no FMA.
 
     Args:
         values: any shape, float32 or narrower, on the device.

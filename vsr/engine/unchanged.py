@@ -91,8 +91,8 @@ class Part:
         return frames[..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
 
     def paste(self, result: Tensor, onto: Tensor, scale: int) -> None:
-        """Put the result for this part, (..., scale*h, scale*w), where it belongs in (..., scale*H,
-        scale*W)."""
+        """Put the result for this part, (..., scale*h, scale*w), where it
+        belongs in (..., scale*H, scale*W)."""
         y, x = self.rows, self.columns
         target = onto[..., y.kept_from * scale : y.kept_to * scale, x.kept_from * scale : x.kept_to * scale]
         top, left = (y.kept_from - y.start) * scale, (x.kept_from - x.start) * scale
@@ -169,8 +169,8 @@ class Patchwork:
         return parts
 
     def _span(self, cell: int, size: int, length: int) -> tuple[Extent, int]:
-        """A span whose results begin with a cell at the latest, and the first cell that it does not give in
-        full."""
+        """A span whose results begin with a cell at the latest, and the first
+        cell that it does not give in full."""
         start = max(0, min(cell * self._cell - self._reach, size - length))
         stop = start + length
         kept_from = start + self._reach if start else 0
@@ -235,8 +235,8 @@ class Patchwork:
 def _changed_everywhere(new: Tensor, old: Tensor, cell: int) -> bool:
     """Whether noise has touched nearly every square of (C, H, W), by one row of each.
 
-    At 640x360 this is 0.05 ms of CPU where it has, and the whole check 0.6 ms where it has not, beside 17 ms
-    or more for `fast-x2`.
+    At 640x360 this is 0.05 ms of CPU where it has, and the whole check 0.6 ms where it has
+    not, beside 17 ms or more for `fast-x2`.
     """
     differ = (new[:, cell // 2 :: cell] != old[:, cell // 2 :: cell]).any(0, keepdim=True).float()
     return bool(F.max_pool1d(differ, cell, ceil_mode=True).mean() > _EVERYWHERE) if differ.numel() else False

@@ -155,8 +155,8 @@ def in_turn(results: Iterable[BatchResult]) -> Iterator[Picture]:
 
 
 def states_stack(network: Network, side: int) -> bool:
-    """Whether several streams' states make one of a batch: every part is a tensor with the batch along its
-    first axis.
+    """Whether several streams' states make one of a batch: every part is a tensor
+    with the batch along its first axis.
 
     Args:
         network: one with a state.

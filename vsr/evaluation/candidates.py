@@ -74,8 +74,8 @@ def _joined(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
 def time_per_frame(candidate: Candidate, frames: Sequence[Frame], *, rounds: int = 3) -> float:
     """Measure milliseconds per frame of a stream: the median of some rounds, after two frames to warm up.
 
-    The frames lie in memory, so only the candidate's own work is measured, on as many threads as it would
-    take.
+    The frames lie in memory, so only the candidate's own work is measured,
+    on as many threads as it would take.
     """
     _run(candidate, frames[:2])
     return 1000 * median(_run(candidate, frames) / len(frames) for _ in range(rounds))

@@ -1,5 +1,5 @@
-"""The ladder: all built-in networks on the field's test sets, beside baselines and OpenCV's own, with time
-and cost."""
+"""The ladder: all built-in networks on the field's test sets, beside baselines
+and OpenCV's own, with time and cost."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

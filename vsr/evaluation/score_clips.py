@@ -1,9 +1,9 @@
-"""Scoring candidates on clips: as streams through the engine, frame beside frame, with what time does to
-them.
+"""Scoring candidates on clips: as streams through the engine, frame beside
+frame, with what time does to them.
 
-A clip is read as 8-bit RGB, as papers do; its reduced version is made frame by frame, or given, or made and
-spoilt by a codec (`jobs.spoil`). All frames count. Memory holds the frames under way and the few that time is
-measured on.
+A clip is read as 8-bit RGB, as papers do; its reduced version is made frame by frame, or given, or
+made and spoilt by a codec (`jobs.spoil`). All frames count. Memory holds the frames under way and
+the few that time is measured on.
 """
 
 from collections.abc import Generator, Iterator

@@ -68,8 +68,8 @@ class PictureSet:
         """Read pair after pair.
 
         Raises:
-            SourceError: a picture cannot be decoded, or a reduced version has another size than its original
-                asks for.
+            SourceError: a picture cannot be decoded, or a reduced version has
+                another size than its original asks for.
         """
         for name, path in self._high.items():
             high = cut_to(_read(path), self.scale)

@@ -16,8 +16,8 @@ def open_source(plan: Plan) -> VideoSource | ImageSource:
 
 
 def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> VideoSource:
-    """What reads a video from a pts on (None: all of it), less so many frames of the limit that the user may
-    have set."""
+    """What reads a video from a pts on (None: all of it), less so many frames of
+    the limit that the user may have set."""
     read = plan.options.read
     limited = replace(read, frames=read.frames - passed if read.frames else 0)
     return VideoSource(plan.job.path, limited, info=plan.source, from_pts=from_pts)

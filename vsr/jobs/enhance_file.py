@@ -1,5 +1,5 @@
-"""One file from its plan to the finished result, in one piece or in segments; one of several, its error kept
-for the end."""
+"""One file from its plan to the finished result, in one piece or in segments; one of
+several, its error kept for the end."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -45,14 +45,14 @@ def carry_out(
     clock: Clock | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Enhance one file as planned. On any error no file is left behind, but the finished segments of a long
-    one.
+    """Enhance one file as planned. On any error no file is left behind, but
+    the finished segments of a long one.
 
     `tell` is given lines that cannot wait: that the disk is full, that a segment is damaged.
 
     Raises:
-        VsrError: as the stages say; VerifyError where the result was written and differs from what it should
-            be.
+        VsrError: as the stages say; VerifyError where the result was written
+            and differs from what it should be.
     """
     unfinished = read_records(work_folder(plan.job.target))
     for path in plan.targets:
@@ -158,8 +158,8 @@ def run_file(
     overwrite: bool = False,
     after: Callable[[Plan, Outcome], None] = _nothing,
 ) -> Result:
-    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the
-    others.
+    """Enhance one file. Its error, whatever it is, becomes part of the result:
+    one bad tape must not end the others.
 
     `after` is what belongs to the file once it is there; an error in it is the file's too.
     """

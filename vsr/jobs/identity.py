@@ -1,5 +1,5 @@
-"""What a long job is, as lines of text: two runs with equal lines make the same frames and the same
-encoding."""
+"""What a long job is, as lines of text: two runs with equal lines make the
+same frames and the same encoding."""
 
 import hashlib
 from dataclasses import asdict

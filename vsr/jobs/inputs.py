@@ -1,5 +1,5 @@
-"""From what a user names to pairs of input and output path. Opens files only to tell pictures from the
-rest."""
+"""From what a user names to pairs of input and output path. Opens files
+only to tell pictures from the rest."""
 
 import errno
 import glob
@@ -28,8 +28,8 @@ class Job:
     target: Path
     is_image: bool
     creates_folder: bool = False
-    """The target's folder was named as a folder, or repeats the input's, and is made where it does not
-    exist."""
+    """The target's folder was named as a folder, or repeats the input's, and
+    is made where it does not exist."""
 
 
 def find_jobs(

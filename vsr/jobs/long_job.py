@@ -1,5 +1,5 @@
-"""The story of a long job: enhance what is missing, segment by segment; join what is there; take the work
-away.
+"""The story of a long job: enhance what is missing, segment by segment;
+join what is there; take the work away.
 
 The journal is the truth. A job that was killed, interrupted or met a full disk goes on by the same steps as
 one that begins: find the first stretch that is missing, enhance it, look again.
@@ -37,8 +37,8 @@ def run_long(
 ) -> tuple[Report, ReadCounts, list[WriteReport]]:
     """Begin or go on with a job, to the finished files. On an error all finished segments stay.
 
-    `outputs` are those of the plan; without `open_pool` this process enhances alone. `tell` is given lines
-    that cannot wait.
+    `outputs` are those of the plan; without `open_pool` this process enhances alone.
+    `tell` is given lines that cannot wait.
 
     Raises:
         ConfigError: another job lies there.
@@ -156,8 +156,8 @@ def _room(journal: Journal, num_writers: int = 1) -> int:
 
 
 def _join(outputs: Outputs, journal: Journal, tell: Tell) -> list[WriteReport]:
-    """Join the segments; where the disk gets full meanwhile, again when there is more room than the try has
-    taken."""
+    """Join the segments; where the disk gets full meanwhile, again when there is
+    more room than the try has taken."""
     parts = journal.parts(outputs.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:

@@ -1,5 +1,5 @@
-"""What will be done with one file, decided without side effects, and everything that the user should know of
-it."""
+"""What will be done with one file, decided without side effects, and
+everything that the user should know of it."""
 
 import math
 from collections.abc import Sequence
@@ -208,8 +208,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
 def _wanted(
     format: PictureFormat, rotation: int, options: ModelOptions
 ) -> tuple[float | None, tuple[int, int] | None]:
-    """Enlargement that is wanted and, where the user gave one, the size. Sizes are meant as the viewer sees
-    them."""
+    """Enlargement that is wanted and, where the user gave one, the size. Sizes
+    are meant as the viewer sees them."""
     height, width = format.height, format.width
     turned = rotation % 180 != 0
     if options.size:
@@ -227,8 +227,8 @@ def _wanted(
 
 
 def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
-    """The input's format at the output's size; another shape changes the sample aspect, never the
-    picture's."""
+    """The input's format at the output's size; another shape changes the
+    sample aspect, never the picture's."""
     height, width = size
     if not exact:
         return replace(format, height=height, width=width)
@@ -238,8 +238,8 @@ def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool)
 
 
 def _squared(output: PictureFormat, *, keep_height: bool, exact: bool) -> PictureFormat:
-    """With square pixels, by more of what is too short; `keep_height` changes the width alone, `exact`
-    neither."""
+    """With square pixels, by more of what is too short; `keep_height` changes
+    the width alone, `exact` neither."""
     aspect, (down, across) = output.sample_aspect, SUBSAMPLING[output.layout]
     if exact:
         return replace(output, sample_aspect=Fraction(1)) if abs(aspect - 1) < 0.01 else output

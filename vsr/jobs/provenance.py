@@ -1,5 +1,5 @@
-"""Where a result comes from: what was done, by which models, from which source. For a sidecar and for a
-manifest."""
+"""Where a result comes from: what was done, by which models, from which source.
+For a sidecar and for a manifest."""
 
 import json
 from collections.abc import Mapping

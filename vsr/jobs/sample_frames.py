@@ -15,8 +15,8 @@ COUNT = 12
 """Frames of a video."""
 
 SHORT = 1500
-"""Frames that are decoded one after the other faster than `COUNT` times from a key frame on, up to 250
-earlier."""
+"""Frames that are decoded one after the other faster than `COUNT` times from
+a key frame on, up to 250 earlier."""
 
 UNKNOWN = 600
 """Frames that are looked at where the container does not tell how many there are."""

@@ -25,11 +25,11 @@ CLEAN_FROM = {
     **dict.fromkeys(("h263", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "theora"), 0.14),
     **dict.fromkeys(("vp8", "wmv3", "vc1", "rv30", "rv40"), 0.07),
 }
-"""Bits per pixel of a frame of `REFERENCE` size from which a codec shows little; others lose nothing or next
-to it.
+"""Bits per pixel of a frame of `REFERENCE` size from which a codec shows
+little; others lose nothing or next to it.
 
-Ten natural clips, halved first, 60 frames each; median (least to most) of bits per pixel brought to
-`REFERENCE`:
+Ten natural clips, halved first, 60 frames each; median (least to most) of
+bits per pixel brought to `REFERENCE`:
 
 | x264 crf | 18 | 21 | 23 | 26 | 28 | 30 | 32 | 36 |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -69,11 +69,11 @@ NAMES = {
 
 
 def judge_source(info: StreamInfo) -> Verdict:
-    """Tell whether a source is compressed so far that networks trained on clean pictures would sharpen the
-    damage.
+    """Tell whether a source is compressed so far that networks trained on
+    clean pictures would sharpen the damage.
 
-    A video by its bits per pixel, a JPEG by its quantisation, a WebP by its size. What cannot be told is
-    clean.
+    A video by its bits per pixel, a JPEG by its quantisation, a WebP by its
+    size. What cannot be told is clean.
     """
     file, codec = Path(info.path), NAMES.get(info.codec, info.codec.upper())
     if info.kind == "image" and info.codec == "mjpeg":

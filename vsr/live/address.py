@@ -41,8 +41,8 @@ _PUBLIC_KEYS = frozenset(
         "fps",
     }
 )
-"""Keys of a URL's query whose values may be shown; cameras put passwords, keys and tokens under any other
-name."""
+"""Keys of a URL's query whose values may be shown; cameras put passwords,
+keys and tokens under any other name."""
 _SHORTEST_SECRET = 4
 """Shorter secrets are not looked for in other texts: too many words would match."""
 
@@ -52,8 +52,8 @@ class Address:
     """An address as FFmpeg wants it and as anybody may see it. Made by `resolve`."""
 
     url: str = field(repr=False)
-    """The whole URL, user and password in it, or a path. Never to be printed, logged or put on a command
-    line."""
+    """The whole URL, user and password in it, or a path. Never to be printed,
+    logged or put on a command line."""
     shown: str
     """The same with `***` for every secret."""
     scheme: str
@@ -81,8 +81,8 @@ class Credentials:
         """Return user and password, or None where none are configured.
 
         Raises:
-            ConfigError: the variable is not set, the file cannot be read, or USER:PASSWORD is not what is
-                there.
+            ConfigError: the variable is not set, the file cannot be read, or
+                USER:PASSWORD is not what is there.
         """
         if not self.env and not self.file:
             return None
@@ -139,8 +139,8 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
 
 
 def _hide(scheme: str, rest: str) -> tuple[str, list[str]]:
-    """Return path and query as they may be shown, and what was taken out: values, the key of a RTMP
-    stream."""
+    """Return path and query as they may be shown, and what was taken out:
+    values, the key of a RTMP stream."""
     path, mark, query = rest.partition("?")
     hidden: list[str] = []
     if scheme in ("rtmp", "rtmps") and path.count("/") > 1:

@@ -21,8 +21,8 @@ _PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
     "SYSTEMROOT",
 )
-"""Variables that children get. No others: a password in one of ours would show in /proc/PID/environ of them
-all."""
+"""Variables that children get. No others: a password in one of ours would show
+in /proc/PID/environ of them all."""
 
 
 def plain_environment() -> Mapping[str, str]:

@@ -1,5 +1,5 @@
-"""The threads of live streams, which nobody may hold up: the newest wins, and what had to be dropped is
-counted.
+"""The threads of live streams, which nobody may hold up: the newest wins,
+and what had to be dropped is counted.
 
 The counterpart of `prefetch.py`, whose streams wait for each other and lose nothing.
 """
@@ -19,9 +19,9 @@ R = TypeVar("R")
 class NewestWins(Generic[T]):
     """Runs a live stream in a thread of its own and keeps its newest items; nobody ever waits.
 
-    The iterable is started, advanced and closed in that one thread. When the queue is full the oldest item is
-    dropped and counted, so what `take` gives is never older than the queue is deep. A context: leaving it
-    closes.
+    The iterable is started, advanced and closed in that one thread. When the queue is full the
+    oldest item is dropped and counted, so what `take` gives is never older than the queue is deep.
+    A context: leaving it closes.
 
     Args:
         items: the stream. An endless one must end by itself soon after it has been told to, before `close`.
@@ -64,8 +64,8 @@ class NewestWins(Generic[T]):
             return self._waiting[0] if self._waiting else None
 
     def take(self) -> T | None:
-        """Return the oldest item that waits, None where there is none; raise what ended the stream, after its
-        items."""
+        """Return the oldest item that waits, None where there is none; raise what
+        ended the stream, after its items."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -109,8 +109,8 @@ class NewestWins(Generic[T]):
 
 
 def in_background(work: Callable[[], R], *, name: str) -> Future[R]:
-    """Run `work` once in a thread of its own. Whoever calls this sees to it that it ends, and waits for
-    it."""
+    """Run `work` once in a thread of its own. Whoever calls this sees to it
+    that it ends, and waits for it."""
     future: Future[R] = Future()
 
     def run() -> None:
@@ -124,8 +124,8 @@ def in_background(work: Callable[[], R], *, name: str) -> Future[R]:
 
 
 class DroppingWorker(Generic[T]):
-    """Brings items to a function that runs in a thread of its own. Whoever hands them over never waits: the
-    newest win.
+    """Brings items to a function that runs in a thread of its own. Whoever hands
+    them over never waits: the newest win.
 
     An exception in the function ends the thread; the next `put` raises it, and so does `close`.
 

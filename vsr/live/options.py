@@ -96,8 +96,8 @@ class CameraOptions:
     name: str
     """Letters, digits, - and _; goes into file names, labels and metrics."""
     url: str = field(repr=False)
-    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// (MPEG-TS), /dev/video0, or a file, played over and
-    over."""
+    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// (MPEG-TS), /dev/video0,
+    or a file, played over and over."""
     credentials_env: str = ""
     """Environment variable that holds USER:PASSWORD."""
     credentials_file: str = ""
@@ -157,11 +157,11 @@ class LiveOptions:
 
     cameras: tuple[CameraOptions, ...]
     latency_ms: int = 300
-    """Target for the time from a frame's arrival to the encoder's input; what is too slow gets a smaller
-    model."""
+    """Target for the time from a frame's arrival to the encoder's input; what
+    is too slow gets a smaller model."""
     models: tuple[str, ...] = ()
-    """Models to choose from, the best first; bicubic and fewer frames follow by themselves. Empty: those that
-    suit."""
+    """Models to choose from, the best first; bicubic and fewer frames follow by
+    themselves. Empty: those that suit."""
     scale: Literal[1, 2, 3, 4] = 2
     """Enlargement of height and width."""
     engine: EngineOptions = field(default_factory=EngineOptions)

@@ -122,8 +122,8 @@ def describe_stream(stream: av.VideoStream | av.AudioStream) -> Message:
 
 
 def open_description(message: Message) -> Any:
-    """Open what `describe` wrote: an input container whose one stream serves as a template while it stays
-    open."""
+    """Open what `describe` wrote: an input container whose one stream serves
+    as a template while it stays open."""
     quick = {"probesize": "32", "analyzeduration": "0"}
     if message.data.startswith(b"g726"):
         name, bits, rate = message.data.decode().split()

@@ -19,8 +19,8 @@ class Retry:
     refused_longest_s: float = 60.0
     """What those grow to."""
     soon_s: float = 1.0
-    """No wait is longer at first, when what worked has just failed: most servers that end are started
-    again."""
+    """No wait is longer at first, when what worked has just failed: most
+    servers that end are started again."""
     soon_for_s: float = 60.0
     """How long that is."""
 
@@ -48,8 +48,8 @@ class Backoff:
 
         Args:
             refused: somebody was there and said no.
-            for_good: and says so, as to a password, not because it has just been started; asking often may
-                lock us out.
+            for_good: and says so, as to a password, not because it has just been
+                started; asking often may lock us out.
         """
         first, longest = self._retry.first_s, self._retry.longest_s
         soon = self._clock() < self._soon_until and not for_good

@@ -1,5 +1,5 @@
-"""All cameras of a configuration under way, from connecting to closing; another configuration is taken up
-meanwhile.
+"""All cameras of a configuration under way, from connecting to closing; another
+configuration is taken up meanwhile.
 
 The loop runs in a thread of its own, so that the caller's is free for signals and for showing what happens.
 """
@@ -143,8 +143,8 @@ class LiveService:
                 self._leaving.append(sink)
 
     def check(self) -> None:
-        """Begin what waits for others to end; raise what has ended the loop, if anything has. To be called
-        often."""
+        """Begin what waits for others to end; raise what has ended the loop, if
+        anything has. To be called often."""
         self._leaving = [sink for sink in self._leaving if not _closed(sink)]
         if self._waiting and not self._leaving:
             self._waiting = set()

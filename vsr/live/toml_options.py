@@ -1,5 +1,5 @@
-"""TOML tables to frozen dataclasses, strictly: an unknown key or a wrong type is one line that says what is
-accepted.
+"""TOML tables to frozen dataclasses, strictly: an unknown key or a wrong type
+is one line that says what is accepted.
 
 Knows types and names, nothing of cameras.
 """
@@ -22,8 +22,8 @@ def read_tables(path: str | Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        ConfigError: there is no such file, or it is no TOML; the line and column are named, its content is
-            not.
+        ConfigError: there is no such file, or it is no TOML; the line and
+            column are named, its content is not.
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -37,8 +37,8 @@ def make_options(kind: type[T], table: object, where: str = "") -> T:
     """Make a `kind` of a table whose keys are its fields; keys left out keep their defaults.
 
     Args:
-        kind: a dataclass of text, numbers, Literals, unions of them, dataclasses, and tuples of any one of
-            these.
+        kind: a dataclass of text, numbers, Literals, unions of them,
+            dataclasses, and tuples of any one of these.
         table: what TOML gave.
         where: name of the table, for errors.
 

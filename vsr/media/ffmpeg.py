@@ -26,8 +26,8 @@ _LOG_LINES = 40
 
 
 def find_ffmpeg() -> str:
-    """Return the path of the FFmpeg program: `$VSR_FFMPEG`, else the one on PATH, else the one in
-    imageio-ffmpeg.
+    """Return the path of the FFmpeg program: `$VSR_FFMPEG`, else the one on
+    PATH, else the one in imageio-ffmpeg.
 
     Raises:
         SinkError: there is none, or `$VSR_FFMPEG` names something that cannot be run.
@@ -73,9 +73,9 @@ def local(path: str | Path) -> str:
 class Child:
     """FFmpeg as a child process in a session of its own, its standard error drained by a thread.
 
-    The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves when we clean up.
-    `wait` or `kill` must be called once; both leave neither process nor thread behind. Not shared between
-    threads.
+    The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves when
+    we clean up. `wait` or `kill` must be called once; both leave neither process nor thread
+    behind. Not shared between threads.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Between FFmpeg's pictures and ours: pixel formats, colour codes, planes without copies.
 
-Knows names, codes and bytes. Never converts range or matrix on the way: that is `color.py`'s work, from
-stated facts.
+Knows names, codes and bytes. Never converts range or matrix on the way: that is
+`color.py`'s work, from stated facts.
 """
 
 import re
@@ -62,8 +62,8 @@ def name_of(table: dict[str, int], code: int, default: str = "unknown") -> str:
 
 
 def pixel_format(format: PictureFormat) -> str:
-    """Return FFmpeg's name of the pixel format that holds `format`'s planes, e.g. `yuv422p10le`, `gbrp`,
-    `ya8`.
+    """Return FFmpeg's name of the pixel format that holds `format`'s planes,
+    e.g. `yuv422p10le`, `gbrp`, `ya8`.
 
     Raises:
         SourceError: FFmpeg has none, e.g. for 12-bit 4:2:0 with opacity.
@@ -102,8 +102,8 @@ class PixelReading:
 
 @lru_cache
 def reading(name: str) -> PixelReading:
-    """Return the planar format nearest to FFmpeg's pixel format `name` that loses nothing, and notes where it
-    must.
+    """Return the planar format nearest to FFmpeg's pixel format `name` that
+    loses nothing, and notes where it must.
 
     Raises:
         SourceError: pictures in this format cannot be read (hardware surfaces).
@@ -227,8 +227,8 @@ class PlanarConverter:
 
 
 def make_av_frame(frame: Frame) -> av.VideoFrame:
-    """Copy a frame into a new PyAV picture with its time and colour tags, ready for an encoder or FFmpeg
-    filter.
+    """Copy a frame into a new PyAV picture with its time and colour tags,
+    ready for an encoder or FFmpeg filter.
 
     Siting and sample aspect have no place in a PyAV picture: an encoder takes them from `frame.format`.
     """
@@ -245,8 +245,8 @@ def make_av_frame(frame: Frame) -> av.VideoFrame:
 
 
 def make_frame(picture: av.VideoFrame, format: PictureFormat) -> Frame:
-    """Wrap a picture that already holds `pixel_format(format)` and has a pts and a time base; planes are
-    views."""
+    """Wrap a picture that already holds `pixel_format(format)` and has a pts
+    and a time base; planes are views."""
     assert picture.pts is not None
     assert picture.time_base
     return Frame(

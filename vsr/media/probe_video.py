@@ -37,8 +37,8 @@ _MAX_PACKETS = 2000
 
 @cache
 def _open_options() -> dict[str, str]:
-    # FFmpeg matches each alias of a demuxer's name by itself, so a whole name must go when one alias is
-    # refused.
+    # FFmpeg matches each alias of a demuxer's name by itself, so a whole name
+    # must go when one alias is refused.
     refused = _PLAYLISTS | _TEXT
     allowed = sorted(name for name in av.formats_available if not refused & set(name.split(",")))
     return {"protocol_whitelist": "file,crypto,data", "format_whitelist": ",".join(allowed)}
@@ -87,8 +87,8 @@ def _reason(error: Exception) -> str:
 def packets_of(container: InputContainer, *streams: Any) -> Generator[Any, None, None]:
     """Yield the packets of some streams, and for each at its end an empty one.
 
-    PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV); those that are read are
-    flushed by then.
+    PyAV ends with an IndexError where a stream has turned up on the way (broadcasts, FLV);
+    those that are read are flushed by then.
     """
     with suppress(IndexError):
         yield from container.demux(*streams)
@@ -259,8 +259,8 @@ def _rotation(picture: av.VideoFrame) -> tuple[int, bool]:
 
 
 def _mastering(picture: av.VideoFrame) -> MasteringMetadata | None:
-    """Read FFmpeg's AVMasteringDisplayMetadata (ten rationals, two flags) and AVContentLightMetadata (two
-    numbers)."""
+    """Read FFmpeg's AVMasteringDisplayMetadata (ten rationals, two flags) and
+    AVContentLightMetadata (two numbers)."""
     found = {data.type.name: bytes(data) for data in cast(Any, picture.side_data)}
     display, light = found.get("MASTERING_DISPLAY_METADATA"), found.get("CONTENT_LIGHT_LEVEL")
     if display is None and light is None:

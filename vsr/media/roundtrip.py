@@ -1,5 +1,5 @@
-"""Pictures through a lossy codec and back, in memory: what compression leaves of them. For training and
-measuring."""
+"""Pictures through a lossy codec and back, in memory: what compression leaves
+of them. For training and measuring."""
 
 import io
 from collections.abc import Sequence

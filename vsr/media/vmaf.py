@@ -36,8 +36,8 @@ def find_vmaf() -> str:
 class Vmaf:
     """Measures the VMAF of one clip (model vmaf_v0.6.1, luma, mean over frames) while its frames pass by.
 
-    A context: leaving it ends FFmpeg, whatever happened. Used from one thread; for another clip, enter it
-    again.
+    A context: leaving it ends FFmpeg, whatever happened. Used from one
+    thread; for another clip, enter it again.
 
     Raises:
         ConfigError: no FFmpeg here has libvmaf.
@@ -63,8 +63,8 @@ class Vmaf:
         """Take the next frame.
 
         Args:
-            result, original: (height, width) luma, black 16, white 235; an odd last row or column is left
-                out.
+            result, original: (height, width) luma, black 16, white 235; an odd
+                last row or column is left out.
 
         Raises:
             SinkError: FFmpeg has ended.

@@ -49,11 +49,11 @@ class ModelSpec:
     """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
     context: Context = Context()
     windows: Sequence[int] = ()
-    """Numbers of frames that the network may be shown instead of `context`'s; empty where it has no
-    choice."""
+    """Numbers of frames that the network may be shown instead of
+    `context`'s; empty where it has no choice."""
     residual: Literal["none", "nearest", "bicubic"] = "none"
-    """Which enlargement of the input the engine adds to the output in fp32; bf16 alone would band 10-bit
-    pictures."""
+    """Which enlargement of the input the engine adds to the output in fp32; bf16
+    alone would band 10-bit pictures."""
     halo: int | None = 0
     """Input pixels around a pixel that its result depends on; None where the whole picture counts."""
     size_multiple: int = 1

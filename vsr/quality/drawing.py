@@ -23,11 +23,11 @@ _GAP = 6
 
 
 def to_rgb(frame: Frame) -> Rgb:
-    """Convert any frame to 8-bit RGB for looking at, by its matrix, range, depth and siting; alpha is
-    ignored.
+    """Convert any frame to 8-bit RGB for looking at, by its matrix, range,
+    depth and siting; alpha is ignored.
 
-    The transfer function stays: HDR looks flat. An unknown matrix is BT.601 below 720 lines and BT.709 from
-    there.
+    The transfer function stays: HDR looks flat. An unknown matrix is BT.601
+    below 720 lines and BT.709 from there.
 
     Returns:
         (height, width, 3) uint8, a new array.
@@ -93,8 +93,8 @@ def same_size(a: Rgb, b: Rgb, labels: tuple[str, str]) -> tuple[Rgb, Rgb, tuple[
 
 
 def side_by_side(a: Rgb, b: Rgb, labels: tuple[str, str] = ("", "")) -> Rgb:
-    """Put two pictures next to each other with a thin divider; the smaller is enlarged bicubically and
-    labelled so."""
+    """Put two pictures next to each other with a thin divider; the smaller is
+    enlarged bicubically and labelled so."""
     a, b, labels = same_size(a, b, labels)
     divider = np.full((a.shape[0], 2, 3), _DIVIDER, np.uint8)
     return np.concatenate(

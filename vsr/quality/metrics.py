@@ -84,8 +84,8 @@ def luma_of(rgb: Array) -> Array:
 
 
 def frame_luma(frame: Frame) -> Array:
-    """Bring a frame's luma to 8-bit limited range, so that frames of any depth, range and layout can be
-    compared.
+    """Bring a frame's luma to 8-bit limited range, so that frames of any
+    depth, range and layout can be compared.
 
     Returns:
         (height, width) float64, black 16, white 235.

@@ -1,8 +1,8 @@
 """NIQE: how far a picture is from natural ones, without knowing its original.
 
-Mittal, Soundararajan, Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal Processing
-Letters 2013, as the authors' release computes it. The parameters of natural pictures come from a file of the
-user's.
+Mittal, Soundararajan, Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal
+Processing Letters 2013, as the authors' release computes it. The parameters of natural pictures
+come from a file of the user's.
 """
 
 import math
@@ -38,8 +38,8 @@ _RATIOS = _gamma(2 / _SHAPES) ** 2 / (_gamma(1 / _SHAPES) * _gamma(3 / _SHAPES))
 
 
 class Niqe:
-    """Measures NIQE with the parameters in an `.npz` file: `mu_pris_param` (1, 36) and `cov_pris_param` (36,
-    36).
+    """Measures NIQE with the parameters in an `.npz` file: `mu_pris_param` (1,
+    36) and `cov_pris_param` (36, 36).
 
     Raises:
         ModelError: the file cannot be read or does not hold them.
@@ -57,8 +57,8 @@ class Niqe:
             ) from error
 
     def __call__(self, rgb: Rgb) -> float:
-        """Measure a picture on its rounded luma, in whole blocks from the top left; NaN with fewer than two
-        blocks."""
+        """Measure a picture on its rounded luma, in whole blocks from the top
+        left; NaN with fewer than two blocks."""
         luma = np.rint(luma_of(rgb))
         height, width = (side // BLOCK * BLOCK for side in luma.shape)
         if height * width < 2 * BLOCK**2:
@@ -103,8 +103,8 @@ def _features(block: Array) -> list[float]:
 
 
 def _fit(samples: Array) -> tuple[float, float, float]:
-    """Fit an asymmetric generalised Gaussian by its moments: shape, and scale to the left and right; NaN
-    where flat.
+    """Fit an asymmetric generalised Gaussian by its moments: shape, and scale to
+    the left and right; NaN where flat.
 
     Lasmar, Stitou, Berthoumieu, "Multiscale skewed heavy tailed model for texture analysis", 2009.
     """

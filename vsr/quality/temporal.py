@@ -13,18 +13,18 @@ Array = npt.NDArray[Any]
 
 
 class Steadiness:
-    """Measures a stream of results beside their originals, frame by frame; memory does not grow with the
-    clip.
+    """Measures a stream of results beside their originals, frame by frame;
+    memory does not grow with the clip.
 
     Warping error (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, eq. 11): each result is
     compared with the one before it, moved by optical flow, where nothing is hidden. Here the flow is
     estimated on the original clip (DIS: Kroeger et al., ECCV 2016), so that all results are held to one
     motion, and luma is compared.
 
-    Flicker: PSNR of what changes from frame to frame, result against original. A clip that is off by the same
-        error in
-    every frame does not flicker; white noise of its own in every frame, of deviation s, gives 20 log10(255 /
-    (s √2)).
+    Flicker: PSNR of what changes from frame to frame, result against original. A
+        clip that is off by the same error in
+    every frame does not flicker; white noise of its own in every frame, of
+    deviation s, gives 20 log10(255 / (s √2)).
     """
 
     def __init__(self) -> None:
@@ -77,8 +77,8 @@ class Steadiness:
 
     @property
     def flicker_psnr(self) -> float:
-        """dB, mean over pairs of frames, equal changes counting 100; larger is steadier; NaN before there is
-        a pair."""
+        """dB, mean over pairs of frames, equal changes counting 100; larger is
+        steadier; NaN before there is a pair."""
         return float(np.mean(self._flicker)) if self._flicker else math.nan
 
 

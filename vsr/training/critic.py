@@ -1,5 +1,5 @@
-"""The critic of adversarial training: tells originals from our pictures, pixel by pixel, and learns beside
-the network.
+"""The critic of adversarial training: tells originals from our pictures, pixel by
+pixel, and learns beside the network.
 
 A U-Net with spectral norm, as Real-ESRGAN describes it (Wang et al., 2021).
 """
@@ -33,8 +33,8 @@ class Critic(nn.Module):
             x: (B, C, H, W), 0–1; H and W multiples of 8.
 
         Returns:
-            (B, 1, H, W), the higher the more like an original; and the features of every size, going down and
-            up.
+            (B, 1, H, W), the higher the more like an original; and the features
+            of every size, going down and up.
         """
         x = _act(self.head(x))
         skips, features = [x], [x]
@@ -57,8 +57,8 @@ def _act(x: Tensor) -> Tensor:
 
 
 def relativistic(better: Tensor, worse: Tensor) -> Tensor:
-    """How far the critic is from judging each pixel of `better` more real, by 1, than its twin in `worse`: 0
-    to 4.
+    """How far the critic is from judging each pixel of `better` more real, by
+    1, than its twin in `worse`: 0 to 4.
 
     Relativistic pairing (Jolicoeur-Martineau, 2018): both pictures show the same scene, so that what is shown
     cancels out and what is left is how real it looks. The critic learns with the original as `better`, the

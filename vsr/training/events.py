@@ -23,8 +23,8 @@ class EventFile:
     """One event file; TensorBoard reads all those of a folder together. Nothing where tensorboardX is missing."""
 
     def __init__(self, folder: Path, *, first: int):
-        """Begin a file of a run that goes on with step `first`; what earlier files say of later steps is
-        forgotten."""
+        """Begin a file of a run that goes on with step `first`; what earlier files
+        say of later steps is forgotten."""
         self._writer: Any = None
         if why_no_events():
             return

@@ -1,9 +1,9 @@
-"""What a batch is judged by. Losses take what the network gave and the original, and know nothing of networks
-or steps.
+"""What a batch is judged by. Losses take what the network gave and the original,
+and know nothing of networks or steps.
 
-Both are (B, T, C, H, W) float32, 0–1, outside autocast: bf16 has no digits left for a difference of a
-thousandth. A loss is a mean over everything in the batch, so that the mean over parts of a batch is that of
-the whole.
+Both are (B, T, C, H, W) float32, 0–1, outside autocast: bf16 has no digits left for a
+difference of a thousandth. A loss is a mean over everything in the batch, so that the mean over
+parts of a batch is that of the whole.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ def charbonnier(output: Tensor, target: Tensor) -> Tensor:
 
 
 def fourier(output: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the spectra's real and imaginary parts (Cho et al., 2021), by an orthonormal 2-D
-    transform.
+    """Mean distance of the spectra's real and imaginary parts (Cho et al.,
+    2021), by an orthonormal 2-D transform.
 
     An error of a given energy costs least where it is concentrated in few frequencies, most where it is
     spread out: a soft edge weighs more than a wrong shade.

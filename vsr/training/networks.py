@@ -51,8 +51,8 @@ def predict(network: nn.Module, low: Tensor, high: Tensor, *, bf16: bool) -> tup
         bf16: whether the network computes in it.
 
     Returns:
-        The output and its original, (B, T, C, scale*h, scale*w) float32, or T = 1 where it is the middle
-        frame's.
+        The output and its original, (B, T, C, scale*h, scale*w) float32, or T =
+        1 where it is the middle frame's.
     """
     with torch.autocast(low.device.type, torch.bfloat16, enabled=bf16):
         residual = network(low).float()

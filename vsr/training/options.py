@@ -62,13 +62,13 @@ class TrainOptions:
     clips: tuple[str, ...] = ()
     """Video files, or folders of them or of frames, one folder a clip (Vimeo-90K, REDS, DAVIS)."""
     shrink: float = 1.0
-    """Reduce video files by this first, 2 or more: they are compressed, and the network would learn the
-    artefacts."""
+    """Reduce video files by this first, 2 or more: they are compressed, and the
+    network would learn the artefacts."""
     low: tuple[str, ...] = ()
     """Folders of reduced twins of the pictures, by name; empty to make them as `degradation` says."""
     start_from: str = ""
-    """Model or checkpoint to begin with: the layers that fit, or a narrower network grown to this one's
-    width."""
+    """Model or checkpoint to begin with: the layers that fit, or a narrower
+    network grown to this one's width."""
     network: Literal["plain", "recurrent", "unet"] = "plain"
     """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames."""
     channels: int = 16
@@ -80,8 +80,8 @@ class TrainOptions:
     scale: Literal[1, 2, 3, 4] = 2
     """Enlargement that is learnt."""
     degradation: Literal["bicubic", "real", "blur"] = "bicubic"
-    """How pictures are made worse: reduced; also blurred, noisy and compressed; or blurred by motion and
-    focus."""
+    """How pictures are made worse: reduced; also blurred, noisy and
+    compressed; or blurred by motion and focus."""
     frames: int = 8
     """Frames that a recurrent network is trained through at a time."""
     renew: int = 0
@@ -110,8 +110,8 @@ class TrainOptions:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the network's forward and backward pass, the weights and losses stay fp32; `auto`: bf16 where it is
-    fast."""
+    """Of the network's forward and backward pass, the weights and losses stay
+    fp32; `auto`: bf16 where it is fast."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     checkpoint_every_s: float = 60.0

@@ -1,5 +1,5 @@
-"""Several processes that train one network, each on its own device, as PyTorch's launcher starts them
-(`torchrun`)."""
+"""Several processes that train one network, each on its own device, as PyTorch's
+launcher starts them (`torchrun`)."""
 
 import os
 from collections.abc import Generator

@@ -35,8 +35,8 @@ class Trial:
 
 
 def trials(options: TrainOptions) -> list[Trial]:
-    """Make the pictures of `options.validate` worse as what is learnt from is made, whole, and always the
-    same way.
+    """Make the pictures of `options.validate` worse as what is learnt from is
+    made, whole, and always the same way.
 
     Raises:
         SourceError: a folder does not exist or holds no picture.
@@ -67,8 +67,8 @@ def validate(
     """Try a network out, in fp32.
 
     Returns:
-        The mean Y-PSNR in dB as papers have it, `scale` pixels cropped at every edge; samples of the first
-        few by name.
+        The mean Y-PSNR in dB as papers have it, `scale` pixels cropped at every
+        edge; samples of the first few by name.
     """
     scores: list[float] = []
     samples: dict[str, npt.NDArray[np.uint8]] = {}

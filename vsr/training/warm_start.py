@@ -1,5 +1,5 @@
-"""Beginning with what another network knows: the same layers, or a wider network that starts as the same
-function."""
+"""Beginning with what another network knows: the same layers, or a wider
+network that starts as the same function."""
 
 import torch
 from torch import Tensor, nn

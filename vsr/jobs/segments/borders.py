@@ -1,5 +1,5 @@
-"""Where a long job is cut into segments, and how a run enters at a border as if it had come from the
-beginning.
+"""Where a long job is cut into segments, and how a run enters at a border
+as if it had come from the beginning.
 
 Borders follow from the source alone: the first scene cut in the last quarter of the time a segment may take,
 else the first frame after that time. At a border everything is written down that was remembered from frame to
@@ -43,8 +43,8 @@ class ReadsDifferentlyError(VsrError):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a chain of networks must be shown around a stretch of frames to give these as in the whole
-    stream."""
+    """What a chain of networks must be shown around a stretch of frames to
+    give these as in the whole stream."""
 
     before: int
     """Earlier frames of the scene."""
@@ -66,8 +66,8 @@ class Reach:
         return max(self.before, COMPARED) + self.step - 1
 
     def warm_up(self, index: int, scene: int) -> int:
-        """How many frames before frame `index`, of a scene that began with frame `scene`, a run must
-        begin."""
+        """How many frames before frame `index`, of a scene that began with
+        frame `scene`, a run must begin."""
         wanted = max(self.before, COMPARED)
         wanted += (index - scene - wanted) % self.step
         return max(min(wanted, index - scene), min(COMPARED, index))
@@ -94,8 +94,8 @@ class Cutting:
 
 
 class Stretch:
-    """The frames from one border to another, and what the networks must see around them: a source for
-    `enhance`.
+    """The frames from one border to another, and what the networks must see
+    around them: a source for `enhance`.
 
     `read` gives the source's frames from a pts on, None for all. With `from_start` all are read, and those
     before the border dropped: exact where a file cannot be entered in the middle.
@@ -159,8 +159,8 @@ class Stretch:
             index += 1
 
     def _due(self, pts: int) -> Fraction:
-        """When the segment that begins at `pts` is to end, in seconds since the first frame: a multiple of
-        its length.
+        """When the segment that begins at `pts` is to end, in seconds since the
+        first frame: a multiple of its length.
 
         Multiples, and not so long after its beginning: borders then do not depend on those before.
         """
@@ -215,8 +215,8 @@ def _checksum(frames: Iterable[Frame]) -> int:
 
 
 def checksum(frame: Frame, value: int = 0) -> int:
-    """Go on with a CRC-32 of code values: 0.3 ms at 1280x720 where SHA-256 takes 0.8, and nobody forges
-    frames here."""
+    """Go on with a CRC-32 of code values: 0.3 ms at 1280x720 where SHA-256 takes
+    0.8, and nobody forges frames here."""
     for plane in frame.planes:
         value = zlib.crc32(np.ascontiguousarray(plane).data, value)
     return value

@@ -1,5 +1,5 @@
-"""The journal of a long job: who it is, and what of it is finished and safe on the disk. Lies in
-`.NAME.vsr/`.
+"""The journal of a long job: who it is, and what of it is finished and
+safe on the disk. Lies in `.NAME.vsr/`.
 
 A text file that only grows, one JSON object a line: first the identity, then a line for each finished segment
 and for each border that was found before the segment it ends, last one for the joined file. A line is written
@@ -103,8 +103,8 @@ class Journal:
             raise
 
     def keep(self, segment: Segment, part: Path) -> None:
-        """Give a file that is on the disk its name, and record it. May be called again where the disk was
-        full."""
+        """Give a file that is on the disk its name, and record it. May be called
+        again where the disk was full."""
         if part.exists():
             os.replace(part, self.folder / segment.file)
             sync(self.folder)

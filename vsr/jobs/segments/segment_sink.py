@@ -1,8 +1,8 @@
 """A sink that writes a stretch of a long job as closed segments, each by an encoder of its own.
 
-At a border the encoder before is only told that no more frames come: it flushes while the next one is fed.
-When it has ended, its file is on the disk and described, and handed on: only who holds the journal gives it
-its name.
+At a border the encoder before is only told that no more frames come: it flushes while the next
+one is fed. When it has ended, its file is on the disk and described, and handed on: only who
+holds the journal gives it its name.
 """
 
 import contextlib

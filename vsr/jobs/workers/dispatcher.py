@@ -25,8 +25,8 @@ _LOOK_EVERY = 4
 
 
 def gaps_of(journal: Journal, reading: StretchReader) -> Generator[Gap | None, None, None]:
-    """Yield the segments that are missing, one after the other; None where there is something to read
-    first."""
+    """Yield the segments that are missing, one after the other; None where
+    there is something to read first."""
     begin: Border | None = None
     for number in count():
         end, segment = journal.borders.get(number + 1), journal.segments.get(number)

@@ -1,7 +1,7 @@
 """Workers on this machine: processes that each enhance one segment at a time, on a device of their own.
 
-A worker that stops for any reason leaves no line in the journal, so whatever happens costs at most its
-segment.
+A worker that stops for any reason leaves no line in the journal, so
+whatever happens costs at most its segment.
 """
 
 import contextlib

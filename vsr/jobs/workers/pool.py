@@ -69,8 +69,8 @@ News = SegmentProgress | Finished | Failed | Died
 
 
 class Pool(Protocol):
-    """Workers of one job. Used by one thread, between `__enter__` and `__exit__`, which leaves nothing
-    running."""
+    """Workers of one job. Used by one thread, between `__enter__` and
+    `__exit__`, which leaves nothing running."""
 
     @property
     def width(self) -> int:

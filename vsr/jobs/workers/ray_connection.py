@@ -30,8 +30,8 @@ def check_cluster(address: str) -> None:
 
 @contextmanager
 def connected(address: str) -> Generator[Any, None, None]:
-    """Ray, joined for as long as the block lasts; a connection that somebody else has made is used and left
-    alone."""
+    """Ray, joined for as long as the block lasts; a connection that somebody
+    else has made is used and left alone."""
     ray: Any = importlib.import_module("ray")
     if ray.is_initialized():
         yield ray
@@ -77,8 +77,8 @@ def _unreachable(address: str, error: Exception) -> ConfigError:
 
 @contextmanager
 def _own_signals() -> Generator[None, None, None]:
-    """Ray puts a handler of its own in the place of ours for SIGTERM, which would end us without cleaning
-    up."""
+    """Ray puts a handler of its own in the place of ours for SIGTERM, which
+    would end us without cleaning up."""
     ours = signal.getsignal(signal.SIGTERM)
     try:
         yield

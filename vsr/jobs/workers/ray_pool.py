@@ -1,5 +1,5 @@
-"""Workers all over a Ray cluster: each segment is a task that Ray queues, places, and begins again if a node
-is lost.
+"""Workers all over a Ray cluster: each segment is a task that Ray queues,
+places, and begins again if a node is lost.
 
 Whether a node sees the source and the job's folder is found by looking. What it does not see is shipped
 through Ray's object store: the source's bytes to it, the segment's bytes back. Ray is imported here and in
@@ -206,8 +206,8 @@ def _on(node_id: str, *, soft: bool) -> Any:
 
 
 def _progress_class() -> type:
-    """The class of the actor to which tasks tell how far they are. Made here, so that its process needs nothing of
-    ours."""
+    """The class of the actor to which tasks tell how far they are. Made here, so that
+    its process needs nothing of ours."""
 
     class Progress:
         def __init__(self) -> None:

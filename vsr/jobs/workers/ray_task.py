@@ -1,5 +1,5 @@
-"""What a worker of a Ray cluster does on its machine: it looks what it can see there, and enhances a
-segment."""
+"""What a worker of a Ray cluster does on its machine: it looks what it can
+see there, and enhances a segment."""
 
 import pickle
 import platform
@@ -42,8 +42,8 @@ class RayTask:
     device: str
     threads: int
     blocks: Sequence[Any] | None = None
-    """References to the source's bytes, block by block, for those who do not see it; None where nobody has
-    asked."""
+    """References to the source's bytes, block by block, for those who do not see
+    it; None where nobody has asked."""
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ class Worker:
         before_segment: Callable[[], None] = lambda: None,
         after_frame: Callable[[], None] = lambda: None,
     ) -> Report:
-        """Enhance a gap into closed segments in `folder`, from the source's start where it cannot be entered
-        exactly.
+        """Enhance a gap into closed segments in `folder`, from the source's start
+        where it cannot be entered exactly.
 
         Args:
             gap: what is missing.

@@ -1,8 +1,8 @@
-"""Processes that work for this one: started, heard, ended, and never left behind. What they do and say is
-their users'.
+"""Processes that work for this one: started, heard, ended, and never left behind.
+What they do and say is their users'.
 
-Never a copy of this process with its threads and GPU; where there is a fork server, processes share what it
-has loaded.
+Never a copy of this process with its threads and GPU; where there is a fork
+server, processes share what it has loaded.
 """
 
 import multiprocessing

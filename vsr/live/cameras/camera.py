@@ -1,5 +1,5 @@
-"""A camera: the one owner of its container, which opens, reads and closes it, and comes back after every
-failure."""
+"""A camera: the one owner of its container, which opens, reads and closes it,
+and comes back after every failure."""
 
 import threading
 import time
@@ -33,9 +33,9 @@ class Camera:
     def __init__(self, options: CameraOptions, number: int, *, retry: Retry = Retry()):
         self.options = options
         self.tap: Tap | None = None
-        """Gets every audio and video packet as it came, in the camera's thread; set it before `frames`. It
-        must not block, nor keep the packet or its stream, which are part of the container: copy what is
-        wanted."""
+        """Gets every audio and video packet as it came, in the camera's thread; set it before
+        `frames`. It must not block, nor keep the packet or its stream, which are part of the
+        container: copy what is wanted."""
         self._number = number
         self._backoff = Backoff(retry)
         self._timeline = CameraTimeline()

@@ -32,8 +32,8 @@ class GoneError(SourceError):
 
 
 class RefusedError(SourceError):
-    """The camera or this FFmpeg says no: wrong password, unknown path, a protocol or format that it does not
-    know."""
+    """The camera or this FFmpeg says no: wrong password, unknown path, a
+    protocol or format that it does not know."""
 
 
 class LoginError(RefusedError):
@@ -55,8 +55,8 @@ class _Protocol:
     read_s: float = 0.5
     """Longest time that one read takes, and so the longest time to a stop."""
     resumes: bool = False
-    """After a read that took too long the container can be read on. Where FFmpeg buffers by avio, the error
-    stays."""
+    """After a read that took too long the container can be read on. Where FFmpeg
+    buffers by avio, the error stays."""
     analyze_us: int = 1_000_000
     """How far ahead FFmpeg reads to find out about the streams."""
 

@@ -21,8 +21,8 @@ class CameraStatus:
     corrupt: int = 0
     """Packets and pictures that were damaged."""
     lost: int = 0
-    """Frames that never came, as gaps in the camera's own times tell; what follows may be smeared up to a key
-    frame."""
+    """Frames that never came, as gaps in the camera's own times tell; what follows
+    may be smeared up to a key frame."""
     last_error: str = ""
     """Why the last session or attempt ended; without secrets."""
     height: int = 0

@@ -15,8 +15,8 @@ _JUMP_S = 1.0
 _BACK_S = 1.0
 """A time that goes back by no more than this is one that was repeated or shaken; more is a jump."""
 _GAP_S = 0.5
-"""A longer step, and one of more than `_GAP_STEPS` usual ones, is a gap: the frame does not continue the one
-before."""
+"""A longer step, and one of more than `_GAP_STEPS` usual ones, is a gap: the
+frame does not continue the one before."""
 _GAP_STEPS = 4
 _STEPS = 15
 """Steps whose median is the usual one; losses are counted once there are so many."""
@@ -25,16 +25,16 @@ _COUNTERS = (32, 33)
 
 
 class CameraTimeline:
-    """Places frames. A frame keeps the step to its predecessor that the camera tells, as long as that is
-    sane.
+    """Places frames. A frame keeps the step to its predecessor that the
+    camera tells, as long as that is sane.
 
     Where it is not, and over a reconnect, time goes on by the clock on the wall. Used by one thread.
     """
 
     def __init__(self) -> None:
         self.shift: int | None = None
-        """What must be added to the camera's own times, in ticks; None before the first frame of a
-        session."""
+        """What must be added to the camera's own times, in ticks; None before
+        the first frame of a session."""
         self.lost = 0
         """Frames that never came: the camera's own times skip them."""
         self._steps: deque[int] = deque(maxlen=_STEPS)

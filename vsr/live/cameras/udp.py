@@ -1,5 +1,5 @@
-"""UDP as a file that FFmpeg reads from. FFmpeg's own UDP cannot be read on after a read that was broken
-off."""
+"""UDP as a file that FFmpeg reads from. FFmpeg's own UDP cannot be read on
+after a read that was broken off."""
 
 import ipaddress
 import select

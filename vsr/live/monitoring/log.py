@@ -1,5 +1,5 @@
-"""What is worth a line in the log: what changed since it was last told. And the lines themselves, as text or
-JSON.
+"""What is worth a line in the log: what changed since it was last told. And
+the lines themselves, as text or JSON.
 
 No line ever shows a secret: besides what is redacted where it is made, each goes through `Secrets`.
 """

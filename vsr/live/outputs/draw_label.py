@@ -17,8 +17,8 @@ _DIMMED = 0.4
 
 @lru_cache(maxsize=16)  # of one text a second and camera
 def _letters(text: str, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Draw white letters on a black plate that fits into a picture of that size; (rows, columns), both
-    even."""
+    """Draw white letters on a black plate that fits into a picture of that
+    size; (rows, columns), both even."""
     size = max(8, min(40, height // 20))
     font = cv2.FontFace("sans")
     while True:

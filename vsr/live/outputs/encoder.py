@@ -64,8 +64,8 @@ class LiveEncode:
 
 
 def why_software(binary: str) -> str:
-    """Say why live streams are encoded in software here, empty where NVENC works; may take a second the first
-    time.
+    """Say why live streams are encoded in software here, empty where NVENC
+    works; may take a second the first time.
 
     Asked at one size, once: an encoder that does not work there works at no other, and trying it at the size
     of a camera's first frame made its next dozen wait.
@@ -144,8 +144,8 @@ def _converting(format: PictureFormat, kept: PictureFormat) -> list[str]:
 class LiveEncoder:
     """Feeds frames of one format to FFmpeg and hands its packets on.
 
-    `write` and `close` belong to one thread; `kill` may be called from any, and makes a blocked `write`
-    return.
+    `write` and `close` belong to one thread; `kill` may be called from any,
+    and makes a blocked `write` return.
 
     Args:
         format: of the frames to come.

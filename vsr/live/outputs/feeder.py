@@ -1,5 +1,5 @@
-"""Feeding the process of one output: without ever blocking on it, and with an eye on whether it still
-works."""
+"""Feeding the process of one output: without ever blocking on it, and with
+an eye on whether it still works."""
 
 import os
 import select
@@ -41,8 +41,8 @@ class FedOutput(Protocol):
 
 
 class Feeder:
-    """Feeds one process: writes without blocking, counts what it acknowledges, says when it has had its
-    time."""
+    """Feeds one process: writes without blocking, counts what it
+    acknowledges, says when it has had its time."""
 
     def __init__(self, owner: FedOutput, child: PipedChild, queue: PacketQueue, greeting: bytes):
         self._owner, self._child, self._queue = owner, child, queue

@@ -41,8 +41,8 @@ class OutputStatus:
     target: str
     """Without secrets."""
     state: OutputState
-    """`waiting` for the first packets; `paused`: a recording without room; `failed`: it cannot work as
-    configured."""
+    """`waiting` for the first packets; `paused`: a recording without room;
+    `failed`: it cannot work as configured."""
     restarts: int = 0
     bytes: int = 0
     """Sent so far."""
@@ -57,8 +57,7 @@ class LiveOutput:
     """One output. `put` may be called from any thread and never waits; `close` ends it.
 
     Args:
-        order: where to and how. Credentials are read at every start, so that a changed password is taken
-            up.
+        order: where to and how. Credentials are read at every start, so that a changed password is taken up.
     """
 
     def __init__(self, order: PushOrder):
@@ -114,14 +113,14 @@ class LiveOutput:
             self._queue.put(message)
 
     def close(self) -> None:
-        """Finish what is being written, for four seconds at most, and end process and thread. Harmless
-        twice."""
+        """Finish what is being written, for four seconds at most, and end
+        process and thread. Harmless twice."""
         self.begin_close(time.monotonic() + 4.0)
         self._done.result()
 
     def begin_close(self, until: float) -> None:
-        """Begin to finish, without waiting: several outputs end at the same time, by `time.monotonic()`
-        `until`."""
+        """Begin to finish, without waiting: several outputs end at the same
+        time, by `time.monotonic()` `until`."""
         if self._closing_s:
             return
         self._closing_s = until
@@ -157,8 +156,8 @@ class LiveOutput:
             self._queue.close()
 
     def _await_start(self) -> bool:
-        """Wait for a keyframe to begin with and take in the descriptions before it; False when all is
-        over."""
+        """Wait for a keyframe to begin with and take in the descriptions
+        before it; False when all is over."""
         while not self._closing_s or time.monotonic() < self._closing_s:
             while (message := self._queue.take()) is not None:
                 if message.stream == END:

@@ -34,8 +34,8 @@ _PAUSE_S = 2.0
 _CLOSE_S, _ENCODER_CLOSE_S = 3.5, 1.0
 """Closing takes no longer; how much of it the encoder may have before it is killed."""
 _WAITING, _WAITING_AT_FIRST = 2, 8
-"""Frames that may wait for the encoder, and for one that starts, which takes as long as four to six
-frames."""
+"""Frames that may wait for the encoder, and for one that starts, which
+takes as long as four to six frames."""
 _FIRST_S = 1.0
 """How soon an encoder must have caught up with what waited for its start."""
 _STEP = TICKS // 1000
@@ -81,8 +81,8 @@ class LiveSink:
         name: the camera's.
         outputs: where the stream goes.
         options: what happens on the way.
-        callback: gets enhanced frames as they are, in a thread of its own; of those that come while it is
-            busy the newest.
+        callback: gets enhanced frames as they are, in a thread of its own; of those
+            that come while it is busy the newest.
 
     Raises:
         ConfigError: an output cannot work as configured.
@@ -133,14 +133,14 @@ class LiveSink:
             self._originals.append(LiveOutput(PushOrder(options, self.name, "-original")))
 
     def write(self, frame: Frame) -> None:
-        """Hand over an enhanced frame. A new size or layout starts a new encode; outputs take it up as they
-        can."""
+        """Hand over an enhanced frame. A new size or layout starts a new encode;
+        outputs take it up as they can."""
         self._look_after_encoder()
         self._worker.put(frame)
 
     def away(self, since_s: float) -> None:
-        """Show the last frame again, dimmed, with the seconds since the camera went; to be called once a
-        frame time.
+        """Show the last frame again, dimmed, with the seconds since the camera
+        went; to be called once a frame time.
 
         Before the first frame this shows black of the configured size, or nothing.
         """
@@ -148,8 +148,8 @@ class LiveSink:
         self._worker.put(since_s)
 
     def packet(self, packet: "av.Packet[Any]", shift: int = 0) -> None:
-        """Pass on what the camera sent: its sound, and for `record_original` its video. In the camera's
-        thread.
+        """Pass on what the camera sent: its sound, and for `record_original`
+        its video. In the camera's thread.
 
         Args:
             packet: as demuxed; copied.

@@ -100,8 +100,8 @@ class PacketQueue:
             self._bytes += len(message.data)
 
     def restart(self, *, newest: bool) -> None:
-        """Drop what comes before the first keyframe that waits, or before the newest; where there is none,
-        everything.
+        """Drop what comes before the first keyframe that waits, or before the
+        newest; where there is none, everything.
 
         Sound from after that keyframe stays.
         """

@@ -1,5 +1,5 @@
-"""What a camera sends itself, on its way to the outputs: its sound, and for those that keep the original its
-video."""
+"""What a camera sends itself, on its way to the outputs: its sound, and for
+those that keep the original its video."""
 
 import logging
 from collections.abc import Sequence

@@ -22,8 +22,8 @@ _QUALITY = 90
 
 
 class Snapshots:
-    """Brings frames to a function. One that raises is called again with the next frame; the error shows in
-    `status`.
+    """Brings frames to a function. One that raises is called again with the next
+    frame; the error shows in `status`.
 
     Args:
         function: takes a frame; may block.

@@ -1,7 +1,7 @@
 """Sound that a target cannot hold, made into sound that it can. Runs in an output's process.
 
-Many cameras send A-law or µ-law, which neither Matroska nor MP4 nor MPEG-TS as FFmpeg writes them has a place
-for.
+Many cameras send A-law or µ-law, which neither Matroska nor MP4 nor MPEG-TS
+as FFmpeg writes them has a place for.
 """
 
 from collections.abc import Iterator

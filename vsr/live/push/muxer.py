@@ -1,5 +1,5 @@
-"""Muxing packets that came through the pipe into one target. Runs in an output's process; encodes no
-pictures."""
+"""Muxing packets that came through the pipe into one target. Runs in an
+output's process; encodes no pictures."""
 
 import contextlib
 from collections.abc import Mapping, Sequence

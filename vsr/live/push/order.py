@@ -16,8 +16,8 @@ _AUDIO = {
     "srt": _MPEGTS_AUDIO,
     "hls": "aac mp3 ac3 eac3",
 }
-"""Audio codecs that receivers of each kind understand; others would be muxed and not heard, or stop the
-picture. They become AAC."""
+"""Audio codecs that receivers of each kind understand; others would be muxed and not
+heard, or stop the picture. They become AAC."""
 
 
 @dataclass(frozen=True)

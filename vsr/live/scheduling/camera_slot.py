@@ -22,8 +22,8 @@ _LATELY_S = 5.0
 _AWAY_S, _AWAY_FRAMES = 0.5, 4
 """A camera counts as away after this long without a frame, and after so many of its frame times."""
 _LEAVE_S = 1.0
-"""How long a camera's thread is waited for; a read of HLS may take ten seconds, and nobody else waits for
-it."""
+"""How long a camera's thread is waited for; a read of HLS may take ten
+seconds, and nobody else waits for it."""
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
 """Before a camera whose thread failed is begun again."""
 
@@ -74,8 +74,8 @@ class CameraSlot:
 
     @property
     def interval_s(self) -> float:
-        """Between two frames, as the camera or else the clock says; at the usual rate before the first
-        ones."""
+        """Between two frames, as the camera or else the clock says; at the
+        usual rate before the first ones."""
         rate = self.channel.camera.status.rate
         return 1 / min(max(rate, 1.0), 240.0) if rate else self._interval_s
 

@@ -1,5 +1,5 @@
-"""A camera and where its enhanced frames go, as the loop sees them; and both in memory, for tests and
-trials."""
+"""A camera and where its enhanced frames go, as the loop sees them; and both
+in memory, for tests and trials."""
 
 import threading
 import time
@@ -26,8 +26,8 @@ class FrameCamera(Protocol):
 
 
 class FrameSink(Protocol):
-    """What the loop asks of a camera's outputs. All are called in the loop's thread; only `close` may take
-    its time."""
+    """What the loop asks of a camera's outputs. All are called in the loop's
+    thread; only `close` may take its time."""
 
     def write(self, frame: Frame) -> None:
         """Take an enhanced frame."""
@@ -54,8 +54,8 @@ class Channel:
 
 
 class DesiredState:
-    """The channels that should be under way, and how. Both may be replaced from any thread; the loop
-    follows."""
+    """The channels that should be under way, and how. Both may be replaced
+    from any thread; the loop follows."""
 
     def __init__(self, channels: Sequence[Channel], plan: LivePlan):
         self.channels: tuple[Channel, ...] = tuple(channels)

@@ -18,8 +18,8 @@ _BATCH = {"cpu": 1, "cuda": 16}
 """Frames of several cameras that go through a network together: on a CPU that gains nothing."""
 
 _OVERHEAD = 2.0
-"""KFLOP per pixel that conversions and all that is not the network cost: 5 ms for bicubic beside 12 for
-nano-x2."""
+"""KFLOP per pixel that conversions and all that is not the network cost: 5 ms
+for bicubic beside 12 for nano-x2."""
 
 FEWER = (2, 4)
 """The last levels enlarge one of so many frames."""

@@ -1,5 +1,5 @@
-"""Which level holds the latency target: larger networks, smaller ones, bicubic, fewer frames. Pure: time is
-told.
+"""Which level holds the latency target: larger networks, smaller ones,
+bicubic, fewer frames. Pure: time is told.
 
 Down when the target is missed, at once as far as the measured times say; up by one level, and only when that
 one's cost leaves a margin. At most one change in a few seconds; a level that failed is let alone for a time
@@ -60,8 +60,8 @@ class ControlTuning:
     known_margin: float = 0.9
     """The same for the time of a level that has been in use: its cost was measured and not worked out."""
     forget_s: float = 180.0
-    """Half-life of what is known against a level that is not in use: its cost may have been that of a bad
-    moment."""
+    """Half-life of what is known against a level that is not in use: its cost
+    may have been that of a bad moment."""
     learn_s: float = 3.0
     """On a level for the first time: how long its cost is learnt rather than taken for a change of load."""
     ban_s: float = 10.0
@@ -187,8 +187,8 @@ class LatencyControl:
         return None
 
     def fail(self, why: str, now: float) -> LevelChange | None:
-        """The level in use does not work at all, such as for want of memory: one down at once; None at the
-        bottom."""
+        """The level in use does not work at all, such as for want of memory: one
+        down at once; None at the bottom."""
         return self._down(why, self.level + 1, now)
 
     def _missed(self, load: MeasuredLoad) -> str:

@@ -41,8 +41,8 @@ _MOST_BATCH = 16
 def run_cameras(
     desired: DesiredState, *, stop: threading.Event, shared: SharedOverview | None = None
 ) -> None:
-    """Enhance what the cameras see until `stop` is set; ends within a second, and what the sinks take to
-    close.
+    """Enhance what the cameras see until `stop` is set; ends within a
+    second, and what the sinks take to close.
 
     Args:
         desired state: the channels and the plan; put others into it at any time.
@@ -106,8 +106,8 @@ class LiveLoop:
             self._take_in(desired.channels)
 
     def _take_up(self, plan: LivePlan) -> None:
-        """Go over to other engines or another target. Cameras and sinks go on, and so does the level if there
-        is one."""
+        """Go over to other engines or another target. Cameras and sinks go on, and
+        so does the level if there is one."""
         if plan.levels is self._plan.levels:
             self._plan = plan
             self._control.aim(plan.latency_ms / 1000)

@@ -1,12 +1,12 @@
-"""Which frames of which cameras are enhanced together next. Pure: time is told, nothing is waited for
-here."""
+"""Which frames of which cameras are enhanced together next. Pure: time is
+told, nothing is waited for here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SLACK = 0.25
-"""Of a frame interval, by which a frame may be late and still be waited for; a camera that is later has
-stalled."""
+"""Of a frame interval, by which a frame may be late and still be waited for; a
+camera that is later has stalled."""
 
 _GAP_WEIGHT = 0.2
 """Of the newest interval in a camera's mean one."""
@@ -48,8 +48,8 @@ class _Cadence:
 
     @property
     def expected_s(self) -> float:
-        """When the next frame will have come, unless the camera is stalled; for ever after two frames at the
-        least."""
+        """When the next frame will have come, unless the camera is stalled; for
+        ever after two frames at the least."""
         return self.last_s + self.interval_s * (1 + _SLACK) if self.interval_s else float("inf")
 
 
@@ -62,8 +62,8 @@ class Rounds:
     cost less per frame.
 
     Args:
-        deadline_s: how long after its arrival the oldest frame may be held back for others; 0 where batches
-            gain nothing.
+        deadline_s: how long after its arrival the oldest frame may be held back for
+            others; 0 where batches gain nothing.
         least: smallest limit of a batch.
         most: largest.
     """

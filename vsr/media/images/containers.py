@@ -1,5 +1,5 @@
-"""The structure of PNG, JPEG and WebP files: sizes before anything is decoded, and metadata moved byte for
-byte.
+"""The structure of PNG, JPEG and WebP files: sizes before anything is
+decoded, and metadata moved byte for byte.
 
 Codecs see bare pixels; EXIF, XMP and ICC profiles are cut out of one file and put into another here, because
 no encoder at hand keeps all of them for all formats (OpenCV 5.0 drops XMP from JPEG and pads it in PNG).

@@ -53,8 +53,8 @@ def read_tiff_header(data: bytes) -> Header:
     """Read the first page's structure.
 
     Raises:
-        DamagedError: the structure is broken, or samples are neither whole numbers of 1 to 16 bits nor a
-            known colour.
+        DamagedError: the structure is broken, or samples are neither whole numbers
+            of 1 to 16 bits nor a known colour.
     """
     page, count = _first_page(data)
     try:

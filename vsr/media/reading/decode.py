@@ -34,8 +34,8 @@ _MAX_SEEK_PACKETS = 500
 
 @dataclass(slots=True)
 class ReadCounts:
-    """What happened while a file was read. Written by the reading thread; complete when `frames()` has
-    ended."""
+    """What happened while a file was read. Written by the reading thread;
+    complete when `frames()` has ended."""
 
     frames: int = 0
     """Frames delivered."""
@@ -168,8 +168,8 @@ class Timestamps:
         return picture
 
     def _forget(self, picture: av.VideoFrame) -> None:
-        """Drop the times of packets that gave no picture: those gone by, and those before a key frame when
-        sorting."""
+        """Drop the times of packets that gave no picture: those gone by, and those
+        before a key frame when sorting."""
         if self._sort:
             bound = picture.pts if picture.key_frame else None
         else:
@@ -187,8 +187,8 @@ class Timestamps:
 
 
 def decode_after(container: InputContainer, stream: VideoStream, last: int) -> Iterator[av.VideoFrame]:
-    """Yield the pictures with a pts above `last` that come out to the end of a container opened for this
-    alone.
+    """Yield the pictures with a pts above `last` that come out to the end of
+    a container opened for this alone.
 
     PyAV cannot go on draining a decoder after an error, so a damaged packet among the last ones takes sound
     pictures of other frame threads along. Decoding the end once more without frame threads gives them back.

@@ -1,8 +1,8 @@
-"""Interlaced pictures to progressive ones, by FFmpeg's bwdif: one for each picture, or one for each of its
-fields.
+"""Interlaced pictures to progressive ones, by FFmpeg's bwdif: one for each
+picture, or one for each of its fields.
 
-What a source then gives is another stream than the file holds, with twice the pictures in finer ticks:
-`as_read` says.
+What a source then gives is another stream than the file holds, with twice the
+pictures in finer ticks: `as_read` says.
 """
 
 from collections import deque
@@ -128,9 +128,9 @@ class Deinterlacer:
 class Bobber:
     """Two pictures for each one, of its first field and its second, each at its own time, in half ticks.
 
-    All pictures are taken for interlaced, or the rate would change within the film. A second field is shown
-    half way to the next picture, but no later than half of its own picture's duration says: a gap stays where
-    it is.
+    All pictures are taken for interlaced, or the rate would change within the film. A second field
+    is shown half way to the next picture, but no later than half of its own picture's duration
+    says: a gap stays where it is.
     """
 
     def __init__(self, options: ReadOptions, info: StreamInfo):

@@ -18,8 +18,8 @@ def make_fields(info: StreamInfo, options: ReadOptions) -> Fields:
 
 
 def as_read(info: StreamInfo, options: ReadOptions) -> StreamInfo:
-    """Return the stream that comes of a file: `fields` and `film` change the ticks, number and rate of its
-    frames."""
+    """Return the stream that comes of a file: `fields` and `film` change the
+    ticks, number and rate of its frames."""
     changes = {"fields": as_bobbed, "film": as_film}
     change = changes.get(way_of(info, options))
     return info if change is None else change(info)

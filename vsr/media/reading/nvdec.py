@@ -1,5 +1,5 @@
-"""Decoding by NVDEC, the decoder on NVIDIA GPUs, through PyAV: when to try it, and what to say where it
-cannot be had.
+"""Decoding by NVDEC, the decoder on NVIDIA GPUs, through PyAV: when to try it,
+and what to say where it cannot be had.
 
 Pictures come down as NV12 or P010, which `PlanarConverter` brings to the planes of software decoding bit for
 bit. FFmpeg itself goes on in software where the GPU does not know a profile or size.

@@ -1,8 +1,8 @@
 """Where frames come from: `Source`, and its two plain implementations for memory and for video files.
 
-A file is opened, read and closed by `VideoSource.frames()` in the one thread that runs it. Times are the
-stream's own, never rebased and never made from a frame rate. What went wrong on the way is counted, never
-hidden.
+A file is opened, read and closed by `VideoSource.frames()` in the one thread that runs it.
+Times are the stream's own, never rebased and never made from a frame rate. What went wrong on
+the way is counted, never hidden.
 """
 
 import contextlib
@@ -97,10 +97,10 @@ def _describe(frames: Sequence[Frame]) -> StreamInfo:
 class VideoSource:
     """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
 
-    `info` is what `probe` says of the file; the attribute of that name tells of the frames that come
-    (`as_read`). `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames before a time
-    of the stream, in ticks, and reads from a little before it; what a file that is cut off lacks is then not
-    counted.
+    `info` is what `probe` says of the file; the attribute of that name tells of the frames that
+    come (`as_read`). `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames
+    before a time of the stream, in ticks, and reads from a little before it; what a file that is
+    cut off lacks is then not counted.
 
     Raises:
         SourceError: the file cannot be probed.
@@ -271,8 +271,8 @@ class VideoSource:
             )
 
     def _promised_s(self, stream: VideoStream) -> float | None:
-        """Return when the pictures should end: Matroska's own tag, else the file's end where it holds nothing
-        else."""
+        """Return when the pictures should end: Matroska's own tag, else the file's
+        end where it holds nothing else."""
         if "matroska" in self.info.container:
             with contextlib.suppress(ConfigError):
                 return float(parse_time(stream.metadata.get("DURATION", "")))

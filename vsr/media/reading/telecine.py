@@ -1,10 +1,10 @@
 """Film that was spread over interlaced video, back to its own pictures.
 
-A telecine at 30000/1001 pictures a second shows 24000/1001 frames of film as fields, three of one and two of
-the next: five pictures hold four frames. FFmpeg's fieldmatch puts the fields that belong together into one
-picture again, bwdif repairs what finds no partner, and of every five pictures the one that repeats the one
-before it goes. At 25 a second film runs a little faster and nothing is repeated; there fields are only
-matched.
+A telecine at 30000/1001 pictures a second shows 24000/1001 frames of film as fields, three of one and
+two of the next: five pictures hold four frames. FFmpeg's fieldmatch puts the fields that belong
+together into one picture again, bwdif repairs what finds no partner, and of every five pictures the
+one that repeats the one before it goes. At 25 a second film runs a little faster and nothing is
+repeated; there fields are only matched.
 
 Times come from the source's own and not from a count, so nothing drifts: groups of five are those of a grid
 that begins with the stream, and the four that stay are spread evenly over their five. A group thus does not
@@ -164,8 +164,8 @@ class _Groups:
 def _is_whole(items: Sequence[_Item]) -> bool:
     """Whether pictures fill their group: nothing is missing at its ends or between them.
 
-    A stream in which repeats are only asked for by flags has four that fill it, up to one and a half pictures
-    apart.
+    A stream in which repeats are only asked for by flags has four that fill it,
+    up to one and a half pictures apart.
     """
     places = [item.place for item in items]
     return (

@@ -23,8 +23,8 @@ JUMP_S = Fraction(1)
 
 
 def find_jumps(source: StreamInfo, original: InputContainer) -> tuple[Fraction | None, tuple[Fraction, ...]]:
-    """Return the first picture's time and, for every jump back, the seconds that all that follows is moved
-    by.
+    """Return the first picture's time and, for every jump back, the seconds
+    that all that follows is moved by.
 
     Only formats whose clock may jump, those of broadcasts, are read through; others give None and no jump.
     """

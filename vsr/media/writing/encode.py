@@ -1,5 +1,5 @@
-"""The first step of writing: frames go through a pipe to an FFmpeg child, which writes video into an
-intermediate.
+"""The first step of writing: frames go through a pipe to an FFmpeg child,
+which writes video into an intermediate.
 
 The pipe carries a NUT stream of raw pictures, so every frame has its own timestamp and nothing is derived
 from a frame rate. NUT has no negative times, so times are sent relative to the first frame; `Encoded` keeps
@@ -72,8 +72,8 @@ class RawPipe:
         self._num_bytes = sum(height * width for height, width in sizes) * self._sample.itemsize
         try:
             _enlarge_pipe(write_end)
-            # Written through a file descriptor and not a Python file: the GIL is free while FFmpeg is the
-            # slower one.
+            # Written through a file descriptor and not a Python file: the GIL is
+            # free while FFmpeg is the slower one.
             self._muxer = av.open(f"pipe:{write_end}", "w", format="nut")
             self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
             self._stream.width, self._stream.height = format.width, format.height

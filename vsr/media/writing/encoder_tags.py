@@ -20,8 +20,8 @@ def tags(kept: PictureFormat) -> list[tuple[str, str]]:
 
 
 def filters(format: PictureFormat, kept: PictureFormat) -> list[str]:
-    """Return filters that name what the frames are (raw frames carry no tags), and convert only where they
-    must change.
+    """Return filters that name what the frames are (raw frames carry no tags), and
+    convert only where they must change.
 
     What leaves the networks is progressive, whatever the source was. Without `setparams` newer versions would
     read full range as limited and convert it.

@@ -1,9 +1,9 @@
 """The choice of an encoder, settled down to its arguments; the encoders themselves are rows of
 `encoder_table`.
 
-Starts FFmpeg only to ask what it has been built with, and whether a hardware encoder really works. A size
-that is odd where chroma is subsampled is encoded with more chroma by the encoders that refuse it: nothing is
-cropped.
+Starts FFmpeg only to ask what it has been built with, and whether a hardware encoder really works.
+A size that is odd where chroma is subsampled is encoded with more chroma by the encoders that
+refuse it: nothing is cropped.
 """
 
 import io
@@ -59,8 +59,8 @@ NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "slow", "medium", "fa
 def choose_encoder(
     options: EncodeOptions, format: PictureFormat, container: str, mastering: MasteringMetadata | None = None
 ) -> EncoderChoice:
-    """Settle encoder, pixel format and arguments for pictures of `format` in `container` (`mp4`, `mkv`,
-    `mov`, `webm`).
+    """Settle encoder, pixel format and arguments for pictures of `format` in
+    `container` (`mp4`, `mkv`, `mov`, `webm`).
 
     `auto` really encodes a few frames with NVENC (15–100 ms) before it trusts it.
 
@@ -89,8 +89,8 @@ def choose_encoder(
 
 
 def _foreign_encoder(name: str) -> Encoder:
-    """Describe an encoder that is not in the table, from what FFmpeg says about it; its defaults are
-    FFmpeg's."""
+    """Describe an encoder that is not in the table, from what FFmpeg says
+    about it; its defaults are FFmpeg's."""
     shapes: dict[Shape, str] = {}
     for given in list_pixel_formats(find_ffmpeg(), name):
         try:
@@ -136,8 +136,8 @@ def _choose_automatically(
 
 
 def _tried(choice: EncoderChoice, options: EncodeOptions) -> EncoderChoice:
-    """Try before any frame is enhanced what only FFmpeg can judge: presets, tiny sizes, encoders not in the
-    table."""
+    """Try before any frame is enhanced what only FFmpeg can judge: presets, tiny
+    sizes, encoders not in the table."""
     ordinary = (
         choice.encoder in BY_FFMPEG_NAME and min(choice.format.height, choice.format.width) >= _AV1_EDGE
     )
@@ -242,8 +242,8 @@ def wanted_format(options: EncodeOptions, format: PictureFormat) -> PictureForma
 def _picture(
     encoder: Encoder, format: PictureFormat, wanted: PictureFormat
 ) -> tuple[PictureFormat, str, list[str]]:
-    """Return what the file will hold, the pixel format that the encoder is fed, and notes on what changes
-    unasked."""
+    """Return what the file will hold, the pixel format that the encoder is fed,
+    and notes on what changes unasked."""
     if not encoder.shapes:
         return format, pixel_format(format), []
     layout, depth = shape = _nearest(encoder, wanted)

@@ -1,5 +1,5 @@
-"""The second step of writing: encoded video and the original's other streams become one file, nothing
-re-encoded.
+"""The second step of writing: encoded video and the original's other streams
+become one file, nothing re-encoded.
 
 Times are the original's own: video and audio keep their offset to the tick. With `trim`, everything is
 shifted by the time of the first written frame. Memory does not grow with the length of the other streams.
@@ -87,8 +87,8 @@ def join(
 ) -> Joined:
     """Mux the intermediates `parts`, in order, with everything else of `source` that `container` can hold.
 
-    `format` is what the video holds; its tags are written to the container too. Temporary files lie beside
-    `target`.
+    `format` is what the video holds; its tags are written to the container too.
+    Temporary files lie beside `target`.
 
     Raises:
         SinkError: an intermediate does not hold the frames that it should, or the file cannot be written.
@@ -239,8 +239,8 @@ class _Join:
             self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
 
     def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator["Packet[Any]"]:
-        """Yield the packets of some streams of a file, timed for the output. A broken file ends early, with a
-        note."""
+        """Yield the packets of some streams of a file, timed for the output. A
+        broken file ends early, with a note."""
         for stream in opened.streams:
             stream.discard = Discard.default if stream.index in tracks else Discard.all
         start = self._window.start
@@ -302,9 +302,9 @@ def _fresh(metadata: dict[str, str]) -> dict[str, str]:
 
 def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:
     if container in ("mkv", "webm"):
-        # Dispositions are the original's. Left to itself, the muxer moves everything where the first packet
-        # is an Opus or AAC packet before time 0, but the sound with its codec delay differently from the
-        # pictures.
+        # Dispositions are the original's. Left to itself, the muxer moves everything where the first
+        # packet is an Opus or AAC packet before time 0, but the sound with its codec delay
+        # differently from the pictures.
         return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
     timescale = time_base.denominator
     while timescale < 1000:

@@ -1,5 +1,5 @@
-"""What of the original goes along with the enhanced video: which streams a container can hold, and
-conversions.
+"""What of the original goes along with the enhanced video: which streams a
+container can hold, and conversions.
 
 A stream is copied where the container takes it, converted by an FFmpeg child where a faithful conversion
 exists, and otherwise named as left out. Nothing here is fatal, and nothing here writes the output.
@@ -108,8 +108,8 @@ def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Ca
 
 
 def _is_made_anew(stream: Any, info: StreamInfo) -> bool:
-    """Say whether a data stream is QuickTime's chapter text or time code, which the muxer derives from the
-    metadata."""
+    """Say whether a data stream is QuickTime's chapter text or time code, which
+    the muxer derives from the metadata."""
     in_mov = "mov" in info.container.split(",")
     return in_mov and (stream.metadata.get("timecode") is not None or (codec_name(stream) == "bin_data"))
 

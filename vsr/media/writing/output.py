@@ -80,8 +80,8 @@ class FileOutput:
     """The output begins at the first written frame, and the other streams are cut to the written span."""
 
     def check(self) -> None:
-        """Raise SinkError where the output's folder is missing or has no UTF-8 name, or the output is the
-        input."""
+        """Raise SinkError where the output's folder is missing or has no UTF-8
+        name, or the output is the input."""
         folder = self.path.parent
         if not folder.is_dir():
             raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
@@ -234,11 +234,11 @@ def complete(
     *,
     before_rename: Callable[[Path], None] = lambda _: None,
 ) -> list[WriteReport]:
-    """Join and verify all outputs, then give them their names: where one is not as it should be, none gets
-    its own.
+    """Join and verify all outputs, then give them their names: where one is not
+    as it should be, none gets its own.
 
-    The first is joined in `folder`, on its own file system; the others in folders of their own beside their
-    names.
+    The first is joined in `folder`, on its own file system; the others in
+    folders of their own beside their names.
 
     Raises:
         VerifyError: a file differs from what was written; it stays as `NAME.unverified.EXT`.

@@ -1,5 +1,5 @@
-"""Times of packets on their way from file to file: decode order, the trimmed window, missing and backward
-timestamps.
+"""Times of packets on their way from file to file: decode order, the trimmed
+window, missing and backward timestamps.
 
 Pure arithmetic on packets; opens and writes nothing.
 """
@@ -135,8 +135,8 @@ class Track:
 
 
 def order_frames(parts: Sequence[Encoded]) -> tuple["list[list[int]]", int]:
-    """Return, for every part, the display position of each packet in decode order, and the depth of
-    reordering.
+    """Return, for every part, the display position of each packet in decode
+    order, and the depth of reordering.
 
     Raises:
         SinkError: the packets are not the frames that went into the encoder.
@@ -147,8 +147,8 @@ def order_frames(parts: Sequence[Encoded]) -> tuple["list[list[int]]", int]:
 
 
 def _order(part: Encoded) -> list[int]:
-    # Opened for this alone: going back to the start misses what lies before the first key frame of another
-    # stream.
+    # Opened for this alone: going back to the start misses what lies before the
+    # first key frame of another stream.
     with av.open(local(part.path), format="nut") as opened:
         stream = opened.streams.video[part.stream]
         tick = Fraction(stream.time_base or 1)

@@ -1,5 +1,5 @@
-"""Where frames go: `Sink`, its plain implementation in memory, and `FileSink`, which makes a finished video
-file.
+"""Where frames go: `Sink`, its plain implementation in memory, and
+`FileSink`, which makes a finished video file.
 
 `FileSink` ties the three steps together (encode, join, verify) and owns the temporary files between them:
 whatever happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.

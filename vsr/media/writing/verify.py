@@ -93,8 +93,8 @@ def _compare_times(
     if len(found) != len(expected):
         return Fraction(0), [f"the file holds {len(found)} frames, and {len(expected)} went into the encoder"]
     starts = [expected[0] * base - joined.shift, *(s.first for s in joined.streams if s.first is not None)]
-    # Matroska has no negative times: its muxer moves all streams alike, by a whole number of its ticks or
-    # less.
+    # Matroska has no negative times: its muxer moves all streams alike, by a
+    # whole number of its ticks or less.
     negative = min(starts) < 0
     shift = found[0] * tick - starts[0] if negative else Fraction(0)
     if negative and not (-tick <= shift <= -min(starts) + tick):
@@ -123,8 +123,8 @@ def _compare_streams(
     others = [s for s in opened.streams if s.index != video.index and s.type in kinds]
     differences: list[str] = []
     for kind in kinds:
-        # Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers
-        # as video.
+        # Muxers add data streams of their own (chapter text, time code), and
+        # Matroska shows attached covers as video.
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
         if len(present) < len(expected):

@@ -29,14 +29,14 @@ class Choice:
 
 
 def default_tiers(factor: float | None, *, device: str = "cpu") -> list[str]:
-    """What enlarges where the user names no model: the device's default tier, or nothing for a factor of up
-    to 1."""
+    """What enlarges where the user names no model: the device's default tier, or
+    nothing for a factor of up to 1."""
     return [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
 
 
 def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "cpu") -> list[Model]:
-    """Choose the models whose scales multiply to about the factor; one resampling does the rest. See
-    `choose`."""
+    """Choose the models whose scales multiply to about the factor; one
+    resampling does the rest. See `choose`."""
     return [choice.model for choice in choose(wanted or default_tiers(factor, device=device), factor)]
 
 
@@ -108,8 +108,8 @@ def _named(name: str, scale: int) -> Choice:
 
 
 def _beside(path: Path) -> tuple[str, str]:
-    """The files beside one that leave noise alone and that take it off: `realesr-general-wdn-x4v3` and
-    without wdn."""
+    """The files beside one that leave noise alone and that take it off:
+    `realesr-general-wdn-x4v3` and without wdn."""
     head, _, tail = path.stem.rpartition("-")
     weak = head.endswith("-wdn")
     other = path.with_stem(f"{head.removesuffix('-wdn')}-{tail}" if weak else f"{head}-wdn-{tail}")
@@ -122,8 +122,8 @@ _NEAR = 1.25
 
 
 def _scales_for(factor: float, available: tuple[int, ...], progressive: bool) -> list[int]:
-    """The fewest available scales, at least one, then the smallest, whose product comes near `factor` or
-    above."""
+    """The fewest available scales, at least one, then the smallest, whose
+    product comes near `factor` or above."""
     enough = [scale for scale in available if scale * _NEAR >= factor]
     scales = [min(enough)] if enough else [max(available)]
     if progressive and scales == [4] and 2 in available:

@@ -1,8 +1,8 @@
 """Fetching one file of known size over HTTPS, going on where an earlier attempt was cut.
 
-By the standard library: it knows proxies and the system's certificates, and what a library would add on top
-(pools, sessions, HTTP/2) serves nobody who fetches one file. Resuming, which we need, none of them does
-either.
+By the standard library: it knows proxies and the system's certificates, and what a library
+would add on top (pools, sessions, HTTP/2) serves nobody who fetches one file. Resuming, which
+we need, none of them does either.
 """
 
 import http.client
@@ -123,8 +123,8 @@ def _receive(address: str, partial: Path, num_bytes: int, progress: Callable[[in
 
 
 def _check_size(address: str, response: Any, begin: int, num_bytes: int) -> None:
-    """Refuse another file than the one expected, such as a page that asks for a password, before a byte is
-    written."""
+    """Refuse another file than the one expected, such as a page that asks for a
+    password, before a byte is written."""
     offered = f"bytes */{response.headers.get('Content-Length') or num_bytes}"
     if response.status == http.client.PARTIAL_CONTENT:
         offered = response.headers.get("Content-Range", "")

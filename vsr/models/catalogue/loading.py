@@ -25,8 +25,8 @@ def load(name: str, *, scale: int = 0) -> Model:
         scale: for files that do not tell theirs; 0 where none is wanted.
 
     Raises:
-        ModelError: the name is not in the catalogue and no such file exists, it has not been pulled yet, or
-            the file does not load.
+        ModelError: the name is not in the catalogue and no such file exists, it has not
+            been pulled yet, or the file does not load.
     """
     facts = find_model(name)
     if facts:

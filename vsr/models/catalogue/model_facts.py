@@ -1,5 +1,5 @@
-"""The one record of what is known of each model that has a name, ours or of others: from two tables,
-without PyTorch.
+"""The one record of what is known of each model that has a name, ours or of
+others: from two tables, without PyTorch.
 
 Lists, cards and what `load` gives are made from it. Nothing is scanned.
 """
@@ -18,8 +18,8 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 """Built-in weights, each with its model card."""
 
 SPEEDS = ((25.0, "live"), (200.0, "fast"), (2000.0, "slow"), (float("inf"), "GPU"))
-"""Classes by KFLOP per input pixel. `live` is video speed at 640x360 on two CPU cores, `slow` seconds a
-frame."""
+"""Classes by KFLOP per input pixel. `live` is video speed at 640x360 on two
+CPU cores, `slow` seconds a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,8 @@ def is_sound(path: Path, sha256: str) -> bool:
 
 
 def models_folder() -> Path:
-    """Where pulled models lie: `$VSR_MODELS`, else `vsr/models` in the platform's folder for a user's
-    data."""
+    """Where pulled models lie: `$VSR_MODELS`, else `vsr/models` in the
+    platform's folder for a user's data."""
     if chosen := os.environ.get("VSR_MODELS"):
         return Path(chosen).expanduser()
     if data := os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA"):

@@ -19,8 +19,8 @@ def pull(
 
     Args:
         entry: what to install.
-        place: folder, file or https address to take it from; default is `$VSR_MODELS_MIRROR`, then its own
-            address.
+        place: folder, file or https address to take it from; default is
+            `$VSR_MODELS_MIRROR`, then its own address.
         tell: takes a line for the user.
         progress: told how many bytes have come.
 
@@ -82,8 +82,8 @@ def _copy(entry: ModelFacts, place: Path, partial: Path, progress: Callable[[int
 
 @contextmanager
 def _alone(folder: Path, tell: Callable[[str], None]) -> Generator[None, None, None]:
-    """Make the folder and hold it, so that two pulls do not write to one file; the second waits for the
-    first."""
+    """Make the folder and hold it, so that two pulls do not write to one file;
+    the second waits for the first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")

@@ -10,8 +10,8 @@ from vsr.models.files.spandrel import has_spandrel, read_with_spandrel
 from vsr.models.spec import Model
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".h5", ".tar", ".safetensors", ".pb", ".onnx")
-"""Of files that hold a network; DeblurGAN-v2's are PyTorch's under `.h5`, some of SRGAN's under
-`.pth.tar`."""
+"""Of files that hold a network; DeblurGAN-v2's are PyTorch's under `.h5`,
+some of SRGAN's under `.pth.tar`."""
 
 
 def read_file(path: Path, *, scale: int = 0) -> Model:

@@ -51,8 +51,8 @@ class Architecture:
     """The arguments of `build` as told by the tensors; None where the layout is another."""
     residual: Literal["none", "nearest", "bicubic"]
     facts: Callable[[nn.Module, int], dict[str, Any]]
-    """What else the spec says of such a network, which takes so many colours: reach, cost, neighbours,
-    precisions."""
+    """What else the spec says of such a network, which takes so many colours:
+    reach, cost, neighbours, precisions."""
     keys: Callable[[dict[str, Tensor]], dict[str, Tensor]] = _as_they_are
     """The tensors of any published layout under the names that `build`'s network gives them."""
     any_scale: bool = False

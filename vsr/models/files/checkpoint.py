@@ -22,8 +22,8 @@ from vsr.models.files.architectures import ARCHITECTURES, Architecture
 from vsr.models.spec import Model, ModelSpec
 
 _GROWTH = 64
-"""How many times a file's size its tensors may take: deflate packs zeros a thousandfold, and weights never so
-well."""
+"""How many times a file's size its tensors may take: deflate packs zeros a
+thousandfold, and weights never so well."""
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which published checkpoints keep their tensors, the better ones first."""
@@ -147,8 +147,8 @@ def _named_scale(path: Path) -> int:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves out normal noise. For tensors without contents it would load PyTorch's compiler: a second of CPU
-    time."""
+    """Leaves out normal noise. For tensors without contents it would load
+    PyTorch's compiler: a second of CPU time."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

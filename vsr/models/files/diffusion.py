@@ -1,12 +1,12 @@
 """Upscaling pipelines of diffusers (extra `diffusion`) as networks that enhance a frame on its own.
 
-A folder's `model_index.json` says which pipeline it is; what parts that has is said here. Only safetensors
-are read, nothing in the folder is executed, and nothing is fetched. Text that could guide a pipeline is
-empty.
+A folder's `model_index.json` says which pipeline it is; what parts that has is said here. Only
+safetensors are read, nothing in the folder is executed, and nothing is fetched. Text that
+could guide a pipeline is empty.
 
-All noise comes from the seed and the size of the picture: each frame of a clip begins with the same, so that
-equal frames stay equal, and a frame is the same whether it is the first of a run or the thousandth of a
-resumed one.
+All noise comes from the seed and the size of the picture: each frame of a clip begins with the
+same, so that equal frames stay equal, and a frame is the same whether it is the first of a run or
+the thousandth of a resumed one.
 """
 
 import copy
@@ -49,8 +49,8 @@ class Kind:
 
 
 _GUIDED = {"guidance_scale": 1.0}
-"""Guidance is the difference that text makes to no text, and there is none: leaving it out is half the
-work."""
+"""Guidance is the difference that text makes to no text, and there is none:
+leaving it out is half the work."""
 
 KINDS: Mapping[str, Kind] = {
     "LDMSuperResolutionPipeline": Kind({"vqvae": "VQModel", "unet": "UNet2DModel"}, signed=True),
@@ -184,8 +184,8 @@ def _multiple(network: DiffusionNet, kind: Kind) -> int:
 
 
 def _tried(network: DiffusionNet, multiple: int, name: str) -> tuple[int, float]:
-    """Scale, and cost as `ModelSpec` wants it, by running it on the smallest picture with one step and with
-    two."""
+    """Scale, and cost as `ModelSpec` wants it, by running it on the smallest
+    picture with one step and with two."""
     operations, steps, out = [], network.steps, torch.empty(0)
     try:
         for network.steps in (1, 2):

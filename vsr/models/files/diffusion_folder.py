@@ -1,5 +1,5 @@
-"""Reading the parts of a diffusers pipeline from its folder: JSON and safetensors, by classes that the caller
-names."""
+"""Reading the parts of a diffusers pipeline from its folder: JSON and
+safetensors, by classes that the caller names."""
 
 import hashlib
 import importlib
@@ -20,8 +20,8 @@ class PipelineFolder:
     """A folder as `save_pretrained` of a pipeline makes it.
 
     Raises:
-        ModelError: there is no index, here, or a part is missing or damaged or another than the one asked
-            for, in the methods.
+        ModelError: there is no index, here, or a part is missing or damaged or another
+            than the one asked for, in the methods.
     """
 
     def __init__(self, path: Path):
@@ -125,8 +125,8 @@ class PipelineFolder:
         return content
 
     def _check_size(self, part: str, made: Any, num_bytes: int) -> None:
-        """Hold what the settings claim against the size of the files, before anything of that size is
-        made."""
+        """Hold what the settings claim against the size of the files, before
+        anything of that size is made."""
         settings = self._json(self.path / part / "config.json")
         with torch.device("meta"):
             shadow = (

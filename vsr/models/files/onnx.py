@@ -1,5 +1,5 @@
-"""ONNX files through onnxruntime (extra `onnx`): scale, colours, window and size multiple are found from the
-graph.
+"""ONNX files through onnxruntime (extra `onnx`): scale, colours, window and
+size multiple are found from the graph.
 
 Taken are graphs of one input and one output: (B, C, H, W) with one or three colours, neighbouring frames side
 by side in the channels, or (B, T, C, H, W). Values are 0 to 1, frames in time's order with the one to enhance
@@ -84,8 +84,8 @@ def read_onnx(path: Path, *, name: str = "") -> Model:
     """Read an ONNX file.
 
     Raises:
-        ModelError: onnxruntime is missing, the file cannot be read or would harm, or its graph is no enhancer
-            of pictures.
+        ModelError: onnxruntime is missing, the file cannot be read or would harm, or
+            its graph is no enhancer of pictures.
     """
     if not path.is_file():
         raise ModelError(f"{path} does not exist; an .onnx file is expected")

@@ -1,5 +1,5 @@
-"""What an ONNX file keeps as numbers, looked through before onnxruntime gets it (onnx.proto, read by field
-number).
+"""What an ONNX file keeps as numbers, looked through before onnxruntime gets
+it (onnx.proto, read by field number).
 
 A graph may name other files for its weights, by any path; only plain files in its own folder are let through.
 """

@@ -1,9 +1,9 @@
 """TensorFlow graphs of OpenCV's dnn_superres (`.pb`: ESPCN, FSRCNN, LapSRN, EDSR) as networks of PyTorch.
 
-A graph is read node by node, so that neither TensorFlow nor the module that OpenCV 5 has no more is needed,
-and runs on any device, in tiles, in batches. Pictures are (B, C, H, W) throughout: what transposes to or from
-TensorFlow's order of axes does nothing here. Luma networks see full-range Y'; EDSR sees B G R in codes, less
-DIV2K's mean.
+A graph is read node by node, so that neither TensorFlow nor the module that OpenCV 5 has no more is
+needed, and runs on any device, in tiles, in batches. Pictures are (B, C, H, W) throughout: what
+transposes to or from TensorFlow's order of axes does nothing here. Luma networks see full-range Y'; EDSR
+sees B G R in codes, less DIV2K's mean.
 """
 
 import struct
@@ -59,8 +59,8 @@ _ONE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class _Convolution(nn.Module):
-    """Stride 1, black outside, as large as what comes in; kernels of even sides reach farther down and
-    right."""
+    """Stride 1, black outside, as large as what comes in; kernels of even
+    sides reach farther down and right."""
 
     def __init__(self, kernel: Tensor):
         super().__init__()
@@ -201,8 +201,8 @@ def _constant(node: _Node) -> Tensor:
 
 
 def _nodes(graph: bytes) -> dict[str, _Node]:
-    """graph.proto and node_def.proto: nodes in field 1; of each the name, operation, inputs and
-    attributes."""
+    """graph.proto and node_def.proto: nodes in field 1; of each the name,
+    operation, inputs and attributes."""
     nodes: dict[str, _Node] = {}
     for content in fields_at(graph, 1):
         name, operation = (next(fields_at(content, field)).decode() for field in (1, 2))

@@ -1,5 +1,5 @@
-"""Networks that spandrel knows (extra `zoo`): SPAN, SAFMN, NAFNet and some forty more; Restormer and MPRNet
-with it.
+"""Networks that spandrel knows (extra `zoo`): SPAN, SAFMN, NAFNet and some
+forty more; Restormer and MPRNet with it.
 
 spandrel imports torchvision for LaMa and RestoreFormer alone, and beside a PyTorch without CUDA there may be
 none. Then the three names that it asks for stand in while it is imported; those two networks are refused.
@@ -98,8 +98,8 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
 
 
 def _import() -> Any:
-    """spandrel, with the architectures under other licences where they are installed, such as MPRNet and
-    Restormer."""
+    """spandrel, with the architectures under other licences where they are
+    installed, such as MPRNet and Restormer."""
     with _torchvision():
         spandrel = importlib.import_module("spandrel")
         if importlib.util.find_spec("spandrel_extra_arches"):

@@ -63,8 +63,8 @@ def in_chunks(model: Model, *, emit: int, margin: int) -> Model:
 
 
 def _bytes(network: Chunked, num_frames: int) -> int:
-    """Memory of a step in fp32, per pixel: what is kept of each frame, and some layers of what works on
-    one."""
+    """Memory of a step in fp32, per pixel: what is kept of each frame, and
+    some layers of what works on one."""
     return 4 * (network.kept * num_frames + 1024)
 
 

@@ -23,8 +23,8 @@ _BAND = {"cpu": 1 << 22, "cuda": 1 << 26}
 
 
 class DeformConv(nn.Conv2d):
-    """3x3 deformable convolution; offsets and masks are given, in `groups` sets, each for its share of the
-    channels."""
+    """3x3 deformable convolution; offsets and masks are given, in `groups` sets,
+    each for its share of the channels."""
 
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__(channels_in, channels_out, SIDE, padding=SIDE // 2)
@@ -86,8 +86,8 @@ def sampled_convolution(
 
 
 def _grid(offset: Tensor, top: int, height: int) -> Tensor:
-    """Where each tap of rows from `top` on reads, (B, sets, taps, rows, W, 2), x before y, from -1 to 1 over
-    edges."""
+    """Where each tap of rows from `top` on reads, (B, sets, taps, rows, W, 2), x
+    before y, from -1 to 1 over edges."""
     rows, w = offset.shape[-2:]
     like: dict[str, Any] = {"device": offset.device, "dtype": torch.float32}
     around = torch.arange(SIDE, **like) - SIDE // 2

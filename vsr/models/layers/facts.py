@@ -1,5 +1,5 @@
-"""What a network of convolutions costs and how far it sees, found by leading a picture without content
-through it."""
+"""What a network of convolutions costs and how far it sees, found by leading a
+picture without content through it."""
 
 import copy
 import math
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 FARTHEST = 96
 """Halo up to which tiles take in all that their pixels depend on.
 
-Deeper networks see farther than what they see matters: 23 RRDB reach 349 pixels, so that tiles of 256 with
-all of it would cost fourteen times the whole picture. Theirs overlap by less, and the seams are bounded by a
-test instead.
+Deeper networks see farther than what they see matters: 23 RRDB reach 349 pixels, so that tiles of
+256 with all of it would cost fourteen times the whole picture. Theirs overlap by less, and the
+seams are bounded by a test instead.
 """
 
 _SIDE = 672
@@ -54,8 +54,8 @@ def facts_of(
 ) -> dict[str, Any]:
     """Find what the spec says of a network whose layers follow one another.
 
-    Rounding up once is exact: enlarging by nearest neighbours or pixel shuffle divides positions, and
-    ceilings nest.
+    Rounding up once is exact: enlarging by nearest neighbours or pixel shuffle
+    divides positions, and ceilings nest.
 
     Args:
         network: its `forward` takes (B, C, H, W), or `call` says how it is run.

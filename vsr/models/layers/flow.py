@@ -21,8 +21,8 @@ STRIDE, REACH = 4, 12
 interpolated."""
 
 STEP = 2.0
-"""Most pixels that a correction may move; where there is no structure the equations would ask for
-anything."""
+"""Most pixels that a correction may move; where there is no structure the
+equations would ask for anything."""
 
 NOISE = 2e-5
 """Added to the squared gradients (of luma 0–1): about the square of what noise and rounding leave in them."""

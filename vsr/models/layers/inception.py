@@ -1,6 +1,6 @@
-"""Inception-ResNet-v2 (Szegedy, Ioffe, Vanhoucke, Alemi, "Inception-v4, Inception-ResNet and the Impact of
-Residual Connections on Learning", AAAI 2017) as an encoder, as far as its layers at a thirty-second of the
-size.
+"""Inception-ResNet-v2 (Szegedy, Ioffe, Vanhoucke, Alemi, "Inception-v4, Inception-ResNet and
+the Impact of Residual Connections on Learning", AAAI 2017) as an encoder, as far as its layers
+at a thirty-second of the size.
 
 Keys are those of the usual conversion from TensorFlow: `conv2d_1a.conv`, `conv2d_1a.bn`,
 `mixed_5b.branch1.0.conv`, ...
@@ -130,8 +130,8 @@ class Inception(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W), multiples of 32 from `LEAST` on → five maps of `WIDTHS` channels, the largest first.
 
-        The convolutions lose what is at the border; the maps are reflected up to the size that they stand
-        for.
+        The convolutions lose what is at the border; the maps are reflected up
+        to the size that they stand for.
         """
         half = self.conv2d_1a(x)
         quarter = F.max_pool2d(self.conv2d_2b(self.conv2d_2a(half)), 3, 2)

@@ -1,5 +1,5 @@
-"""MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018) as an
-encoder.
+"""MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear
+Bottlenecks", CVPR 2018) as an encoder.
 
 Keys are those of the usual `features`: 0 a convolution, 1 to 17 inverted residuals, of which 15 matter here.
 """
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from vsr.models.layers.upsampling import Normalisation
 
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 2, 2))
-"""The paper's table 2 as far as it matters here: how much wider inside, channels, blocks, stride of the
-first."""
+"""The paper's table 2 as far as it matters here: how much wider inside,
+channels, blocks, stride of the first."""
 
 _ENDS = (1, 3, 6, 10, 15)
 """The last layer at each size."""

@@ -1,9 +1,9 @@
-"""SPyNet (Ranjan, Black, "Optical Flow Estimation using a Spatial Pyramid Network", CVPR 2017), as BasicVSR
-has it.
+"""SPyNet (Ranjan, Black, "Optical Flow Estimation using a Spatial Pyramid
+Network", CVPR 2017), as BasicVSR has it.
 
-Six sizes, each half of the next; at each a few convolutions correct the motion found at the size before. Keys
-of two layouts are read: `basic_module.N.basic_module.0, 2, 4, 6, 8` and `basic_module.N.basic_module.0, 1, 2,
-3, 4.conv`.
+Six sizes, each half of the next; at each a few convolutions correct the motion found at the size before.
+Keys of two layouts are read: `basic_module.N.basic_module.0, 2, 4, 6, 8` and
+`basic_module.N.basic_module.0, 1, 2, 3, 4.conv`.
 """
 
 import re
@@ -43,8 +43,8 @@ class SpyNet(nn.Module):
         self.basic_module = nn.ModuleList(_Level() for _ in range(LEVELS))
 
     def forward(self, frame: Tensor, other: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB 0–1, twice, of any size → (B, 2, H, W) float32: x and y, in pixels, from frame to
-        other.
+        """(B, 3, H, W) RGB 0–1, twice, of any size → (B, 2, H, W) float32: x and
+        y, in pixels, from frame to other.
 
         Motion is kept and added up in float32 whatever the layers compute in: in half precision places of a
         wide picture would be off by a pixel.

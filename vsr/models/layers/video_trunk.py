@@ -1,5 +1,5 @@
-"""What the published video networks share: trunks of residual blocks, and the way from features to a
-picture."""
+"""What the published video networks share: trunks of residual blocks, and
+the way from features to a picture."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ SCALE = 4
 """All of them enlarge by two pixel shuffles of 2."""
 
 _ROWS = 1 << 17
-"""Input pixels that are enlarged at once: 64 channels of sixteen times as many pixels are half a gigabyte in
-fp32."""
+"""Input pixels that are enlarged at once: 64 channels of sixteen times as many
+pixels are half a gigabyte in fp32."""
 
 _REACH = 4
 """Input rows around a band; 1 + 1/2 + 1/4 + 1/4 count."""
@@ -40,8 +40,8 @@ class Trunk(nn.Module):
 
 
 class Enlarging(nn.Module):
-    """A network that ends in two pixel shuffles and two layers at full size; keys `upconv1` ...
-    `conv_last`."""
+    """A network that ends in two pixel shuffles and two layers at full size;
+    keys `upconv1` ... `conv_last`."""
 
     def __init__(self, channels: int, wide: int):
         """Give a network its last layers: `channels` at input size, `wide` ones at full size."""
@@ -52,8 +52,8 @@ class Enlarging(nn.Module):
         self.conv_last = nn.Conv2d(wide, 3, 3, padding=1)
 
     def enlarged(self, features: Tensor) -> Tensor:
-        """(B, channels, H, W) → (B, 3, 4*H, 4*W), in bands of rows that see all that counts: the same as
-        whole."""
+        """(B, channels, H, W) → (B, 3, 4*H, 4*W), in bands of rows that see all
+        that counts: the same as whole."""
         b, _, height, width = features.shape
         rows = max(_REACH, _ROWS // (b * width))
         if rows >= height:

@@ -44,8 +44,8 @@ class BasicVsr(Enlarging, Chunked):
         return self.enhance(frames, frames[:, :num_emitted], state, reset)
 
     def enhance(self, seen: Tensor, frames: Tensor, state: Past, reset: Tensor) -> tuple[Tensor, Past]:
-        """Enhance frames, (B, num, 3, H, W), of which the network sees a cleaner version, with those after
-        them."""
+        """Enhance frames, (B, num, 3, H, W), of which the network sees a cleaner
+        version, with those after them."""
         future = self._backward(seen, frames.shape[1])
         last, feature = state
         out = pictures_for(frames)
@@ -60,8 +60,8 @@ class BasicVsr(Enlarging, Chunked):
         return out, (last, feature)
 
     def _backward(self, frames: Tensor, num_emitted: int) -> list[Tensor]:
-        """Features of the first `num_emitted` frames that know of all after them; those of the first come
-        last."""
+        """Features of the first `num_emitted` frames that know of all after
+        them; those of the first come last."""
         kept: list[Tensor] = []
         later: Tensor | None = None
         feature = frames.new_zeros(len(frames), self._channels, *frames.shape[-2:])

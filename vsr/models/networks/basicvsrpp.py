@@ -1,9 +1,9 @@
-"""BasicVSR++ (Chan, Zhou, Xu, Loy, "BasicVSR++: Improving Video Super-Resolution with Enhanced Propagation
-and Alignment", CVPR 2022).
+"""BasicVSR++ (Chan, Zhou, Xu, Loy, "BasicVSR++: Improving Video Super-Resolution with
+Enhanced Propagation and Alignment", CVPR 2022).
 
-Features run back, forth, back and forth again; at each step those of the two frames before are aligned by
-deformable convolutions whose offsets start from SPyNet's motion. Keys of the two layouts that BasicVSR has
-are read.
+Features run back, forth, back and forth again; at each step those of the two frames before are
+aligned by deformable convolutions whose offsets start from SPyNet's motion. Keys of the two
+layouts that BasicVSR has are read.
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,8 @@ class SecondOrderAlignment(DeformConv):
         self.conv_offset = nn.Sequential(*layers, nn.Conv2d(channels, 3 * SIDE * SIDE * sets, 3, padding=1))
 
     def aligned(self, now: Tensor, features: tuple[Tensor, Tensor], flows: tuple[Tensor, Tensor]) -> Tensor:
-        """Features of this frame and of the two before it, (B, channels, H, W), and where these frames
-        lie."""
+        """Features of this frame and of the two before it, (B, channels, H,
+        W), and where these frames lie."""
         near, far = (
             moved(*pair, outside="zeros").to(now.dtype) for pair in zip(features, flows, strict=True)
         )
@@ -102,8 +102,8 @@ class BasicVsrPp(Enlarging, Chunked):
         return out, (pictures[last], forth[last], first, second, num)
 
     def _go_back(self, name: str, found: Sequence[list[Tensor]], flows: list[Tensor]) -> None:
-        """Run from the last frame to the first and add what is found to what each has; `flows` lead to the
-        next."""
+        """Run from the last frame to the first and add what is found to what
+        each has; `flows` lead to the next."""
         history = [torch.zeros_like(found[0][0])] * 2
         none = found[0][0].new_zeros(len(history[0]), dtype=torch.long)
         toward: list[Tensor] = [torch.zeros_like(flows[0])] * 2 if flows else []
@@ -121,8 +121,8 @@ class BasicVsrPp(Enlarging, Chunked):
         num: Tensor,
         last: int,
     ) -> Tensor:
-        """Run from the first frame to the last likewise; gives the features of frame `last` and the one
-        before it.
+        """Run from the first frame to the last likewise; gives the features of
+        frame `last` and the one before it.
 
         Args:
             name: of the branch.

@@ -1,5 +1,5 @@
-"""Real-ESRGAN's compact network (SRVGGNetCompact; Wang et al., 2021): 3x3 convolutions and PReLU, pixel
-shuffle last.
+"""Real-ESRGAN's compact network (SRVGGNetCompact; Wang et al., 2021): 3x3
+convolutions and PReLU, pixel shuffle last.
 
 The keys are the published ones: `body.0.weight` ... `body.N.weight`, convolutions and PReLU slopes in turn.
 """

@@ -71,8 +71,8 @@ class _Head(nn.Module):
 
 
 class DeblurGan(SingleFrame):
-    """`wide` channels in the pyramid, `channels` in what becomes of it; emits what is added to the
-    picture."""
+    """`wide` channels in the pyramid, `channels` in what becomes of it;
+    emits what is added to the picture."""
 
     def __init__(self, *, depths: tuple[int, int] | None, wide: int, channels: int, colors: int = 3):
         super().__init__()

@@ -51,8 +51,8 @@ class Alignment(DeformConv):
 
 
 class Pyramid(nn.Module):
-    """Aligns a frame's features to the middle frame's, from the smallest size on, and once more at the
-    end."""
+    """Aligns a frame's features to the middle frame's, from the smallest
+    size on, and once more at the end."""
 
     def __init__(self, channels: int, sets: int):
         super().__init__()
@@ -68,8 +68,8 @@ class Pyramid(nn.Module):
         self.cas_dcnpack = Alignment(c, sets)
 
     def forward(self, other: list[Tensor], middle: list[Tensor]) -> Tensor:
-        """Features at all three sizes, the smallest first, of the frame and of the middle one → (B, channels,
-        H, W)."""
+        """Features at all three sizes, the smallest first, of the frame and of the
+        middle one → (B, channels, H, W)."""
         offset = feature = other[0]  # replaced at once
         for level, theirs, ours in zip(_LEVELS, other, middle, strict=True):
             told = _lrelu(self.offset_conv1[level](torch.cat([theirs, ours], 1)))

@@ -1,5 +1,5 @@
-"""RealBasicVSR (Chan, Zhou, Xu, Loy, "Investigating Tradeoffs in Real-World Video Super-Resolution", CVPR
-2022).
+"""RealBasicVSR (Chan, Zhou, Xu, Loy, "Investigating Tradeoffs in Real-World
+Video Super-Resolution", CVPR 2022).
 
 BasicVSR for compressed and noisy footage: residual blocks clean the frames first, up to three times, for as
 long as they find much to clean. Its files hold the generator, `generator.`, and the average of it,
@@ -43,8 +43,8 @@ class RealBasicVsr(Chunked):
         return self.basicvsr.enhance(self._cleaned(frames), frames[:, :num_emitted], state, reset)
 
     def _cleaned(self, frames: Tensor) -> Tensor:
-        """Frames of which no more than a little would be cleaned. Each chunk decides for itself, by all its
-        frames."""
+        """Frames of which no more than a little would be cleaned. Each chunk
+        decides for itself, by all its frames."""
         on = torch.ones(len(frames), dtype=torch.bool, device=frames.device)
         for _ in range(_MOST):
             change = torch.stack([self.image_cleaning(frame) for frame in frames.unbind(1)], 1)

@@ -28,8 +28,8 @@ NEIGHBOURS = Context(before=1, after=1, stateful=True)
 
 
 class RecurrentNet(nn.Module):
-    """Head, `depth` hidden layers, tail; emits the residual to the bicubic enlargement of the middle
-    frame."""
+    """Head, `depth` hidden layers, tail; emits the residual to the bicubic
+    enlargement of the middle frame."""
 
     num_frames = NEIGHBOURS.num_frames
 

@@ -1,5 +1,5 @@
-"""Networks without weights: the honest baselines that every other model must beat, and the one that changes
-nothing."""
+"""Networks without weights: the honest baselines that every other model must
+beat, and the one that changes nothing."""
 
 from torch import Tensor, nn
 

@@ -1,5 +1,5 @@
-"""RLSP (Fuoli, Gu, Timofte, "Efficient Video Super-Resolution through Recurrent Latent Space Propagation",
-ICCVW 2019).
+"""RLSP (Fuoli, Gu, Timofte, "Efficient Video Super-Resolution through Recurrent
+Latent Space Propagation", ICCVW 2019).
 
 Three frames in codes of 0 to 255, what was remembered and the luma given last, pixel-unshuffled, make the
 luma of the middle frame; colour is enlarged by the engine. Keys `layer0` ... `layer7`: the last two give the
@@ -49,8 +49,8 @@ class Rlsp(nn.Module):
         return like.new_zeros(batch, self._channels, height, width), picture
 
     def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, Past]:
-        """Enhance the middle one of three frames and remember. The residual is luma's, the same for R, G and
-        B."""
+        """Enhance the middle one of three frames and remember. The residual is
+        luma's, the same for R, G and B."""
         assert state is not None
         past = [part.masked_fill(reset[:, None, None, None], 0) for part in state]
         x = torch.cat([frames.flatten(1, 2), *past], 1).contiguous(memory_format=torch.channels_last)

@@ -138,8 +138,8 @@ def rrdb_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
 
 
 def rrdb_facts(network: nn.Module, colors: int) -> dict[str, Any]:
-    """Reach, cost and what unshuffling asks of the picture's size; no bf16, which rounds the picture to eight
-    bits."""
+    """Reach, cost and what unshuffling asks of the picture's size; no bf16, which
+    rounds the picture to eight bits."""
     assert isinstance(network, RrdbNet)
     facts = facts_of(network, colors=colors) | {"dtypes": ("fp32", "fp16")}
     return facts | {"size_multiple": network.unshuffle}

@@ -19,8 +19,8 @@ from vsr.models.spec import Context, State
 from vsr.resample import enlarge
 
 Past = tuple[Tensor, Tensor]
-"""What is remembered, (B, channels, H, W), and the picture given last, pixel-unshuffled, (B, 3 * scale², H,
-W)."""
+"""What is remembered, (B, channels, H, W), and the picture given last,
+pixel-unshuffled, (B, 3 * scale², H, W)."""
 
 
 class _Cell(nn.Module):

@@ -75,8 +75,8 @@ class SpanNet(SingleFrame):
 
 
 def span_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `SpanNet`, the branches of training folded; as they are where these do not fit
-    together."""
+    """The tensors of `SpanNet`, the branches of training folded; as they are
+    where these do not fit together."""
     heads = [key.removesuffix(".sk.weight") for key in state if key.endswith(".sk.weight")]
     kept = {key: value for key, value in state.items() if key != "no_norm"}
     try:

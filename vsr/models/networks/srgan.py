@@ -37,8 +37,8 @@ def _normalised(channels: int, *, bias: bool) -> list[nn.Module]:
 
 
 class SrganNet(SingleFrame):
-    """`depth` residual blocks of `channels` at input size, pixel shuffles by 2; first and last kernels of
-    `side`."""
+    """`depth` residual blocks of `channels` at input size, pixel shuffles by 2;
+    first and last kernels of `side`."""
 
     def __init__(
         self, *, channels: int, depth: int, scale: int, colors: int, side: int, bias: bool, tanh: bool

@@ -1,6 +1,6 @@
-"""SRResNet, which SRGAN is trained from (Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a
-Generative Adversarial Network", CVPR 2017), without normalisation, as the field's toolboxes publish both
-(MSRResNet).
+"""SRResNet, which SRGAN is trained from (Ledig et al., "Photo-Realistic Single Image
+Super-Resolution Using a Generative Adversarial Network", CVPR 2017), without normalisation, as the
+field's toolboxes publish both (MSRResNet).
 """
 
 import math

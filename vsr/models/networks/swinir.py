@@ -1,10 +1,10 @@
-"""SwinIR (Liang et al., "SwinIR: Image Restoration Using Swin Transformer", ICCVW 2021): classical, light and
-real.
+"""SwinIR (Liang et al., "SwinIR: Image Restoration Using Swin Transformer",
+ICCVW 2021): classical, light and real.
 
-Features are attended to within windows of 8 pixels, every second block in windows moved by half of that (Liu
-et al., "Swin Transformer", ICCV 2021). What a moved window joins across the picture's edge is told apart by a
-mask, which is made for the size at hand; the masks and indices that files carry are for one training size and
-are left.
+Features are attended to within windows of 8 pixels, every second block in windows moved by half of
+that (Liu et al., "Swin Transformer", ICCV 2021). What a moved window joins across the picture's edge
+is told apart by a mask, which is made for the size at hand; the masks and indices that files carry are
+for one training size and are left.
 """
 
 import math

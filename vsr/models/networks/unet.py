@@ -1,5 +1,5 @@
-"""The deblurring network of our own ladder (`deblur`): a U-Net of residual blocks on the pixel-unshuffled
-picture.
+"""The deblurring network of our own ladder (`deblur`): a U-Net of residual
+blocks on the pixel-unshuffled picture.
 
 Blur reaches further than any stack of 3x3 convolutions at full size; three halvings reach 130 pixels for the
 price of a few layers. Scale 1; emits the residual.

@@ -25,8 +25,8 @@ _SEEN = 1 / 219, 16
 """Scale and zero of what the network sees: the code values of a picture of limited range, exactly."""
 
 _SAMPLE = 29
-"""Every so-manyth activation is looked at when ranges are chosen; prime, so that no column is always
-missed."""
+"""Every so-manyth activation is looked at when ranges are chosen; prime, so
+that no column is always missed."""
 
 
 def has_int8() -> bool:
@@ -76,8 +76,8 @@ class _Layer:
 
 
 class Int8Net(nn.Module):
-    """A calibrated `PlainNet` that counts in integers; takes and gives float32. Any number of threads may
-    call it."""
+    """A calibrated `PlainNet` that counts in integers; takes and gives float32.
+    Any number of threads may call it."""
 
     def __init__(self, network: PlainNet):
         super().__init__()
@@ -102,8 +102,8 @@ class Int8Net(nn.Module):
 
 
 def in_int8(network: nn.Module) -> nn.Module:
-    """The same network with every `PlainNet` in it in integers; changes what is around them, not
-    themselves."""
+    """The same network with every `PlainNet` in it in integers; changes what
+    is around them, not themselves."""
     if isinstance(network, PlainNet):
         return Int8Net(network).eval()
     for name, child in network.named_children():
@@ -112,8 +112,8 @@ def in_int8(network: nn.Module) -> nn.Module:
 
 
 def in_bytes(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    """One convolution and its ReLU as such networks compute it, uint8 to uint8 in steps of 1/255,
-    channels_last."""
+    """One convolution and its ReLU as such networks compute it, uint8 to uint8
+    in steps of 1/255, channels_last."""
     layer = _pack(convolution, (1 / _LEVELS, 0), 1 / _LEVELS)
     return lambda x: _convolve(x, layer)
 

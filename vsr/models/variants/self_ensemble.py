@@ -17,8 +17,8 @@ POSES = tuple((mirrored, turns) for mirrored in (False, True) for turns in range
 
 
 class SelfEnsemble(nn.Module):
-    """Eight passes of one network; each pose has a state of its own, since a quarter turn swaps height and
-    width."""
+    """Eight passes of one network; each pose has a state of its own, since a
+    quarter turn swaps height and width."""
 
     def __init__(self, network: Network):
         super().__init__()

@@ -61,8 +61,8 @@ def batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield endless random batches from step `first` on.
 
-    Step `n` draws from its own generator, seeded by (seed, n): a resumed run sees what the unbroken one would
-    have.
+    Step `n` draws from its own generator, seeded by (seed, n): a resumed run
+    sees what the unbroken one would have.
 
     Args:
         paths: from `find_data`.
@@ -162,8 +162,8 @@ def _read_pair(path: Path, options: TrainOptions) -> Pair:
 
 
 def _cut(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """The same random patch of both, turned, mirrored and played backwards at random: (T, C, size, size)
-    each."""
+    """The same random patch of both, turned, mirrored and played backwards at
+    random: (T, C, size, size) each."""
     patch, scale = options.patch, options.scale
     y, x = (int(rng.integers(side - patch + 1)) for side in pair.low.shape[1:3])
     turns, flip, back = int(rng.integers(4)), bool(rng.integers(2)), bool(rng.integers(2))

@@ -163,8 +163,8 @@ def _filmed_through(
     matrix = np.array([[1.0, 0.0, shift[1]], [0.0, 1.0, shift[0]]])
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     sharp = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-    # The camera looks along the path, so the picture moves against it: correlation, which is what filter2D
-    # computes.
+    # The camera looks along the path, so the picture moves against it:
+    # correlation, which is what filter2D computes.
     blurred = cv2.filter2D(sharp.astype(np.float32), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return _finished(np.asarray(blurred, np.float32), rng), np.asarray(sharp, np.uint8)
 

@@ -1,5 +1,5 @@
-"""What happens to pictures on the way to a viewer: reduction, and for the real world blur, noise, JPEG and
-codecs.
+"""What happens to pictures on the way to a viewer: reduction, and for the
+real world blur, noise, JPEG and codecs.
 
 `degrade` makes the low-resolution twin of a clip. The real chain is run twice, the second time weaker, as
 footage is often recorded, edited and sent on (after Wang et al., "Real-ESRGAN", 2021; video codecs take the

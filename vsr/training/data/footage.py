@@ -39,11 +39,11 @@ def find_pictures(folders: tuple[str, ...]) -> list[Path]:
 
 
 def find_clips(folders: tuple[str, ...]) -> list[Path]:
-    """List the clips in `folders` and below, sorted: video files, and folders that hold the frames of one
-    clip.
+    """List the clips in `folders` and below, sorted: video files, and
+    folders that hold the frames of one clip.
 
-    Vimeo-90K (`sequences/00001/0001/im1.png` …), REDS (`train_sharp/000/00000000.png` …) and DAVIS are read
-    so.
+    Vimeo-90K (`sequences/00001/0001/im1.png` …), REDS
+    (`train_sharp/000/00000000.png` …) and DAVIS are read so.
 
     Raises:
         SourceError: a folder does not exist, or none holds a clip.
@@ -86,8 +86,8 @@ def read_clip(path: Path, *, shrink: float = 1.0, frames: int = 30) -> Footage:
 
     Args:
         path: video file or folder of frames.
-        shrink: reduce a video file's height and width by this; 2 or more, or what compression left is taken
-            for detail.
+        shrink: reduce a video file's height and width by this; 2 or more, or what
+            compression left is taken for detail.
         frames: how many at most.
 
     Raises:
