@@ -20,6 +20,10 @@ from vsr.models.files.checkpoint import save_network
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Workers on every core: more threads in each would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> Callable[..., Path]:
