@@ -396,8 +396,8 @@ def test_levels_share_a_scale_and_end_with_fewer_frames():
 
 
 def test_a_ladder_at_scale_one_and_one_of_chains():
-    assert make_engines((), 1, CPU)[0].level.name == "identity"
-    assert make_engines(("video",), 4, CPU)[0].level.latency == 1
+    assert make_engines((), 1, CPU)[0].name == "identity"
+    assert make_engines(("video",), 4, CPU)[0].latency == 1
 
 
 def test_a_model_of_another_scale_is_refused_with_what_to_do():
