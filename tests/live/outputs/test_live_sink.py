@@ -226,7 +226,7 @@ def test_credentials_show_in_no_process_list_status_or_exception(rig, monkeypatc
     live.feed_until(spy)
     texts.append(repr(live.sink.status))
     texts += [repr(one.options) for one in live.sink._outputs]
-    assert any("vsr.live.push.__main__" in text for text in texts)
+    assert any("vsr.live.push" in text for text in texts)
     assert "refused" in repr(live.sink.status)
     assert not [text for text in texts if "s3cr3t" in text]
 
@@ -279,7 +279,7 @@ def test_close_takes_four_seconds_at_most_with_everything_frozen_and_files_are_f
         os.kill(pid, signal.SIGSTOP)
     live.feed(20)
     if not wakes:  # as if they hung on a disk or in a driver
-        monkeypatch.setattr(child_pipes.Piped, "wake", lambda piped: None)
+        monkeypatch.setattr(child_pipes.PipedChild, "wake", lambda piped: None)
     began = time.monotonic()
     live.sink.close()
     took_s = time.monotonic() - began
