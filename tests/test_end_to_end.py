@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -465,9 +466,13 @@ def test_doctor_tries_the_encoders(capsys):
     assert "cpu" in said
 
 
-def _clips() -> list[str]:
+def _clips() -> list[Any]:
+    """Every clip of the data by name, the large ones slow."""
     folder = Path(os.environ.get("VSR_TEST_DATA", "../shared/data")) / "clips"
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["no clips here"]
+    if not folder.is_dir():
+        return ["no clips here"]
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    return [pytest.param(name, marks=pytest.mark.slow if sizes[name] > 1e6 else ()) for name in sizes]
 
 
 def _unavoidable_shift(clip: Path, out: Path) -> Fraction:

@@ -194,7 +194,10 @@ def spots(size: tuple[int, int], places: Sequence[tuple[int, int]]) -> tuple[Ten
 
 
 @pytest.mark.parametrize("size", [(400, 600), (333, 517), (100, 900), (900, 100)])
-@pytest.mark.parametrize(("halo", "multiple"), [(0, 1), (6, 1), (10, 3), (16, 8), (25, 1), (24, 64)])
+@pytest.mark.parametrize(
+    ("halo", "multiple"),
+    [(0, 1), (6, 1), (10, 3), (16, 8), (25, 1), pytest.param(24, 64, marks=pytest.mark.slow)],
+)
 def test_every_pixel_that_a_change_reaches_is_computed_with_all_that_it_depends_on(size, halo, multiple):
     rng = np.random.default_rng(halo + multiple)
     spec = ModelSpec("dilate", scale=1, halo=halo, size_multiple=multiple)

@@ -9,7 +9,7 @@ import pytest
 from support.clips import run_ffmpeg
 
 from vsr.errors import SourceError
-from vsr.media.probe_video import open_container, probe
+from vsr.media.probe_video import open_container, packets_of, probe
 
 MakeClip = Callable[..., Path]
 
@@ -243,3 +243,12 @@ def test_probe_closes_what_it_opened(make_clip: MakeClip):
     assert len(list(open_files.iterdir())) == before
     with open_container(clip) as container:
         assert container.streams.video
+
+
+def test_packets_end_where_a_stream_turns_up_on_the_way():
+    class Container:
+        def demux(self, *streams):
+            yield 1
+            raise IndexError("list index out of range")  # what PyAV does after the last packet
+
+    assert list(packets_of(Container())) == [1]

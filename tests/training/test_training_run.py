@@ -249,6 +249,7 @@ sys.exit(run(["train", "both.toml"]))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_from_the_whole_batch(options, tmp_path):
     train(options)
     both = replace(options, out=str(tmp_path / "both.safetensors"), validate=options.data)

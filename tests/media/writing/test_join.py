@@ -15,7 +15,7 @@ from vsr.media.reading.source import VideoSource
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import choose_encoder
 from vsr.media.writing.join import join
-from vsr.media.writing.packet_times import Track, readable
+from vsr.media.writing.packet_times import Track
 from vsr.media.writing.verify import verify
 from vsr.options import EncodeOptions, ReadOptions
 
@@ -288,14 +288,6 @@ def test_sound_that_no_decoder_knows_is_no_failure(make_clip, tmp_path):
     clip = make_clip("a.mp4", audio=True)
     clip.write_bytes(clip.read_bytes().replace(b"mp4a", b"mp4x"))
     assert write(clip, tmp_path / "out.mp4").verification.differences == ()
-
-
-def test_packets_end_where_a_stream_turns_up_on_the_way():
-    def packets():
-        yield 1
-        raise IndexError("list index out of range")  # what PyAV does after the last packet
-
-    assert list(readable(packets(), [])) == [1]
 
 
 @pytest.mark.parametrize("spot", [3, 7, 12])
