@@ -101,6 +101,12 @@ class Report:
     notes: tuple[str, ...] = ()
     """Lines from the engine that the user should read."""
 
+    @classmethod
+    def of(cls, clock: Clock, num_reused: int, share_skipped: float, notes: Iterable[str]) -> "Report":
+        """What a clock shows at the end, and what engines say."""
+        times = (clock.elapsed_s, clock.decode_s, clock.engine_s, clock.encode_s)
+        return cls(clock.frames, *times, clock.slowest, num_reused, share_skipped, tuple(notes))
+
 
 def enhance(
     source: Source,
@@ -131,21 +137,7 @@ def enhance(
             clock.encode_s += time.monotonic() - began
             clock.frames += 1
         clock.finishing = True
-    return _report(clock, engine)
-
-
-def _report(clock: Clock, engine: Engine) -> Report:
-    return Report(
-        num_frames=clock.frames,
-        seconds=clock.elapsed_s,
-        decode_s=clock.decode_s,
-        engine_s=clock.engine_s,
-        encode_s=clock.encode_s,
-        slowest=clock.slowest,
-        num_reused=engine.num_reused,
-        share_skipped=engine.share_skipped,
-        notes=tuple(engine.notes),
-    )
+    return Report.of(clock, engine.num_reused, engine.share_skipped, engine.notes)
 
 
 def prepared(

@@ -182,17 +182,9 @@ class Dispatcher:
             setattr(clock, name, sum(getattr(part, name) for part in (*done, *ways)))
 
     def _report(self) -> Report:
-        clock, reports = self._clock, [item.report for item in self._done]
+        reports = [item.report for item in self._done]
         shown = sum(report.num_frames for report in reports)
         skipped = sum(report.share_skipped * report.num_frames for report in reports)
-        return Report(
-            num_frames=clock.frames,
-            seconds=clock.elapsed_s,
-            decode_s=clock.decode_s,
-            engine_s=clock.engine_s,
-            encode_s=clock.encode_s,
-            slowest=clock.slowest,
-            num_reused=sum(report.num_reused for report in reports),
-            share_skipped=skipped / shown if shown else 0.0,
-            notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
-        )
+        num_reused = sum(report.num_reused for report in reports)
+        notes = dict.fromkeys(note for report in reports for note in report.notes)
+        return Report.of(self._clock, num_reused, skipped / shown if shown else 0.0, notes)

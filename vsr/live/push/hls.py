@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from math import ceil
 
+from vsr.durable import write_whole
 from vsr.live.packets import Message
 from vsr.live.push.muxer import Muxer
 from vsr.live.push.order import PushOrder
@@ -53,6 +54,4 @@ class Hls:
         self.close()
         with contextlib.suppress(OSError):
             text = self._playlist.read_text(encoding="utf-8")
-            part = self._playlist.with_suffix(".part")
-            part.write_text(text + "#EXT-X-ENDLIST\n", encoding="utf-8")
-            part.replace(self._playlist)
+            write_whole(self._playlist, text + "#EXT-X-ENDLIST\n", synced=False)

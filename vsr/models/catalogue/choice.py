@@ -68,10 +68,7 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
     if factor is None:
         factor = reached * math.prod(min(by_tier[name]) for name in open_tiers)
     if open_tiers and factor <= reached:
-        raise ModelError(
-            f"{open_tiers[-1]} enlarges by {' or '.join(str(scale) for scale in by_tier[open_tiers[-1]])}, "
-            f"and nothing is left to enlarge to reach {factor:g} times the size; leave it out or ask for a larger scale"
-        )
+        raise _nothing_left(open_tiers[-1], by_tier[open_tiers[-1]], factor)
     chain: list[Choice] = []
     for name in wanted:
         if name in fixed:
@@ -84,6 +81,13 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
         chain += [_of_tier(name, scale) for scale in scales]
         reached *= math.prod(scales)
     return chain
+
+
+def _nothing_left(tier: str, scales: Sequence[int], factor: float) -> ModelError:
+    return ModelError(
+        f"{tier} enlarges by {' or '.join(str(scale) for scale in scales)}, and nothing is left to enlarge "
+        f"to reach {factor:g} times the size; leave it out or ask for a larger scale"
+    )
 
 
 def with_twins() -> list[str]:

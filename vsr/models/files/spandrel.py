@@ -59,24 +59,8 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
     Raises:
         ModelError: the file cannot be read, the layout is not spandrel's either, or it enhances no pictures.
     """
-    tensors = read_tensors(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of is its own affair
-            spandrel = _import()
-            descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(tensors)
-    except Exception as error:  # every architecture has its own way to fail on what it mistook for its own
-        reason = " ".join(str(error).split())[:200] or "no architecture of its own"
-        raise ModelError(
-            f"{path.name} is not known to spandrel either: {type(error).__name__}: {reason}"
-        ) from None
+    descriptor = _detected(path)
     colors = descriptor.input_channels
-    if not isinstance(descriptor, spandrel.ImageModelDescriptor) or colors != descriptor.output_channels:
-        raise ModelError(f"{path.name} ({descriptor.architecture.name}) is no network that enhances pictures")
-    if colors not in (1, 3):
-        raise ModelError(
-            f"{path.name} ({descriptor.architecture.name}) takes {colors} channels; 1 or 3 are expected"
-        )
     network = SpandrelNet(descriptor).eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -95,6 +79,27 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
         ),
         network,
     )
+
+
+def _detected(path: Path) -> Any:
+    """What spandrel says of a checkpoint's tensors: an `ImageModelDescriptor` of one or three colours."""
+    tensors = read_tensors(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of is its own affair
+            spandrel = _import()
+            descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(tensors)
+    except Exception as error:  # every architecture has its own way to fail on what it mistook for its own
+        reason = " ".join(str(error).split())[:200] or "no architecture of its own"
+        raise ModelError(
+            f"{path.name} is not known to spandrel either: {type(error).__name__}: {reason}"
+        ) from None
+    colors, named = descriptor.input_channels, f"{path.name} ({descriptor.architecture.name})"
+    if not isinstance(descriptor, spandrel.ImageModelDescriptor) or colors != descriptor.output_channels:
+        raise ModelError(f"{named} is no network that enhances pictures")
+    if colors not in (1, 3):
+        raise ModelError(f"{named} takes {colors} channels; 1 or 3 are expected")
+    return descriptor
 
 
 def _import() -> Any:
