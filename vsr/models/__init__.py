@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vsr.models.networks.plain import PlainNet
     from vsr.models.networks.recurrent import RecurrentNet
     from vsr.models.networks.unet import UNet
-    from vsr.models.spec import Context, Model, ModelSpec, Network, State
+    from vsr.models.spec import Context, Damage, Model, ModelSpec, Network, State
     from vsr.models.variants.int8 import calibrate_int8, has_int8, in_bytes, in_int8
 
 __getattr__ = lazy_exports(
@@ -38,7 +38,7 @@ __getattr__ = lazy_exports(
         "networks.plain": "PlainNet",
         "networks.recurrent": "RecurrentNet",
         "networks.unet": "UNet",
-        "spec": "Context Model ModelSpec Network State",
+        "spec": "Context Damage Model ModelSpec Network State",
         "variants.int8": "calibrate_int8 has_int8 in_bytes in_int8",
     },
 )

@@ -4,13 +4,13 @@ The catalogue knows what there is; this module decides what to do with it, and s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vsr.errors import ConfigError
 from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
 from vsr.models.files.diffusion import is_diffusion, with_sampling
 from vsr.models.layers.bidirectional import Chunked, in_chunks
-from vsr.models.spec import Model
+from vsr.models.spec import Damage, Model
 from vsr.models.variants.blend import blend
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import ModelOptions
@@ -24,6 +24,8 @@ class Verdict:
     """Compressed so far that it shows, as footage from the real world is."""
     why: str
     """Such as `clip.mp4: H.264 at 0.03 bits per pixel`."""
+    damage: Damage = field(default_factory=Damage)
+    """How much of it, for networks that are told."""
 
 
 @dataclass(frozen=True, slots=True)
