@@ -65,20 +65,5 @@ __all__ = [
     "probe_image",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "options": "EncodeOptions EngineOptions EnhanceOptions JobOptions ModelOptions PictureOptions ReadOptions",
-        "engine.engine": "Engine",
-        "errors": "ConfigError ModelError SinkError SourceError VerifyError VsrError",
-        "frames": "Frame PictureFormat StreamInfo",
-        "media.images.probe_image": "probe_image",
-        "media.images.stream": "ImageSink ImageSource",
-        "media.probe_video": "probe",
-        "media.writing.sink": "FileSink MemorySink Sink",
-        "media.reading.source": "ListSource Source VideoSource",
-        "models": "Context Model ModelSpec choose_chain load",
-        "pipeline": "PipelineOptions Report enhance",
-    },
-)
+__getattr__ = lazy_exports(__name__)
 """A process that only muxes must not load torch, which takes two seconds and 200 MB."""

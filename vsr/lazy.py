@@ -1,23 +1,33 @@
 """What a package exports, imported when it is first asked for (PEP 562): its face costs nothing to import."""
 
-from collections.abc import Callable, Mapping
+import ast
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
+from pkgutil import get_data
 from sys import modules
 
 
-def lazy_exports(package: str, places: Mapping[str, str]) -> Callable[[str], object]:
-    """Make a package's `__getattr__`. Beside it the same names stand in `__all__` and under `TYPE_CHECKING`.
+def lazy_exports(package: str) -> Callable[[str], object]:
+    """Make the `__getattr__` of a package that names its exports once: as imports under `TYPE_CHECKING`.
+
+    Type checkers take them from there, and so do we: the text of its `__init__` is parsed when it is first asked for
+    a name (below 1 ms).
 
     Args:
         package: its `__name__`.
-        places: the names that each of its modules gives, with blanks between them: `{"spec": "Model Network"}`.
     """
-    place_of = {name: f"{package}.{place}" for place, names in places.items() for name in names.split()}
+
+    @cache
+    def place_of() -> dict[str, str]:
+        nodes = ast.walk(ast.parse(get_data(package, "__init__.py") or b""))
+        imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        return {alias.name: str(node.module) for node in imports for alias in node.names}
 
     def __getattr__(name: str) -> object:  # noqa: N807 — becomes the module's own
-        if name not in place_of:
+        if name not in place_of():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(place_of[name]), name)
+        value = getattr(import_module(place_of()[name]), name)
         setattr(modules[package], name, value)
         return value
 

@@ -14,15 +14,4 @@ if TYPE_CHECKING:
     from vsr.archive.todo import Again, Todo
     from vsr.archive.watch import FolderWatch, WatchOptions
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "archive": "Archive ArchiveOptions look",
-        "entry": "Entry",
-        "file_worker": "Begun Ended Told",
-        "sources": "Naming find_archive",
-        "supervisor": "Message",
-        "todo": "Again Todo",
-        "watch": "FolderWatch WatchOptions",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -10,11 +10,4 @@ if TYPE_CHECKING:
     from vsr.bench.row import ON_COMPUTE_STREAM, Row
     from vsr.bench.run_bench import BenchOptions, bench_rows
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "cost": "Cost",
-        "row": "ON_COMPUTE_STREAM Row",
-        "run_bench": "BenchOptions bench_rows",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -25,19 +25,4 @@ if TYPE_CHECKING:
     from vsr.engine.transfer import Pending, transfer_for
     from vsr.engine.windowed_stream import Input, WindowedStream
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "device": (
-            "CPU_THREADS Placement all_devices cpu_threads has_fast_bf16 move_network num_cores "
-            "pick_device place"
-        ),
-        "engine": "Engine",
-        "executor": "WAYS",
-        "malloc": "tune_malloc",
-        "many_streams": "ManyStreams",
-        "stage": "Stage",
-        "transfer": "Pending transfer_for",
-        "windowed_stream": "Input WindowedStream",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -13,14 +13,4 @@ if TYPE_CHECKING:
     from vsr.evaluation.score_pictures import PicturesResult, score_set
     from vsr.evaluation.test_sets import PictureSet
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "candidates": "Candidate our_candidate",
-        "codec_damage": "parse_compression spoilt",
-        "model_table": "SCALES SETS TableRow measure_models",
-        "score_clips": "ClipResult open_clip score_clip",
-        "score_pictures": "PicturesResult score_set",
-        "test_sets": "PictureSet",
-    },
-)
+__getattr__ = lazy_exports(__name__)

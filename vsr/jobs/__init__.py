@@ -18,19 +18,4 @@ if TYPE_CHECKING:
     from vsr.jobs.segments.unfinished import Unfinished, find_unfinished, remove
     from vsr.jobs.workers.worker_process import WorkerProcess, become_worker, stop_all, wait_for_news
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "disk": "LEAST_FREE free_bytes wait_for_room",
-        "enhance_file": "Outcome Result num_workers run_file",
-        "estimate": "estimate_plan",
-        "identity": "sampled_hash wishes_of",
-        "inputs": "Job check_also check_names extension_of find_jobs walk",
-        "plan": "Plan make_plan",
-        "provenance": "Record provenance_of write_sidecar",
-        "segments.journal": "OtherJobError",
-        "segments.journal_records": "JOURNAL Records read_records work_folder",
-        "segments.unfinished": "Unfinished find_unfinished remove",
-        "workers.worker_process": "WorkerProcess become_worker stop_all wait_for_news",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -18,12 +18,4 @@ if TYPE_CHECKING:
     )
     from vsr.live.service import CameraView, LiveService, LiveView
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "monitoring.log": "EventLog JsonLines LogEvent Secrets TextLines",
-        "monitoring.prometheus": "MetricsServer",
-        "options": "CameraOptions LiveOptions OutputKind OutputOptions check_camera read_options",
-        "service": "CameraView LiveService LiveView",
-    },
-)
+__getattr__ = lazy_exports(__name__)

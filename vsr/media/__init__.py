@@ -33,27 +33,4 @@ if TYPE_CHECKING:
     from vsr.media.writing.output import CONTAINERS, FileOutput, Outputs, WriteReport, complete, plan_outputs
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "ffmpeg": (
-            "PROTOCOLS Child ffmpeg_version find_ffmpeg first_error_line local quiet_command run_ffmpeg"
-        ),
-        "images.jpeg_quality": "jpeg_quality",
-        "images.probe_image": "MAX_PIXELS PICTURES is_image probe_image",
-        "images.stream": "ImageReport ImageSink ImageSource",
-        "pixels": "PlanarConverter make_frame",
-        "probe_video": "best_stream open_container picture_format probe",
-        "reading.decode": "ReadCounts decode_packet",
-        "reading.fields": "as_read describe_fields",
-        "reading.nvdec": "why_no_nvdec",
-        "reading.source": "Source VideoSource",
-        "roundtrip": "Codec through_codec",
-        "vmaf": "Vmaf",
-        "writing.encode": "Encoded RawPipe VideoEncoder is_disk_full",
-        "writing.encoder_table": "ENCODERS",
-        "writing.encoders": "EncoderChoice choose_encoder try_encoder",
-        "writing.output": "CONTAINERS FileOutput Outputs WriteReport complete plan_outputs",
-        "writing.sink": "FileSink MemorySink Sink",
-    },
-)
+__getattr__ = lazy_exports(__name__)

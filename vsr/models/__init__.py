@@ -22,23 +22,4 @@ if TYPE_CHECKING:
     from vsr.models.spec import Context, Damage, Model, ModelSpec, Network, State
     from vsr.models.variants.int8 import calibrate_int8, has_int8, in_bytes, in_int8
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "catalogue.card": "all_cards card_of shown verify_installed",
-        "catalogue.choice": "DEFAULT_TIER choose_chain",
-        "catalogue.loading": "BASELINES load",
-        "catalogue.model_facts": "ModelFacts all_models find_model names tiers",
-        "catalogue.pull": "pull",
-        "chain": "Chain Verdict make_chain",
-        "files.checkpoint": "read_model read_tensors save_network",
-        "files.protobuf": "fields_at message_fields varint",
-        "layers.bidirectional": "in_chunks",
-        "layers.conv_relu": "conv_relu",
-        "networks.plain": "PlainNet",
-        "networks.recurrent": "RecurrentNet",
-        "networks.unet": "UNet",
-        "spec": "Context Damage Model ModelSpec Network State",
-        "variants.int8": "calibrate_int8 has_int8 in_bytes in_int8",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -15,16 +15,4 @@ if TYPE_CHECKING:
     from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
     from vsr.quality.temporal import Steadiness
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "compare": "compare_pictures compare_streams",
-        "drawing": "Rgb as_frame crop_grid to_frame to_playable to_rgb",
-        "grid": "Gallery encode_png",
-        "lpips": "Lpips",
-        "metrics": "luma_of psnr",
-        "niqe": "Niqe",
-        "score": "Judge Score Show mean_score show_nobody",
-        "temporal": "Steadiness",
-    },
-)
+__getattr__ = lazy_exports(__name__)

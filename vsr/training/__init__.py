@@ -13,14 +13,4 @@ if TYPE_CHECKING:
     from vsr.training.options import TrainOptions
     from vsr.training.processes import rank
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "calibration": "calibrate_checkpoint",
-        "data.blur": "Kind write_blurred",
-        "events": "why_no_events",
-        "loop": "TrainingProgress train",
-        "options": "TrainOptions",
-        "processes": "rank",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -11,12 +11,4 @@ if TYPE_CHECKING:
     from vsr.models.catalogue.loading import BASELINES, load
     from vsr.models.catalogue.model_facts import ModelFacts, all_models, find_model, licences_of, names, tiers
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "card": "all_cards card_of card_text shown verify_installed",
-        "choice": "Choice choose choose_chain default_tiers with_twins",
-        "loading": "BASELINES load",
-        "model_facts": "ModelFacts all_models find_model licences_of names tiers",
-    },
-)
+__getattr__ = lazy_exports(__name__)
