@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vsr.quality.compare import compare_pictures, compare_streams
     from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb
     from vsr.quality.grid import Gallery, encode_png
+    from vsr.quality.known_damage import DAMAGE_TABLE, KnownDamage, damaged
     from vsr.quality.lpips import Lpips
     from vsr.quality.metrics import luma_of, psnr
     from vsr.quality.niqe import Niqe
