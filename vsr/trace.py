@@ -13,7 +13,6 @@ import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from types import TracebackType
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,7 @@ class _Timer:
     def __enter__(self) -> None:
         self._start = time.perf_counter()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._trace.add(self._name, self._start, time.perf_counter())
 
 

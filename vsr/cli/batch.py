@@ -109,7 +109,7 @@ def _announcement(jobs: Sequence[Job], todo: Todo) -> str:
 
 def _work(archive: Archive, todo: Todo, run: BatchOptions) -> None:
     view = ArchiveView(len(todo.jobs), quiet=run.quiet)
-    with view, closing(archive.enhance(todo.jobs)) as messages:
+    with view.drawn(), closing(archive.enhance(todo.jobs)) as messages:
         for message in messages:
             view.show(message)
             if isinstance(message, Ended) and message.entry.status != "done" and not run.keep_going:

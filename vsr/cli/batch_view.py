@@ -3,22 +3,19 @@ on a terminal, a report at the end."""
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 from rich.console import Group
-from rich.live import Live
 from rich.text import Text
 
 from vsr.archive import Begun, Ended, Entry, Message, Told
 from vsr.cli.console import console, duration, say, size_of
-from vsr.cli.progress_view import LINE_EVERY_S, Bar, plain_line
+from vsr.cli.progress_view import LINE_EVERY_S, Bar, drawn, plain_line
 
 
 class ArchiveView:
-    """Shows what comes out of an archive's workers; a context manager. Used by one thread, drawn by another."""
+    """Shows what comes out of an archive's workers. Used by one thread, drawn by another."""
 
     def __init__(self, num_files: int | None, *, quiet: bool = False):
         """`num_files` is how many are to be done; None where nobody knows."""
@@ -26,25 +23,18 @@ class ArchiveView:
         self._done = self._failed = 0
         self._open: dict[str, tuple[Begun, Bar]] = {}
         self._spoke_s = time.monotonic()
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
-        if console.is_terminal and not self._quiet:
-            live = Live(self, console=console, refresh_per_second=4, transient=True)  # type: ignore[arg-type]
-            self._stack.enter_context(live)
-        return self
+    def drawn(self) -> AbstractContextManager[object]:
+        """A context that keeps bars on a terminal, where there is one."""
+        return drawn(self) if console.is_terminal and not self._quiet else nullcontext()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def __rich__(self) -> object:
+    def __rich__(self) -> Group:
         """Draw the files that are worked on, and how many are done."""
         total = "" if self._num_files is None else f" of {self._num_files}"
         failed = f", {self._failed} failed" if self._failed else ""
-        bars: list[Any] = [bar for _, bar in list(self._open.values())]
-        return Group(*bars, Text(f"{self._done}{total} files{failed}"))
+        return Group(
+            *(bar for _, bar in list(self._open.values())), Text(f"{self._done}{total} files{failed}")
+        )
 
     def show(self, message: Message | None) -> None:
         """Take up what a worker has said."""

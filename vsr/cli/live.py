@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,14 +14,15 @@ from cyclopts import Parameter
 
 from vsr.cli.flags import Flat
 from vsr.cli.live_view import (
+    CameraTable,
     LogHandler,
     announcement,
     conclusion,
     is_terminal,
     levels_event,
     plain_lines,
-    table,
 )
+from vsr.cli.progress_view import drawn
 from vsr.errors import ConfigError, VsrError
 from vsr.live import (
     CameraOptions,
@@ -184,7 +185,7 @@ class _Service:
         end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
         lines_s = time.monotonic() + _LINES_EVERY_S
         with_table = is_terminal() and service.options.log == "text"
-        with table(service, shown=with_table):
+        with drawn(CameraTable(service)) if with_table else nullcontext():
             while not self._signals.stop.wait(min(_LOOK_S, max(0.0, end_s - time.monotonic()))):
                 service.check()
                 now = time.monotonic()

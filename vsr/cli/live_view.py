@@ -2,10 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
@@ -108,8 +105,8 @@ def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
     }
 
 
-class _Table:
-    """The table, made anew each time it is drawn."""
+class CameraTable:
+    """A row for each camera, made anew each time it is drawn."""
 
     def __init__(self, service: LiveService):
         self._service = service
@@ -146,13 +143,3 @@ def _row(camera: CameraView, level: str) -> list[str]:
         f"{running}/{len(outputs)}" if running == len(outputs) else f"[red]{running}/{len(outputs)}[/]",
         escape(level),
     ]
-
-
-@contextmanager
-def table(service: LiveService, *, shown: bool) -> Generator[None, None, None]:
-    """Show the table while the block runs, if `shown`."""
-    if not shown:
-        yield
-        return
-    with Live(_Table(service), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
-        yield

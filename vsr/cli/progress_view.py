@@ -5,6 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from rich.console import RenderableType, RichCast
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -14,6 +15,11 @@ from vsr.pipeline import Clock
 
 LINE_EVERY_S = 10.0
 """Seconds between plain lines where there is no terminal."""
+
+
+def drawn(picture: RichCast) -> Live:
+    """A context that keeps a picture on the terminal, made anew four times a second, and takes it off at the end."""
+    return Live(picture, console=console, refresh_per_second=4, transient=True)
 
 
 class Bar:
@@ -31,7 +37,7 @@ class Bar:
         )
         self._task: TaskID = self._bar.add_task(escape(label), total=total, speed="", slowest="")
 
-    def __rich__(self) -> object:
+    def __rich__(self) -> RenderableType:
         clock = self._clock
         speed = f"{clock.frames / max(clock.elapsed_s, 1e-3):.1f} fps"
         slowest = f"slowest: {clock.slowest}" if clock.frames else ""
@@ -68,7 +74,7 @@ def progress(
         yield
         return
     if console.is_terminal:
-        with Live(Bar(label, clock, total), console=console, refresh_per_second=4, transient=True):  # type: ignore[arg-type]
+        with drawn(Bar(label, clock, total)):
             yield
         return
     done = threading.Event()

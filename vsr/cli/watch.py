@@ -60,8 +60,9 @@ def watch_command(
     ):
         say(f"watching {folder}", quiet=run.quiet)
         watched = FolderWatch(folder, opened, naming, watch, say)
+        view = ArchiveView(None, quiet=run.quiet)
         try:
-            with ArchiveView(None, quiet=run.quiet) as view, closing(watched.run()) as messages:
+            with view.drawn(), closing(watched.run()) as messages:
                 for message in messages:
                     view.show(message)
         except KeyboardInterrupt:

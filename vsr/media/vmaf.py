@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import subprocess
-from types import TracebackType
 from typing import Any, Self
 
 import ffmpeg
@@ -52,9 +51,7 @@ class Vmaf:
         self._child, self._pipe = None, -1
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._child is not None:
             self._child.kill()
         self._close()

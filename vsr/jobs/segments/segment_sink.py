@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from vsr.durable import sha256_of, sync
@@ -122,9 +121,7 @@ class SegmentSink:
         self._keep(record, segment.path)
         self._flushing = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the last segment; after an exception keep what is finished and remove the rest."""
         try:
             if kind is None:

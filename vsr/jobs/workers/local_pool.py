@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from vsr.engine import CPU_THREADS
@@ -108,9 +107,7 @@ class LocalPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the workers; their encoders end with them."""
         stop_all([each.process for each in self._workers], within_s=_END_WITHIN_S)
         self._workers.clear()

@@ -1,10 +1,10 @@
 """What a job asks of several workers, wherever they are: take stretches, and tell what has become of them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
@@ -68,7 +68,7 @@ class Died:
 News = SegmentProgress | Finished | Failed | Died
 
 
-class Pool(Protocol):
+class Pool(AbstractContextManager["Pool", None], Protocol):
     """Workers of one job. Used by one thread, between `__enter__` and
     `__exit__`, which leaves nothing running."""
 
@@ -84,9 +84,3 @@ class Pool(Protocol):
     def news(self, timeout_s: float) -> Sequence[News]:
         """What has happened since the last time; waits for something to happen for so long."""
         ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...

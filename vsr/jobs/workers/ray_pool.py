@@ -13,7 +13,6 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from vsr.durable import sync
@@ -175,15 +174,13 @@ class RayPool:
             return Failed(result.segment.number, error, True, len(result.contents))
         return Finished(result.segment, part, result.report)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Cancel what is under way and leave nothing on any node."""
         with self._stack:
             refs = list(self._under_way)
             for ref in refs:
                 self._ray.cancel(ref)
-            _, rest = self._ray.wait(refs, num_returns=len(refs), timeout=_STOP_S) if refs else ([], [])
+            rest = self._ray.wait(refs, num_returns=len(refs), timeout=_STOP_S)[1] if refs else []
             for ref in rest:
                 self._ray.cancel(ref, force=True)
             if self._blocks is not None:

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -154,10 +153,8 @@ class Muxer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
             self.close()
         else:
             self._abandon()

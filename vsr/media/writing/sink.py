@@ -6,8 +6,8 @@ whatever happens, only the finished file, or `NAME.unverified.EXT` of a file tha
 """
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from vsr.errors import SinkError
@@ -25,14 +25,8 @@ from vsr.media.writing.output import (
 from vsr.options import EncodeOptions
 
 
-class Sink(Protocol):
+class Sink(AbstractContextManager["Sink", None], Protocol):
     """Takes frames in presentation order, between `__enter__` and `__exit__`, in one thread."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
 
     def write(self, frame: Frame) -> None:
         """Take one frame; may block."""
@@ -48,9 +42,7 @@ class MemorySink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return
 
     def write(self, frame: Frame) -> None:
@@ -128,9 +120,7 @@ class FileSink:
             raise SinkError(f"{self.outputs.first.path}: a frame was written outside of the `with` block")
         self._encoder.write(frame)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the file, or remove what there is of it after an exception.
 
         Raises:
