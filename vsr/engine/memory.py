@@ -41,7 +41,7 @@ def step_bytes(spec: ModelSpec, network: Network, dtype: torch.dtype, height: in
     frames = spec.context.before + spec.context.emit + spec.context.after
     layers = max(2 * widest, spec.bytes_per_pixel // 4) * dtype.itemsize + 4 * 3 * frames
     outputs = spec.scale**2 * spec.context.emit * 3 * 12
-    return height * width * (layers + outputs)
+    return height * width * layers // spec.packs**2 + height * width * outputs
 
 
 def workers_that_fit(need: int, wanted: int) -> int:

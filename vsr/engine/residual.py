@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
+from vsr.engine.packing import add_packed, enlarged_planes
 from vsr.models import ModelSpec
 from vsr.picture import Picture, enlarge_chroma
 from vsr.resample import enlarge
@@ -20,8 +21,10 @@ def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
         picture: in the colours that the network wants.
         seen: (1, C, H, W), what the network saw of it.
     """
-    base = None if spec.residual == "none" else _base(seen, spec.scale, spec.residual)
     alpha = None if picture.alpha is None else enlarge(picture.alpha, spec.scale)
+    if spec.packs > 1:
+        return replace(enlarged_planes(picture, spec.scale), alpha=alpha)
+    base = None if spec.residual == "none" else _base(seen, spec.scale, spec.residual)
     if spec.in_channels == 3:
         return replace(picture, rgb=base, alpha=alpha)
     return replace(picture, luma=base, chroma=enlarge_chroma(picture, spec.scale), alpha=alpha)
@@ -29,6 +32,8 @@ def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
 
 def merge(spec: ModelSpec, around: Picture, output: Tensor) -> Picture:
     """Put what a network gave, (1, C, scale*H, scale*W), into its `surroundings`, writing to their base."""
+    if spec.packs > 1:
+        return add_packed(around, output)
     base = around.rgb if spec.in_channels == 3 else around.luma
     whole = output.float() if base is None else base.add_(output).float()
     return replace(around, rgb=whole) if spec.in_channels == 3 else replace(around, luma=whole)

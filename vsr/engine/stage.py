@@ -136,7 +136,7 @@ class Stage:
         first = next(batches, None)
         if first is None:
             return
-        fit = self.plan_memory(*first[0].shape[-2:])
+        fit = self.plan_memory(*first[0].window.items[0].picture.size)
         workers = 1 if self.spec.context.stateful else fit
         yield self._result(first)  # alone, on all threads: a photo has no other batch
         if workers == 1:
@@ -157,8 +157,9 @@ class Stage:
             return 1
         need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width) * self._batch
         if self._stepper.tile is None and self._stepper.may_tile:
-            tile = self._stepper.tile = tile_that_fits(need, height, width, SMALLEST_TILE)
+            tile = tile_that_fits(need, height, width, SMALLEST_TILE)
             if tile is not None:
+                self._stepper.tile = tile // self.spec.packs
                 self.notes.append(f"{self.spec.name}: tiles of {tile} pixels, to fit into memory")
                 return 1
         return workers_that_fit(need, min(self._threads, MOST_WORKERS))
@@ -228,20 +229,21 @@ class Stage:
 
     def _shrink(self, batch: int, tensor: Tensor) -> None:
         height, width = tensor.shape[-2:]
+        packs = self.spec.packs
         if batch > 1:
             self._batch = batch // 2
             self.notes.append(f"{self.spec.name}: out of memory, batch reduced to {self._batch}")
             return
         largest = max(height, width)
         smaller = min(self._stepper.tile or largest, largest) // 2
-        if not self._stepper.may_tile or smaller < SMALLEST_TILE:
+        if not self._stepper.may_tile or smaller * packs < SMALLEST_TILE:
             raise ModelError(
-                f"{self.spec.name} does not fit into the memory of {tensor.device} at {width}x{height}"
+                f"{self.spec.name} does not fit into the memory of {tensor.device} at {width * packs}x{height * packs}"
                 + ("" if self._stepper.may_tile else " and tiles are off")
                 + "; use a smaller model, --tile auto or --device cpu"
             )
         self._stepper.tile = smaller
-        self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller} pixels from here on")
+        self.notes.append(f"{self.spec.name}: out of memory, tiles of {smaller * packs} pixels from here on")
 
     def _forward(self, pieces: list[Piece]) -> list[Enhanced]:
         streams, windows = [piece.stream for piece in pieces], [piece.window for piece in pieces]

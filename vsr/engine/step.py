@@ -27,8 +27,9 @@ class Stepper:
         self, spec: ModelSpec, network: Network, dtype: torch.dtype, *, tile: Literal["auto", "off"] | int
     ):
         self._spec, self._network, self._dtype = spec, network, dtype
-        self.tile = tile if isinstance(tile, int) else None
-        """Edge of the tiles, in input pixels; None for whole pictures. Made smaller where memory is short."""
+        self.tile = tile // spec.packs if isinstance(tile, int) else None
+        """Edge of the tiles, in pixels as the network sees them; None for whole pictures. Made smaller where memory
+        is short."""
         # Where tiles would equal the whole, states that differ at their edges would spoil that.
         self.may_tile = tile != "off" and (not spec.context.stateful or spec.halo is None)
 

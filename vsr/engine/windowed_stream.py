@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from vsr.engine.packing import pack_picture
 from vsr.engine.unchanged import Patchwork
 from vsr.models import ModelSpec, Network, State
 from vsr.picture import Picture, in_rgb, in_ycc
@@ -21,7 +22,7 @@ class Input:
 
     picture: Picture
     tensor: Tensor
-    """(C, H, W) float32, nominal: what the network sees of the picture."""
+    """(C, H, W) float32, nominal, or packed: what the network sees of the picture."""
     starts_scene: bool
     """A reset, or a picture of another size than the one before it."""
 
@@ -55,12 +56,14 @@ class WindowedStream:
 
     def __init__(self, spec: ModelSpec, patchwork: Patchwork | None = None):
         context = spec.context
-        self._luma_alone = spec.in_channels == 1
+        self._spec = spec
+        self.damage = spec.damage
+        """What is told of the pictures that come from here on; may be set between pictures."""
         self._ring: Ring[Input] = Ring(
             before=context.before, emit=context.emit, after=context.after, shortens=context.shortens
         )
         self._compared = None if context.stateful else RepeatFinder[Input](lambda item: item.picture.content)
-        self._before: Picture | None = None
+        self._before: Input | None = None
         self._last: list[Picture] = []
         self._numbers = count()
         self.patchwork = patchwork
@@ -90,16 +93,23 @@ class WindowedStream:
     def input(self, picture: Picture) -> Input:
         """Convert the stream's next picture to the network's colours; what repeats is not converted again."""
         before = self._before
-        starts_scene = picture.frame.reset or before is None or picture.size != before.size
-        if before is not None and picture.content == before.content:
-            picture = before.again(picture.frame)
+        starts_scene = picture.frame.reset or before is None or picture.size != before.picture.size
+        if before is not None and picture.content == before.picture.content:
+            picture, tensor = before.picture.again(picture.frame), before.tensor
         else:
             with span("convert in"):
-                picture = in_ycc(picture) if self._luma_alone else in_rgb(picture)
-        self._before = picture
-        tensor = picture.luma if self._luma_alone else picture.rgb
+                picture = in_rgb(picture) if self._spec.in_channels == 3 else in_ycc(picture)
+                tensor = self._seen(picture)
+        self._before = Input(picture, tensor, starts_scene)
+        return self._before
+
+    def _seen(self, picture: Picture) -> Tensor:
+        """(C, H, W) of a picture in the network's colours."""
+        if self._spec.packs > 1:
+            return pack_picture(picture, self.damage)[0]
+        tensor = picture.luma if self._spec.in_channels == 1 else picture.rgb
         assert tensor is not None
-        return Input(picture, tensor[0], starts_scene)
+        return tensor[0]
 
     def leave(self, window: Window[Input], enhanced: Enhanced | None) -> list[Picture]:
         """Give what leaves with a window, with content numbers of its own; of a repeat what left before it.

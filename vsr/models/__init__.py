@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from vsr.models.layers.bidirectional import in_chunks
     from vsr.models.layers.conv_relu import conv_relu
     from vsr.models.networks.plain import PlainNet
+    from vsr.models.networks.planes import PlanesNet
     from vsr.models.networks.recurrent import RecurrentNet
     from vsr.models.networks.unet import UNet
-    from vsr.models.spec import Context, Damage, Model, ModelSpec, Network, State
+    from vsr.models.spec import NOISE_SPAN, PACKED, TOLD, Context, Damage, Model, ModelSpec, Network, State
     from vsr.models.variants.int8 import calibrate_int8, has_int8, in_bytes, in_int8
 
 __getattr__ = lazy_exports(__name__)

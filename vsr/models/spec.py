@@ -6,6 +6,15 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
+PACKED = 6
+"""Channels of packed 4:2:0 at half size: luma of the even row's two columns, of the odd row's, Cb, Cr."""
+
+TOLD = 2
+"""Planes beside them that tell a `Damage`: its noise over `NOISE_SPAN`, and its compression."""
+
+NOISE_SPAN = 50.0
+"""Code values of 8 bits that the plane of the noise calls 1."""
+
 State = Any
 """A stateful network's own memory between steps; only the network looks inside."""
 
@@ -57,8 +66,11 @@ class ModelSpec:
     """`<tier>[-real]-x<scale>` for our own, the file's stem for a checkpoint from a path."""
     scale: int
     """Output size over input size."""
-    in_channels: Literal[1, 3] = 1
-    """1: luma alone, the engine carries chroma by a resampler. 3: RGB."""
+    in_channels: Literal[1, 3, 8] = 1
+    """1: luma alone, the engine carries chroma by a resampler. 3: RGB. 8: packed 4:2:0 at half size and what is
+    told, `PACKED` + `TOLD`, of which `PACKED` come out."""
+    damage: Damage = Damage()
+    """What is told of streams that have not been told their own."""
     context: Context = Context()
     windows: Sequence[int] = ()
     """Numbers of frames that the network may be shown instead of
@@ -67,9 +79,9 @@ class ModelSpec:
     """Which enlargement of the input the engine adds to the output in fp32; bf16
     alone would band 10-bit pictures."""
     halo: int | None = 0
-    """Input pixels around a pixel that its result depends on; None where the whole picture counts."""
+    """Input pixels around a pixel that its result depends on, or packed ones; None where the whole picture counts."""
     size_multiple: int = 1
-    """Input height and width must be multiples of this; the engine pads and crops."""
+    """Input height and width, or the packed ones, must be multiples of this; the engine pads and crops."""
     value_range: Literal[1, 255] = 1
     """White: 0–1 or 0–255."""
     dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
@@ -89,6 +101,11 @@ class ModelSpec:
     licence: str = ""
     """Of the weights; empty where that is not known, as of any file given by its path."""
     trained_on: str = ""
+
+    @property
+    def packs(self) -> int:
+        """Pixels of the picture, along a side, that are one of what the network sees."""
+        return 2 if self.in_channels == PACKED + TOLD else 1
 
 
 class Network(Protocol):

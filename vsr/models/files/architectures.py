@@ -17,6 +17,7 @@ from vsr.models.networks.edvr import Edvr, edvr_facts, edvr_parameters
 from vsr.models.networks.espcn import EspcnNet, espcn_keys, espcn_parameters
 from vsr.models.networks.fsrcnn import FsrcnnNet, fsrcnn_parameters
 from vsr.models.networks.plain import PlainNet, plain_parameters
+from vsr.models.networks.planes import PlanesNet, planes_facts, planes_parameters
 from vsr.models.networks.realbasicvsr import RealBasicVsr, realbasicvsr_parameters
 from vsr.models.networks.recurrent import NEIGHBOURS, RecurrentNet, recurrent_parameters
 from vsr.models.networks.rlsp import Rlsp, rlsp_facts, rlsp_parameters
@@ -88,6 +89,7 @@ ARCHITECTURES = (
         "compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts
     ),
     Architecture("plain (vsr's own)", PlainNet, plain_parameters, "bicubic", _plain_facts),
+    Architecture("planes (vsr's own)", PlanesNet, planes_parameters, "bicubic", planes_facts, any_scale=True),
     Architecture("recurrent (vsr's own)", RecurrentNet, recurrent_parameters, "bicubic", _recurrent_facts),
     Architecture("U-Net (vsr's own)", UNet, unet_parameters, "bicubic", unet_facts),
     Architecture("VDSR", VdsrNet, vdsr_parameters, "bicubic", enlarged_facts, any_scale=True),

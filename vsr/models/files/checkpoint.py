@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from vsr.durable import sha256_of, whole
 from vsr.errors import ModelError
 from vsr.models.files.architectures import ARCHITECTURES, Architecture
-from vsr.models.spec import Model, ModelSpec
+from vsr.models.spec import PACKED, TOLD, Model, ModelSpec
 
 _GROWTH = 64
 """How many times a file's size its tensors may take: deflate packs zeros a
@@ -177,7 +177,7 @@ def _build(
     facts = {"scale": found.get("scale", 1)} | architecture.facts(network, colors)
     spec = ModelSpec(
         name=name,
-        in_channels=1 if colors == 1 else 3,
+        in_channels=colors if colors in (1, PACKED + TOLD) else 3,
         residual=architecture.residual,
         network=architecture.name,
         sha256=sha256_of(path),
