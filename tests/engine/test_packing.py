@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vsr.engine.engine import Engine
-from vsr.engine.packing import pack, unpack
+from vsr.engine.packing import from_packed, to_packed
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
 from vsr.models import NOISE_SPAN, Damage, Model, ModelSpec, load
 from vsr.models.layers.single_frame import SingleFrame
@@ -66,10 +66,10 @@ def enhanced(model: Model, *frames: Frame, **options: object) -> list[Frame]:
 
 def test_unpack_is_the_inverse_of_pack():
     luma, chroma = torch.rand(2, 1, 6, 8), torch.rand(2, 2, 3, 4)
-    packed = pack(luma, chroma)
+    packed = to_packed(luma, chroma)
     assert packed.shape == (2, 6, 3, 4)
     assert torch.equal(packed[0, 1], luma[0, 0, 0::2, 1::2])
-    assert all(torch.equal(a, b) for a, b in zip(unpack(packed), (luma, chroma), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(from_packed(packed), (luma, chroma), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from vsr.picture import Picture, enlarge_chroma
 from vsr.resample import enlarge, resize
 
 
-def pack(luma: Tensor, chroma: Tensor) -> Tensor:
+def to_packed(luma: Tensor, chroma: Tensor) -> Tensor:
     """(B, 1, H, W) luma, H and W even, and (B, 2, H/2, W/2) chroma → (B, 6, H/2, W/2)."""
     return torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1)
 
 
-def unpack(packed: Tensor) -> tuple[Tensor, Tensor]:
-    """The inverse of `pack`."""
+def from_packed(packed: Tensor) -> tuple[Tensor, Tensor]:
+    """The inverse of `to_packed`."""
     return F.pixel_shuffle(packed[:, :4], 2), packed[:, 4:]
 
 
@@ -39,7 +39,7 @@ def pack_picture(picture: Picture, damage: Damage) -> Tensor:
     luma = F.pad(picture.luma, (0, width % 2, 0, height % 2), mode="replicate")
     format, size = picture.frame.format, (luma.shape[2] // 2, luma.shape[3] // 2)
     chroma = luma.new_zeros(1, 2, *size) if picture.chroma is None else _to_420(picture.chroma, format, size)
-    return told(pack(luma, chroma), damage)
+    return told(to_packed(luma, chroma), damage)
 
 
 def enlarged_planes(picture: Picture, scale: int) -> Picture:
@@ -55,7 +55,7 @@ def add_packed(picture: Picture, residual: Tensor) -> Picture:
     """Add (1, 6, ≥ ceil(H/2), ≥ ceil(W/2)) to the planes of an enlarged picture, writing to them."""
     assert picture.luma is not None
     height, width = picture.size
-    luma, chroma = unpack(residual.float())
+    luma, chroma = from_packed(residual.float())
     picture.luma.add_(luma[..., :height, :width])
     if picture.chroma is not None:
         chroma = chroma[..., : -(-height // 2), : -(-width // 2)]

@@ -1,5 +1,6 @@
 """The block without normalisation that EDSR made usual, and that most networks since are stacks of."""
 
+import torch
 from torch import Tensor, nn
 
 from vsr.models.layers.conv_relu import conv_relu
@@ -16,4 +17,4 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        return x + self._share * self.conv2(conv_relu(self.conv1, x))
+        return torch.add(x, self.conv2(conv_relu(self.conv1, x)), alpha=self._share)

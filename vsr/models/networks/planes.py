@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vsr.models.layers.conv_relu import conv_relu
 from vsr.models.layers.facts import facts_of
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame, is_kernel
 from vsr.models.spec import PACKED, TOLD
 from vsr.resample import pixel_shuffle
@@ -55,11 +55,11 @@ class PlanesNet(SingleFrame):
         self.scale = scale
         before, below, after = depth
         self.head = nn.Conv2d(colors, channels, 3, padding=1)
-        self.before = nn.Sequential(*(Block(channels) for _ in range(before)))
+        self.before = nn.Sequential(*(_block(channels) for _ in range(before)))
         self.down = nn.Conv2d(channels, deep, 3, stride=2, padding=1)
-        self.below = nn.Sequential(*(Block(deep) for _ in range(below)))
+        self.below = nn.Sequential(*(_block(deep) for _ in range(below)))
         self.up = nn.Conv2d(deep, 4 * channels, 1)
-        self.after = nn.Sequential(*(Block(channels) for _ in range(after)))
+        self.after = nn.Sequential(*(_block(channels) for _ in range(after)))
         self.tails = nn.ModuleDict({str(each): _tail(channels, each) for each in scales})
         centre = torch.tensor([1.0] * 4 + [0.0] * (colors - 4))
         self.register_buffer("centre", centre.view(1, -1, 1, 1), persistent=False)
@@ -85,23 +85,15 @@ def _tail(channels: int, scale: int) -> nn.Conv2d:
     return tail
 
 
-class Block(nn.Module):
-    """Two convolutions whose result is added to their input.
+def _block(channels: int) -> ResidualBlock:
+    """One that adds little yet, to what is never cut at 0.
 
-    What is added to is never cut at 0: in a plain stack with the small last layer that such networks need, all
-    activations had died after 500 steps.
+    In a plain stack with the small last layer that such networks need, all activations had died after 500 steps.
     """
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
-        nn.init.normal_(self.second.weight, std=1e-2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) → the same shape."""
-        return x + self.second(conv_relu(self.first, x))
+    block = ResidualBlock(channels)
+    nn.init.kaiming_normal_(block.conv1.weight, nonlinearity="relu")
+    nn.init.normal_(block.conv2.weight, std=1e-2)
+    return block
 
 
 def planes_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
@@ -114,7 +106,7 @@ def planes_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
     head, down = state["head.weight"], state["down.weight"]
     stages = ("before", "below", "after")
     depth = tuple(
-        sum(key.startswith(f"{stage}.") and key.endswith("first.weight") for key in state) for stage in stages
+        sum(key.startswith(f"{stage}.") and key.endswith("conv1.weight") for key in state) for stage in stages
     )
     return {
         "channels": head.shape[0],
