@@ -102,11 +102,12 @@ class ModelOptions:
     height: int = 0
     """Output height; the width follows. Overrides scale."""
     source: Literal["auto", "clean", "real"] = "auto"
-    """Variant of a model: `clean` for good sources, `real` for compressed and noisy ones; `auto` goes by
-    codec and bit rate. A model named in full is taken as it is."""
+    """Variant of a model: `clean` for good sources, `real` for compressed and noisy ones; `auto` looks at the
+    source. A model named in full is taken as it is."""
     denoise: Literal["auto"] | float = "auto"
-    """From 0, the clean network, to 1, its `-real` one; between them their weights are mixed. Instead of
-    source. Of a file, its `-wdn` twin beside it is the clean one."""
+    """How much noise and compression is taken off, from 0, by the clean network, to 1, for the worst by its
+    `-real` one; `auto` measures how much there is. Instead of source. Of a file, its `-wdn` twin beside it is the
+    clean one, and their weights are mixed."""
     deblur: bool = False
     """Remove blur first; with scale 1 that is all that is done."""
     progressive: bool = False
@@ -120,6 +121,11 @@ class ModelOptions:
     """Denoising steps of a diffusion model; 0 for as many as it is published with."""
     seed: int = 0
     """Of the noise that a diffusion model begins each frame with; every frame begins with the same."""
+
+    @property
+    def restores(self) -> bool:
+        """Whether damage is to be taken off even where nothing is enlarged."""
+        return self.source == "real" or (self.denoise != "auto" and self.denoise > 0)
 
     def __post_init__(self) -> None:
         at_least(0, height=self.height, window=self.window, steps=self.steps, seed=self.seed)

@@ -7,13 +7,17 @@ from support.marks import needs_bf16
 from support.networks import tiny
 from torch import Tensor
 
+from vsr.durable import sha256_of
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import load
 from vsr.models.catalogue import choice, model_facts
-from vsr.models.chain import Chain, Verdict, make_chain
-from vsr.models.spec import Context, Model, ModelSpec
+from vsr.models.chain import STRONGEST, Chain, Verdict, make_chain
+from vsr.models.files.checkpoint import save_network
+from vsr.models.layers.single_frame import SingleFrame
+from vsr.models.networks.planes import PlanesNet
+from vsr.models.spec import Context, Damage, Model, ModelSpec
 from vsr.models.variants.blend import blend
 from vsr.models.variants.self_ensemble import SelfEnsemble, self_ensemble
 from vsr.options import EngineOptions, ModelOptions
@@ -100,6 +104,65 @@ def test_deblur_without_a_network_of_that_name_says_what_to_do(shelf, monkeypatc
 )
 def test_clean_or_real_goes_by_the_source_unless_the_user_says(shelf, factor, options, verdict, wanted):
     assert names(factor, verdict, **options) == wanted
+
+
+@pytest.fixture
+def told_shelf(shelf, monkeypatch):
+    """The same with `tiny-real` at x1 and x2 out of one file, by a network that is told its input's damage."""
+    path = shelf / "tiny-real.safetensors"
+    save_network(path, PlanesNet(channels=4, deep=4, depth=(0, 1, 0), scales=(1, 2), scale=1))
+    facts = {"sees": "luma and chroma", "tier": "tiny-real", "sha256": sha256_of(path), "file": path.stem}
+    real = [model_facts.ModelFacts(f"tiny-real-x{scale}", scale, **facts) for scale in (1, 2)]  # type: ignore[arg-type]
+    others = [facts for facts in model_facts.BUILT_IN if facts.tier != "tiny-real"]
+    monkeypatch.setattr(model_facts, "BUILT_IN", (*others, *real))
+
+
+MEASURED = Damage(12.0, 0.4)
+NOISY = Verdict(True, "a.mp4: noise 12", MEASURED)
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "verdict", "wanted"),
+    [
+        (2, {}, NOISY, [("tiny-real-x2", MEASURED)]),
+        (2, {}, GOOD, [("tiny-x2", Damage())]),
+        (2, {"source": "real"}, GOOD, [("tiny-real-x2", Damage())]),
+        (2, {"source": "clean"}, NOISY, [("tiny-x2", Damage())]),
+        (2, {"denoise": 0.0}, NOISY, [("tiny-x2", Damage())]),
+        (2, {"denoise": 0.5}, NOISY, [("tiny-real-x2", Damage(15.0, 0.375))]),
+        (2, {"denoise": 1.0}, GOOD, [("tiny-real-x2", STRONGEST)]),
+        (2, {"model": ("tiny-real-x2",), "denoise": 0.5}, NOISY, [("tiny-real-x2", Damage(15.0, 0.375))]),
+        (2, {"model": ("tiny-real-x2",)}, NOISY, [("tiny-real-x2", MEASURED)]),
+        (2, {"model": ("tiny-real-x2",), "source": "clean"}, NOISY, [("tiny-real-x2", Damage())]),
+        (
+            4,
+            {"model": ("tiny-real",)},
+            NOISY,
+            [("tiny-real-x2", MEASURED), ("tiny-real-x2", Damage())],
+        ),
+        (None, {"model": ("tiny-real",)}, GOOD, [("tiny-real-x2", Damage())]),
+        (1, {"model": ("tiny-real",)}, NOISY, [("tiny-real-x1", MEASURED)]),
+        (
+            1,
+            {"model": ("tiny-real-x1", "deblur")},
+            NOISY,
+            [("tiny-real-x1", MEASURED), ("deblur-x1", Damage())],
+        ),
+        (
+            1,
+            {"deblur": True, "model": ("tiny-real",)},
+            NOISY,
+            [("deblur-x1", Damage()), ("tiny-real-x1", MEASURED)],
+        ),
+        (1, {"denoise": 1.0}, GOOD, [("tiny-real-x1", STRONGEST)]),
+        (0.5, {"source": "real"}, NOISY, [("tiny-real-x1", MEASURED)]),
+        (1, {}, NOISY, []),
+        (1.2, {"model": ("tiny-real",)}, NOISY, [("tiny-real-x2", MEASURED)]),
+    ],
+)
+def test_a_network_that_can_be_told_is_told_how_much_to_do(told_shelf, factor, options, verdict, wanted):
+    models = make(factor, verdict, **options).models
+    assert [(model.spec.name, model.spec.damage) for model in models] == wanted
 
 
 def test_the_choice_is_said_with_its_reason_and_the_way_out(shelf):
@@ -259,6 +322,29 @@ def test_a_self_ensemble_turns_with_the_picture(shelf, options):
     (on_its_side,) = engine.run([Frame((turned,), PictureFormat(30, 20, 16, "gray", range="full"))])
     difference = np.abs(np.rot90(upright.planes[0]).astype(int) - on_its_side.planes[0].astype(int))
     assert difference.max() <= 2  # of 65535: eight passes added in another order
+
+
+@pytest.mark.parametrize("packs", [1, 2])
+def test_a_self_ensemble_shows_the_picture_and_puts_back_the_answer(packs: int):
+    """An echo gives the picture back in every pose, so that their mean is the picture."""
+
+    class Echo(SingleFrame):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return x
+
+    seen: list[Tensor] = []
+    luma = torch.rand(1, 1, 8, 12)
+    x = torch.nn.functional.pixel_unshuffle(luma, packs)
+    (out,) = SelfEnsemble(Echo(), packs).step(x[:, None], None, torch.ones(1))[0]
+    torch.testing.assert_close(out, x)
+    shown = [torch.nn.functional.pixel_shuffle(each, packs) for each in seen]
+    wanted = [
+        pose
+        for k in range(4)
+        for pose in (torch.rot90(luma, k, (-2, -1)), torch.rot90(luma.flip(-1), k, (-2, -1)))
+    ]
+    assert all(any(torch.equal(pose, one) for one in shown) for pose in wanted)
 
 
 def test_a_self_ensemble_says_what_it_is_and_costs(shelf):

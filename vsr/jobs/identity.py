@@ -33,7 +33,7 @@ def identity_of(plan: Plan) -> dict[str, str]:
     """Describe source, models, options, encoder and software."""
     models, options, choices = plan.models, plan.options, plan.outputs.choices if plan.outputs else []
     lines = describe_source(plan.job.path) | _options(options, without=_WITHOUT_EFFECT)
-    lines["models"] = " + ".join(f"{model.spec.name} {model.spec.sha256[:16]}" for model in models) or "none"
+    lines["models"] = " + ".join(map(_model, models)) or "none"
     lines["running on"] = running_on(models, options)
     lines["crop found"] = str(plan.crop)
     lines["output format"] = _short(asdict(plan.output))
@@ -54,6 +54,12 @@ def wishes_of(options: EnhanceOptions) -> dict[str, str]:
     lines = _options(options, without=_HOW)
     marks = [f"{name} {_checkpoint(Path(name))}".strip() for name in options.models.model]
     return lines | {"model": " ".join(marks)}
+
+
+def _model(model: Model) -> str:
+    spec = model.spec
+    told = f", told {spec.damage}" if spec.packs > 1 else ""
+    return f"{spec.name} {spec.sha256[:16]}{told}"
 
 
 def _checkpoint(path: Path) -> str:

@@ -15,6 +15,9 @@ from vsr.models.variants.blend import blend
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import ModelOptions
 
+STRONGEST = Damage(noise=30.0, compression=0.75)
+"""What `denoise` 1 tells: as much as networks for real footage have learnt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -52,7 +55,7 @@ def make_chain(
         ModelError: a model is not known, does not load, or would have nothing to do.
         ConfigError: no model of the chain has what an option asks for.
     """
-    wanted = list(options.model) or default_tiers(factor, device=device)
+    wanted = list(options.model) or default_tiers(factor, device=device, restore=options.restores)
     if options.deblur:
         if "deblur" not in tiers():
             raise ConfigError("deblur: no such network is built in; name a checkpoint of one with --model")
@@ -74,7 +77,7 @@ def make_chain(
 def _clean_or_real(
     choices: Sequence[Choice], options: ModelOptions, verdict: Verdict, notes: list[str]
 ) -> list[Model]:
-    """Put a `-real` variant, or a mixture, in the place of the first model that has one.
+    """Put a `-real` variant, or a mixture, in the place of the first model that has one, and tell what can be told.
 
     Only of the first: what it gives to the next is clean.
     """
@@ -82,20 +85,42 @@ def _clean_or_real(
     models = [choice.model for choice in choices]
     paired = [place for place, choice in enumerate(choices) if choice.twin or choice.clean]
     places = [place for place in paired if not (asked is None and choices[place].named)]
-    if not places:
-        if options.denoise != "auto" or (asked and not any("-real-x" in model.spec.name for model in models)):
-            _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
-        return models
-    choice = choices[places[0]]
-    share = float(verdict.is_real) if asked is None else asked
-    clean, real = (load(name) if name else choice.model for name in (choice.clean, choice.twin))
-    models[places[0]] = blend(clean, real, share)
-    if asked is None:
-        other = "clean" if share else "real"
-        notes.append(
-            f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)"
+    if places:
+        share = float(verdict.is_real) if asked is None else asked
+        models[places[0]] = _between(choices[places[0]], share)
+        if asked is None:
+            other = "clean" if share else "real"
+            notes.append(
+                f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)"
+            )
+    elif not _does_as_asked(models, options, asked):
+        _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
+    first = next((place for place, model in enumerate(models) if model.spec.packs > 1), None)
+    if first is not None:
+        models[first] = Model(
+            replace(models[first].spec, damage=_told(options, verdict)), models[first].network
         )
     return models
+
+
+def _does_as_asked(models: Sequence[Model], options: ModelOptions, asked: float | None) -> bool:
+    """Whether a chain without variants serves the wish for a clean or real network as it stands."""
+    if options.denoise != "auto":
+        return any(model.spec.packs > 1 for model in models)
+    return not asked or any("-real-x" in model.spec.name for model in models)
+
+
+def _between(choice: Choice, share: float) -> Model:
+    """From the clean network to the real one: by its weights, or by what it is told where it can be told."""
+    clean, real = (load(name) if name else choice.model for name in (choice.clean, choice.twin))
+    return real if share and real.spec.packs > 1 else blend(clean, real, share)
+
+
+def _told(options: ModelOptions, verdict: Verdict) -> Damage:
+    """What a network that can be told its input's damage is told."""
+    if options.denoise == "auto":
+        return Damage() if options.source == "clean" else verdict.damage
+    return Damage(STRONGEST.noise * options.denoise, STRONGEST.compression * options.denoise)
 
 
 def _refuse_real(option: str, models: Sequence[Model]) -> None:

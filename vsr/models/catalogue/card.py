@@ -5,7 +5,7 @@ Run as a program it writes the cards anew.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vsr.errors import ModelError
 from vsr.models.catalogue.model_facts import (
@@ -108,7 +108,7 @@ def _described(name: str, model: "Model", facts: ModelFacts | None) -> ModelFact
         facts or ModelFacts(spec.name, spec.scale, "luma", place=path),
         name=spec.name,
         scale=spec.scale,
-        sees="luma" if spec.in_channels == 1 else "RGB",
+        sees=_SEES[spec.in_channels],
         num_frames=spec.context.num_frames,
         remembers=spec.context.stateful,
         latency=spec.context.latency,
@@ -125,10 +125,13 @@ def _described(name: str, model: "Model", facts: ModelFacts | None) -> ModelFact
     )
 
 
+_SEES: dict[int, Literal["luma", "RGB", "luma and chroma"]] = {1: "luma", 3: "RGB", 8: "luma and chroma"}
+
+
 def _tiles(spec: "ModelSpec") -> str:
     if spec.context.stateful:
         return "none"
-    return "bounded" if spec.halo is None else f"exact, overlapping by {spec.halo} pixels"
+    return "bounded" if spec.halo is None else f"exact, overlapping by {spec.halo * spec.packs} pixels"
 
 
 def card_text(facts: ModelFacts) -> str:

@@ -28,10 +28,18 @@ class Choice:
     """Name of its variant that leaves noise alone, where it is itself the one for noisy sources."""
 
 
-def default_tiers(factor: float | None, *, device: str = "cpu") -> list[str]:
-    """What enlarges where the user names no model: the device's default tier, or
-    nothing for a factor of up to 1."""
-    return [DEFAULT_TIER[device]] if factor is None or factor > 1 else []
+def default_tiers(factor: float | None, *, device: str = "cpu", restore: bool = False) -> list[str]:
+    """What is used where the user names no model: the device's default tier or, for a factor of up to 1, nothing.
+
+    Args:
+        factor: output size over input size; None for what the models give.
+        device: kind of device.
+        restore: what is not enlarged is to be cleaned all the same, if there is a network for it.
+    """
+    if factor is None or factor > 1:
+        return [DEFAULT_TIER[device]]
+    tier = f"{DEFAULT_TIER[device]}-real"
+    return [tier] if restore and 1 in tiers().get(tier, ()) else []
 
 
 def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "cpu") -> list[Model]:
@@ -66,8 +74,8 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
     }
     reached = math.prod(fixed[name].model.spec.scale for name in wanted if name in fixed)
     if factor is None:
-        factor = reached * math.prod(min(by_tier[name]) for name in open_tiers)
-    if open_tiers and factor <= reached:
+        factor = reached * math.prod(min(_enlargements(by_tier[name])) for name in open_tiers)
+    if open_tiers and factor <= reached and not all(1 in by_tier[name] for name in open_tiers):
         raise _nothing_left(open_tiers[-1], by_tier[open_tiers[-1]], factor)
     chain: list[Choice] = []
     for name in wanted:
@@ -75,12 +83,20 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
             chain.append(fixed[name])
             continue
         open_tiers.pop(0)
-        scales = (
-            [min(by_tier[name])] if open_tiers else _scales_for(factor / reached, by_tier[name], progressive)
-        )
+        available = _enlargements(by_tier[name])
+        if factor <= reached:
+            scales = [1]
+        elif open_tiers:
+            scales = [min(available)]
+        else:
+            scales = _scales_for(factor / reached, available, progressive)
         chain += [_of_tier(name, scale) for scale in scales]
         reached *= math.prod(scales)
     return chain
+
+
+def _enlargements(scales: Sequence[int]) -> tuple[int, ...]:
+    return tuple(scale for scale in scales if scale > 1)
 
 
 def _nothing_left(tier: str, scales: Sequence[int], factor: float) -> ModelError:

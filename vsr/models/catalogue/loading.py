@@ -44,7 +44,7 @@ def _built_in(facts: ModelFacts) -> Model:
         kernel = BASELINES.get(facts.tier, "bicubic")
         spec = resampling_spec(facts.name, scale=facts.scale, kernel=kernel)
         return Model(spec, Resampler(scale=facts.scale, kernel=kernel).eval())
-    model = read_model(facts.path, name=facts.name)
+    model = read_model(facts.path, name=facts.name, scale=facts.scale)
     if model.spec.sha256 != facts.sha256:
         raise ModelError(f"the weights of {facts.name} are damaged (SHA-256 differs); install vsr again")
     return _with_terms(model, facts)

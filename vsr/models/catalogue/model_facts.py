@@ -28,7 +28,7 @@ class ModelFacts:
 
     name: str
     scale: int
-    sees: Literal["luma", "RGB"]
+    sees: Literal["luma", "RGB", "luma and chroma"]
     purpose: str = ""
     kflop_per_pixel: float = 0
     """As `ModelSpec.kflop_per_pixel`."""
@@ -46,7 +46,8 @@ class ModelFacts:
     """Empty for a model without a file."""
     num_bytes: int | None = None
     file: str = ""
-    """Of others: the name of the file as its project gives it out."""
+    """Of others: the name of the file as its project gives it out. Of our own: the stem of the file that several
+    of a tier share; empty where each has its own."""
     address: str = ""
     """Where the file is to be had; empty where it is only to be had by hand."""
     how: str = ""
@@ -71,7 +72,7 @@ class ModelFacts:
     def path(self) -> Path:
         """Where its file lies, or will once it is installed."""
         if self.tier:
-            return WEIGHTS / f"{self.name}.safetensors"
+            return WEIGHTS / f"{self.file or self.name}.safetensors"
         return self.place or models_folder() / f"{self.name}{Path(self.file).suffix}"
 
     @property

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from vsr.models.spec import Model, Network, State
 
-POSES = tuple((mirrored, turns) for mirrored in (False, True) for turns in range(4))
+Pose = tuple[bool, int]
+
+POSES: tuple[Pose, ...] = tuple((mirrored, turns) for mirrored in (False, True) for turns in range(4))
 """Mirrored left to right first or not, then quarter turns counter-clockwise."""
 
 
@@ -20,9 +22,15 @@ class SelfEnsemble(nn.Module):
     """Eight passes of one network; each pose has a state of its own, since a
     quarter turn swaps height and width."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, packs: int = 1):
+        """Show a network the poses of what it sees.
+
+        Args:
+            network: any.
+            packs: as its `ModelSpec.packs`; the pixels that are packed together change places, too.
+        """
         super().__init__()
-        self.network = network
+        self.network, self.packs = network, packs
 
     def init_state(self, batch: int, height: int, width: int) -> State | None:
         """The states of the eight poses; None where the network has none."""
@@ -38,12 +46,26 @@ class SelfEnsemble(nn.Module):
         total: Tensor | None = None
         after: list[State | None] = []
         for pose, before in zip(POSES, states, strict=True):
-            output, next_state = self.network.step(_posed(frames, *pose), before, reset)
-            turned = _back(output.float(), *pose)  # always a fresh tensor
+            output, next_state = self.network.step(self._posed(frames, pose), before, reset)
+            turned = self._back(output.float(), pose)  # always a fresh tensor
             total = turned if total is None else total.add_(turned)
             after.append(next_state)
         assert total is not None
         return total.div_(len(POSES)), None if state is None else tuple(after)
+
+    def _posed(self, frames: Tensor, pose: Pose) -> Tensor:
+        return (
+            _turned(frames, pose)
+            if self.packs == 1
+            else _turned(frames, pose)[..., _order(pose, self.packs, frames.shape[-3]), :, :]
+        )
+
+    def _back(self, frames: Tensor, pose: Pose) -> Tensor:
+        mirrored, turns = pose
+        if self.packs > 1:
+            frames = frames[..., torch.argsort(_order(pose, self.packs, frames.shape[-3])), :, :]
+        frames = torch.rot90(frames, -turns, (-2, -1))  # copies, even where there is nothing to turn
+        return frames.flip(-1) if mirrored else frames
 
 
 def self_ensemble(model: Model) -> Model:
@@ -51,13 +73,17 @@ def self_ensemble(model: Model) -> Model:
     spec = replace(
         model.spec, name=f"{model.spec.name} (self-ensemble)", kflop_per_pixel=8 * model.spec.kflop_per_pixel
     )
-    return Model(spec, SelfEnsemble(model.network).eval())
+    return Model(spec, SelfEnsemble(model.network, model.spec.packs).eval())
 
 
-def _posed(frames: Tensor, mirrored: bool, turns: int) -> Tensor:
+def _turned(frames: Tensor, pose: Pose) -> Tensor:
+    mirrored, turns = pose
     return torch.rot90(frames.flip(-1) if mirrored else frames, turns, (-2, -1))
 
 
-def _back(frames: Tensor, mirrored: bool, turns: int) -> Tensor:
-    frames = torch.rot90(frames, -turns, (-2, -1))  # copies, even where there is nothing to turn
-    return frames.flip(-1) if mirrored else frames
+def _order(pose: Pose, packs: int, channels: int) -> Tensor:
+    """Which channel each of a packed picture's comes from when it is posed."""
+    block = torch.arange(packs * packs)
+    return torch.cat(
+        [_turned(block.view(packs, packs), pose).flatten(), torch.arange(packs * packs, channels)]
+    )
