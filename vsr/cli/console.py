@@ -1,5 +1,6 @@
 """What the user sees: lines on stderr, tables on stdout; and files of results."""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +9,11 @@ from rich.markup import escape
 from vsr.errors import ConfigError, SinkError
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def is_terminal() -> bool:
+    """Say whether somebody may be looking; no longer so when the terminal has been closed."""
+    return sys.stderr.isatty()
 
 
 def wide() -> Console:

@@ -1,8 +1,6 @@
 """`vsr live`: cameras in, enhanced streams out, until it is told to end."""
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -12,17 +10,18 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vsr.cli.console import is_terminal
 from vsr.cli.flags import Flat
 from vsr.cli.live_view import (
     CameraTable,
     LogHandler,
     announcement,
     conclusion,
-    is_terminal,
     levels_event,
     plain_lines,
 )
 from vsr.cli.progress_view import drawn
+from vsr.cli.signals import LiveSignals
 from vsr.errors import ConfigError, VsrError
 from vsr.live import (
     CameraOptions,
@@ -42,8 +41,6 @@ from vsr.live import (
 )
 from vsr.options import EngineOptions
 
-_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
-"""Windows has no SIGHUP."""
 _LOOK_S = 0.25
 _LINES_EVERY_S = 10.0
 """Seconds between figures of each camera where there is no table."""
@@ -125,44 +122,16 @@ def live_command(
         options = _from_file(cameras, camera) if from_file else _from_flags(cameras, camera)
         return _overridden(options, run, engine)
 
-    with _Signals(reloads=from_file) as signals, ExitStack() as open_things:
+    with LiveSignals(reloads=from_file) as signals, ExitStack() as open_things:
         service = _Service(read(), signals, open_things)
         service.run(run.duration, read)
     return signals.code
 
 
-class _Signals:
-    """SIGTERM ends a service, with 0; Ctrl-C an attempt, with 130. The second one does not wait."""
-
-    def __init__(self, *, reloads: bool):
-        self.stop, self.reload, self.code = threading.Event(), threading.Event(), 0
-        self._reloads, self._had_terminal = reloads, is_terminal()
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> "_Signals":
-        for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _take(self, number: int, _frame: object) -> None:
-        ends = number in (signal.SIGTERM, signal.SIGINT)
-        if not ends and self._reloads and is_terminal() == self._had_terminal:
-            self.reload.set()
-            return  # otherwise it came because the terminal was closed
-        if self.stop.is_set():
-            raise KeyboardInterrupt
-        self.code = 0 if number == signal.SIGTERM else 130
-        self.stop.set()
-
-
 class _Service:
     """A service, and what shows how it does."""
 
-    def __init__(self, options: LiveOptions, signals: _Signals, open_things: ExitStack):
+    def __init__(self, options: LiveOptions, signals: LiveSignals, open_things: ExitStack):
         self._signals = signals
         self._secrets = Secrets()
         self._secrets.add(options)

@@ -12,11 +12,6 @@ from vsr.live import CameraView, JsonLines, LiveService, LiveView, LogEvent
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
 
 
-def is_terminal() -> bool:
-    """Say whether somebody may be looking; no longer so when the terminal has been closed."""
-    return sys.stderr.isatty()
-
-
 class LogHandler(logging.Handler):
     """Brings log lines to standard error, above the table where there is one."""
 

@@ -1,8 +1,6 @@
 """`vsr watch`: a folder, and whatever is put into it."""
 
-import signal
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ from vsr.cli.batch import out_folder
 from vsr.cli.batch_view import ArchiveView
 from vsr.cli.console import say
 from vsr.cli.flags import EnhanceFlags, Flat
+from vsr.cli.signals import terminable
 from vsr.errors import SourceError
 
 
@@ -56,7 +55,7 @@ def watch_command(
     naming = Naming(out_folder(run.out), archive.name, options.encode.container, options.also)
     with (
         closing(Archive(naming.out, options, archive, debug=run.debug)) as opened,
-        _terminable() as terminated,
+        terminable() as terminated,
     ):
         say(f"watching {folder}", quiet=run.quiet)
         watched = FolderWatch(folder, opened, naming, watch, say)
@@ -70,19 +69,3 @@ def watch_command(
             if not terminated:
                 raise KeyboardInterrupt("the same command goes on") from None
     return 0
-
-
-@contextmanager
-def _terminable() -> Generator[list[int], None, None]:
-    """SIGTERM interrupts, too, and stands in the list: it is how a service is ended, and no failure."""
-    taken: list[int] = []
-
-    def take(number: int, _frame: object) -> None:
-        taken.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, take)
-    try:
-        yield taken
-    finally:
-        signal.signal(signal.SIGTERM, before)

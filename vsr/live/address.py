@@ -16,30 +16,9 @@ _PARTS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^/?#]*)@)?(?P<host>[^/?#@]*)(?P<rest>.*)", re.S
 )
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@\s]*)(:\d{1,5})?")
-_PUBLIC_KEYS = frozenset(
-    {
-        "channel",
-        "subtype",
-        "stream",
-        "profile",
-        "unicast",
-        "proto",
-        "mode",
-        "latency",
-        "pkt_size",
-        "localaddr",
-    }
-    | {
-        "localport",
-        "fifo_size",
-        "overrun_nonfatal",
-        "buffer_size",
-        "reuse",
-        "ttl",
-        "timeout",
-        "resolution",
-        "fps",
-    }
+_PUBLIC_KEYS = (
+    "channel subtype stream profile unicast proto mode latency pkt_size localaddr localport fifo_size "
+    "overrun_nonfatal buffer_size reuse ttl timeout resolution fps"
 )
 """Keys of a URL's query whose values may be shown; cameras put passwords,
 keys and tokens under any other name."""
@@ -149,7 +128,7 @@ def _hide(scheme: str, rest: str) -> tuple[str, list[str]]:
     shown: list[str] = []
     for pair in query.split("&") if query else []:
         key, equals, value = pair.partition("=")
-        if value and key.lower() not in _PUBLIC_KEYS:
+        if value and key.lower() not in _PUBLIC_KEYS.split():
             hidden += [value, unquote(value)]
             value = "***"
         elif not equals and pair:  # a bare word may be a token

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast
 
 import av
 
@@ -111,14 +111,13 @@ def describe_stream(stream: av.VideoStream | av.AudioStream) -> Message:
         bits = (context.bit_rate or 0) // context.sample_rate
         return Message(AUDIO, f"{context.name} {bits} {context.sample_rate}".encode(), _DESCRIPTION)
     written = io.BytesIO()
-    kind: Literal["video", "audio"] = "video" if stream.type == "video" else "audio"
     with av.open(written, "w", format="nut", options={"fflags": "bitexact"}) as container:
         copy = container.add_stream_from_template(stream)
         packet = av.Packet(bytes(8))
         packet.stream, packet.pts, packet.dts, packet.time_base = copy, 0, 0, Fraction(1, 1000)
         packet.is_keyframe = True
         container.mux(packet)
-    return Message(VIDEO if kind == "video" else AUDIO, written.getvalue(), _DESCRIPTION)
+    return Message(VIDEO if stream.type == "video" else AUDIO, written.getvalue(), _DESCRIPTION)
 
 
 def open_description(message: Message) -> Any:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from vsr.live.cameras.camera import Camera
@@ -45,6 +46,11 @@ class CameraView:
 
 
 @dataclass(frozen=True)
+class _OpenChannel(Channel):
+    sink: LiveSink
+
+
+@dataclass(frozen=True)
 class LiveView:
     """Everything there is to show at one moment."""
 
@@ -76,12 +82,10 @@ class LiveService:
         self.options = options
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
-        try:
+        with ExitStack() as opened:
+            opened.callback(self._close_sinks)
             plan = LivePlan(_levels(options), options.latency_ms)
-        except BaseException:
-            for _, sink in self._channels.values():
-                sink.close()
-            raise
+            opened.pop_all()
         self._waiting: set[str] = set()
         """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
         self._leaving: list[LiveSink] = []
@@ -99,19 +103,21 @@ class LiveService:
 
     def _in_order(self) -> list[Channel]:
         names = [camera.name for camera in self.options.cameras]
-        return [self._channels[name][0] for name in names if name not in self._waiting]
+        return [self._channels[name] for name in names if name not in self._waiting]
 
-    def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, tuple[Channel, LiveSink]]:
+    def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, _OpenChannel]:
         """Make channels; if one cannot be made, none is left open."""
-        made: dict[str, tuple[Channel, LiveSink]] = {}
-        try:
+        made: dict[str, _OpenChannel] = {}
+        with ExitStack() as opened:
             for camera in cameras:
-                made[camera.name] = _channel(camera, next(self._numbers))
-        except BaseException:
-            for _, sink in made.values():
-                sink.close()
-            raise
+                made[camera.name] = channel = _channel(camera, next(self._numbers))
+                opened.callback(channel.sink.close)
+            opened.pop_all()
         return made
+
+    def _close_sinks(self) -> None:
+        for channel in self._channels.values():
+            channel.sink.close()
 
     def adopt(self, options: LiveOptions) -> ConfigChanges:
         """Take up another configuration; what has not changed goes on without a gap.
@@ -136,7 +142,7 @@ class LiveService:
     def _leave(self, names: Iterable[str]) -> None:
         """Take note of channels whose place in the desired state will be gone."""
         for name in names:
-            sink = self._channels[name][1]
+            sink = self._channels[name].sink
             if name in self._waiting:
                 sink.close()  # the loop has never seen it
             else:
@@ -155,7 +161,7 @@ class LiveService:
     def view(self) -> LiveView:
         """What everything is doing; from any thread."""
         overview, channels = self._shared.overview, self._channels
-        sinks = {channel.number: sink for channel, sink in channels.values()}
+        sinks = {channel.number: channel.sink for channel in channels.values()}
         cameras = (
             CameraView(facts, sinks[facts.number].status)
             for facts in overview.channels
@@ -165,15 +171,11 @@ class LiveService:
 
     def close(self) -> None:
         """Stop the cameras and finish all outputs. Harmless twice."""
-        self._end()
-
-    def _end(self) -> None:
         self._stop.set()
         try:
             self._loop.result()
         finally:
-            for _, sink in self._channels.values():
-                sink.close()  # of channels that the loop has never seen
+            self._close_sinks()  # also those that the loop has never seen
 
     def __enter__(self) -> "LiveService":
         return self
@@ -190,10 +192,10 @@ def _levels(options: LiveOptions) -> list[EngineLevel]:
     return make_engines(options.models, options.scale, options.engine)
 
 
-def _channel(options: CameraOptions, number: int) -> tuple[Channel, LiveSink]:
+def _channel(options: CameraOptions, number: int) -> _OpenChannel:
     encode = LiveEncode(encoder=options.encoder, quality=options.quality)
     how = SinkOptions(encode, label=options.label, record_original=options.record_original)
     sink = LiveSink(options.name, options.outputs, how)
     camera = Camera(options, number)
     camera.tap = sink.packet
-    return Channel(number, options.name, camera, sink), sink
+    return _OpenChannel(number, options.name, camera, sink)

@@ -19,7 +19,7 @@ from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.live.outputs.live_sink import LiveSink
 from vsr.live.scheduling.channel import Channel, DesiredState, ListCamera, MemoryLiveSink
-from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine, make_engines
+from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_level, make_engines
 from vsr.live.scheduling.latency_control import ControlTuning
 from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import SharedOverview
@@ -391,8 +391,8 @@ def test_levels_share_a_scale_and_end_with_fewer_frames():
     assert works == sorted(works, reverse=True)
     format = PictureFormat(36, 64)
     assert {level.engine.output_format(format).height for level in levels} == {72}
-    assert first_engine(levels, device="cpu") == 1
-    assert first_engine(levels[2:], device="cpu") == 0
+    assert first_level(levels) == 1
+    assert first_level(levels[2:]) == 0
 
 
 def test_a_ladder_at_scale_one_and_one_of_chains():

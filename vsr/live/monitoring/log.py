@@ -157,12 +157,16 @@ class Secrets:
         return redact(text)
 
 
-class TextLines(logging.Formatter):
-    """`12:30:05 door: playing, 640x360 at 25 fps`."""
+class _Lines(logging.Formatter):
+    """Lines without secrets."""
 
     def __init__(self, secrets: Secrets):
         super().__init__()
         self._secrets = secrets
+
+
+class TextLines(_Lines):
+    """`12:30:05 door: playing, 640x360 at 25 fps`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Make the line."""
@@ -172,12 +176,8 @@ class TextLines(logging.Formatter):
         return f"{when} {self._secrets.hide(' '.join(text.split()))}"
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(_Lines):
     """One JSON object a line: time, level, event, camera, message, and what else there is to the event."""
-
-    def __init__(self, secrets: Secrets):
-        super().__init__()
-        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """Make the line."""
@@ -197,12 +197,6 @@ class JsonLines(logging.Formatter):
 
     def _shown(self, value: object) -> object:
         """Secrets are taken out of the values: out of the line they might take a bracket along."""
-        if isinstance(value, str):
-            return self._secrets.hide(value)
         if isinstance(value, list | tuple):
             return [self._shown(item) for item in cast("list[object]", value)]
-        return (
-            value
-            if isinstance(value, int | float | bool) or value is None
-            else self._secrets.hide(str(value))
-        )
+        return value if isinstance(value, int | float | None) else self._secrets.hide(str(value))

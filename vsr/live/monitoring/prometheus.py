@@ -6,16 +6,20 @@ Serves what a view shows; knows no cameras and no secrets.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from vsr.errors import ConfigError
 from vsr.live.newest_wins import in_background
+from vsr.live.outputs.live_output import OutputStatus
 from vsr.live.service import CameraView, LiveView
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+
+T = TypeVar("T")
 
 _HOST = "127.0.0.1"
 _POLL_S = 0.2
@@ -117,109 +121,93 @@ def _health(camera: CameraView) -> dict[str, Any]:
     }
 
 
-_COUNTERS: tuple[tuple[str, str, Callable[[CameraView], float]], ...] = (
-    ("frames_decoded", "Frames decoded.", lambda camera: camera.facts.arrived),
-    ("frames_enhanced", "Enhanced frames handed to the outputs.", lambda camera: camera.facts.delivered),
-    ("frames_failed", "Frames lost to errors.", lambda camera: camera.facts.failed),
-    ("frames_corrupt", "Damaged packets and pictures.", lambda camera: camera.facts.camera.corrupt),
-    (
-        "frames_lost",
-        "Frames that never came, by the camera's times.",
-        lambda camera: camera.facts.camera.lost,
-    ),
-    (
-        "frames_encoded",
-        "Frames encoded, stand-ins of an absent camera included.",
-        lambda camera: camera.sink.written,
-    ),
-    ("reconnects", "Sessions that played, after the first.", lambda camera: camera.facts.camera.reconnects),
-    (
-        "encoder_restarts",
-        "Starts of the encoder after a failure.",
-        lambda camera: camera.sink.encoder_restarts,
-    ),
+@dataclass(frozen=True)
+class _Row(Generic[T]):
+    """A metric, and how it is read off what it tells of."""
+
+    name: str
+    """A counter's ends in `_total`; all others are gauges."""
+    text: str
+    read: Callable[[T], float | dict[str, float]]
+    """A value, or one for each value of `label`."""
+    label: str = ""
+
+
+_SERVICE: tuple[_Row[LiveView], ...] = (
+    _Row("engine_busy", "Part of the time that the engine works, lately.", lambda v: v.overview.busy),
+    _Row("engine_batch", "Frames in a round, lately.", lambda v: v.overview.batch),
+    _Row("rung_changes_total", "Changes of the rung.", lambda v: v.overview.num_changes),
+    _Row("rung", "1 for the model rung in use.", lambda v: {v.overview.level: 1}, "rung"),
 )
-_GAUGES: tuple[tuple[str, str, Callable[[CameraView], float]], ...] = (
-    ("up", "1 while the camera plays.", lambda camera: camera.facts.camera.state == "playing"),
-    ("fps_in", "Frames decoded a second, lately.", lambda camera: camera.facts.fps_in),
-    ("fps_out", "Enhanced frames a second, lately.", lambda camera: camera.facts.fps_out),
-    ("away_seconds", "Since the last frame, once that is long.", lambda camera: camera.facts.away_s),
+_CAMERA: tuple[_Row[CameraView], ...] = (
+    _Row("frames_decoded_total", "Frames decoded.", lambda c: c.facts.arrived),
+    _Row("frames_enhanced_total", "Enhanced frames handed to the outputs.", lambda c: c.facts.delivered),
+    _Row("frames_failed_total", "Frames lost to errors.", lambda c: c.facts.failed),
+    _Row("frames_corrupt_total", "Damaged packets and pictures.", lambda c: c.facts.camera.corrupt),
+    _Row(
+        "frames_lost_total", "Frames that never came, by the camera's times.", lambda c: c.facts.camera.lost
+    ),
+    _Row(
+        "frames_encoded_total",
+        "Frames encoded, stand-ins of an absent camera included.",
+        lambda c: c.sink.written,
+    ),
+    _Row("reconnects_total", "Sessions that played, after the first.", lambda c: c.facts.camera.reconnects),
+    _Row(
+        "encoder_restarts_total", "Starts of the encoder after a failure.", lambda c: c.sink.encoder_restarts
+    ),
+    _Row("up", "1 while the camera plays.", lambda c: c.facts.camera.state == "playing"),
+    _Row("fps_in", "Frames decoded a second, lately.", lambda c: c.facts.fps_in),
+    _Row("fps_out", "Enhanced frames a second, lately.", lambda c: c.facts.fps_out),
+    _Row("away_seconds", "Since the last frame, once that is long.", lambda c: c.facts.away_s),
+    _Row(
+        "frames_dropped_total",
+        "Frames left out: late for the engine, late for the encoder, by the rung.",
+        lambda c: {"engine": c.facts.dropped, "encoder": c.sink.dropped, "rung": c.facts.thinned},
+        "where",
+    ),
+    _Row(
+        "latency_seconds",
+        "From arrival to the encoder's input, lately.",
+        lambda c: {"0.5": c.facts.latency_p50_s, "0.95": c.facts.latency_p95_s},
+        "quantile",
+    ),
+    _Row("state", "1 for the state the camera is in.", lambda c: {c.facts.camera.state: 1}, "state"),
+)
+_OUTPUT: tuple[_Row[OutputStatus], ...] = (
+    _Row("up", "1 while the output runs.", lambda o: o.state == "running"),
+    _Row("bits_per_second", "Sent, lately.", lambda o: o.bitrate_kbps * 1000),
+    _Row("bytes_total", "Bytes sent.", lambda o: o.bytes),
+    _Row("restarts_total", "Restarts after failures.", lambda o: o.restarts),
+    _Row("packets_dropped_total", "Packets it was too slow for.", lambda o: o.dropped),
 )
 
 
 def _metrics(view: LiveView) -> "Iterator[Metric]":
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-    overview = view.overview
-    yield GaugeMetricFamily(
-        "vsr_engine_busy", "Part of the time that the engine works, lately.", value=overview.busy
-    )
-    yield GaugeMetricFamily("vsr_engine_batch", "Frames in a round, lately.", value=overview.batch)
-    yield CounterMetricFamily("vsr_rung_changes", "Changes of the rung.", value=overview.num_changes)
-    level = GaugeMetricFamily("vsr_rung", "1 for the model rung in use.", labels=["rung"])
-    level.add_metric([overview.level], 1)
-    yield level
-    for name, text, value in _COUNTERS:
-        counter = CounterMetricFamily(f"vsr_camera_{name}", text, labels=["camera"])
-        for camera in view.cameras:
-            counter.add_metric([camera.facts.name], value(camera))
-        yield counter
-    for name, text, value in _GAUGES:
-        gauge = GaugeMetricFamily(f"vsr_camera_{name}", text, labels=["camera"])
-        for camera in view.cameras:
-            gauge.add_metric([camera.facts.name], value(camera))
-        yield gauge
-    yield from _split(view)
-    yield from _of_outputs(view)
-
-
-def _split(view: LiveView) -> "Iterator[Metric]":
-    """Metrics of cameras that have a second label."""
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-    dropped = CounterMetricFamily(
-        "vsr_camera_frames_dropped",
-        "Frames left out: late for the engine, late for the encoder, by the rung.",
-        labels=["camera", "where"],
-    )
-    latency = GaugeMetricFamily(
-        "vsr_camera_latency_seconds",
-        "From arrival to the encoder's input, lately.",
-        labels=["camera", "quantile"],
-    )
-    state = GaugeMetricFamily(
-        "vsr_camera_state", "1 for the state the camera is in.", labels=["camera", "state"]
-    )
-    for camera in view.cameras:
-        facts = camera.facts
-        for where, count in (
-            ("engine", facts.dropped),
-            ("encoder", camera.sink.dropped),
-            ("rung", facts.thinned),
-        ):
-            dropped.add_metric([facts.name, where], count)
-        latency.add_metric([facts.name, "0.5"], facts.latency_p50_s)
-        latency.add_metric([facts.name, "0.95"], facts.latency_p95_s)
-        state.add_metric([facts.name, facts.camera.state], 1)
-    yield from (dropped, latency, state)
-
-
-def _of_outputs(view: LiveView) -> "Iterator[Metric]":
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
+    cameras = [({"camera": camera.facts.name}, camera) for camera in view.cameras]
     # The number tells a recording from that of the original, which has the same target.
-    labels = ["camera", "output", "kind", "target"]
-    up = GaugeMetricFamily("vsr_output_up", "1 while the output runs.", labels=labels)
-    bits = GaugeMetricFamily("vsr_output_bits_per_second", "Sent, lately.", labels=labels)
-    sent = CounterMetricFamily("vsr_output_bytes", "Bytes sent.", labels=labels)
-    restarts = CounterMetricFamily("vsr_output_restarts", "Restarts after failures.", labels=labels)
-    dropped = CounterMetricFamily("vsr_output_packets_dropped", "Packets it was too slow for.", labels=labels)
-    for camera in view.cameras:
-        for number, output in enumerate(camera.sink.outputs):
-            values = [camera.facts.name, str(number), output.kind, output.target]
-            up.add_metric(values, output.state == "running")
-            bits.add_metric(values, output.bitrate_kbps * 1000)
-            sent.add_metric(values, output.bytes)
-            restarts.add_metric(values, output.restarts)
-            dropped.add_metric(values, output.dropped)
-    yield from (up, bits, sent, restarts, dropped)
+    outputs = [
+        ({**labels, "output": str(number), "kind": output.kind, "target": output.target}, output)
+        for labels, camera in cameras
+        for number, output in enumerate(camera.sink.outputs)
+    ]
+    yield from (_metric("vsr", row, [({}, view)]) for row in _SERVICE)
+    yield from (_metric("vsr_camera", row, cameras) for row in _CAMERA)
+    yield from (_metric("vsr_output", row, outputs) for row in _OUTPUT)
+
+
+def _metric(prefix: str, row: _Row[T], seen: Iterable[tuple[dict[str, str], T]]) -> "Metric":
+    """A row of everything that was seen, by its labels."""
+    from prometheus_client.core import Metric
+
+    name = f"{prefix}_{row.name}"
+    counts = name.endswith("_total")
+    metric = Metric(name.removesuffix("_total"), row.text, "counter" if counts else "gauge")
+    for labels, item in seen:
+        value = row.read(item)
+        if isinstance(value, dict):
+            for key, part in value.items():
+                metric.add_sample(name, {**labels, row.label: key}, part)
+        else:
+            metric.add_sample(name, labels, value)
+    return metric

@@ -23,7 +23,7 @@ from vsr.frames import Frame, PictureFormat
 from vsr.live import child_pipes
 from vsr.live.newest_wins import in_background
 from vsr.live.packets import TICKS, Message, describe_stream, packet_message
-from vsr.media import EncoderChoice, RawPipe, choose_encoder, find_ffmpeg, first_error_line
+from vsr.media import EncoderChoice, RawPipe, choose_encoder, find_ffmpeg, first_error_line, quiet_command
 from vsr.options import EncodeOptions
 
 _ASKING = threading.Lock()
@@ -247,6 +247,4 @@ def _command(choice: EncoderChoice) -> list[str]:
         **dict(choice.arguments),
     }
     source = ffmpeg.input("pipe:0", f="nut", probesize="32", analyzeduration="0")
-    command = source.output("pipe:1", an=None, sn=None, dn=None, **options)
-    command = command.global_args("-hide_banner", "-nostdin", "-loglevel", "error", "-copyts")
-    return command.compile(cmd=find_ffmpeg())
+    return quiet_command(source.output("pipe:1", an=None, sn=None, dn=None, **options), "-copyts")

@@ -4,8 +4,21 @@ import os
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 
 from vsr.live.packets import END, Message
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    message: Message
+    since_s: float
+    """By `time.monotonic()`."""
+
+    @property
+    def must_arrive(self) -> bool:
+        """What is no packet is never dropped."""
+        return self.message.describes or self.message.stream == END
 
 
 class PacketQueue:
@@ -22,8 +35,7 @@ class PacketQueue:
         self.dropped = 0
         """Packets that were never sent."""
         self._max_s, self._max_bytes = max_s, max_bytes
-        self._descriptions: dict[int, Message] = {}
-        self._waiting: deque[tuple[Message, float]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._skipping = True
         self._lock = threading.Lock()
@@ -33,18 +45,18 @@ class PacketQueue:
 
     @property
     def wakeup_fd(self) -> int:
-        """A descriptor that can be read when something has come; `hush` it then."""
+        """A descriptor that can be read when something has come; `clear_wakeup` then."""
         return self._wakeup_fd
 
     def wake(self) -> None:
-        """Wake the thread that waits on `descriptor`."""
+        """Wake the thread that waits on `wakeup_fd`."""
         try:
             os.write(self._wakeup_end, b"!")
         except BlockingIOError:
-            return  # it is ringing
+            return  # it is awake
 
     def clear_wakeup(self) -> None:
-        """Take note of the descriptor."""
+        """Take note that something has come."""
         try:
             os.read(self._wakeup_fd, 4096)
         except BlockingIOError:
@@ -52,51 +64,46 @@ class PacketQueue:
 
     def put(self, message: Message) -> None:
         """Add a packet, or the description that holds for what follows. Never waits."""
+        item = _Waiting(message, time.monotonic())
         with self._lock:
-            if message.describes or message.stream == END:
-                self._append(message)
+            if item.must_arrive or self._admits(item):
+                self._waiting.append(item)
+                self._bytes += len(message.data)
             else:
-                self._add(message)
+                self.dropped += 1
         self.wake()
 
-    def _add(self, message: Message) -> None:
-        now = time.monotonic()
-        if self._waiting and (self._bytes > self._max_bytes or now - self._waiting[0][1] > self._max_s):
+    def _admits(self, item: _Waiting) -> bool:
+        """Make room for a packet where the queue is full; say whether it may go along."""
+        first = self._waiting[0] if self._waiting else item
+        if self._bytes > self._max_bytes or item.since_s - first.since_s > self._max_s:
             self._clear()
             self._skipping = True
-        if message.keyframe:
-            self._skipping = False
-        if self._skipping:
-            self.dropped += 1
-        else:
-            self._append(message)
-
-    def _append(self, message: Message) -> None:
-        self._waiting.append((message, time.monotonic()))
-        self._bytes += len(message.data)
+        self._skipping = self._skipping and not item.message.keyframe
+        return not self._skipping
 
     def _clear(self, until: int | None = None) -> None:
         """Drop the first packets that wait, but not the descriptions among them."""
         count = len(self._waiting) if until is None else until
         first = [self._waiting.popleft() for _ in range(count)]
-        kept = [item for item in first if item[0].describes or item[0].stream == END]
+        kept = [item for item in first if item.must_arrive]
         self.dropped += len(first) - len(kept)
         self._waiting.extendleft(reversed(kept))
-        self._bytes = sum(len(message.data) for message, _ in self._waiting)
+        self._bytes = sum(len(item.message.data) for item in self._waiting)
 
     def take(self) -> Message | None:
         """Return the next message, or None where nothing waits."""
         with self._lock:
             if not self._waiting:
                 return None
-            message, _ = self._waiting.popleft()
+            message = self._waiting.popleft().message
             self._bytes -= len(message.data)
             return message
 
     def give_back(self, message: Message) -> None:
         """Put a message that was taken back to the front."""
         with self._lock:
-            self._waiting.appendleft((message, time.monotonic()))
+            self._waiting.appendleft(_Waiting(message, time.monotonic()))
             self._bytes += len(message.data)
 
     def restart(self, *, newest: bool) -> None:
@@ -106,7 +113,7 @@ class PacketQueue:
         Sound from after that keyframe stays.
         """
         with self._lock:
-            starts = [index for index, (message, _) in enumerate(self._waiting) if message.keyframe]
+            starts = [index for index, item in enumerate(self._waiting) if item.message.keyframe]
             self._clear((starts[-1] if newest else starts[0]) if starts else None)
             self._skipping = self._skipping or not starts
 

@@ -6,7 +6,7 @@ Nothing that goes wrong with the camera or the sink leaves this module.
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vsr.errors import redact
 from vsr.frames import Frame
@@ -26,6 +26,13 @@ _LEAVE_S = 1.0
 seconds, and nobody else waits for it."""
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
 """Before a camera whose thread failed is begun again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SceneFrame:
+    frame: Frame
+    scene: int
+    """Its number: a reset is known of even if the frame that had it is dropped."""
 
 
 class CameraSlot:
@@ -52,7 +59,7 @@ class CameraSlot:
         self._last_arrival_s, self._next_stand_in_s = now, now
         self._last_error = ""
 
-    def _begin(self) -> NewestWins[tuple[int, Frame]]:
+    def _begin(self) -> NewestWins[_SceneFrame]:
         name = f"vsr-camera-{self.channel.name}"
         frames = _with_scenes(self.channel.camera.frames(self._stop))
         return NewestWins(frames, depth=_WAITING, name=name, notify=self._notify)
@@ -92,25 +99,21 @@ class CameraSlot:
             self._interval_s = 1 / min(max(self._arrivals.rate(now), 1.0), 240.0)
         if head is None:
             return None
-        frame = head[1]
-        return ReadyFrame(self.channel.number, (frame.format.height, frame.format.width), frame.arrived_s)
+        format = head.frame.format
+        return ReadyFrame(self.channel.number, (format.height, format.width), head.frame.arrived_s)
 
     def take(self) -> Frame | None:
         """The oldest frame that waits; a reset is handed on where the frame that had it was left out."""
         item = self._take()
         if item is None:
             return None
-        scene, frame = item
-        reset = scene != self._scene
-        self._scene = scene
-        return replace(frame, stream=self.channel.number, reset=reset)
+        reset, self._scene = item.scene != self._scene, item.scene
+        return replace(item.frame, stream=self.channel.number, reset=reset)
 
-    def _take(self) -> tuple[int, Frame] | None:
+    def _take(self) -> _SceneFrame | None:
         try:
             item = self._newest.take()
-        except (
-            Exception
-        ) as error:  # a camera tells its own errors by its status: this one nobody has foreseen
+        except Exception as error:  # not one of the camera's own, which its status tells
             self._note(error)
             self._broken = True
             return None
@@ -200,10 +203,9 @@ class CameraSlot:
         self._newest.close(_LEAVE_S)
 
 
-def _with_scenes(frames: Generator[Frame, None, None]) -> Generator[tuple[int, Frame], None, None]:
-    """Number the scenes, so that a reset is known of even if its frame is dropped."""
+def _with_scenes(frames: Generator[Frame, None, None]) -> Generator[_SceneFrame, None, None]:
     scene = 0
     with closing(frames):
         for frame in frames:
             scene += frame.reset
-            yield scene, frame
+            yield _SceneFrame(frame, scene)

@@ -73,10 +73,10 @@ def make_engines(
     return [*levels, plain, *fewer]
 
 
-def first_engine(levels: Sequence[EngineLevel], *, device: str) -> int:
+def first_level(levels: Sequence[EngineLevel]) -> int:
     """Where to begin: with the device's default tier if it is among the levels, else at the top."""
-    names = [level.name.split("-x")[0] for level in levels]
-    return names.index(DEFAULT_TIER[device]) if DEFAULT_TIER[device] in names else 0
+    usual, names = DEFAULT_TIER[levels[0].engine.device.type], [level.name.split("-x")[0] for level in levels]
+    return names.index(usual) if usual in names else 0
 
 
 def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> EngineLevel:

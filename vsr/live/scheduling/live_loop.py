@@ -18,7 +18,7 @@ from vsr.frames import Frame
 from vsr.live.newest_wins import in_background
 from vsr.live.scheduling.camera_slot import CameraSlot
 from vsr.live.scheduling.channel import Channel, DesiredState
-from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_engine
+from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_level
 from vsr.live.scheduling.latency_control import LatencyControl, LevelChange, MeasuredLoad
 from vsr.live.scheduling.overview import Overview, SharedOverview
 from vsr.live.scheduling.recent import RecentValues
@@ -45,7 +45,7 @@ def run_cameras(
     second, and what the sinks take to close.
 
     Args:
-        desired state: the channels and the plan; put others into it at any time.
+        desired: the channels and the plan; put others into it at any time.
         stop: set from any thread or a signal handler.
         shared: shows what happens, twice a second.
     """
@@ -71,7 +71,7 @@ class LiveLoop:
         self._num_changes = 0
         self._notes: set[str] = set()
         self._judge_s = self._stand_in_s = self._metered_s = 0.0
-        self._begin(plan, first_engine(plan.levels, device=plan.levels[0].engine.device.type))
+        self._begin(plan, first_level(plan.levels))
 
     def _begin(self, plan: LivePlan, start: int) -> None:
         self._plan = plan
@@ -115,8 +115,7 @@ class LiveLoop:
         self._flush()
         self._streams.close()
         names, before = [level.name for level in plan.levels], self._level.name
-        usual = first_engine(plan.levels, device=plan.levels[0].engine.device.type)
-        self._begin(plan, names.index(before) if before in names else usual)
+        self._begin(plan, names.index(before) if before in names else first_level(plan.levels))
         name = self._level.name
         log.info("%s: as configured now", name, extra={"event": "rung", "rung": name})
 
@@ -133,9 +132,8 @@ class LiveLoop:
             self._leaving.append(in_background(lambda: _close(gone), name="vsr-leave"))
         for channel in channels:
             if channel.number not in self._slots:
-                self._slots[channel.number] = CameraSlot(
-                    channel, notify=self._wakeup.set, now=time.monotonic()
-                )
+                slot = CameraSlot(channel, notify=self._wakeup.set, now=time.monotonic())
+                self._slots[channel.number] = slot
         self._totals = self._count()
 
     def enhance_next(self) -> bool:
@@ -183,12 +181,8 @@ class LiveLoop:
                 if frame.stream in self._slots:
                     self._slots[frame.stream].lose()
             self._begin_streams()
-            log.error(
-                "%s: %s",
-                self._level.name,
-                error,
-                extra={"event": "engine", "rung": self._level.name},
-            )
+            name = self._level.name
+            log.error("%s: %s", name, error, extra={"event": "engine", "rung": name})
             self._step(self._control.fail(" ".join(str(error).split()), time.monotonic()))
             return []
 
@@ -210,9 +204,8 @@ class LiveLoop:
                 self._latencies.add(self._slots[frame.stream].deliver(frame, now), now)
         if frames:
             now = time.monotonic()
-            self._queues.add(
-                sum(slot.waiting for slot in self._slots.values()) / max(1, len(self._slots)), now
-            )
+            waiting = sum(slot.waiting for slot in self._slots.values())
+            self._queues.add(waiting / max(1, len(self._slots)), now)
         return bool(frames)
 
     @property
@@ -261,9 +254,8 @@ class LiveLoop:
             return
         self._flush()
         name = self._level.name
-        log.warning(
-            "%s: %s", name, change.reason, extra={"event": "rung", "rung": name, "reason": change.reason}
-        )
+        told = {"event": "rung", "rung": name, "reason": change.reason}
+        log.warning("%s: %s", name, change.reason, extra=told)
         self._begin_streams()
         self._num_changes += 1
         self._forget()

@@ -15,7 +15,14 @@ import ffmpeg
 
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import SUBSAMPLING, Layout, MasteringMetadata, PictureFormat
-from vsr.media.ffmpeg import find_ffmpeg, first_error_line, list_encoders, list_pixel_formats, run_ffmpeg
+from vsr.media.ffmpeg import (
+    find_ffmpeg,
+    first_error_line,
+    list_encoders,
+    list_pixel_formats,
+    quiet_command,
+    run_ffmpeg,
+)
 from vsr.media.pixels import pixel_format, reading
 from vsr.media.writing.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
 from vsr.media.writing.encoder_tags import filters, tags
@@ -298,8 +305,7 @@ def _try_arguments(
     binary: str, source: str, pixel_format: str, arguments: tuple[tuple[str, str], ...]
 ) -> str | None:
     options = {**dict(arguments), "vf": f"format={pixel_format}", "frames:v": "5", "f": "null"}
-    command = ffmpeg.input(source, f="lavfi").output("-", **options)
-    command = command.global_args("-hide_banner", "-nostdin", "-loglevel", "error")
-    code, log = run_ffmpeg(command.compile(cmd=binary), timeout_s=20)
+    command = quiet_command(ffmpeg.input(source, f="lavfi").output("-", **options), binary=binary)
+    code, log = run_ffmpeg(command, timeout_s=20)
     slow = code == -9  # stopped after 20 s: a heavy preset, not a broken one
     return None if code == 0 or slow else first_error_line(log)
