@@ -18,7 +18,8 @@ from support.clips import ClipOptions, run_ffmpeg, write_clip
 
 from vsr.archive import archive as archive_module
 from vsr.archive.archive import Archive, ArchiveOptions
-from vsr.archive.file_worker import Begun, Ended
+from vsr.archive.entry import Entry
+from vsr.archive.file_worker import Begun
 from vsr.archive.sources import Naming, find_archive
 from vsr.archive.state import State, read_entries
 from vsr.archive.todo import Again
@@ -380,7 +381,7 @@ def test_two_processes_claim_no_file_twice(tapes, tmp_path):
                 except StopIteration:
                     runs.remove(messages)
                     continue
-                ended += [message.entry] if isinstance(message, Ended) else []
+                ended += [message] if isinstance(message, Entry) else []
     assert sorted(entry.result for entry in ended) == sorted(states(tmp_path / "out"))
     assert {entry.status for entry in ended} == {"done"}
 
@@ -392,8 +393,8 @@ def test_a_file_that_ends_its_process_has_failed_and_the_others_go_on(tapes, tmp
         for message in archive.enhance(archive.enter(jobs, Again()).jobs):
             if isinstance(message, Begun) and message.source.name == "a.mp4":
                 next(p for p in multiprocessing.active_children() if p.name == "vsr-archive").kill()
-            if isinstance(message, Ended):
-                ended.append(message.entry)
+            if isinstance(message, Entry):
+                ended.append(message)
     assert {entry.result: entry.status for entry in ended} == {
         "a.mp4": "failed", "1987/b.mkv": "done", "photo.png": "done", "1987/photo.png": "done",
     }  # fmt: skip
@@ -415,7 +416,7 @@ def test_a_result_that_was_just_finished_when_its_process_died_is_not_made_again
     before = (out / "a.mp4").stat()
     with closing(opened(out)) as archive:
         todo = archive.enter(jobs, Again()).jobs
-        entries = [message.entry for message in archive.enhance(todo) if isinstance(message, Ended)]
+        entries = [message for message in archive.enhance(todo) if isinstance(message, Entry)]
     assert [entry.status for entry in entries] == ["done"]
     assert (out / "a.mp4").stat().st_ino == before.st_ino
     assert entries[0].record["result"]["sha256"] == hashlib.sha256((out / "a.mp4").read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ from vsr.lazy import lazy_exports
 if TYPE_CHECKING:
     from vsr.archive.archive import Archive, ArchiveOptions, look
     from vsr.archive.entry import Entry
-    from vsr.archive.file_worker import Begun, Ended, Told
+    from vsr.archive.file_worker import Begun
     from vsr.archive.sources import Naming, find_archive
     from vsr.archive.supervisor import Message
     from vsr.archive.todo import Again, Todo

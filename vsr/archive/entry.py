@@ -71,23 +71,19 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     return ", ".join(told) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+_PLAIN = ("result", "source", "mark", "status", "owner", "deaths", "before", "error", "version")
+"""Columns that hold a field as it is."""
+
+
 def from_row(row: sqlite3.Row) -> Entry:
     """Return the entry of a row."""
     return Entry(
-        row["result"],
-        row["source"],
-        _stamp(row["size"], row["mtime_ns"]),
-        row["mark"],
-        json.loads(row["wishes"]),
-        row["status"],
-        row["owner"],
-        row["deaths"],
-        row["before"],
-        bool(row["lasting"]),
-        row["error"],
-        _stamp(row["result_size"], row["result_mtime_ns"]),
-        json.loads(row["record"]),
-        row["version"],
+        **{name: row[name] for name in _PLAIN},
+        stamp=_stamp(row["size"], row["mtime_ns"]),
+        wishes=json.loads(row["wishes"]),
+        lasting=bool(row["lasting"]),
+        made=_stamp(row["result_size"], row["result_mtime_ns"]),
+        record=json.loads(row["record"]),
     )
 
 
@@ -98,21 +94,12 @@ def _stamp(size: int | None, mtime_ns: int | None) -> Stamp | None:
 def to_row(entry: Entry) -> dict[str, Any]:
     """Return an entry's row, by the names of its columns."""
     stamp, made = entry.stamp, entry.made
-    return {
-        "result": entry.result,
-        "source": entry.source,
+    return {name: getattr(entry, name) for name in _PLAIN} | {
         "size": stamp and stamp.size,
         "mtime_ns": stamp and stamp.mtime_ns,
-        "mark": entry.mark,
         "wishes": json.dumps(entry.wishes),
-        "status": entry.status,
-        "owner": entry.owner,
-        "deaths": entry.deaths,
-        "before": entry.before,
         "lasting": int(entry.lasting),
-        "error": entry.error,
         "result_size": made and made.size,
         "result_mtime_ns": made and made.mtime_ns,
         "record": json.dumps(entry.record),
-        "version": entry.version,
     }

@@ -53,29 +53,6 @@ class ArchiveWork:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A worker begins to enhance a file."""
-
-    source: Path
-    num_frames: int | None
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A worker has something to say that cannot wait."""
-
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A file is done or has failed."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
 class Hello:
     """A worker is there."""
 
@@ -84,27 +61,27 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticked:
-    """How far the file is that was begun last."""
+class Begun:
+    """A worker begins to enhance a file."""
 
+    source: Path
+    num_frames: int | None
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A worker cannot work."""
-
-    error: VsrError
+Said = Hello | Begun | Clock | str | Entry | VsrError
+"""What comes through a worker's pipe. A clock: how far the file is that was begun last; a line that cannot wait;
+the entry of a file that is done or has failed; why the worker cannot work."""
 
 
 class _PipeView:
     """A worker's side of the pipe, and the `FileView` of what it does."""
 
-    def __init__(self, pipe: "Connection[Any, Any]"):
+    def __init__(self, pipe: "Connection[Said, Any]"):
         self._pipe, self._lock, self._clock = pipe, threading.Lock(), None
         threading.Thread(target=self._tick, name="ticks", daemon=True).start()
 
-    def send(self, message: Any) -> None:
+    def send(self, message: Said) -> None:
         with self._lock, contextlib.suppress(OSError):  # nobody listens any more, and the worker is ended
             self._pipe.send(message)
 
@@ -112,7 +89,7 @@ class _PipeView:
         while True:
             time.sleep(_TELL_EVERY_S)
             if (clock := self._clock) is not None:
-                self.send(Ticked(replace(clock)))
+                self.send(replace(clock))
 
     @contextmanager
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
@@ -124,7 +101,7 @@ class _PipeView:
             self._clock = None
 
     def tell(self, line: str) -> None:
-        self.send(Told(line))
+        self.send(line)
 
 
 def run_worker(pipe: "Connection[Any, Any]", work: ArchiveWork) -> None:
@@ -142,9 +119,9 @@ def _work_through(work: ArchiveWork, view: _PipeView) -> None:
             view.send(Hello(state.worker))
             state.take_on(work.jobs)
             while (claimed := state.claim()) is not None:
-                view.send(Ended(_do(*claimed, state, work, view)))
+                view.send(_do(*claimed, state, work, view))
     except VsrError as error:
-        view.send(Broken(error))
+        view.send(error)
         sys.exit(1)
 
 

@@ -7,7 +7,8 @@ failure of this file, and a new process goes on. All are equal: each claims in t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vsr.archive.file_worker import ArchiveWork, Begun, Broken, Ended, Hello, Ticked, Told, run_worker
+from vsr.archive.entry import Entry
+from vsr.archive.file_worker import ArchiveWork, Begun, Hello, Said, run_worker
 from vsr.archive.state import State
 from vsr.errors import VsrError
 from vsr.jobs import WorkerProcess, stop_all, wait_for_news
@@ -16,8 +17,8 @@ from vsr.pipeline import Clock
 _END_WITHIN_S = 30.0
 """How long a worker may take to end when it is told to; an encoder may have a segment to flush."""
 
-Message = Begun | Told | Ended
-"""What workers have to say. The clock of `Begun` goes on."""
+Message = Begun | str | Entry
+"""What is to be known of workers: a file has begun, and its clock goes on; a line; a file stands so in the end."""
 
 
 @dataclass
@@ -55,17 +56,19 @@ class Supervisor:
         """
         wait_for_news([worker.process for worker in self._workers], timeout_s)
         for worker in list(self._workers):
-            for message in worker.process.receive():
-                if isinstance(message, Hello):
-                    worker.number = message.worker
-                elif isinstance(message, Broken):
-                    raise message.error
-                elif isinstance(message, Ticked):
-                    _copy(message.clock, worker.clock)
-                else:
-                    if not isinstance(message, Told):
-                        worker.clock = message.clock if isinstance(message, Begun) else None
-                    yield message
+            said: Said
+            for said in worker.process.receive():
+                match said:
+                    case Hello():
+                        worker.number = said.worker
+                    case VsrError():
+                        raise said
+                    case Clock():
+                        _copy(said, worker.clock)
+                    case _:
+                        if not isinstance(said, str):
+                            worker.clock = said.clock if isinstance(said, Begun) else None
+                        yield said
             if worker.process.exit_code is not None:
                 yield from self._left(worker, worker.process.exit_code)
 
@@ -76,7 +79,7 @@ class Supervisor:
             return
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         failed = self._state.fail_claimed(worker.number, f"the process that enhanced it {how}")
-        yield from (Ended(entry) for entry in failed)
+        yield from failed
         if not failed:
             raise VsrError(f"a process of the batch {how}")
         self.start(1)

@@ -15,7 +15,6 @@ from typing import Literal
 
 from vsr.archive.archive import Archive
 from vsr.archive.entry import Entry
-from vsr.archive.file_worker import Ended
 from vsr.archive.sources import Naming
 from vsr.archive.supervisor import Message
 from vsr.archive.todo import Again
@@ -134,8 +133,8 @@ class FolderWatch:
         with closing(self._archive.enhance(todo.jobs)) as messages:
             for message in messages:
                 self._look()
-                if isinstance(message, Ended):
-                    self._see_to(by_result[message.entry.result], message.entry)
+                if isinstance(message, Entry):
+                    self._see_to(by_result[message.result], message)
                 yield message
         for job in todo.jobs:  # not through yet: another process has it, or nothing can be written
             if job.path in self._due:

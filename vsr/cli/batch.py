@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.archive import Again, Archive, ArchiveOptions, Ended, Naming, Todo, find_archive, look
+from vsr.archive import Again, Archive, ArchiveOptions, Entry, Naming, Todo, find_archive, look
 from vsr.cli.batch_view import ArchiveView, conclude
 from vsr.cli.console import say
 from vsr.cli.flags import EnhanceFlags, Flat
@@ -112,5 +112,5 @@ def _work(archive: Archive, todo: Todo, run: BatchOptions) -> None:
     with view.drawn(), closing(archive.enhance(todo.jobs)) as messages:
         for message in messages:
             view.show(message)
-            if isinstance(message, Ended) and message.entry.status != "done" and not run.keep_going:
+            if isinstance(message, Entry) and message.status != "done" and not run.keep_going:
                 return

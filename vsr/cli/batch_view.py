@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
-from vsr.archive import Begun, Ended, Entry, Message, Told
+from vsr.archive import Begun, Entry, Message
 from vsr.cli.console import console, duration, say, size_of
 from vsr.cli.progress_view import LINE_EVERY_S, Bar, drawn, plain_line
 
@@ -41,10 +41,10 @@ class ArchiveView:
         if isinstance(message, Begun):
             bar = Bar(message.source.name, message.clock, message.num_frames)
             self._open[str(message.source.absolute())] = message, bar
-        elif isinstance(message, Told):
-            say(message.line)
-        elif isinstance(message, Ended):
-            self._end(message.entry)
+        elif isinstance(message, str):
+            say(message)
+        elif isinstance(message, Entry):
+            self._end(message)
         if not console.is_terminal and time.monotonic() > self._spoke_s + LINE_EVERY_S:
             self._spoke_s = time.monotonic()
             for begun, _ in self._open.values():
