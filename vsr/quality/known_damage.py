@@ -61,4 +61,4 @@ def damaged(picture: npt.NDArray[np.uint8], damage: KnownDamage) -> npt.NDArray[
     if damage.jpeg == 100:
         return codes
     file = cv2.imencode(".jpg", codes[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, damage.jpeg])[1]
-    return np.ascontiguousarray(cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    return np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()

@@ -11,11 +11,9 @@ import pytest
 import torch
 
 from vsr.errors import ConfigError, SourceError
-from vsr.media.roundtrip import through_codec
-from vsr.quality.metrics import psnr
 from vsr.training.data.batches import batches, example, find_data
 from vsr.training.data.blur import filmed, write_blurred
-from vsr.training.data.degrade import cleanly, really
+from vsr.training.data.degrade import cleanly
 from vsr.training.data.footage import find_clips, read_clip, read_picture
 from vsr.training.data.motion import MOST_SPEED, moving_clip
 from vsr.training.options import TrainOptions
@@ -124,44 +122,6 @@ def test_something_passes_before_some_of_them():
     dark, bright = np.full((1, 90, 90, 3), 20, np.uint8), np.full((1, 90, 90, 3), 230, np.uint8)
     passed = [bool((moving_clip(dark, [bright], 4, 80, rng(seed)) > 200).any()) for seed in range(20)]
     assert 2 <= sum(passed) <= 15
-
-
-# Degradations
-
-
-def test_real_degradation_is_worse_than_reduction_and_keeps_brightness():
-    high = np.repeat(picture(96, 96), 5, 0)
-    losses = []
-    for seed in range(12):
-        real, clean = (make(high, 2, rng(seed)) for make in (really, cleanly))
-        assert real.shape == clean.shape == (5, 48, 48, 3)
-        assert abs(real.mean() - clean.mean()) < 4
-        losses.append(error(real, clean))
-    assert min(losses) == 0  # some stay clean
-    assert np.median(losses) > 3
-
-
-@pytest.mark.parametrize(
-    ("codec", "good", "bad"), [("h264", 18, 40), ("hevc", 18, 40), ("mpeg4", 2, 20), ("mpeg2", 2, 20)]
-)
-def test_a_codec_loses_more_the_worse_its_quality(codec, good, bad):
-    clip = list(np.stack([np.roll(picture(47, 65)[0], n, axis=1) for n in range(5)]))
-    scores = []
-    for quality in (good, bad):
-        decoded = through_codec(clip, codec, quality)
-        assert [frame.shape for frame in decoded] == [(47, 65, 3)] * 5
-        scores.append(
-            np.mean([psnr(a[..., 1], b[..., 1], peak=255) for a, b in zip(clip, decoded, strict=True)])
-        )
-    assert scores[0] > scores[1] + 3
-    assert scores[1] > 15  # still the same picture
-
-
-def test_a_codec_gives_the_same_each_time():
-    clip = [picture(32, 48, seed)[0] for seed in range(3)]
-    assert all(
-        (a == b).all() for a, b in zip(*(through_codec(clip, "h264", 30) for _ in range(2)), strict=True)
-    )
 
 
 # Blur

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vsr.errors import SinkError
-from vsr.training.data.degrade import gaussian, through_jpeg
 from vsr.training.data.footage import Footage, find_pictures, read_picture
+from vsr.training.data.scaling import gaussian
+from vsr.training.data.storage import through_jpeg
 
 _SHARP = 0.1
 """Share of examples without blur: what is sharp must stay as it is."""
@@ -58,7 +59,7 @@ def filmed(still: Footage, frames: int, rng: np.random.Generator) -> tuple[Foota
     """
     recorded, sharp = _recorded(still[0], frames, rng)
     if rng.random() < _COMPRESSED:
-        recorded = through_jpeg(recorded.astype(np.float32), _QUALITIES, rng).astype(np.uint8)
+        recorded = through_jpeg(recorded.astype(np.float32), _QUALITIES, rng)[0].astype(np.uint8)
     return recorded, sharp
 
 

@@ -1,38 +1,47 @@
-"""What happens to pictures on the way to a viewer: reduction, and for the
-real world blur, noise, JPEG and codecs.
+"""What happens to pictures on the way to a viewer: reduction alone, or all that the real world does.
 
-`degrade` makes the low-resolution twin of a clip. The real chain is run twice, the second time weaker, as
-footage is often recorded, edited and sent on (after Wang et al., "Real-ESRGAN", 2021; video codecs take the
-place of its sinc filter).
+The real chain has two rounds of blur, another size, noise and storing, as footage is often recorded, edited and
+sent on (after Wang et al., "Real-ESRGAN", 2021). What each fault does is in the modules beside this one.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch.nn import functional as F
+from torch import Tensor
 
-from vsr.media import Codec, through_codec
+from vsr.models import Damage
+from vsr.picture import Picture, as_rgb, as_ycc
 from vsr.resample import reduce
-from vsr.training.data.footage import Footage
+from vsr.training.data.footage import Footage, Pictures, to_bytes
+from vsr.training.data.grain import drawn_kind, dusk, film_grain, night_noise, noisy, sensor_noise
+from vsr.training.data.scaling import scaled, sharpened, soften
+from vsr.training.data.storage import as_photos, as_video, coded, through_jpeg
+from vsr.training.data.tape import combed, from_tape
 
-Pictures = npt.NDArray[np.float32]
-"""(T, H, W, 3), 0–255."""
-
-_CLEAN = 0.1
+CLEAN = 0.25
 """Share of clips that are only reduced: the network must not soften what is good already."""
 
-_CODECS: tuple[tuple[Codec, float, tuple[int, int]], ...] = (
-    ("h264", 0.6, (20, 37)),
-    ("mpeg4", 0.2, (2, 14)),
-    ("mpeg2", 0.1, (2, 14)),
-    ("hevc", 0.1, (22, 38)),
-)
-"""Codec, share, range of quality."""
+_TWICE = 0.25
+"""Share of the others that have a first round."""
+
+_AT_NIGHT = 0.06
+_ON_TAPE = 0.06
+_ON_FILM = 0.1
+_INTERLACED = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """A clip as it came to a viewer."""
+
+    low: list[Picture]
+    """Its frames in luma and chroma, 4:2:0."""
+    high: Footage
+    """What they show; darker than what was given where it became night."""
+    damage: Damage
+    """As far as a network is told of it: the mean over its frames."""
 
 
 def cleanly(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
@@ -42,90 +51,96 @@ def cleanly(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
     return reduce(torch.from_numpy(high).permute(0, 3, 1, 2), scale).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def really(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
-    """Blur, reduce, add noise, compress as JPEG and as video; then once more, weaker."""
-    if rng.random() < _CLEAN:
-        return cleanly(high, scale, rng)
-    size = (high.shape[1] // scale, high.shape[2] // scale)
+def spoil(high: Footage, scale: int, rng: np.random.Generator) -> Spoilt:
+    """Lead a clip through the world: a photo where it has one frame, else a video.
+
+    Args:
+        high: what there is to be seen, (T, H, W, 3); sides multiples of the scale.
+        scale: by how much less is left of it.
+        rng: every choice comes from it.
+    """
+    store, size = as_video if len(high) > 1 else as_photos, (high.shape[1] // scale, high.shape[2] // scale)
     pictures = high.astype(np.float32)
-    pictures = _blur(pictures, 0.6 * scale * rng.random(), rng)
-    pictures = _resize(pictures, size, rng)
-    pictures = _add_noise(pictures, 10 * rng.random() ** 2, rng)
-    pictures = _maybe(0.3, rng, through_jpeg, pictures, (40, 95))
-    pictures = _maybe(0.8, rng, _codec, pictures, 0)
-    if rng.random() < 0.4:
-        pictures = _blur(pictures, 0.5 * rng.random(), rng)
-        pictures = _add_noise(pictures, 3 * rng.random() ** 2, rng)
-        pictures = _codec(pictures, -6, rng)
-    return _to_bytes(pictures)
+    if rng.random() < CLEAN:
+        low = scaled(pictures, size, rng)
+        return Spoilt(store(low, rng, stored=False)[0], high, Damage())
+    at_night = rng.random() < _AT_NIGHT
+    if at_night:
+        pictures = dusk(pictures, rng)
+        high = to_bytes(pictures)
+    spoilt, undamaged = _first_round(pictures, size, rng) if rng.random() < _TWICE else (pictures, pictures)
+    spoilt, undamaged = _alike(lambda both: _resized(both, size, rng), spoilt, undamaged)
+    low, strength = store(_recorded(spoilt, rng, at_night=at_night), rng)
+    return Spoilt(low, high, Damage(_noise_of(low, undamaged), strength))
+
+
+def really(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
+    """Spoil a clip and show it as R, G, B, as networks of luma or RGB learn from it."""
+    low = spoil(high, scale, rng).low
+    return to_bytes(torch.cat([as_rgb(picture) for picture in low]).permute(0, 2, 3, 1).numpy() * 255)
 
 
 Degradation = Callable[[Footage, int, np.random.Generator], Footage]
 
 
-def _maybe(
-    chance: float, rng: np.random.Generator, what: Callable[..., Pictures], pictures: Pictures, how: object
-):
-    return what(pictures, how, rng) if rng.random() < chance else pictures
+def haar_detail(luma: Tensor) -> Tensor:
+    """The diagonal detail of each square of 2x2 samples, (..., H, W) → (..., H // 2, W // 2)."""
+    height, width = (side - side % 2 for side in luma.shape[-2:])
+    a, b = luma[..., 0:height:2, 0:width:2], luma[..., 0:height:2, 1:width:2]
+    c, d = luma[..., 1:height:2, 0:width:2], luma[..., 1:height:2, 1:width:2]
+    return (a - b - c + d) / 2
 
 
-def _stack(pictures: Sequence[Any]) -> Pictures:
-    return np.stack(pictures).astype(np.float32)
+def _noise_of(low: list[Picture], undamaged: Pictures) -> float:
+    """`Damage.noise` of frames beside what they would be without damage."""
+    spoilt, clean = (
+        torch.cat([as_ycc(picture)[0] for picture in clip]) for clip in (low, coded(undamaged, siting="left"))
+    )
+    return 255 * float(haar_detail(spoilt - clean).std())
 
 
-def _to_bytes(pictures: Pictures) -> Footage:
-    return np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
+def _alike(
+    change: Callable[[Pictures], Pictures], spoilt: Pictures, undamaged: Pictures
+) -> tuple[Pictures, Pictures]:
+    """Change both in the same way."""
+    if spoilt is undamaged:
+        changed = change(spoilt)
+        return changed, changed
+    changed = change(np.concatenate([spoilt, undamaged]))
+    return changed[: len(spoilt)], changed[len(spoilt) :]
 
 
-def gaussian(sigma_x: float, sigma_y: float, angle: float) -> npt.NDArray[np.float32]:
-    """An elliptic Gaussian as a kernel of odd size that sums to 1; σ in pixels, angle in radians."""
-    reach = max(1, math.ceil(3 * max(sigma_x, sigma_y)))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
-    kernel = np.exp(-0.5 * ((along / max(sigma_x, 1e-3)) ** 2 + (across / max(sigma_y, 1e-3)) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+def _first_round(
+    pictures: Pictures, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Pictures, Pictures]:
+    """Recorded at another size, mostly a larger one than at last, a little noisy, perhaps stored as JPEG.
+
+    Returns:
+        The frames, and what they would be without noise and JPEG.
+    """
+    larger = rng.uniform(1, pictures.shape[1] / size[0]) if rng.random() < 0.7 else rng.uniform(0.6, 1)
+    middle = (max(8, round(size[0] * larger)), max(8, round(size[1] * larger)))
+    undamaged = scaled(soften(pictures, 1.4, rng), middle, rng)
+    spoilt = noisy(undamaged, rng.uniform(0, 8), drawn_kind(rng), rng)
+    return through_jpeg(spoilt, (50, 95), rng)[0] if rng.random() < 0.4 else spoilt, undamaged
 
 
-def _blur(pictures: Pictures, sigma: float, rng: np.random.Generator) -> Pictures:
-    """Lenses and cheap scalers: one kernel for all frames, up to half as wide across as along."""
-    if sigma < 0.2:
-        return pictures
-    kernel = gaussian(sigma, sigma * rng.uniform(0.5, 1), rng.uniform(0, math.pi))
-    return _stack([cv2.filter2D(p, -1, kernel, borderType=cv2.BORDER_REFLECT_101) for p in pictures])
+def _resized(pictures: Pictures, size: tuple[int, int], rng: np.random.Generator) -> Pictures:
+    """Blurred as by a lens, in the last pixels or those before, brought to its last size, perhaps sharpened."""
+    factor = pictures.shape[1] / size[0]
+    most = 1.4 * max(1.0, factor if rng.random() < 0.35 else 1.0)
+    return sharpened(scaled(soften(pictures, most, rng), size, rng), rng)
 
 
-def _resize(pictures: Pictures, size: tuple[int, int], rng: np.random.Generator) -> Pictures:
-    """By whichever scaler the footage met; bicubic and bilinear filter first, as FFmpeg's do."""
-    kind = rng.choice(["area", "bilinear", "bicubic"], p=[0.3, 0.3, 0.4])
-    if kind == "area":
-        return _stack([cv2.resize(p, size[::-1], interpolation=cv2.INTER_AREA) for p in pictures])
-    tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    small = F.interpolate(tensor, size=size, mode=str(kind), antialias=True, align_corners=False)
-    return small.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _add_noise(pictures: Pictures, sigma: float, rng: np.random.Generator) -> Pictures:
-    """Sensor noise: partly common to the colours, partly growing with the light, new in every frame."""
-    if sigma < 0.3:
-        return pictures
-    shape, common = pictures.shape, rng.random()
-    grey = rng.standard_normal((*shape[:3], 1), np.float32)
-    color = rng.standard_normal(shape, np.float32)
-    noise = math.sqrt(common) * grey + math.sqrt(1 - common) * color
-    light = np.sqrt(np.clip(pictures, 0, 255) / 128) if rng.random() < 0.5 else np.float32(1)
-    return np.asarray(pictures + np.float32(sigma) * noise * light, np.float32)
-
-
-def through_jpeg(pictures: Pictures, qualities: tuple[int, int], rng: np.random.Generator) -> Pictures:
-    """Each of (T, H, W, 3), 0–255, as a JPEG file of one quality between the two, both included."""
-    quality = int(rng.integers(qualities[0], qualities[1] + 1))
-    files = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for p in _to_bytes(pictures)]
-    return _stack([cv2.imdecode(file, cv2.IMREAD_COLOR) for file in files])
-
-
-def _codec(pictures: Pictures, better: int, rng: np.random.Generator) -> Pictures:
-    """Through one of the codecs; `better` is negative for a higher quality than usual."""
-    shares = np.array([share for _, share, _ in _CODECS])
-    codec, _, (best, worst) = _CODECS[int(rng.choice(len(_CODECS), p=shares / shares.sum()))]
-    quality = max(2, int(rng.integers(best, worst + 1)) + better)
-    return _stack(through_codec(list(_to_bytes(pictures)), codec, quality))
+def _recorded(pictures: Pictures, rng: np.random.Generator, *, at_night: bool) -> Pictures:
+    """What the camera, the film or the tape adds."""
+    moves, chance = len(pictures) > 1, rng.random()
+    if at_night:
+        pictures = night_noise(pictures, rng)
+    elif moves and chance < _ON_TAPE:
+        pictures = from_tape(pictures, rng)
+    elif chance > 1 - _ON_FILM:
+        pictures = film_grain(pictures, rng)
+    else:
+        pictures = sensor_noise(pictures, rng)
+    return combed(pictures, rng) if moves and rng.random() < _INTERLACED else pictures

@@ -1,8 +1,9 @@
 """What networks learn from, as it is read: pictures, and runs of frames. Degrades nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ from vsr.scenes import mark_scene_cuts
 
 Footage = npt.NDArray[np.uint8]
 """(T, H, W, 3) RGB: one picture (T = 1), or successive frames of one scene."""
+
+Pictures = npt.NDArray[np.float32]
+"""The same while it is made worse: 0-255, neither rounded nor clipped."""
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 CLIPS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts", ".m4v", ".mpg"}
@@ -128,3 +132,13 @@ def _rgb(frame: Frame) -> npt.NDArray[np.uint8]:
     planes = [torch.from_numpy(np.ascontiguousarray(plane)) for plane in frame.planes]
     rgb = as_rgb(from_planes(frame, planes))[0].permute(1, 2, 0)
     return (rgb.clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()
+
+
+def each_of(pictures: Pictures, change: Callable[[Any], Any]) -> Pictures:
+    """Every frame changed by itself."""
+    return np.stack([change(picture) for picture in pictures]).astype(np.float32)
+
+
+def to_bytes(pictures: Pictures) -> Footage:
+    """Rounded and clipped."""
+    return np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
