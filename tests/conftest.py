@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import pytest
 import torch
 from support.clips import ClipOptions, add_extras, write_clip
@@ -20,9 +21,14 @@ from vsr.models.files.checkpoint import save_network
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Workers on every core: more threads in each would only wait for one another.
+# One FFmpeg everywhere, in one file: a system's, of two hundred libraries, takes ten times as long to start, and tests
+# start it two thousand times. `.ci/run` names the system's for those that encode.
+os.environ.setdefault("VSR_FFMPEG", imageio_ffmpeg.get_ffmpeg_exe())
+
+# Workers on every core: more threads in each, or in what they start, would only wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

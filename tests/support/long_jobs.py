@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import pytest
 
 from vsr.cli.main import main, run
 from vsr.jobs.segments.journal import Journal
@@ -33,6 +34,21 @@ def begin(clip: Path, out: Path, *flags: str) -> forks.Process:
 
 def enhance(clip: Path, out: Path, *flags: str) -> int:
     return run(words(clip, out, *flags))
+
+
+def stopped(clip: Path, out: Path, *flags: str, segments: int = 3) -> Path:
+    """Run the command and end it as Ctrl-C does when so many segments are in the journal; returns their folder."""
+    add = Journal.add
+
+    def add_and_stop(self, segment: Segment):
+        add(self, segment)
+        if len(self.segments) == segments:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Journal, "add", add_and_stop)
+        assert enhance(clip, out, *flags) == 130
+    return work_folder(out)
 
 
 def contents(path: Path) -> tuple[list[tuple[Fraction, str]], list[tuple[Fraction, bytes]]]:

@@ -31,11 +31,6 @@ ENVIRONMENT = {
 }
 
 
-@pytest.fixture
-def clip(make_clip) -> Path:
-    return make_clip("in.mkv", num_frames=100, size=(32, 48), gop=25, b_frames=2, audio=True)
-
-
 @pytest.fixture(scope="module")
 def nodes():
     """A cluster whose head only keeps the books; `add_node(num_cpus=1)` adds who works."""

@@ -33,11 +33,6 @@ from vsr.options import EncodeOptions, EngineOptions, EnhanceOptions, JobOptions
 from vsr.pipeline import Clock
 
 
-@pytest.fixture
-def clip(make_clip) -> Path:
-    return make_clip("in.mkv", num_frames=100, size=(32, 48), gop=25, b_frames=2, audio=True)
-
-
 def plan_of(clip: Path, network: PlainNet | None = None, *, segment: float = 0.8) -> Plan:
     """Segments of 20 frames; numbered pictures change by more than a scene does, so some begin sooner."""
     options = EnhanceOptions(
@@ -220,9 +215,8 @@ def test_what_a_worker_meets_is_raised_as_it_was(clip, tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_a_killed_driver_takes_its_workers_along_and_is_gone_on_with(clip, tmp_path, monkeypatch):
-    out, one = tmp_path / "out.mkv", tmp_path / "one.mkv"
-    assert enhance(clip, one) == 0
+def test_a_killed_driver_takes_its_workers_along_and_is_gone_on_with(clip, undisturbed, tmp_path):
+    out = tmp_path / "out.mkv"
     driver = begin(clip, out, "--workers", "2")
     while (found := read_records(work_folder(out))) is None or not found.segments:
         time.sleep(0.01)
@@ -232,7 +226,7 @@ def test_a_killed_driver_takes_its_workers_along_and_is_gone_on_with(clip, tmp_p
     driver.join()
     wait_for_the_end_of(others)
     assert enhance(clip, out, "--workers", "2") == 0
-    assert contents(out) == contents(one)
+    assert contents(out) == undisturbed
     assert not work_folder(out).exists()
 
 
