@@ -62,7 +62,8 @@ def test_a_hundred_kills_of_two_thousand_frames_change_nothing(make_clip, tmp_pa
 @pytest.fixture(scope="session")
 def lossless(long_clip) -> Path:
     """What becomes of the clip in segments and without loss."""
-    assert enhance(long_clip, out := long_clip.with_name("lossless.mkv"), "--encoder", "ffv1") == 0
+    out = long_clip.with_name("lossless.mkv")
+    assert enhance(long_clip, out, "--encoder", "ffv1") == 0
     return out
 
 

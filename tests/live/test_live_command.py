@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -17,6 +16,7 @@ import av
 import pytest
 from support.clips import ClipOptions, read_number, write_clip
 from support.live_player import free_port, wait_for
+from support.processes import begin_command
 from support.rtsp import NUM_FRAMES
 
 from vsr.cli.main import run
@@ -30,24 +30,8 @@ class Live:
     def __init__(self, folder: Path, *arguments: str | Path):
         self.port = free_port()
         self.log = folder / "live.log"
-        words = [
-            "live",
-            *map(str, arguments),
-            "--metrics",
-            str(self.port),
-            "--log",
-            "json",
-            "--device",
-            "cpu",
-        ]
-        with open(self.log, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "vsr", *words],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                start_new_session=True,
-            )
+        words = ["live", *arguments, "--metrics", self.port, "--log", "json", "--device", "cpu"]
+        self.process = begin_command(*map(str, words), log=self.log)
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -66,7 +50,7 @@ class Live:
 
     def wait(self, condition, timeout_s: float = 30.0) -> None:
         def looked() -> bool:
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.process.is_alive(), self.log.read_text()
             return condition()
 
         wait_for(looked, timeout_s)
@@ -83,17 +67,17 @@ class Live:
     def end(self, number: int) -> tuple[int, float]:
         """Send a signal; return the exit code and how long it took."""
         began = time.monotonic()
-        self.process.send_signal(number)
-        code = self.process.wait(20)
-        return code, time.monotonic() - began
+        os.kill(self.process.pid, number)
+        self.process.join(20)
+        return self.process.exitcode, time.monotonic() - began
 
     def __enter__(self) -> "Live":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()
+        self.process.join()
+        self.process.close()
 
 
 def children(pid: int) -> list[int]:
@@ -215,19 +199,19 @@ def test_hangup_changes_what_changed_a_bad_file_nothing_and_an_interrupt_finishe
         path.write_text(
             head + camera("door", clip) + camera("yard", clip, "label = true") + camera("gate", clip)
         )
-        live.process.send_signal(signal.SIGHUP)
+        os.kill(live.process.pid, signal.SIGHUP)
         live.wait_recording(tmp_path / "gate", "gate")
         changes = live.events("configuration")[0]
         assert (changes["begun"], changes["ended"], changes["restarted"]) == (["gate"], ["hall"], ["yard"])
         assert recorded(tmp_path / "hall")
         live.wait(lambda: set(json.loads(live.get("/healthz")[1])["cameras"]) == {"door", "yard", "gate"})
         path.write_text(path.read_text().replace('models = ["nano"]', 'models = ["fast"]\nlatency_ms = 500'))
-        live.process.send_signal(signal.SIGHUP)
+        os.kill(live.process.pid, signal.SIGHUP)
         live.wait(lambda: len(live.events("rungs")) == 2)
         assert live.events("rungs")[1]["rungs"][0] == "fast-x2"
         assert live.events("configuration")[1]["restarted"] == []
         path.write_text(head + "wrong = 1\n" + camera("door", clip))
-        live.process.send_signal(signal.SIGHUP)
+        os.kill(live.process.pid, signal.SIGHUP)
         live.wait(lambda: live.events("refused"))
         assert "wrong is not known" in live.events("refused")[0]["message"]
         assert live.get("/healthz")[0] == 200

@@ -1,12 +1,12 @@
 """Long jobs through the real command, and what they leave."""
 
 import hashlib
-import multiprocessing
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from support.processes import forks
 
 from vsr.cli.main import main, run
 from vsr.jobs.segments.journal import Journal
@@ -14,8 +14,6 @@ from vsr.jobs.segments.journal_records import Records, Segment, read_records, wo
 
 DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}
 """Segments of 20 frames of 25 a second."""
-forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["vsr.cli.enhance"])
 
 
 def words(clip: Path, out: Path, *flags: str) -> list[str]:

@@ -1,8 +1,30 @@
-"""Which processes live: children, and those at work on a folder."""
+"""The command in processes of its own, and which processes live: children, and those at work on a folder."""
 
+import multiprocessing
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from vsr.cli.main import main
+
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(["vsr.cli.enhance"])
+
+
+def begin_command(*words: str | Path, log: Path) -> forks.Process:
+    """`vsr` with these words, which does not load torch anew; what it says goes to a file."""
+    process = forks.Process(target=_command, args=([*map(str, words)], log))
+    process.start()
+    return process
+
+
+def _command(words: list[str], log: Path) -> None:
+    os.setsid()
+    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(said, number)
+    main(words)
 
 
 def lives(pid: int) -> bool:
