@@ -9,8 +9,17 @@ if TYPE_CHECKING:
     from vsr.models.catalogue.card import all_cards, card_of, shown, verify_installed
     from vsr.models.catalogue.choice import DEFAULT_TIER, choose_chain
     from vsr.models.catalogue.loading import BASELINES, load
-    from vsr.models.catalogue.model_facts import ModelFacts, all_models, find_model, names, tiers
-    from vsr.models.catalogue.pull import pull
+    from vsr.models.catalogue.model_facts import (
+        Group,
+        ModelFacts,
+        all_models,
+        find_model,
+        names,
+        not_installed,
+        tiers,
+        to_fetch,
+    )
+    from vsr.models.catalogue.pull import pull, source_of
     from vsr.models.chain import Chain, Verdict, make_chain
     from vsr.models.files.checkpoint import read_model, read_tensors, save_network
     from vsr.models.files.protobuf import fields_at, message_fields, varint

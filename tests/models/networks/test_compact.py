@@ -1,13 +1,17 @@
 """Real-ESRGAN's general-x4v3: the denoising of two files in any share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from support.published import base, noise, run
 
+from vsr.durable import sha256_of
 from vsr.errors import ConfigError, ModelError
 from vsr.models import catalogue
+from vsr.models.catalogue import model_facts
+from vsr.models.catalogue.model_facts import find_model
 from vsr.models.chain import Verdict, make_chain
 from vsr.models.networks.compact import CompactNet
 from vsr.models.spec import Model
@@ -51,6 +55,19 @@ def test_the_command_mixes_a_file_with_its_twin_beside_it(
     (model,) = make_chain(chosen, None, Verdict(False, "a.mp4 is clean")).models
     x = noise(1, 3, 9, 11)
     assert torch.equal(run(model, x), run(blend(keeps, denoises, share), x))
+
+
+def test_installed_twins_are_mixed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    names = ("realesr-general-wdn-x4v3", "realesr-general-x4v3")
+    keeps, denoises = (compact(tmp_path, name, seed) for seed, name in enumerate(names))
+    facts = [replace(find_model(name), sha256=sha256_of(tmp_path / f"{name}.pth")) for name in names]
+    monkeypatch.setenv("VSR_MODELS", str(tmp_path))
+    monkeypatch.setattr(model_facts, "PUBLISHED", tuple(facts))
+    chosen = ModelOptions(model=(names[1],), denoise=0.3)
+    (model,) = make_chain(chosen, None, Verdict(False, "a.mp4 is clean")).models
+    assert model.spec.name == f"{names[0]} with 0.3 of {names[1]}"
+    x = noise(1, 3, 9, 11)
+    assert torch.equal(run(model, x), run(blend(keeps, denoises, 0.3), x))
 
 
 def test_without_a_wish_the_file_that_is_named_is_taken_as_it_is(tmp_path: Path):

@@ -159,7 +159,7 @@ def verify_installed(name: str) -> bool | None:
     facts = find_model(name)
     if facts is None or not facts.sha256:
         raise ModelError(
-            f"{name!r} is no model of the catalogue that has a file; `vsr models list` shows them all"
+            f"{name!r} is no model of the catalogue that has a file; `vsr models --all` shows them all"
         )
     return is_sound(facts.path, facts.sha256) if facts.path.is_file() else None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vsr.errors import ModelError
 from vsr.models.catalogue.loading import load
-from vsr.models.catalogue.model_facts import names, tiers
+from vsr.models.catalogue.model_facts import find_model, names, tiers
 from vsr.models.files.any_file import SUFFIXES
 from vsr.models.spec import Model
 
@@ -123,7 +123,11 @@ def _of_tier(tier: str, scale: int) -> Choice:
 
 
 def _named(name: str, scale: int) -> Choice:
-    clean, twin = _beside(Path(name)) if Path(name).suffix in SUFFIXES else ("", _twin_of(name))
+    facts = find_model(name)
+    if facts and not facts.tier:
+        clean, twin = (Path(path).stem for path in _beside(facts.path))  # installed, under their names
+    else:
+        clean, twin = _beside(Path(name)) if Path(name).suffix in SUFFIXES else ("", _twin_of(name))
     return Choice(load(name, scale=scale), named=True, twin=twin, clean=clean)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vsr.durable import sha256_of
 from vsr.errors import ModelError
-from vsr.models.catalogue.model_facts import ModelFacts, find_model, names
+from vsr.models.catalogue.model_facts import ModelFacts, find_model, names, not_installed
 from vsr.models.files.any_file import SUFFIXES, read_file
 from vsr.models.files.checkpoint import read_model
 from vsr.models.files.diffusion_folder import INDEX
@@ -34,7 +34,7 @@ def load(name: str, *, scale: int = 0) -> Model:
     if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES or (Path(name) / INDEX).is_file():
         return read_file(Path(name), scale=scale)
     raise ModelError(
-        f"model {name!r} is not known; there are {', '.join(names())}, those that `vsr models list` shows besides, "
+        f"model {name!r} is not known; there are {', '.join(names())}, those that `vsr models --all` shows besides, "
         "and paths of checkpoints and pipelines"
     )
 
@@ -53,7 +53,7 @@ def _built_in(facts: ModelFacts) -> Model:
 def _published(facts: ModelFacts) -> Model:
     name = facts.name
     if not facts.path.is_file():
-        raise ModelError(f"{name} is not installed; `vsr models pull {name}` installs it ({facts.licence})")
+        raise not_installed(facts)
     if sha256_of(facts.path) != facts.sha256:
         raise ModelError(f"{facts.path} is damaged (SHA-256 differs); `vsr models pull {name}` gets it anew")
     return _with_terms(read_file(facts.path, scale=facts.scale), facts)

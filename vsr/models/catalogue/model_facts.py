@@ -7,12 +7,13 @@ Lists, cards and what `load` gives are made from it. Nothing is scanned.
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from vsr.durable import sha256_of
+from vsr.errors import ModelError
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """Built-in weights, each with its model card."""
@@ -20,6 +21,9 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 SPEEDS = ((25.0, "live"), (200.0, "fast"), (2000.0, "slow"), (float("inf"), "GPU"))
 """Classes by KFLOP per input pixel. `live` is video speed at 640x360 on two
 CPU cores, `slow` seconds a frame."""
+
+Group = Literal["clean video", "real footage", "photographs", "animation", "blur"]
+"""What the dozen that most people need are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class ModelFacts:
     scale: int
     sees: Literal["luma", "RGB", "luma and chroma"]
     purpose: str = ""
+    group: Group | Literal[""] = ""
+    """Of the dozen that are listed first; empty for the rest."""
     kflop_per_pixel: float = 0
     """As `ModelSpec.kflop_per_pixel`."""
     num_frames: int = 1
@@ -130,6 +136,18 @@ def all_models() -> tuple[ModelFacts, ...]:
 def find_model(name: str) -> ModelFacts | None:
     """The facts of a name; None where no model has it."""
     return next((facts for facts in all_models() if facts.name == name), None)
+
+
+def to_fetch(wanted: Iterable[str]) -> list[ModelFacts]:
+    """Those of others, of what a user names, whose files are not here."""
+    found = (find_model(name) for name in dict.fromkeys(wanted))
+    return [facts for facts in found if facts and not facts.tier and not facts.path.is_file()]
+
+
+def not_installed(facts: ModelFacts) -> ModelError:
+    """What is said of a model that has yet to be fetched."""
+    command = f"vsr models pull {facts.name}"
+    return ModelError(f"{facts.name} is not installed; `{command}` installs it ({facts.licence})")
 
 
 def names() -> list[str]:

@@ -12,6 +12,17 @@ from vsr.models.catalogue.download import download
 from vsr.models.catalogue.model_facts import ModelFacts, is_sound
 
 
+def source_of(entry: ModelFacts, place: str = "") -> str:
+    """Folder, file or address that a model comes from; empty where it is only to be had by hand.
+
+    Args:
+        entry: what to install.
+        place: default is `$VSR_MODELS_MIRROR`, then its own address.
+    """
+    place = place or os.environ.get("VSR_MODELS_MIRROR", "")
+    return f"{place.rstrip('/')}/{entry.file}" if "://" in place else place or entry.address
+
+
 def pull(
     entry: ModelFacts, *, place: str = "", tell: Callable[[str], None], progress: Callable[[int], None]
 ) -> Path:
@@ -27,7 +38,7 @@ def pull(
     Raises:
         ModelError: it is not to be had, or what came is not what the catalogue says, and has been removed.
     """
-    place = place or os.environ.get("VSR_MODELS_MIRROR", "")
+    place = source_of(entry, place)
     with _alone(entry.path.parent, tell):
         if is_sound(entry.path, entry.sha256):
             return entry.path
@@ -56,13 +67,12 @@ def _fetch(entry: ModelFacts, place: str, partial: Path, progress: Callable[[int
     needed = entry.num_bytes - (partial.stat().st_size if partial.exists() else 0)
     if free < needed:
         raise ModelError(f"{entry.name} needs {needed} bytes more and {partial.parent} has room for {free}")
-    if place and "://" not in place:
-        return _copy(entry, Path(place), partial, progress)
-    address = f"{place.rstrip('/')}/{entry.file}" if place else entry.address
-    if not address:
+    if not place:
         raise ModelError(f"{entry.name} has no address of its own: {entry.how}; then --from {entry.file}")
-    download(address, partial, num_bytes=entry.num_bytes, progress=progress)
-    return address
+    if "://" not in place:
+        return _copy(entry, Path(place), partial, progress)
+    download(place, partial, num_bytes=entry.num_bytes, progress=progress)
+    return place
 
 
 def _copy(entry: ModelFacts, place: Path, partial: Path, progress: Callable[[int], None]) -> str:
