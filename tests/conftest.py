@@ -1,8 +1,9 @@
 """Fixtures of all tests. Plain functions that tests share are in `support/`."""
 
+import hashlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import imageio_ffmpeg
 import pytest
 import torch
 from support.clips import ClipOptions, add_extras, write_clip
+from support.http_shelf import HttpShelf, serving
 from support.networks import tiny
 
 from vsr.durable import sha256_of
 from vsr.models import ModelFacts
-from vsr.models.catalogue import choice, model_facts
+from vsr.models.catalogue import choice, download, model_facts
 from vsr.models.files.checkpoint import save_network
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
@@ -81,3 +83,40 @@ def cuda() -> str:
             pytest.fail("VSR_REQUIRE_GPU=1 and there is no CUDA device")
         pytest.skip("no CUDA device")
     return "cuda"
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> bytes:
+    """The file of `entry`."""
+    save_network(tmp_path / "theirs.safetensors", tiny(2))
+    return (tmp_path / "theirs.safetensors").read_bytes()
+
+
+@pytest.fixture
+def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpShelf]:
+    """Gives out the file of `entry`, as it is told to."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
+    with serving({"/v1/theirs.safetensors": content}) as shelf:
+        yield shelf
+
+
+@pytest.fixture
+def entry(server: HttpShelf, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFacts:
+    """The only model of others that there is: a tiny network."""
+    monkeypatch.setenv("VSR_MODELS", str(tmp_path / "models"))
+    monkeypatch.delenv("VSR_MODELS_MIRROR", raising=False)
+    entry = ModelFacts(
+        name="theirs-x2",
+        purpose="tests",
+        scale=2,
+        sees="luma",
+        kflop_per_pixel=1,
+        licence="WTFPL",
+        file="theirs.safetensors",
+        num_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        address=f"{server.address}/v1/theirs.safetensors",
+    )
+    monkeypatch.setattr(model_facts, "PUBLISHED", (entry,))
+    return entry

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from vsr.archive import Again, Archive, ArchiveOptions, Entry, Naming, Todo, find_archive, look
 from vsr.cli.batch_view import ArchiveView, conclude
 from vsr.cli.console import say
+from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import ConfigError
 from vsr.jobs import Job
@@ -45,6 +46,7 @@ def batch_command(
     again: Annotated[Again, Flat] = Again(),
     run: Annotated[BatchOptions, Flat] = BatchOptions(),
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
+    fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance an archive: what is done and verified is left alone, so the same
     command goes on, any number of times.
@@ -63,6 +65,7 @@ def batch_command(
         jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
     if run.dry_run:
         return _dry_run(jobs, _checked(look(jobs, out, options, again)))
+    fetch_named(options.models.model, fetch, quiet=run.quiet)
     with closing(Archive(out, options, archive, debug=run.debug)) as opened:
         todo = _checked(opened.enter(jobs, again))
         say(_announcement(jobs, todo), quiet=run.quiet)

@@ -18,6 +18,7 @@ from vsr.bench import ON_COMPUTE_STREAM, BenchOptions, Cost, Row, bench_rows
 from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import check_writable, say, size_of, wide, write_result
 from vsr.cli.eval_view import write_json
+from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
 from vsr.errors import ConfigError
 from vsr.media import ffmpeg_version, find_ffmpeg
@@ -49,6 +50,7 @@ def bench_command(
     options: Annotated[BenchOptions, Flat] = BenchOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     results: Annotated[ResultOptions, Flat] = ResultOptions(),
+    fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Measure the pipeline: each stage alone, all together, and the device's peak. Leave the machine to it.
 
@@ -57,6 +59,7 @@ def bench_command(
     clip
         Video to run on. Default: a clip that is made.
     """
+    fetch_named(options.model, fetch)
     rows = bench_rows(clip, options, engine, traced=bool(results.trace), say=say)
     report = {
         "machine": _machine(rows[0]),

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from vsr.cli.console import duration, say, size_of
+from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
@@ -66,6 +67,7 @@ def enhance_command(
     *,
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
     run: Annotated[RunOptions, Flat] = RunOptions(),
+    fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance videos, pictures, folders or globs of both.
 
@@ -82,6 +84,7 @@ def enhance_command(
     container, suffix = options.encode.container, _suffix(options.models)
     jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, tell=say)
     check_also(jobs, options.also)
+    fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
     view = _Terminal(run, alone=len(jobs) == 1)
     try:

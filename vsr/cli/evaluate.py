@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import check_writable, say, write_result
 from vsr.cli.eval_view import Scored, flattened, print_scores, write_json
+from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
 from vsr.cli.model_table_view import markdown
 from vsr.engine import CPU_THREADS
@@ -102,6 +103,7 @@ def eval_command(
     *,
     options: Annotated[EvalOptions, Flat] = EvalOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Score models: PSNR and SSIM on luma, borders of `scale` pixels cropped;
     on clips also steadiness and time.
@@ -113,6 +115,7 @@ def eval_command(
     low
         Their reduced version. Default: made as MATLAB's bicubic reduction makes it.
     """
+    fetch_named(options.model, fetch)
     if options.table:
         return _tables(options, engine)
     if high is None or not high.exists():

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vsr.cli.console import is_terminal
+from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
 from vsr.cli.live_view import (
     CameraTable,
@@ -105,6 +106,7 @@ def live_command(
     camera: Annotated[CameraFlags, Flat] = CameraFlags(),
     run: Annotated[LiveFlags, Flat] = LiveFlags(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
+    fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance cameras while they run.
 
@@ -122,8 +124,10 @@ def live_command(
         options = _from_file(cameras, camera) if from_file else _from_flags(cameras, camera)
         return _overridden(options, run, engine)
 
+    at_first = read()
+    fetch_named(at_first.models, fetch)
     with LiveSignals(reloads=from_file) as signals, ExitStack() as open_things:
-        service = _Service(read(), signals, open_things)
+        service = _Service(at_first, signals, open_things)
         service.run(run.duration, read)
     return signals.code
 

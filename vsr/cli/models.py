@@ -1,54 +1,99 @@
 """`vsr models`: what there is to choose from, and getting more of it."""
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, get_args
 
 from cyclopts import App, Parameter
 from rich.markdown import Markdown
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Column, Table
 
-from vsr.cli.console import console, fail, say, size_of, wide
+from vsr.cli.console import fail, size_of, wide
+from vsr.cli.fetch_models import fetch_model
 from vsr.errors import ConfigError, ModelError
-from vsr.models import ModelFacts, all_cards, all_models, card_of, find_model, pull, shown, verify_installed
+from vsr.models import (
+    Group,
+    ModelFacts,
+    all_cards,
+    all_models,
+    card_of,
+    find_model,
+    shown,
+    verify_installed,
+)
 
 models = App(name="models", help="List, show, fetch and check models.")
 
 
+_ROOMY = 100
+"""Characters of a line from which on licences are in the short list, too."""
+
+
 @models.default
 @models.command(name="list")
-def list_models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
-    """List all models that have a name.
+def list_models(
+    *,
+    all_: Annotated[bool, Parameter(name="--all")] = False,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """List the models that most people need, by what they are for, and those of others that are installed.
 
     Speed goes by KFLOP per input pixel: live up to 25 (video speed at 640x360 on two CPU cores), fast up to
     200, slow up to 2,000 (seconds a frame), GPU above.
 
     Parameters
     ----------
+    all_
+        List every model that has a name, at each scale.
     json_
-        Print everything that is known as JSON.
+        Print everything that is known of all of them as JSON.
     """
     cards = all_cards()
     if json_:
         print(json.dumps([shown(card) for card in cards], indent=2))
-        return 0
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for"):
-        side = "right" if heading == "Set5 dB" else "left"
-        table.add_column(heading, no_wrap=heading != "what for", justify=side)
+    elif all_:
+        _print_all(cards)
+    else:
+        _print_few(cards)
+    return 0
+
+
+def _print_all(cards: Sequence[ModelFacts]) -> None:
+    table = _table("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for")
     for card in cards:
         quality = f"{card.set5:.2f}" if card.set5 else ""
         about = card.name, f"x{card.scale}", _sees(card), card.speed, quality
         table.add_row(*about, _where(card), card.licence, card.purpose)
     wide().print(table)
-    return 0
+
+
+def _print_few(cards: Sequence[ModelFacts]) -> None:
+    """A row for a tier or a model of others, below what it is for; fits a terminal of 80 characters."""
+    screen = wide()
+    licences = ["licence"] if screen.width >= _ROOMY else []
+    table = _table("name", "scale", "speed", "here", *licences, "what for")
+    also = [card for card in cards if not (card.tier or card.group) and card.state != "not installed"]
+    groups = {group: [card for card in cards if card.group == group] for group in get_args(Group)}
+    for group, members in (groups | {"also here": also}).items():
+        if members:
+            table.add_row(f"[bold]{group}[/bold]")
+        for name in dict.fromkeys(card.tier or card.name for card in members):
+            of_name = [card for card in members if name in (card.tier, card.name)]
+            card, scales = of_name[0], " ".join(str(card.scale) for card in of_name)
+            terms = [card.licence] if licences else []
+            table.add_row(
+                f"  {name}", scales, card.speed, _where(card).removeprefix("pull, "), *terms, card.purpose
+            )
+    screen.print(table)
+    print("What has a size is fetched when it is named. `vsr models --all` lists all", len(cards), "names.")
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        side = "right" if heading == "Set5 dB" else "left"
+        table.add_column(heading, no_wrap=heading != "what for", justify=side)
+    return table
 
 
 def _where(card: ModelFacts) -> str:
@@ -102,7 +147,7 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
     Parameters
     ----------
     names
-        As `vsr models list` shows them.
+        As `vsr models --all` shows them.
     from_
         Folder, file or https address to take them from instead of their own;
         $VSR_MODELS_MIRROR says it for good.
@@ -113,7 +158,7 @@ def pull_models(*names: str, from_: Annotated[str, Parameter(name="--from")] = "
     failed = False
     for entry in entries:
         try:
-            _pull(entry, from_)
+            fetch_model(entry, from_)
         except ModelError as error:
             fail(str(error))
             failed = True
@@ -130,17 +175,6 @@ def _entry(name: str) -> ModelFacts:
         why = "is built in" if facts and facts.sha256 else "cannot be fetched"
         raise ModelError(f"{name!r} {why}; these can be: {_fetchable()}")
     return facts
-
-
-def _pull(entry: ModelFacts, place: str) -> None:
-    figures = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    columns = TextColumn("{task.description}"), BarColumn(), *figures
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(entry.name, total=entry.num_bytes)
-        path = pull(entry, place=place, tell=say, progress=lambda done: bar.update(task, completed=done))
-    say(f"{entry.name}: {path}, {size_of(entry.num_bytes or 0)}, licence {entry.licence}")
-    if entry.needs:
-        say(f"{entry.name} needs vsr[{entry.needs}]")
 
 
 @models.command(name="verify")

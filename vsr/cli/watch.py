@@ -11,6 +11,7 @@ from vsr.archive import Archive, ArchiveOptions, FolderWatch, Naming, WatchOptio
 from vsr.cli.batch import out_folder
 from vsr.cli.batch_view import ArchiveView
 from vsr.cli.console import say
+from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.signals import terminable
 from vsr.errors import SourceError
@@ -38,6 +39,7 @@ def watch_command(
     archive: Annotated[ArchiveOptions, Flat] = ArchiveOptions(),
     run: Annotated[WatchFlags, Flat] = WatchFlags(),
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
+    fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.
 
@@ -52,6 +54,7 @@ def watch_command(
     if not folder.is_dir():
         raise SourceError(f"{folder} is no folder; name one that exists")
     options = flags.options
+    fetch_named(options.models.model, fetch, quiet=run.quiet)
     naming = Naming(out_folder(run.out), archive.name, options.encode.container, options.also)
     with (
         closing(Archive(naming.out, options, archive, debug=run.debug)) as opened,

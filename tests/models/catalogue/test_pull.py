@@ -1,15 +1,12 @@
 """Models of others by name: fetched from a real server, whole or not at all, found by name, held against their hash."""
 
-import hashlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.http_shelf import HttpShelf, serving
 from support.networks import tiny
 
 from vsr.cli.main import run
@@ -18,44 +15,8 @@ from vsr.models import load
 from vsr.models.catalogue import download, model_facts
 from vsr.models.catalogue.model_facts import ModelFacts, models_folder
 from vsr.models.catalogue.pull import pull
-from vsr.models.files.checkpoint import save_network
 
 FILE = "theirs.safetensors"
-
-
-@pytest.fixture
-def content(tmp_path: Path) -> bytes:
-    save_network(tmp_path / FILE, tiny(2))
-    return (tmp_path / FILE).read_bytes()
-
-
-@pytest.fixture
-def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpShelf]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
-    with serving({f"/v1/{FILE}": content}) as shelf:
-        yield shelf
-
-
-@pytest.fixture
-def entry(server: HttpShelf, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFacts:
-    """The only model of others that there is: a tiny network."""
-    monkeypatch.setenv("VSR_MODELS", str(tmp_path / "models"))
-    monkeypatch.delenv("VSR_MODELS_MIRROR", raising=False)
-    entry = ModelFacts(
-        name="theirs-x2",
-        purpose="tests",
-        scale=2,
-        sees="luma",
-        kflop_per_pixel=1,
-        licence="WTFPL",
-        file=FILE,
-        num_bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        address=f"{server.address}/v1/{FILE}",
-    )
-    monkeypatch.setattr(model_facts, "PUBLISHED", (entry,))
-    return entry
 
 
 class Told:
@@ -277,7 +238,7 @@ def test_what_has_no_address_says_how_to_get_it(entry):
 def test_the_commands_fetch_list_show_and_verify(entry, server, content, capsys):
     assert run(["models", "pull", "theirs-x2"]) == 0
     assert "theirs-x2" in capsys.readouterr().err
-    assert run(["models", "list"]) == 0
+    assert run(["models", "--all"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["theirs-x2", "x2", "luma", "live", "yes", "WTFPL", "tests"] in rows
     assert ["fast-x2", "x2", "luma", "live", "37.14", "yes", "MIT", "video", "on", "a", "CPU"] in rows
@@ -291,6 +252,29 @@ def test_the_commands_fetch_list_show_and_verify(entry, server, content, capsys)
     assert card["tiles"].startswith("exact")
     assert run(["models", "verify", "theirs-x2", "fast-x2"]) == 0
     assert capsys.readouterr().out == "theirs-x2: sound\nfast-x2: sound\n"
+
+
+def test_the_short_list_goes_by_purpose_and_has_what_else_is_installed(entry, server, capsys):
+    assert run(["models"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    heads = [row for row in rows if row in (["clean", "video"], ["real", "footage"], ["blur"])]
+    assert heads == [["clean", "video"], ["real", "footage"], ["blur"]]
+    fast, real = (next(row for row in rows if row[0] == name) for name in ("fast", "fast-real"))
+    assert fast[:6] == ["fast", "2", "3", "4", "live", "yes"]
+    assert rows.index(heads[0]) < rows.index(fast) < rows.index(heads[1]) < rows.index(real)
+    assert not any(row[0] == "theirs-x2" for row in rows)
+    assert run(["models", "pull", "theirs-x2"]) == 0
+    capsys.readouterr()
+    assert run(["models", "list"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[rows.index(["also", "here"]) + 1] == ["theirs-x2", "2", "live", "yes", "WTFPL", "tests"]
+
+
+def test_the_short_list_fits_a_narrow_terminal():
+    rows = [facts for facts in model_facts.all_models() if facts.group]
+    assert 12 <= len({facts.tier or facts.name for facts in rows}) <= 20
+    assert max(len(facts.purpose) for facts in rows) <= 30
+    assert max(len(facts.tier or facts.name) for facts in rows) <= 23
 
 
 def test_what_is_damaged_or_missing_is_listed_as_such(entry, server, content, capsys):
