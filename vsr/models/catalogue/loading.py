@@ -11,6 +11,7 @@ from vsr.models.files.checkpoint import read_model
 from vsr.models.files.diffusion_folder import INDEX
 from vsr.models.networks.resampling import Resampler, resampling_spec
 from vsr.models.spec import Model
+from vsr.models.variants.over_time import over_time
 from vsr.resample import Kernel
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
@@ -47,6 +48,8 @@ def _built_in(facts: ModelFacts) -> Model:
     model = read_model(facts.path, name=facts.name, scale=facts.scale)
     if model.spec.sha256 != facts.sha256:
         raise ModelError(f"the weights of {facts.name} are damaged (SHA-256 differs); install vsr again")
+    if facts.remembers and not model.spec.context.stateful:
+        model = over_time(model, facts.name)
     return _with_terms(model, facts)
 
 

@@ -77,8 +77,14 @@ def motion_between(now: list[Anchor], other: Tensor, *, start: Tensor | None = N
     return flow
 
 
-def moved(picture: Tensor, flow: Tensor, *, outside: Literal["border", "zeros"] = "border") -> Tensor:
-    """Read a picture (B, C, s*H, s*W) where the motion (B, 2, H, W) says; bilinear, in float32.
+def moved(
+    picture: Tensor,
+    flow: Tensor,
+    *,
+    outside: Literal["border", "zeros"] = "border",
+    kernel: Literal["bilinear", "bicubic"] = "bilinear",
+) -> Tensor:
+    """Read a picture (B, C, s*H, s*W) where the motion (B, 2, H, W) says, in float32.
 
     Outside the picture its border goes on, or there are zeros.
     """
@@ -96,7 +102,7 @@ def moved(picture: Tensor, flow: Tensor, *, outside: Literal["border", "zeros"] 
     if picture.shape[-2:] != flow.shape[-2:]:
         grid = resized(grid, picture.shape[-2:])
     where = grid.permute(0, 2, 3, 1)
-    return F.grid_sample(picture.float(), where, mode="bilinear", padding_mode=outside, align_corners=False)
+    return F.grid_sample(picture.float(), where, mode=kernel, padding_mode=outside, align_corners=False)
 
 
 def resized(picture: Tensor, size: tuple[int, ...], *, align_corners: bool = False) -> Tensor:
