@@ -56,13 +56,12 @@ def main(source: str, target: str, weights: str) -> None:
         )
     info = vsr.probe(source)
     height, width, scale = info.format.height, info.format.width, model.spec.scale
-    decoder = reader(source)
-    encoder = writer(target, width * scale, height * scale, str(info.average_rate or 25))
-    while len(data := decoder.stdout.read(height * width * 3)) == height * width * 3:
-        picture = np.frombuffer(data, np.uint8).reshape(height, width, 3)
-        encoder.stdin.write(enlarge(model, picture).tobytes())
-    encoder.stdin.close()
-    if decoder.wait() or encoder.wait():
+    rate = str(info.average_rate or 25)
+    with reader(source) as decoder, writer(target, width * scale, height * scale, rate) as encoder:
+        while len(data := decoder.stdout.read(height * width * 3)) == height * width * 3:
+            picture = np.frombuffer(data, np.uint8).reshape(height, width, 3)
+            encoder.stdin.write(enlarge(model, picture).tobytes())
+    if decoder.returncode or encoder.returncode:
         sys.exit("FFmpeg failed")
 
 

@@ -1,6 +1,7 @@
 """`vsr eval --table`: the ladder, and OpenCV's networks beside it."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from vsr.cli.main import run
 from vsr.cli.model_table_view import markdown
 from vsr.errors import ModelError
+from vsr.evaluation import model_table
 from vsr.evaluation.candidates import Candidate
 from vsr.evaluation.model_table import TableRow, moving_shapes
 from vsr.evaluation.opencv_networks import OpenCvNetwork
@@ -68,8 +70,11 @@ def write_sets(folder: Path) -> None:
         cv2.imwrite(str(path / "a.png"), cv2.blur(rng.integers(0, 256, (50, 62, 3), np.uint8), (5, 5)))
 
 
-def test_the_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_prints_the_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     write_sets(tmp_path)
+    monkeypatch.setattr(model_table, "moving_shapes", partial(moving_shapes, num_frames=2))
     out = tmp_path / "table.json"
     words = ["--data", str(tmp_path), "--model", "nano", "--json", str(out)]
     assert run(["eval", "--table", *words]) == 0
