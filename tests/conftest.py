@@ -1,4 +1,7 @@
-"""Fixtures of all tests. Plain functions that tests share are in `support/`."""
+"""Fixtures of all tests. Plain functions that tests share are in `support/`.
+
+PyTorch is loaded where it is needed, for the process that only hands out tests to workers needs none.
+"""
 
 import hashlib
 import os
@@ -10,27 +13,24 @@ from typing import Any
 
 import imageio_ffmpeg
 import pytest
-import torch
 from support.clips import ClipOptions, add_extras, write_clip
 from support.http_shelf import HttpShelf, serving
-from support.networks import tiny
 
 from vsr.durable import sha256_of
 from vsr.models import ModelFacts
-from vsr.models.catalogue import choice, download, model_facts
-from vsr.models.files.checkpoint import save_network
+from vsr.models.catalogue import download, model_facts
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One FFmpeg everywhere, in one file: a system's, of two hundred libraries, takes ten times as long to start, and tests
-# start it two thousand times. `.ci/run` names the system's for those that encode.
+# start it again and again. `.ci/run` names the system's for those that encode.
 os.environ.setdefault("VSR_FFMPEG", imageio_ffmpeg.get_ffmpeg_exe())
 
-# Workers on every core: more threads in each, or in what they start, would only wait for one another.
+# Workers on every core: more threads in each, or in what they start, would only wait for one another. PyTorch looks
+# here when it is loaded.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture
@@ -58,6 +58,10 @@ def test_data() -> Path:
 @pytest.fixture
 def shelf(tmp_path, monkeypatch) -> Path:
     """A catalogue of networks made here: `tiny` at x2 and x4, `tiny-real` at x2 alone, `deblur` at x1."""
+    from support.networks import tiny
+
+    from vsr.models.files.checkpoint import save_network
+
     nets = {
         ("tiny", 2): tiny(2),
         ("tiny", 4): tiny(4),
@@ -71,13 +75,15 @@ def shelf(tmp_path, monkeypatch) -> Path:
         entries.append(ModelFacts(path.stem, scale, "luma", tier=tier, sha256=sha256_of(path)))
     monkeypatch.setattr(model_facts, "WEIGHTS", tmp_path)
     monkeypatch.setattr(model_facts, "BUILT_IN", tuple(entries))
-    monkeypatch.setattr(choice, "DEFAULT_TIER", {"cpu": "tiny", "cuda": "tiny"})
+    monkeypatch.setattr("vsr.models.catalogue.choice.DEFAULT_TIER", {"cpu": "tiny", "cuda": "tiny"})
     return tmp_path
 
 
 @pytest.fixture
 def cuda() -> str:
     """A GPU to run on; skips, or with VSR_REQUIRE_GPU=1 fails, where there is none."""
+    import torch
+
     if not torch.cuda.is_available():
         if os.environ.get("VSR_REQUIRE_GPU") == "1":
             pytest.fail("VSR_REQUIRE_GPU=1 and there is no CUDA device")
@@ -88,6 +94,10 @@ def cuda() -> str:
 @pytest.fixture
 def content(tmp_path: Path) -> bytes:
     """The file of `entry`."""
+    from support.networks import tiny
+
+    from vsr.models.files.checkpoint import save_network
+
     save_network(tmp_path / "theirs.safetensors", tiny(2))
     return (tmp_path / "theirs.safetensors").read_bytes()
 
