@@ -63,7 +63,8 @@ RNG = np.random.default_rng(0)
 
 def first_batch(options: TrainOptions, **which: int) -> tuple[torch.Tensor, torch.Tensor]:
     with closing(batches(find_data(options), options, **({"first": 0} | which))) as examples:
-        return next(examples)
+        batch = next(examples)
+    return batch.low, batch.high
 
 
 class KilledError(Exception):

@@ -181,7 +181,7 @@ def test_validation_measures_the_running_mean_and_keeps_samples(options, tmp_pat
     assert [report.psnr for report in reports] == [noted[6], noted[12]]
     published = build(options)
     published.load_state_dict(load_file(options.out))
-    assert validate(published, trials(options), CPU)[0] == noted[12]
+    assert validate(published, trials(options), CPU)[0] == {"psnr": noted[12]}
     samples = sorted(path.name for path in (Path(options.out).with_suffix(".log") / "samples").iterdir())
     assert samples == ["bird-0000006.png", "bird-0000012.png"]
 
@@ -207,16 +207,16 @@ def test_validation_measures_as_papers_do(options, tmp_path, colors):
     draw(tmp_path / "kept", "bird.png", 48, 80)
     options = replace(options, validate=(str(tmp_path / "kept"),), colors=colors)
     net = build(options)
-    measured, samples = validate(net, trials(options), CPU)
+    scores, samples = validate(net, trials(options), CPU)
     (trial,) = trials(options)
     rgb = read_picture(tmp_path / "kept" / "bird.png")[0]
-    enlarged = predict(Unrolled(net), trial.low, trial.high, bf16=False)[0][0, 0].detach().clamp(0, 1).numpy()
+    enlarged = predict(Unrolled(net), trial.batch, bf16=False)[0][0, 0].detach().clamp(0, 1).numpy()
     format = PictureFormat(48, 80, bit_depth=16, layout="rgb" if colors == 3 else "gray", range="full")
     frames = [
         Frame(tuple((plane * 65535).round().astype(np.uint16) for plane in planes), format)
-        for planes in (enlarged, trial.high[0, 0].numpy())
+        for planes in (enlarged, trial.batch.high[0, 0].numpy())
     ]
-    assert measured == pytest.approx(luma_psnr(*frames, border=2), abs=1e-3)
+    assert scores["psnr"] == pytest.approx(luma_psnr(*frames, border=2), abs=1e-3)
     assert np.array_equal(samples["bird"][:, -80:, ::-1], rgb) or colors == 1
 
 
@@ -291,7 +291,7 @@ def test_the_command_runs_as_a_module_which_is_what_the_launcher_starts():
 def test_processes_share_out_a_batch_and_leave_nothing_of_it(options):
     def batch(**which: int) -> torch.Tensor:
         with closing(batches(find_data(options), options, first=3, **which)) as examples:
-            return next(examples)[0]
+            return next(examples).low
 
     whole, parts = batch(), [batch(rank=rank, world=2) for rank in range(2)]
     assert torch.equal(torch.stack(parts, 1).flatten(0, 1), whole)

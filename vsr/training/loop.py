@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vsr.engine import has_fast_bf16, pick_device
 from vsr.models import PlainNet, calibrate_int8, save_network
+from vsr.training.batch import Batch
 from vsr.training.critic import critic_loss
 from vsr.training.data.batches import batches, find_data
 from vsr.training.logbook import Logbook
@@ -83,7 +84,7 @@ def train(options: TrainOptions, *, report: Callable[[TrainingProgress], None] =
 
 def _learn(
     run: TrainingRun,
-    examples: Iterable[tuple[int, tuple[Tensor, Tensor]]],
+    examples: Iterable[tuple[int, Batch]],
     options: TrainOptions,
     book: Logbook | None,
     report: Callable[[TrainingProgress], None],
@@ -93,14 +94,14 @@ def _learn(
     totals: dict[str, Tensor] = {}
     seen: Tensor | None = None
     num_steps, since, saved, psnr = 0, time.monotonic(), time.monotonic(), None
-    for step, (low, high) in examples:
-        losses = _step(run, low.to(run.device), high.to(run.device), step, options)
+    for step, batch in examples:
+        losses = _step(run, batch.to(run.device), step, options)
         if book is None:
             continue
-        seen, done, num_steps, now = low, step + 1, num_steps + 1, time.monotonic()
+        seen, done, num_steps, now = batch.low, step + 1, num_steps + 1, time.monotonic()
         totals = {name: totals.get(name, 0) + loss for name, loss in losses.items()}
         if done % options.validate_every == 0 or done == options.steps:
-            psnr = _look(run, tests, (low, high), book, done)
+            psnr = _look(run, tests, batch, book, done)
         if done % REPORT_EVERY == 0:
             parts = {name: total.item() / num_steps for name, total in totals.items()}
             speed = num_steps / (now - since)
@@ -123,17 +124,19 @@ def _save(out: Path, mean: nn.Module, seen: Tensor | None) -> None:
     save_network(out, mean)
 
 
-def _step(run: TrainingRun, low: Tensor, high: Tensor, step: int, options: TrainOptions) -> dict[str, Tensor]:
-    """Learn from one batch, (B, T, C, h, w) and its twin; returns the losses by name."""
+def _step(run: TrainingRun, batch: Batch, step: int, options: TrainOptions) -> dict[str, Tensor]:
+    """Learn from one batch; returns the losses by name."""
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate(step, options)
-    fast = options.precision == "bf16" or (options.precision == "auto" and (low.is_cuda or has_fast_bf16()))
-    output, target = predict(run.learner, low, high, bf16=fast)
+    fast = options.precision == "bf16" or (
+        options.precision == "auto" and (batch.low.is_cuda or has_fast_bf16())
+    )
+    output, target = predict(run.learner, batch, bf16=fast)
     critic = run.rival.critic if run.rival else None
     loss, parts = weigh(output, target, options.losses, vgg=run.vgg, critic=critic)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(run.net.parameters(), 1.0)
+    nn.utils.clip_grad_norm_(run.net.parameters(), options.clip)
     run.optimizer.step()
     # The running mean starts short, or the first weights would linger in it.
     _average(run.mean, run.net, min(options.ema, (1 + step) / (10 + step)))
@@ -157,15 +160,13 @@ def _average(mean: nn.Module, net: nn.Module, decay: float) -> None:
         averaged.lerp_(current, 1 - decay)
 
 
-def _look(
-    run: TrainingRun, tests: list[Trial], batch: tuple[Tensor, Tensor], book: Logbook, step: int
-) -> float | None:
+def _look(run: TrainingRun, tests: list[Trial], batch: Batch, book: Logbook, step: int) -> float | None:
     """Try the running mean on the pictures kept for it, without any on the first patch; returns PSNR."""
-    patch = Trial("patch", *(pictures[:1] for pictures in batch))
-    score, samples = validate(run.mean, tests or [patch], run.device)
+    patch = Trial("patch", replace(batch, low=batch.low[:1], high=batch.high[:1]))
+    scores, samples = validate(run.mean, tests or [patch], run.device)
     for name, picture in samples.items():
         book.show(step, name, picture)
     if not tests:
         return None
-    book.write(step, {"psnr": score})
-    return score
+    book.write(step, scores)
+    return scores["psnr"]

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from vsr.models import PlainNet, RecurrentNet, UNet
+from vsr.engine import enlarged_planes, to_packed
+from vsr.models import PlainNet, PlanesNet, RecurrentNet, UNet
 from vsr.resample import enlarge
+from vsr.training.batch import Batch
 from vsr.training.options import TrainOptions
 
-Trained = PlainNet | RecurrentNet | UNet
+Trained = PlainNet | RecurrentNet | UNet | PlanesNet
 """The networks that can be trained."""
 
 
@@ -15,6 +17,10 @@ def build(options: TrainOptions) -> Trained:
     """Make the network that is to be trained, with fresh weights."""
     if options.network == "unet":
         return UNet(channels=options.channels, colors=options.colors)
+    if options.network == "planes":
+        scales, depth = tuple(options.shares), (1, options.depth, 1)
+        width = options.channels
+        return PlanesNet(channels=width, deep=2 * width, depth=depth, scales=scales, scale=scales[0])
     network = {"plain": PlainNet, "recurrent": RecurrentNet}[options.network]
     return network(channels=options.channels, depth=options.depth, scale=options.scale, colors=options.colors)
 
@@ -26,8 +32,9 @@ class Unrolled(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, low: Tensor) -> Tensor:
+    def forward(self, low: Tensor, scale: int) -> Tensor:
         """(B, T, C, h, w) → the residual (B, T, C, scale*h, scale*w), the middle frame's without a memory."""
+        self.net.scale = scale  # another one than before for a network that has several
         b, num_frames, _, height, width = low.shape
         fresh = torch.ones(b, dtype=torch.bool, device=low.device)
         state = self.net.init_state(b, height, width)
@@ -41,23 +48,33 @@ class Unrolled(nn.Module):
         return torch.cat(outputs, 1)
 
 
-def predict(network: nn.Module, low: Tensor, high: Tensor, *, bf16: bool) -> tuple[Tensor, Tensor]:
+def predict(network: nn.Module, batch: Batch, *, bf16: bool) -> tuple[Tensor, Tensor]:
     """Run an `Unrolled` network and add the enlargement, as the engine does; only the former in bf16.
 
     Args:
         network: an `Unrolled` one, also where processes share it.
-        low: (B, T, C, h, w) float32, 0–1.
-        high: (B, T, C, scale*h, scale*w), the originals.
+        batch: on the network's device.
         bf16: whether the network computes in it.
 
     Returns:
-        The output and its original, (B, T, C, scale*h, scale*w) float32, or T =
+        The output and its original, (B, T, C, scale*H, scale*W) float32, or T =
         1 where it is the middle frame's.
     """
-    with torch.autocast(low.device.type, torch.bfloat16, enabled=bf16):
-        residual = network(low).float()
-    num_given, middle = residual.shape[1], low.shape[1] // 2
-    seen = slice(None) if num_given == low.shape[1] else slice(middle, middle + 1)
-    scale = high.shape[3] // low.shape[3]
-    base = enlarge(low[:, seen].flatten(0, 1), scale).unflatten(0, (-1, num_given))
-    return base + residual, high[:, seen]
+    with torch.autocast(batch.low.device.type, torch.bfloat16, enabled=bf16):
+        residual = network(batch.low, batch.scale).float()
+    given, middle = residual.shape[1], batch.low.shape[1] // 2
+    seen = slice(None) if given == batch.low.shape[1] else slice(middle, middle + 1)
+    return enlarged(batch, seen) + residual, batch.high[:, seen]
+
+
+def enlarged(batch: Batch, seen: slice = slice(None)) -> Tensor:
+    """What the residual is added to: the frames `seen` of a batch as large as the originals, without a network."""
+    frames = batch.low[:, seen]
+    if batch.packed:
+        large = enlarged_planes(batch.picture(frames), batch.scale)
+        assert large.luma is not None
+        assert large.chroma is not None
+        base = to_packed(large.luma, large.chroma)
+    else:
+        base = enlarge(frames.flatten(0, 1), batch.scale)
+    return base.unflatten(0, frames.shape[:2])

@@ -69,16 +69,20 @@ class TrainOptions:
     start_from: str = ""
     """Model or checkpoint to begin with: the layers that fit, or a narrower
     network grown to this one's width."""
-    network: Literal["plain", "recurrent", "unet"] = "plain"
-    """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames."""
+    network: Literal["plain", "recurrent", "unet", "planes"] = "plain"
+    """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames; one frame's luma
+    and chroma, and how damaged it is, for real footage."""
     channels: int = 16
-    """Width of the hidden layers; of the U-Net's first level."""
+    """Width of the hidden layers; of the U-Net's first level; of planes at half size, below twice as many."""
     depth: int = 4
-    """Hidden layers between head and tail; the U-Net's is fixed."""
+    """Hidden layers between head and tail; blocks of planes at a quarter of the size; the U-Net's is fixed."""
     colors: Literal[1, 3] = 1
     """1: luma alone. 3: RGB."""
     scale: Literal[1, 2, 3, 4] = 2
     """Enlargement that is learnt."""
+    scale_shares: tuple[float, ...] = ()
+    """Of planes, which can learn several: how often each of x1, x2, x3 and x4 is learnt; 0 leaves one out. Empty
+    for `scale` alone."""
     degradation: Literal["bicubic", "real", "blur"] = "bicubic"
     """How pictures are made worse: reduced; also blurred, noisy and
     compressed; or blurred by motion and focus."""
@@ -93,7 +97,13 @@ class TrainOptions:
     patch: int = 48
     """Edge of a patch, in low-resolution pixels."""
     learning_rate: float = 5e-3
-    """Peak of the cosine schedule (Adam)."""
+    """Peak of the cosine schedule (AdamW)."""
+    weight_decay: float = 0.0
+    """Of AdamW."""
+    beta2: float = 0.999
+    """Decay of AdamW's mean of squared gradients."""
+    clip: float = 1.0
+    """Largest norm of a step's gradient."""
     warmup: int = 500
     """Steps over which the learning rate rises."""
     ema: float = 0.999
@@ -128,12 +138,25 @@ class TrainOptions:
             raise ConfigError(f"out {self.out!r} must end in .safetensors")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema {self.ema} is out of range; 0 to below 1 is accepted")
-        if self.learning_rate <= 0 or self.checkpoint_every_s < 0:
-            raise ConfigError("learning_rate must be above 0, checkpoint_every_s 0 or more")
+        if min(self.learning_rate, self.clip) <= 0 or min(self.weight_decay, self.checkpoint_every_s) < 0:
+            raise ConfigError(
+                "learning_rate and clip must be above 0, weight_decay and checkpoint_every_s 0 or more"
+            )
+        if not 0 <= self.beta2 < 1:
+            raise ConfigError(f"beta2 {self.beta2} is out of range; 0 to below 1 is accepted")
         if self.shrink < 1:
             raise ConfigError(f"shrink {self.shrink:g} would enlarge; 1 or more is accepted")
         self._check_network()
+        self._check_planes()
         self._check_losses()
+
+    @property
+    def shares(self) -> dict[int, float]:
+        """The scales that are learnt, and how often each is, 1 in all."""
+        if not self.scale_shares:
+            return {self.scale: 1.0}
+        total = sum(self.scale_shares)
+        return {scale: share / total for scale, share in enumerate(self.scale_shares, 1) if share}
 
     def _check_network(self) -> None:
         """Options that only make sense together."""
@@ -147,6 +170,25 @@ class TrainOptions:
             )
         if self.low and (self.clips or self.network != "plain"):
             raise ConfigError("low goes with pictures (data) and a plain network alone")
+
+    def _check_planes(self) -> None:
+        """What goes with networks on planes alone, and what does not."""
+        shares = self.scale_shares
+        if shares and (self.network != "planes" or len(shares) != 4 or min(shares) < 0 or not sum(shares)):
+            raise ConfigError(
+                f"scale_shares {', '.join(map(str, shares))}: four numbers are accepted, for x1, x2, x3 and x4, "
+                "none below 0 and not all of them 0, and a network of planes alone learns several"
+            )
+        if self.network != "planes":
+            return
+        if self.patch % 4:
+            raise ConfigError(f"patch {self.patch} does not suit planes; a multiple of 4 does")
+        if self.degradation != "real":
+            raise ConfigError(
+                f"degradation {self.degradation} is not for planes, which learn from real alone"
+            )
+        if self.losses.perceptual or self.losses.adversarial:
+            raise ConfigError("perceptual and adversarial compare pictures in RGB; planes have none")
 
     def _check_losses(self) -> None:
         """Losses that need pictures of some size, or several of them."""

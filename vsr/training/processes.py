@@ -27,14 +27,18 @@ class ProcessGroup:
     device: torch.device
     """This process's own."""
 
-    def share(self, network: NetworkT) -> NetworkT:
+    def share(self, network: NetworkT, *, in_parts: bool = False) -> NetworkT:
         """Wrap a network so that a backward pass leaves the mean of all processes' gradients in each of them.
 
         All begin with rank 0's weights.
+
+        Args:
+            network: on the process's device.
+            in_parts: a step may use some of its layers and not others, the same in every process.
         """
         if self.world == 1:
             return network
-        return cast(NetworkT, DistributedDataParallel(network))
+        return cast(NetworkT, DistributedDataParallel(network, find_unused_parameters=in_parts))
 
 
 def rank() -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 
 from vsr.durable import whole
 from vsr.errors import ConfigError
+from vsr.models import PlanesNet
 from vsr.training.critic import Critic
 from vsr.training.networks import Trained, Unrolled, build
 from vsr.training.options import TrainOptions
@@ -103,8 +104,10 @@ def begin(options: TrainOptions, paths: list[Path], crew: ProcessGroup) -> Train
     key["data"] = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
     rival = _rival(options, crew) if options.losses.adversarial else None
     vgg = load_vgg(Path(options.losses.vgg)).to(crew.device) if options.losses.perceptual else None
-    optimizer = Adam(net.parameters(), fused=True)
-    return TrainingRun(key, net, mean, crew.share(Unrolled(net)), optimizer, rival, vgg, crew.device)
+    betas, decay = (0.9, options.beta2), options.weight_decay
+    optimizer = AdamW(net.parameters(), betas=betas, weight_decay=decay, fused=True)
+    learner = crew.share(Unrolled(net), in_parts=isinstance(net, PlanesNet))
+    return TrainingRun(key, net, mean, learner, optimizer, rival, vgg, crew.device)
 
 
 def _rival(options: TrainOptions, crew: ProcessGroup) -> Rival:

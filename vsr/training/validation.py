@@ -1,6 +1,8 @@
-"""How a network does on pictures that it does not learn from: a number and a few samples to look at."""
+"""How a network does on pictures that it does not learn from: numbers, and a few samples to look at."""
 
 import math
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +10,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vsr.engine import pack_picture
 from vsr.errors import SourceError
-from vsr.models import UNet
-from vsr.quality import luma_of, psnr
-from vsr.training.data.batches import as_tensor, example
-from vsr.training.data.footage import find_pictures, read_picture
+from vsr.models import PACKED, Damage, UNet
+from vsr.quality import DAMAGE_TABLE, KnownDamage, damaged, luma_of, psnr
+from vsr.training.batch import Batch
+from vsr.training.data.batches import as_tensor
+from vsr.training.data.degrade import noise_of
+from vsr.training.data.examples import example
+from vsr.training.data.footage import Footage, find_pictures, read_picture
+from vsr.training.data.storage import coded
 from vsr.training.logbook import sample
-from vsr.training.networks import Trained, Unrolled, predict
+from vsr.training.networks import Trained, Unrolled, enlarged, predict
 from vsr.training.options import TrainOptions
 
 _NUM_SAMPLES = 4
@@ -28,59 +35,110 @@ class Trial:
     """A picture or clip to be tried on."""
 
     name: str
-    low: Tensor
-    """(1, T, C, h, w), 0–1."""
-    high: Tensor
-    """(1, T, C, scale*h, scale*w)."""
+    batch: Batch
+    """Of one clip, whole."""
+    row: str = ""
+    """What has been done to it, where several things are done to each picture."""
 
 
 def trials(options: TrainOptions) -> list[Trial]:
-    """Make the pictures of `options.validate` worse as what is learnt from is
-    made, whole, and always the same way.
+    """Make the pictures of `options.validate` worse, whole, and always the same way: as what is learnt from is made,
+    for a network on planes as `DAMAGE_TABLE` says.
 
     Raises:
         SourceError: a folder does not exist or holds no picture.
     """
     paths = find_pictures(options.validate)
     stills = [read_picture(path) for path in paths]
-    multiple = UNet.size_multiple if options.network == "unet" else 1
     found: list[Trial] = []
     for index, (path, still) in enumerate(zip(paths, stills, strict=True)):
-        pair = example(still, stills, options, np.random.default_rng((options.seed, index, 2)))
-        middle = len(pair.low) // 2
-        times = slice(middle, middle + 1) if options.network == "plain" else slice(None)
-        height, width = (side - side % multiple for side in pair.low.shape[1:3])
-        if min(height, width) < _SMALLEST:
+        if min(still.shape[1:3]) < _SMALLEST * max(options.shares):
             raise SourceError(
-                f"{path} is too small to validate on; {_SMALLEST * options.scale} pixels are needed"
+                f"{path} is too small to validate on; {_SMALLEST * max(options.shares)} pixels are needed"
             )
-        low = as_tensor(pair.low[times, :height, :width], options.colors)
-        high = pair.high[times, : height * options.scale, : width * options.scale]
-        found.append(Trial(path.stem, low[None], as_tensor(high, options.colors)[None]))
+        if options.network == "planes":
+            found += [
+                Trial(path.stem, _damaged_planes(still[0], row), str(row)) for row in _rows(options.shares)
+            ]
+        else:
+            found.append(Trial(path.stem, _degraded(still, stills, options, index)))
     return found
+
+
+def _degraded(still: Footage, stills: list[Footage], options: TrainOptions, index: int) -> Batch:
+    """A picture made worse as what is learnt from is made."""
+    multiple = UNet.size_multiple if options.network == "unet" else 1
+    pair = example(still, stills, options, np.random.default_rng((options.seed, index, 2)))
+    middle = len(pair.low) // 2
+    times = slice(middle, middle + 1) if options.network == "plain" else slice(None)
+    height, width = (side - side % multiple for side in pair.low.shape[1:3])
+    low = as_tensor(pair.low[times, :height, :width], options.colors)
+    high = pair.high[times, : height * options.scale, : width * options.scale]
+    return Batch(low[None], as_tensor(high, options.colors)[None])
+
+
+def _rows(scales: dict[int, float]) -> Iterator[KnownDamage]:
+    """The rows of the table for these scales, and one for each scale that has none."""
+    yield from (row for row in DAMAGE_TABLE if row.scale in scales)
+    yield from (
+        KnownDamage(scale, noise=8, jpeg=70)
+        for scale in scales
+        if all(row.scale != scale for row in DAMAGE_TABLE)
+    )
+
+
+def _damaged_planes(still: npt.NDArray[np.uint8], row: KnownDamage) -> Batch:
+    """A photo damaged by known strengths, told as it is."""
+    height, width = (side - side % (4 * row.scale) for side in still.shape[:2])
+    still = still[:height, :width]
+    pictures = [still, damaged(still, row), damaged(still, KnownDamage(row.scale, blur=row.blur))]
+    high, low, undamaged = (picture[None].astype(np.float32) for picture in pictures)
+    (original,), seen = coded(high, siting="center"), coded(low, siting="center")
+    damage = Damage(noise_of(seen, undamaged), (100 - row.jpeg) / 100)
+    originals = pack_picture(original, damage)[:, :PACKED]
+    return Batch(pack_picture(seen[0], damage)[None], originals[None], "center")
 
 
 @torch.no_grad()
 def validate(
     net: Trained, tests: list[Trial], device: torch.device
-) -> tuple[float, dict[str, npt.NDArray[np.uint8]]]:
+) -> tuple[dict[str, float], dict[str, npt.NDArray[np.uint8]]]:
     """Try a network out, in fp32.
 
     Returns:
-        The mean Y-PSNR in dB as papers have it, `scale` pixels cropped at every
-        edge; samples of the first few by name.
+        `psnr`, the mean Y-PSNR in dB as papers have it, `scale` pixels cropped at every edge; where the trials have
+        rows, for each of them how much more that is than without the network, and the same of chroma; samples of the
+        first few pictures by name.
     """
     scores: list[float] = []
+    gains: defaultdict[str, list[float]] = defaultdict(list)
     samples: dict[str, npt.NDArray[np.uint8]] = {}
     for trial in tests:
-        low, high = trial.low.to(device), trial.high.to(device)
-        output, target = predict(Unrolled(net), low, high, bf16=False)
-        output, target = output[0].clamp(0, 1).cpu(), target[0].cpu()
-        scores += [_luma_psnr(a, b, net.scale) for a, b in zip(output, target, strict=True)]
-        if len(samples) < _NUM_SAMPLES:
-            middle, seen = len(output) // 2, trial.low.shape[1] // 2
-            samples[trial.name] = sample(trial.low[0, seen], output[middle], target[middle])
-    return math.fsum(scores) / len(scores), samples
+        batch = trial.batch.to(device)
+        output, target = (frames[0] for frames in predict(Unrolled(net), batch, bf16=False))
+        scores += _psnrs(batch, output, target)
+        if trial.row:
+            base = enlarged(batch)[0]
+            gains[trial.row].append(scores[-1] - _psnrs(batch, base, target)[-1])
+            gains[f"{trial.row}, chroma"].append(_chroma_psnr(output, target) - _chroma_psnr(base, target))
+        if len(samples) < _NUM_SAMPLES and trial.name not in samples:
+            middle, seen = len(output) // 2, batch.low.shape[1] // 2
+            pictures = batch.low[0, seen], output[middle], target[middle]
+            samples[trial.name] = sample(*(batch.shown(each[None])[0].cpu() for each in pictures))
+    rows = {f"gain {row}": math.fsum(values) / len(values) for row, values in gains.items()}
+    return {"psnr": math.fsum(scores) / len(scores)} | rows, samples
+
+
+def _psnrs(batch: Batch, output: Tensor, target: Tensor) -> list[float]:
+    """Y-PSNR of each of two clips' frames, (T, C, H, W), of a batch's kind."""
+    pairs = zip(*(batch.luma(each).clamp(0, 1).cpu() for each in (output, target)), strict=True)
+    return [_luma_psnr(a, b, batch.scale) for a, b in pairs]
+
+
+def _chroma_psnr(output: Tensor, target: Tensor) -> float:
+    """PSNR of both chroma planes together, of packed pictures."""
+    a, b = (each[:, 4:].flatten(0, 2).double().cpu().numpy() for each in (output, target))
+    return psnr(a, b, peak=255 / 224)
 
 
 def _luma_psnr(output: Tensor, target: Tensor, border: int) -> float:

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from vsr.errors import ModelError
 from vsr.models import RecurrentNet, load
+from vsr.training.networks import Trained
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
-def take_over(net: nn.Module, name: str, *, seed: int) -> None:
+def take_over(net: Trained, name: str, *, seed: int) -> None:
     """Begin with another model's layers.
 
     Layers of the same shape are copied. A stack of as many layers that is narrower, or sees luma where this
@@ -26,7 +27,7 @@ def take_over(net: nn.Module, name: str, *, seed: int) -> None:
     Raises:
         ModelError: the model is not known, or has nothing that this network could use.
     """
-    model = load(name)
+    model = load(name, scale=net.scale)
     theirs = model.network.state_dict() if isinstance(model.network, nn.Module) else {}
     ours = net.state_dict()
     shared = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}

@@ -6,7 +6,6 @@ Owns no network and writes nothing. Everything follows from the seed and the ste
 import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +13,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vsr.engine import told
 from vsr.errors import SourceError
+from vsr.models import Damage
 from vsr.prefetch import prefetch
-from vsr.training.data.blur import filmed
-from vsr.training.data.degrade import Degradation, cleanly, really
+from vsr.training.batch import Batch
+from vsr.training.data.examples import Pair, example, frames_per_example
 from vsr.training.data.footage import Footage, find_clips, find_pictures, read_clip, read_picture
-from vsr.training.data.motion import moving_clip
 from vsr.training.options import TrainOptions
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Y' of BT.601 from R, G, B. The networks see black to white as 0 to 1."""
-
-DEGRADATIONS: dict[str, Degradation] = {"bicubic": cleanly, "real": really}
-
-_CODED_FRAMES = 5
-"""Length of the clips that single-frame networks see compressed: an I frame, P frames and B frames."""
-
-_MOVED_EDGE = 288
-"""Edge of the frames made from stills, full resolution."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A clip and what became of it."""
-
-    low: Footage
-    """(T, h, w, 3)."""
-    high: Footage
-    """(T, scale*h, scale*w, 3), or the middle frame alone."""
 
 
 def find_data(options: TrainOptions) -> list[Path]:
@@ -58,7 +40,7 @@ def find_data(options: TrainOptions) -> list[Path]:
 
 def batches(
     paths: list[Path], options: TrainOptions, *, first: int, rank: int = 0, world: int = 1
-) -> Generator[tuple[Tensor, Tensor], None, None]:
+) -> Generator[Batch, None, None]:
     """Yield endless random batches from step `first` on.
 
     Step `n` draws from its own generator, seeded by (seed, n): a resumed run
@@ -72,7 +54,7 @@ def batches(
         world: processes that share a batch; each takes every `world`-th of its patches.
 
     Yields:
-        low (B, T, C, patch, patch) and high (B, T, C, scale*patch, scale*patch), float32 in 0–1.
+        Patches of `options.patch` pixels and their originals, of one scale and siting.
     """
     with closing(prefetch(_pools(paths, options, first), depth=1, name="vsr-examples")) as pools:
         step = first
@@ -80,9 +62,11 @@ def batches(
             chances = _chances(pool, options)
             while True:
                 rng = np.random.default_rng((options.seed, step))
-                chosen = rng.choice(len(pool), options.batch, p=chances)
-                cuts = [_cut(pool[i], options, rng) for i in chosen][rank::world]
-                yield torch.stack([low for low, _ in cuts]), torch.stack([high for _, high in cuts])
+                chosen = _chosen(pool, chances, options.batch, rng)
+                cut = _cut_packed if options.network == "planes" else _cut
+                cuts = [cut(pair, options, rng) for pair in chosen][rank::world]
+                low, high = (torch.stack(tensors) for tensors in zip(*cuts, strict=True))
+                yield Batch(low, high, chosen[0].siting)
                 step += 1
                 if options.renew and step % options.renew == 0:
                     break
@@ -91,11 +75,24 @@ def batches(
 def _chances(pool: list[Pair], options: TrainOptions) -> npt.NDArray[np.float64]:
     """Large pictures are drawn from more often; those smaller than a patch never."""
     sizes = [pair.low.shape[1:3] for pair in pool]
-    areas = np.array([h * w if min(h, w) >= options.patch else 0 for h, w in sizes], np.float64)
+    least = options.patch // (2 if options.network == "planes" else 1)
+    areas = np.array([h * w if min(h, w) >= least else 0 for h, w in sizes], np.float64)
     if not areas.any():
-        size = options.patch * options.scale
+        size = options.patch * max(options.shares)
         raise SourceError(f"every picture is smaller than a patch, {size}x{size}; use a smaller patch")
     return areas / areas.sum()
+
+
+def _chosen(
+    pool: list[Pair], chances: npt.NDArray[np.float64], num: int, rng: np.random.Generator
+) -> list[Pair]:
+    """Draw pairs for a batch, all of the scale and siting that the first one drawn has."""
+    kinds = [(pair.scale, pair.siting) for pair in pool]
+    if len(set(kinds)) > 1:
+        kind = kinds[int(rng.choice(len(pool), p=chances))]
+        chances = np.array([chance * (each == kind) for chance, each in zip(chances, kinds, strict=True)])
+        chances /= chances.sum()
+    return [pool[index] for index in rng.choice(len(pool), num, p=chances)]
 
 
 def _pools(paths: list[Path], options: TrainOptions, first: int) -> Iterator[list[Pair]]:
@@ -122,31 +119,6 @@ def _is_clip(path: Path, options: TrainOptions) -> bool:
     return any(path.is_relative_to(folder) for folder in options.clips)
 
 
-def frames_per_example(options: TrainOptions) -> int:
-    """How many frames an example has: as many as the network sees, or as a codec needs to leave its marks."""
-    if options.network == "plain":
-        return _CODED_FRAMES if options.degradation == "real" else 1
-    return 3 if options.network == "unet" else options.frames
-
-
-def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np.random.Generator) -> Pair:
-    """Make an example as long as the network wants, of a stretch of a clip or a picture in motion."""
-    num_frames, scale = frames_per_example(options), options.scale
-    if options.degradation == "blur":
-        still = item[[int(rng.integers(len(item)))]]
-        return Pair(*filmed(still, num_frames, rng))
-    if 1 < len(item) < num_frames:  # forth and back: Vimeo-90K's clips have 7 frames, and their motion counts
-        item = np.pad(item, ((0, num_frames - len(item)), (0, 0), (0, 0), (0, 0)), mode="reflect")
-    if len(item) >= num_frames:
-        start = int(rng.integers(len(item) - num_frames + 1))
-        clip = item[start : start + num_frames]
-    else:
-        clip = moving_clip(item, stills, num_frames, _MOVED_EDGE, rng)
-    height, width = (side - side % scale for side in clip.shape[1:3])
-    clip = clip[:, :height, :width]
-    return Pair(DEGRADATIONS[options.degradation](clip, scale, rng), clip)
-
-
 def _read_pair(path: Path, options: TrainOptions) -> Pair:
     """A picture and its reduced twin from the folders `low`, by name; `x2` and such may follow the stem."""
     names = {
@@ -158,7 +130,7 @@ def _read_pair(path: Path, options: TrainOptions) -> Pair:
     high = read_picture(path)[:, : low.shape[1] * options.scale, : low.shape[2] * options.scale]
     if high.shape[1:3] != (low.shape[1] * options.scale, low.shape[2] * options.scale):
         raise SourceError(f"{names[path.stem]} is not {path.name} reduced by {options.scale}")
-    return Pair(low, high)
+    return Pair(low, high, options.scale)
 
 
 def _cut(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -176,6 +148,24 @@ def _cut(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[T
         return as_tensor(part[::-1] if back else part, options.colors)
 
     return cut(pair.low, 1), cut(pair.high, scale)
+
+
+def _cut_packed(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same random patch of both, (1, 8, size / 2, size / 2) and (1, 6, ...); what is told is a little wrong, as
+    what is measured will be."""
+    patch, scale = options.patch // 2, pair.scale
+    y, x = (int(rng.integers(side - patch + 1)) for side in pair.low.shape[1:3])
+    low, high = (
+        torch.from_numpy(
+            planes[:, y * by : (y + patch) * by, x * by : (x + patch) * by].astype(np.float32)
+        ).permute(0, 3, 1, 2)
+        for planes, by in ((pair.low, 1), (pair.high, scale))
+    )
+    noise = pair.damage.noise * rng.uniform(0.85, 1.15)
+    compression = pair.damage.compression and min(
+        1.0, max(0.0, pair.damage.compression + rng.normal(0, 0.05))
+    )
+    return told(low, Damage(noise, compression)), high
 
 
 def as_tensor(frames: Footage, colors: int) -> Tensor:

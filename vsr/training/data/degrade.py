@@ -71,7 +71,7 @@ def spoil(high: Footage, scale: int, rng: np.random.Generator) -> Spoilt:
     spoilt, undamaged = _first_round(pictures, size, rng) if rng.random() < _TWICE else (pictures, pictures)
     spoilt, undamaged = _alike(lambda both: _resized(both, size, rng), spoilt, undamaged)
     low, strength = store(_recorded(spoilt, rng, at_night=at_night), rng)
-    return Spoilt(low, high, Damage(_noise_of(low, undamaged), strength))
+    return Spoilt(low, high, Damage(noise_of(low, undamaged), strength))
 
 
 def really(high: Footage, scale: int, rng: np.random.Generator) -> Footage:
@@ -91,7 +91,7 @@ def haar_detail(luma: Tensor) -> Tensor:
     return (a - b - c + d) / 2
 
 
-def _noise_of(low: list[Picture], undamaged: Pictures) -> float:
+def noise_of(low: list[Picture], undamaged: Pictures) -> float:
     """`Damage.noise` of frames beside what they would be without damage."""
     spoilt, clean = (
         torch.cat([as_ycc(picture)[0] for picture in clip]) for clip in (low, coded(undamaged, siting="left"))
