@@ -38,8 +38,8 @@ class Averages(NamedTuple):
     """(B, 1, 2h, 2w)."""
     chroma: Tensor
     """(B, 2, h, w)."""
-    count: Tensor
-    """(B, 1, h, w): of how many frames each is the average."""
+    frames: Tensor
+    """(B, 1, h, w): of how many each is the average."""
 
 
 class OverTime(nn.Module):
@@ -102,7 +102,7 @@ def averaged(seen: Tensor, memory: Averages, reset: Tensor) -> Averages:
     """
     luma, chroma = F.pixel_shuffle(seen[:, :4], 2), seen[:, 4:PACKED]
     before = _remembered(luma, chroma, seen[:, PACKED, None] * NOISE_SPAN / 255, memory)
-    count = 1 + before.count.masked_fill(reset[:, None, None, None], 0)
+    count = 1 + before.frames.masked_fill(reset[:, None, None, None], 0)
     share = 1 - 1 / count
     luma = torch.lerp(luma, before.luma, F.interpolate(share, scale_factor=2.0))
     return Averages(luma, torch.lerp(chroma, before.chroma, share), count)
@@ -128,13 +128,13 @@ def _remembered(luma: Tensor, chroma: Tensor, noise: Tensor, memory: Averages) -
     went = Averages(
         moved(memory.luma, flow, kernel="bicubic"),
         moved(memory.chroma, flow, kernel="bicubic"),
-        moved(memory.count, flow),
+        moved(memory.frames, flow),
     )
     if_still, if_moved = (_differences(luma, chroma, one) for one in (memory, went))
     # By vote, since noise alone would make a motion of its own for every pixel.
     still = (_mean(if_still, 7) <= 1.06 * _mean(if_moved, 7)).float()
     still = (_mean(still, 5) > 0.5).float()
-    count = torch.lerp(went.count, memory.count, still)
+    count = torch.lerp(went.frames, memory.frames, still)
     agreed = _agreement(torch.lerp(if_moved, if_still, still), count, noise)
     most = MOVING + (STILL - MOVING) * still
     return Averages(
