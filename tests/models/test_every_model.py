@@ -74,6 +74,11 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def colors_of(model: Model) -> int:
+    """Of a picture that shows all that the network does."""
+    return 1 if model.spec.in_channels == 1 else 3
+
+
 def gray(values: Tensor, layout: str = "gray") -> Frame:
     """A frame of 16 bits, so that rounding hides nothing."""
     planes = tuple((plane * 65535).round().numpy().astype(np.uint16) for plane in values)
@@ -120,7 +125,7 @@ class TestEveryModel:
         frames = window(model, 2, *size)
         out = step(model, frames)
         height, width = (side * model.spec.scale for side in frames.shape[-2:])
-        assert out.shape == (2, model.spec.context.emit, model.spec.in_channels, height, width)
+        assert out.shape == (2, model.spec.context.emit, model.spec.out_channels, height, width)
         assert out.isfinite().all()
 
     def test_enhances_each_of_a_batch_as_if_alone(self, name):
@@ -131,7 +136,7 @@ class TestEveryModel:
 
     def test_gives_the_same_tiled_and_whole(self, name):
         model = load(name)
-        picture = noise(model.spec.in_channels, 75, 98, seed=4)
+        picture = noise(colors_of(model), 75, 98, seed=4)
         whole, tiled = (enhance(model, picture, precision="fp32", tile=tile) for tile in ("off", 32))
         bound = 1e-4 if model.spec.halo is not None else 0.02
         assert np.abs(whole - tiled).max() <= bound
@@ -141,7 +146,7 @@ class TestEveryModel:
         model = load(name)
         if "bf16" not in model.spec.dtypes:
             pytest.skip(f"{name} is fp32 alone")
-        picture = noise(model.spec.in_channels, 24, 32, seed=5) * 0.5 + 0.25
+        picture = noise(colors_of(model), 24, 32, seed=5) * 0.5 + 0.25
         exact = enhance(model, picture, precision="fp32")
         error = enhance(model, picture, precision="bf16") - exact
         # Noise is the worst of pictures: networks add up to 0.4 to it, of which bf16 keeps two to three digits.
@@ -153,16 +158,16 @@ class TestEveryModel:
             pytest.skip("nobody has taught it to")
         model = load(name)
         reach = (
-            48 if model.spec.halo is None else min(model.spec.halo, 48)
+            48 if model.spec.halo is None else min(model.spec.halo * model.spec.packs, 48)
         )  # zeros around the picture are seen so far
         side = 2 * reach + 16
-        flat = enhance(model, torch.full((model.spec.in_channels, side, side), 0.5), precision="fp32")
+        flat = enhance(model, torch.full((colors_of(model), side, side), 0.5), precision="fp32")
         inside = slice(reach * model.spec.scale, -reach * model.spec.scale)
         assert np.abs(flat[:, inside, inside] - 0.5).max() < 0.02
 
     def test_looks_across_no_scene(self, name):
         model = load(name)
-        clip = noise(6, model.spec.in_channels, 10, 14, seed=6)
+        clip = noise(6, colors_of(model), 10, 14, seed=6)
         together = stream(model, clip, resets=(2, 5))
         apart = np.concatenate([stream(model, scene) for scene in (clip[:2], clip[2:5], clip[5:])])
         assert np.abs(together - apart).max() <= 1 / 65535
@@ -170,7 +175,7 @@ class TestEveryModel:
     def test_runs_in_eight_poses(self, name):
         model = load(name)
         clip = (
-            noise(3, model.spec.in_channels, 16, 24, seed=7) * 0.5 + 0.25
+            noise(3, colors_of(model), 16, 24, seed=7) * 0.5 + 0.25
         )  # no padding, which is on two sides only
         assert 8 % model.spec.size_multiple == 0
         upright, turned = (stream(self_ensemble(model), pose) for pose in (clip, clip.transpose(2, 3)))
@@ -180,7 +185,7 @@ class TestEveryModel:
         model = load(name)
         if not model.spec.windows:
             pytest.skip(f"{name} has no choice of windows")
-        clip = noise(4, model.spec.in_channels, 16, 24, seed=8)
+        clip = noise(4, colors_of(model), 16, 24, seed=8)
         outs = [stream(with_window(model, window), clip) for window in model.spec.windows]
         assert all(out.shape == outs[0].shape for out in outs)
         assert len(outs) == 1 or np.abs(outs[0] - outs[-1]).max() > 1e-3

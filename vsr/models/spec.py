@@ -103,6 +103,11 @@ class ModelSpec:
     trained_on: str = ""
 
     @property
+    def out_channels(self) -> int:
+        """Of what it gives."""
+        return PACKED if self.packs > 1 else self.in_channels
+
+    @property
     def packs(self) -> int:
         """Pixels of the picture, along a side, that are one of what the network sees."""
         return 2 if self.in_channels == PACKED + TOLD else 1

@@ -130,7 +130,7 @@ _SEES: dict[int, Literal["luma", "RGB", "luma and chroma"]] = {1: "luma", 3: "RG
 
 def _tiles(spec: "ModelSpec") -> str:
     if spec.context.stateful:
-        return "none"
+        return "none" if spec.halo is not None else "bounded"
     return "bounded" if spec.halo is None else f"exact, overlapping by {spec.halo * spec.packs} pixels"
 
 
