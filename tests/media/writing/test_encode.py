@@ -19,20 +19,6 @@ from vsr.media.writing.encoders import choose_encoder
 from vsr.options import EncodeOptions
 
 
-@pytest.fixture(params=["path", "bundled"])
-def _each_ffmpeg(request, monkeypatch):
-    import shutil
-
-    import imageio_ffmpeg
-
-    if request.param == "bundled":
-        monkeypatch.setenv("VSR_FFMPEG", imageio_ffmpeg.get_ffmpeg_exe())
-    elif shutil.which("ffmpeg") is None:
-        pytest.skip("no ffmpeg on PATH")
-    else:
-        monkeypatch.delenv("VSR_FFMPEG", raising=False)
-
-
 def start(path, format, *, encoder="ffv1", time_base=TICK, preset=""):
     choice = choose_encoder(EncodeOptions(encoder=encoder, preset=preset), format, "mkv")
     return VideoEncoder(path, choices=[choice], format=format, time_base=time_base)
@@ -53,7 +39,6 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f"{f.layout}-{f.bit_depth}-{f.range}-{f.alpha}")
-@pytest.mark.usefixtures("_each_ffmpeg")
 def test_ffv1_is_lossless_to_the_bit(tmp_path, format):
     frames = list(noise(format, [-7, 0, 5000]))
     encoder = start(tmp_path / "a.nut", format)
@@ -71,7 +56,6 @@ def test_ffv1_is_lossless_to_the_bit(tmp_path, format):
 
 @pytest.mark.parametrize("time_base", [TICK, Fraction(1001, 24000), Fraction(1, 1000)])
 @pytest.mark.parametrize("encoder", ["x264", "vp9"])
-@pytest.mark.usefixtures("_each_ffmpeg")
 def test_times_are_kept_to_the_tick(tmp_path, time_base, encoder):
     pts = [-500, -100, 0, 33, 70, 71, 150, 1000, 400_000]
     format = PictureFormat(32, 64)
@@ -119,7 +103,6 @@ def test_an_encoder_that_refuses_its_arguments_says_why(tmp_path):
     encoder.abort()
 
 
-@pytest.mark.usefixtures("_each_ffmpeg")
 def test_a_full_disk_is_named(tmp_path):
     full = tmp_path.__class__("/dev/full")
     if not full.exists():
