@@ -19,16 +19,20 @@ from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
 from vsr.evaluation.score_clips import ReferenceClip, open_clip, score_clip
 from vsr.evaluation.score_pictures import as_frame, score_set
-from vsr.evaluation.test_sets import PicturePair, PictureSet, cut_to, reduced
+from vsr.evaluation.test_sets import PicturePair, PictureSet, cut_to, reduced, told_of
 from vsr.frames import Frame
 from vsr.media.reading.source import ListSource
 from vsr.models.files.checkpoint import save_network
+from vsr.models.networks.planes import PlanesNet
 from vsr.models.networks.recurrent import RecurrentNet
+from vsr.models.spec import Damage
 from vsr.options import EngineOptions
 from vsr.quality.drawing import to_frame
 from vsr.quality.grid import Gallery, hardest_detail
+from vsr.quality.known_damage import DAMAGE_TABLE, KnownDamage, damaged
 from vsr.quality.score import Judge, Score, mean_score
 from vsr.quality.temporal import Steadiness, visible
+from vsr.resample import enlarge
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -353,6 +357,53 @@ def test_deblurring_is_scored_beside_the_blurred_pictures(shelf: Path, tmp_path:
     assert deblurred["kflop_per_pixel"] > 0
 
 
+def test_real_scores_every_kind_of_damage_and_colour_too(shelf: Path, tmp_path: Path, capsys):
+    for name in "abc":
+        write_png(tmp_path / "sharp" / f"{name}.png", picture(64, 80, ord(name)))
+    out = tmp_path / "scores.json"
+    words = ["--every", "2", "--model", "bicubic", "--model", "tiny", "--json", str(out)]
+    assert run(["eval", "--real", str(tmp_path / "sharp"), *words]) == 0
+    rows = json.loads(out.read_text())["results"]
+    assert [row["source"] for row in rows[::2]] == [str(damage) for damage in DAMAGE_TABLE]
+    assert [row["model"] for row in rows] == ["bicubic", "tiny"] * len(DAMAGE_TABLE)
+    assert [item["name"] for item in rows[0]["pictures"]] == ["a", "c"]
+    low = damaged(picture(64, 80, ord("a")), DAMAGE_TABLE[3])
+    small = torch.from_numpy(low).permute(2, 0, 1)[None].float() / 255
+    codes = enlarge(small, 4)[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
+    wanted = Judge(4, with_chroma=True).score(codes, picture(64, 80, ord("a")))
+    got = rows[6]["pictures"][0]["score"]
+    for figure in ("psnr", "psnr_cb", "psnr_cr", "noise_left"):
+        assert got[figure] == pytest.approx(getattr(wanted, figure), abs=0.02)
+    printed = capsys.readouterr().out
+    assert "Cb (dB)" in printed
+    assert "x4 noise 25 JPEG 50 blur 1 " in printed
+
+
+def test_a_network_is_told_the_noise_as_it_lies_in_the_pictures(tmp_path: Path):
+    write_png(tmp_path / "grey.png", np.full((256, 256, 3), 128, np.uint8))
+    damage = KnownDamage(2, noise=10)
+    told = told_of(PictureSet(tmp_path, None, 2, damage=damage), damage)
+    luma = math.sqrt(65.481**2 + 128.553**2 + 24.966**2) / 255  # of three colours, each with noise of its own
+    assert told.noise == pytest.approx(10 * luma, rel=0.03)
+    assert told.compression == 0
+    stored = replace(damage, jpeg=40)
+    assert told_of(PictureSet(tmp_path, None, 2, damage=stored), stored).compression == 0.6
+
+
+@pytest.mark.slow
+def test_a_network_does_otherwise_when_it_is_told(tmp_path: Path):
+    torch.manual_seed(0)
+    network = PlanesNet(channels=4, deep=4, depth=(0, 0, 0), scales=(2,), scale=2)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    save_network(tmp_path / "told.safetensors", network)
+    clean, noisy = (
+        next(our_candidate(str(tmp_path / "told.safetensors"), 2, told=told).run([as_frame(picture(32, 32))]))
+        for told in (Damage(), Damage(noise=10))
+    )
+    assert (clean.planes[0] != noisy.planes[0]).any()
+
+
 def test_pictures_of_a_set_are_streams_of_their_own_for_networks_with_a_memory(tmp_path: Path):
     torch.manual_seed(0)
     network = RecurrentNet(channels=4, depth=1, scale=2)
@@ -380,6 +431,9 @@ def test_pictures_of_a_set_are_streams_of_their_own_for_networks_with_a_memory(t
         ([".", "--scale", "1"], "name the blurred version"),
         ([".", "--compress", "x264:30"], "are for clips"),
         ([".", "--grid", "a.jpg"], ".png is written"),
+        ([".", "--real", "--blur", "focus", "--scale", "1"], "real goes by its own table"),
+        ([".", "low", "--real"], "one folder of sharp pictures"),
+        ([".", "--every", "0"], "every 0 is too small"),
         ([".", "--json", "no/such/folder.json"], "folder that exists"),
     ],
 )

@@ -23,9 +23,13 @@ class Scored(NamedTuple):
 
 _COLUMNS = {
     "psnr": ("PSNR-Y (dB)", "{:.2f}"),
+    "psnr_cb": ("Cb (dB)", "{:.2f}"),
+    "psnr_cr": ("Cr (dB)", "{:.2f}"),
     "ssim": ("SSIM-Y", "{:.4f}"),
     "lpips": ("LPIPS", "{:.4f}"),
     "niqe": ("NIQE", "{:.2f}"),
+    "noise_left": ("noise left", "{:.2f}"),
+    "noise_over_time": ("noise over time", "{:.2f}"),
     "vmaf": ("VMAF", "{:.1f}"),
     "flicker_psnr": ("flicker (dB)", "{:.2f}"),
     "warping_error": ("warping error", "{:.2e}"),

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, cast
@@ -28,10 +28,11 @@ from vsr.evaluation import (
     score_clip,
     score_set,
     spoilt,
+    told_of,
 )
 from vsr.media import Vmaf
-from vsr.options import EngineOptions
-from vsr.quality import Gallery, Judge, Lpips, Niqe, encode_png
+from vsr.options import EngineOptions, at_least
+from vsr.quality import DAMAGE_TABLE, Gallery, Judge, Lpips, Niqe, encode_png
 from vsr.training import Kind, write_blurred
 
 GRID_ROWS = 5
@@ -48,6 +49,11 @@ class EvalOptions:
     """Enlargement; 1 for deblurring."""
     frames: int = 0
     """Score the first frames of a clip only; 0 for all."""
+    every: int = 1
+    """Of a folder score every so manieth picture."""
+    real: bool = False
+    """Blur, reduce, add noise to and compress a folder of sharp pictures by the table of docs/measuring.md, and
+    score what comes back, colour too; brings its own scales."""
     blur: Literal["", "motion", "focus"] = ""
     """Blur a folder of sharp pictures first, as `vsr train` does, and score what takes that off; scale 1."""
     compress: tuple[str, ...] = ()
@@ -74,6 +80,11 @@ class EvalOptions:
     """Show a traceback with an error."""
 
     def __post_init__(self) -> None:
+        at_least(1, every=self.every)
+        if self.real and (self.blur or self.compress or self.frames or self.vmaf or self.grid):
+            raise ConfigError(
+                "real goes by its own table; blur, compress, frames, vmaf and grid do not go with it"
+            )
         if self.blur and self.scale != 1:
             raise ConfigError(f"blur is scored at scale 1, not {self.scale}")
         for text in self.compress:
@@ -93,6 +104,7 @@ class EvalOptions:
     def models(self) -> tuple[str, ...]:
         """The models named, after the baseline where a grid needs it; else those that everybody has."""
         few = (self.baseline,) if self.scale == 1 else (self.baseline, "nano", "fast")
+        few = ("bicubic", "fast-real", "base-real") if self.real else few
         return tuple(dict.fromkeys((self.baseline, *self.model) if self.grid else self.model)) or few
 
 
@@ -123,7 +135,9 @@ def eval_command(
         raise ConfigError(f"{missing}; a folder of pictures or a clip is expected")
     if options.scale == 1 and low is None and not (options.compress or options.blur):
         raise ConfigError("at scale 1 nothing is reduced; name the blurred version, too, or blur by --blur")
-    if options.blur:
+    if options.real:
+        scored = _real(high, low, options, engine)
+    elif options.blur:
         scored = _blurred(high, low, options, engine)
     else:
         scored = _pictures(high, low, options, engine) if high.is_dir() else _clip(high, low, options, engine)
@@ -145,6 +159,21 @@ def _tables(options: EvalOptions, engine: EngineOptions) -> int:
     return 0
 
 
+def _real(sharp: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
+    """Every model on every row of the table; those that can be told their input's damage are told it."""
+    if low is not None or not sharp.is_dir():
+        raise ConfigError("real takes one folder of sharp pictures")
+    scored: list[Scored] = []
+    for damage in DAMAGE_TABLE:
+        pairs = PictureSet(sharp, None, damage.scale, damage=damage, every=options.every)
+        told, judge = told_of(pairs, damage), replace(_judge(options), border=damage.scale, with_chroma=True)
+        say(f"{len(pairs)} pictures, {damage}")
+        for name in options.models:
+            candidate = our_candidate(name, damage.scale, engine, told=told)
+            scored.append(Scored(str(damage), candidate, score_set(candidate, pairs, judge)))
+    return scored
+
+
 def _blurred(sharp: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
     if low is not None or not sharp.is_dir():
         raise ConfigError("blur takes one folder of sharp pictures")
@@ -159,7 +188,8 @@ def _blurred(sharp: Path, low: Path | None, options: EvalOptions, engine: Engine
 def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
     if options.compress or options.frames or options.vmaf:
         raise ConfigError("compress, frames and vmaf are for clips, and this is a folder of pictures")
-    pairs, judge, source = PictureSet(high, low, options.scale), _judge(options), _source(low)
+    pairs = PictureSet(high, low, options.scale, every=options.every)
+    judge, source = _judge(options), _source(low)
     say(f"{len(pairs)} pictures, x{options.scale}, {source}")
     gallery = Gallery(pairs.names[:: -(-len(pairs) // GRID_ROWS)])
     scored: list[Scored] = []

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
     from vsr.evaluation.model_table import SCALES, SETS, TableRow, measure_models
     from vsr.evaluation.score_clips import ClipResult, open_clip, score_clip
     from vsr.evaluation.score_pictures import PicturesResult, score_set
-    from vsr.evaluation.test_sets import PictureSet
+    from vsr.evaluation.test_sets import PictureSet, told_of
 
 __getattr__ = lazy_exports(__name__)

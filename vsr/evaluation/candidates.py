@@ -8,7 +8,7 @@ from statistics import median
 
 from vsr.engine import Engine, place
 from vsr.frames import Frame
-from vsr.models import BASELINES, Model, choose_chain, load, names
+from vsr.models import BASELINES, Damage, Model, choose_chain, load, names
 from vsr.options import EngineOptions
 
 
@@ -27,15 +27,26 @@ class Candidate:
     """Thousand operations per input pixel and frame, two per multiply-add."""
 
 
-def our_candidate(name: str, scale: int, options: EngineOptions = EngineOptions()) -> Candidate:
+def our_candidate(
+    name: str, scale: int, options: EngineOptions = EngineOptions(), *, told: Damage = Damage()
+) -> Candidate:
     """Make a candidate of a model's name, tier or path; where it gives another size, one resampling follows.
+
+    Args:
+        name: of the model.
+        scale: enlargement.
+        options: how it runs.
+        told: what a network that can be told its input's damage is told.
 
     Raises:
         ModelError: it is not known, does not load, or has nothing to enlarge.
     """
     if name in BASELINES:
         options = replace(options, precision="fp32")  # what others are held against stays exact
-    chain = _chain(name, scale)
+    chain = [
+        Model(replace(model.spec, damage=told), model.network) if model.spec.packs > 1 else model
+        for model in _chain(name, scale)
+    ]
     engines: dict[tuple[int, int], Engine] = {}
 
     def run(frames: Iterable[Frame]) -> Generator[Frame, None, None]:

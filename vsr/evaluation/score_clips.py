@@ -20,6 +20,7 @@ from vsr.media import Source, VideoSource, Vmaf
 from vsr.options import ReadOptions
 from vsr.quality import (
     Judge,
+    NoiseOverTime,
     Rgb,
     Score,
     Show,
@@ -97,6 +98,8 @@ class ClipResult:
     """The same of the original clip: below it, a result is steadier because it shows less."""
     flicker_psnr: float
     """dB; see `quality.temporal`."""
+    noise_over_time: float
+    """σ in code values of 8 bits; see `quality.noise_left`."""
     latency_frames: int
     ms_per_frame: float
     vmaf: float | None = None
@@ -124,19 +127,21 @@ def score_clip(
         SourceError: original and reduced version have different numbers of frames.
         ModelError: the results have another size than the original.
     """
-    steadiness, scores = Steadiness(), list[Score]()
+    steadiness, noise, scores = Steadiness(), NoiseOverTime(), list[Score]()
     with vmaf or nullcontext(), closing(_side_by_side(candidate, clip)) as pairs:
         for number, (result, original, cut) in enumerate(pairs):
             scores.append(judge.score(result, original))
             lumas = luma_of(result), luma_of(original)
             steadiness.add(*lumas, cut=cut)
+            noise.add(*lumas, cut=cut)
             if vmaf is not None:
                 vmaf.add(*lumas)
             show(f"frame {number}", result, original, scores[-1])
         value = None if vmaf is None else vmaf.value()
     errors = steadiness.warping_error, steadiness.original_warping_error
     cost = candidate.latency_frames, time_per_frame(candidate, _first(clip), rounds=2)
-    return ClipResult(mean_score(scores), len(scores), *errors, steadiness.flicker_psnr, *cost, value)
+    steady = steadiness.flicker_psnr, noise.deviation
+    return ClipResult(mean_score(scores), len(scores), *errors, *steady, *cost, value)
 
 
 def _side_by_side(candidate: Candidate, clip: ReferenceClip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:

@@ -1,8 +1,9 @@
 """Test sets of pictures: folders of originals, with their reduced versions beside them or made here."""
 
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 
 from vsr.errors import SourceError
-from vsr.quality import Rgb
+from vsr.models import Damage
+from vsr.quality import KnownDamage, Rgb, damaged, luma_of
 from vsr.resample import reduce
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -43,15 +45,24 @@ class PictureSet:
     """Pairs of pictures, read when they are asked for.
 
     `low` names the folder of reduced versions: the same names, `x2` and the like may follow the stem. Without
-    it they are made by MATLAB's bicubic reduction.
+    it they are made by MATLAB's bicubic reduction, or as `damage` says. Of all pictures every `every`th counts.
 
     Raises:
         SourceError: a folder does not exist or holds no pictures, or an original has no reduced version.
     """
 
-    def __init__(self, high: str | Path, low: str | Path | None, scale: int):
+    def __init__(
+        self,
+        high: str | Path,
+        low: str | Path | None,
+        scale: int,
+        *,
+        damage: KnownDamage | None = None,
+        every: int = 1,
+    ):
         self.scale = scale
-        self._high = _stems(high, scale)
+        self._damage = damage
+        self._high = dict([*_stems(high, scale).items()][::every])
         self._low = None if low is None else _stems(low, scale)
         absent = [] if self._low is None else sorted(self._high.keys() - self._low.keys())
         if absent:
@@ -73,7 +84,7 @@ class PictureSet:
         """
         for name, path in self._high.items():
             high = cut_to(_read(path), self.scale)
-            low = reduced(high, self.scale) if self._low is None else _read(self._low[name])
+            low = self._reduced(high) if self._low is None else _read(self._low[name])
             if tuple(side * self.scale for side in low.shape[:2]) != high.shape[:2]:
                 size = f"{high.shape[1] // self.scale}x{high.shape[0] // self.scale}"
                 raise SourceError(
@@ -81,6 +92,18 @@ class PictureSet:
                     "expected"
                 )
             yield PicturePair(name, high, low)
+
+    def _reduced(self, high: Rgb) -> Rgb:
+        return reduced(high, self.scale) if self._damage is None else damaged(high, self._damage)
+
+
+def told_of(pairs: PictureSet, damage: KnownDamage) -> Damage:
+    """What a network is told of pictures with a known damage: the noise as it lies in them after storage."""
+    clean = replace(damage, noise=0.0, jpeg=100)
+    left = [luma_of(pair.low) - luma_of(damaged(pair.high, clean)) for pair in pairs]
+    details = [np.diff(np.diff(part[: len(part) // 2 * 2], axis=0)[::2], axis=1)[:, ::2] / 2 for part in left]
+    variance = float(np.mean([np.square(detail).mean() for detail in details]))
+    return Damage(math.sqrt(variance), (100 - damage.jpeg) / 100)
 
 
 def _read(path: Path) -> Rgb:

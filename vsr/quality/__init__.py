@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vsr.quality.lpips import Lpips
     from vsr.quality.metrics import luma_of, psnr
     from vsr.quality.niqe import Niqe
+    from vsr.quality.noise_left import NoiseOverTime
     from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
     from vsr.quality.temporal import Steadiness
 

@@ -20,6 +20,7 @@ PSNR_OF_EQUAL = 100.0
 _SIGMA = 1.5
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 """MATLAB's rgb2ycbcr: ITU-R BT.601 to 16..235."""
+_CHROMA = np.array([[-37.797, 112.0], [-74.203, -93.786], [112.0, -18.214]]) / 255
 
 
 def _pair(a: Array, b: Array, border: int) -> tuple[Array, Array]:
@@ -81,6 +82,19 @@ def luma_of(rgb: Array) -> Array:
         (height, width) float64, 16 to 235.
     """
     return 16 + rgb.astype(np.float64) @ _LUMA
+
+
+def chroma_of(rgb: Array) -> tuple[Array, Array]:
+    """Compute Cb and Cr of the same conversion, unrounded and at full size.
+
+    Args:
+        rgb: (height, width, 3), 0 to 255.
+
+    Returns:
+        Two of (height, width) float64, 16 to 240, grey 128.
+    """
+    both = 128 + rgb.astype(np.float64) @ _CHROMA
+    return both[..., 0], both[..., 1]
 
 
 def frame_luma(frame: Frame) -> Array:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vsr.quality.drawing import Rgb
-from vsr.quality.metrics import PSNR_OF_EQUAL, luma_of, psnr, ssim
+from vsr.quality.metrics import PSNR_OF_EQUAL, chroma_of, luma_of, psnr, ssim
+from vsr.quality.noise_left import noise_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Score:
     """0 for equal pictures, smaller is better."""
     niqe: float | None = None
     """Distance from natural pictures, smaller is better; knows no original."""
+    psnr_cb: float | None = None
+    psnr_cr: float | None = None
+    """dB, on the two colour differences at full size."""
+    noise_left: float | None = None
+    """σ in code values of 8 bits; see `noise_left`."""
 
 
 Show = Callable[[str, Rgb, Rgb, Score], None]
@@ -41,6 +47,8 @@ class Judge:
     """Perceptual distance, where the user has its backbone."""
     niqe: Callable[[Rgb], float] | None = None
     """Naturalness, where the user has its parameters."""
+    with_chroma: bool = False
+    """Whether colour is scored, too."""
 
     def score(self, result: Rgb, original: Rgb) -> Score:
         """Score one picture; both are of one size, at least 11x11 inside the border."""
@@ -50,6 +58,15 @@ class Judge:
             ssim(a, b, peak=255, border=self.border),
             self.lpips(result, original) if self.lpips else None,
             self.niqe(result) if self.niqe else None,
+            *(self._chroma(result, original) if self.with_chroma else (None, None)),
+            noise_left(a, b),
+        )
+
+    def _chroma(self, result: Rgb, original: Rgb) -> tuple[float, float]:
+        """PSNR of Cb and Cr."""
+        (cb, cr), (true_cb, true_cr) = chroma_of(result), chroma_of(original)
+        return psnr(cb, true_cb, peak=255, border=self.border), psnr(
+            cr, true_cr, peak=255, border=self.border
         )
 
 
@@ -60,7 +77,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
         values = [getattr(score, name) for score in scores]
         if None in values:
             return None
-        if name == "psnr" and not all(math.isinf(value) for value in values):
+        if name.startswith("psnr") and not all(math.isinf(value) for value in values):
             values = [min(value, PSNR_OF_EQUAL) for value in values]
         return sum(values) / len(values) if values else math.nan
 
