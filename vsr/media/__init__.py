@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full
     from vsr.media.writing.encoder_table import ENCODERS
     from vsr.media.writing.encoders import EncoderChoice, choose_encoder, try_encoder
-    from vsr.media.writing.output import CONTAINERS, FileOutput, Outputs, WriteReport, complete, plan_outputs
+    from vsr.media.writing.muxers import CONTAINERS
+    from vsr.media.writing.output import FileOutput, Outputs, WriteReport, complete, plan_outputs
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
 
 __getattr__ = lazy_exports(__name__)

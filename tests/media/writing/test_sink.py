@@ -17,7 +17,7 @@ from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.probe_video import probe
 from vsr.media.reading.source import VideoSource
-from vsr.media.writing.output import output_container
+from vsr.media.writing.muxers import output_container
 from vsr.media.writing.sink import FileSink, MemorySink
 from vsr.options import EncodeOptions
 

@@ -6,11 +6,9 @@ A size that is odd where chroma is subsampled is encoded with more chroma by the
 refuse it: nothing is cropped.
 """
 
-import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import av
 import ffmpeg
 
 from vsr.errors import ConfigError, SinkError, SourceError
@@ -26,6 +24,7 @@ from vsr.media.ffmpeg import (
 from vsr.media.pixels import pixel_format, reading
 from vsr.media.writing.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
 from vsr.media.writing.encoder_tags import filters, tags
+from vsr.media.writing.muxers import check_container
 from vsr.options import EncodeOptions
 
 _GOP = 120
@@ -273,25 +272,6 @@ def _picture(
     if format.alpha and not alpha:
         notes.append(f"{encoder.name} does not keep the alpha plane; it is left out")
     return kept, encoder.alpha[shape] if alpha else encoder.shapes[shape], notes
-
-
-MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
-"""Our names of containers to FFmpeg's names of muxers."""
-
-
-@lru_cache(maxsize=8)
-def _codecs_of(container: str) -> frozenset[str]:
-    with av.open(io.BytesIO(), "w", format=MUXERS[container]) as empty:
-        return frozenset(empty.supported_codecs)
-
-
-def check_container(codec: str, encoder: str, container: str) -> None:
-    """Raise ConfigError where `container` cannot hold `codec`, naming those that can."""
-    if codec in _codecs_of(container):
-        return
-    able = [name for name in MUXERS if codec in _codecs_of(name)]
-    instead = f"use {' or '.join(able)}" if able else "no container here can; choose another encoder"
-    raise ConfigError(f"{container} cannot hold what {encoder} makes ({codec}); {instead}")
 
 
 def try_encoder(choice: EncoderChoice) -> str | None:

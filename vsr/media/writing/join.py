@@ -5,7 +5,6 @@ Times are the original's own: video and audio keep their offset to the tick. Wit
 shifted by the time of the first written frame. Memory does not grow with the length of the other streams.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,8 +27,8 @@ from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.clock_jumps import find_jumps
 from vsr.media.writing.encode import Encoded, constant_rate
-from vsr.media.writing.encoders import MUXERS
 from vsr.media.writing.matroska_aspect import write_aspect
+from vsr.media.writing.muxers import MUXERS, muxer_options
 from vsr.media.writing.other_streams import COVER, Carriage, Carried, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, Track, interleave, readable, video_packets
 
@@ -40,7 +39,6 @@ _Readers = list[Iterator["Packet[Any]"]]
 _REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
 """What a muxer says of a packet it cannot read; a full disk is another matter."""
 _PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
-_MAX_TIMESCALE = 2**31 - 1
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 _SEEK_BACK_S = 30
 """How far before a trimmed beginning reading starts: a subtitle may be shown for that long."""
@@ -101,7 +99,7 @@ def join(
                 original = stack.enter_context(open_container(source.path))
                 carriage = plan_carriage(original, source, container, Path(folder, "stream"))
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
-            options = _muxer_options(container, parts[0].time_base, original)
+            options = muxer_options(container, parts[0].time_base, original)
             opened = av.open(local(target), "w", format=MUXERS[container], container_options=options)
             out = stack.enter_context(opened)
             joined = _Join(out, TimeSpan.of(parts, trim=trim), stack).run(
@@ -298,23 +296,3 @@ def _check_same_headers(streams: Sequence[VideoStream]) -> None:
 def _fresh(metadata: dict[str, str]) -> dict[str, str]:
     stale = tuple(_STALE.split())
     return {key: value for key, value in metadata.items() if not key.lower().startswith(stale)}
-
-
-def _muxer_options(container: str, time_base: Fraction, original: InputContainer | None) -> dict[str, str]:
-    if container in ("mkv", "webm"):
-        # Dispositions are the original's. Left to itself, the muxer moves everything where the first
-        # packet is an Opus or AAC packet before time 0, but the sound with its codec delay
-        # differently from the pictures.
-        return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
-    timescale = time_base.denominator
-    while timescale < 1000:
-        timescale *= 2
-    # A delayed beginning is written in ticks of the whole movie, so these must suit video and audio alike.
-    sounds = [cast(Any, stream).codec_context for stream in original.streams.audio] if original else []
-    rates = [sound.sample_rate for sound in sounds if sound is not None and sound.sample_rate]
-    movie = math.lcm(timescale, *rates)
-    return {
-        "movflags": "+faststart",
-        "video_track_timescale": str(timescale),
-        "movie_timescale": str(movie if movie <= _MAX_TIMESCALE else timescale),
-    }

@@ -19,7 +19,7 @@ from av.stream import Disposition
 from vsr.frames import StreamInfo
 from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
 from vsr.media.probe_video import codec_of
-from vsr.media.writing.encoders import MUXERS
+from vsr.media.writing.muxers import MUXERS
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 

@@ -17,6 +17,7 @@ from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.writing.join import Joined, join
+from vsr.media.writing.muxers import output_container
 from vsr.media.writing.verify import Verification, verify
 from vsr.options import AlsoOptions, EncodeOptions
 
@@ -43,26 +44,6 @@ class WriteReport:
     notes: tuple[str, ...]
     """Lines that the user should read once."""
     verification: Verification
-
-
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv": "mkv", ".webm": "webm"}
-"""Endings of names that are written, and the containers they mean."""
-
-
-def output_container(path: str | Path, options: EncodeOptions) -> str:
-    """Return the container to write: by the output's name, or as asked where that does not tell.
-
-    Raises:
-        ConfigError: the name has an ending of no container that is written, or of another than the option.
-    """
-    named = CONTAINERS.get(Path(path).suffix.lower())
-    if named is None and options.container == "auto":
-        raise ConfigError(
-            f"output name {str(path)!r} does not end in {', '.join(CONTAINERS)}; or give container"
-        )
-    if named is not None and options.container not in ("auto", named):
-        raise ConfigError(f"output name {str(path)!r} and container {options.container} do not go together")
-    return named or options.container
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder
+from vsr.media.writing.muxers import output_container
 from vsr.media.writing.output import (
     FileOutput,
     Outputs,
     WriteReport,
     complete,
     make_part_folder,
-    output_container,
 )
 from vsr.options import EncodeOptions
 
