@@ -15,6 +15,7 @@ from vsr.archive.sources import Naming
 from vsr.archive.state import State, read_entries
 from vsr.archive.supervisor import Message, Supervisor
 from vsr.archive.todo import Again, Todo, make_todo
+from vsr.durable import Stamp
 from vsr.engine import num_cores
 from vsr.jobs import Job, wishes_of
 from vsr.options import EnhanceOptions, at_least
@@ -144,7 +145,5 @@ def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) 
 
 
 def _size(job: Job) -> int:
-    try:
-        return job.path.stat().st_size
-    except OSError:
-        return 0  # it fails soon
+    stamp = Stamp.of(job.path)
+    return stamp.size if stamp else 0  # one that is not there fails soon

@@ -38,13 +38,7 @@ class Outcome:
     """The second output."""
 
 
-def carry_out(
-    plan: Plan,
-    *,
-    overwrite: bool = False,
-    clock: Clock | None = None,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str], None]) -> Outcome:
     """Enhance one file as planned. On any error no file is left behind, but
     the finished segments of a long one.
 

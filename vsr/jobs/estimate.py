@@ -2,17 +2,16 @@
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from vsr.frames import Frame
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.plan import Plan
 from vsr.media import Source
 from vsr.pipeline import enhance
+from vsr.prefetch import closed_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,8 @@ class _Beginning:
     def frames(self) -> Iterator[Frame]:
         """Yield frames until the time or their number is used up."""
         began = time.monotonic()
-        with closing(cast(Generator[Frame, None, None], self._source.frames())) as frames:
+        frames = self._source.frames()
+        with closed_after(frames):
             for index, frame in enumerate(frames):
                 if index >= self._max_frames or (index and time.monotonic() - began > self._limit_s):
                     return

@@ -28,12 +28,7 @@ OpenPool = Callable[[Plan, Path], Pool]
 
 
 def run_long(
-    plan: Plan,
-    outputs: Outputs,
-    open_pool: OpenPool | None = None,
-    *,
-    clock: Clock | None = None,
-    tell: Tell = lambda _: None,
+    plan: Plan, outputs: Outputs, open_pool: OpenPool | None, *, clock: Clock, tell: Tell
 ) -> tuple[Report, ReadCounts, list[WriteReport]]:
     """Begin or go on with a job, to the finished files. On an error all finished segments stay.
 
@@ -46,7 +41,6 @@ def run_long(
         KeyboardInterrupt: with a line on how to go on.
     """
     outputs.check()
-    clock = clock or Clock()
     journal = _journal(plan)
     finished = False
     try:

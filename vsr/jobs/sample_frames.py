@@ -1,15 +1,14 @@
 """A few frames of an input, spread over all that will be read of it."""
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import cast
 
 from vsr.errors import SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media import ImageSource, VideoSource
 from vsr.options import ReadOptions
+from vsr.prefetch import closed_after
 
 COUNT = 12
 """Frames of a video."""
@@ -40,9 +39,8 @@ def spread_frames(info: StreamInfo, read: ReadOptions) -> Iterator[Frame]:
         yield from _at(info, read, [start + (index + 0.5) * total / rate / COUNT for index in range(COUNT)])
         return
     step = max(1, total // COUNT)
-    with closing(
-        cast(Generator[Frame, None, None], VideoSource(info.path, read, info=info).frames())
-    ) as frames:
+    frames = VideoSource(info.path, read, info=info).frames()
+    with closed_after(frames):
         yield from islice(frames, step // 2, total, step)
 
 

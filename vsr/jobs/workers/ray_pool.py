@@ -153,7 +153,7 @@ class RayPool:
             return Failed(
                 gap.number, VsrError(f"segment {gap.number} failed in Ray: {type(cause).__name__}: {first}")
             )
-        if isinstance(result, ray_task.Unseen):
+        if result is None:  # the source is not seen there
             self._blocks = self._blocks or self._shipped()
             self.submit(gap)
             return None

@@ -47,13 +47,6 @@ class RayTask:
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """The source is not to be seen from here."""
-
-    machine: str
-
-
-@dataclass(frozen=True)
 class Delivered:
     """A finished segment with its bytes, from where the job's folder is not to be seen."""
 
@@ -68,8 +61,8 @@ _worker: tuple[str, Worker] | None = None
 
 def enhance_segment(
     packed: bytes, order: RayTask, fetch: Callable[[Any], bytes], tell: Callable[[SegmentProgress], None]
-) -> Finished | Failed | Delivered | Unseen:
-    """Enhance one segment on this machine.
+) -> Finished | Failed | Delivered | None:
+    """Enhance one segment on this machine; None where the source is not to be seen from here.
 
     Args:
         packed: the plan.
@@ -83,7 +76,7 @@ def enhance_segment(
             tune_malloc()
             plan = _here(pickle.loads(packed), order, fetch)
             if plan is None:
-                return Unseen(platform.node())
+                return None
             _worker = order.job, Worker(plan)
         worker = _worker[1]
     except Exception as error:

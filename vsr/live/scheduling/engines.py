@@ -1,7 +1,6 @@
 """Levels with an engine each, all of the same scale, so that no level changes an output's
 size."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -86,7 +85,7 @@ def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> Engine
         work += model.spec.kflop_per_pixel * reached**2
         latency += model.spec.context.latency
         reached *= model.spec.scale
-    if math.prod(model.spec.scale for model in chain) != scale:
+    if reached != scale:
         raise ConfigError(
             f"{name} enlarges by {reached} and not by {scale}; give models that do, or another scale"
         )
