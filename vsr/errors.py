@@ -18,6 +18,16 @@ def redact(text: str) -> str:
     return re.sub(r"(?<=://)[^/\s]+@", "***@", text)  # up to the last @: passwords hold some
 
 
+def one_line(error: BaseException, most: int = 200) -> str:
+    """What an error of somebody else's says, in a line of so many letters at most; what it is where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """What the system or FFmpeg says of an error, without the file's name or address that it may bring along."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 class VsrError(Exception):
     """Any failure that vsr explains in one line; credentials in URLs never show."""
 

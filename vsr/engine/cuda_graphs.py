@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from vsr.errors import one_line
 from vsr.models import Network, State
 
 Step = Callable[[list[Tensor]], list[Tensor]]
@@ -73,7 +74,7 @@ class Recorded:
         except Exception as error:
             self.forget()  # if memory was short, what follows has all of it, or fails and is made smaller
             self._works, replay = False, None
-            self._note(" ".join(str(error).split()) or type(error).__name__)
+            self._note(one_line(error))
         if replay is None:
             return self._network.step(frames, state, reset)
         out, *after = replay(tensors)

@@ -1,5 +1,6 @@
 """The engine: frames in, enhanced frames out, through a chain of models on one device."""
 
+import math
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -84,9 +85,7 @@ class Engine:
 
     def output_format(self, format: PictureFormat) -> PictureFormat:
         """The format of the frames that come out for frames of `format`: what was not asked for is kept."""
-        scale = 1
-        for stage in self.stages:
-            scale *= stage.spec.scale
+        scale = math.prod(stage.spec.scale for stage in self.stages)
         height, width = self._size or (format.height * scale, format.width * scale)
         aspect, depth = self._sample_aspect or format.sample_aspect, self._bit_depth or format.bit_depth
         return replace(format, height=height, width=width, sample_aspect=aspect, bit_depth=depth)

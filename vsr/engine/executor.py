@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vsr import color
 from vsr.engine.cuda_graphs import CudaGraphs, Recorded, Recorder, Step
 from vsr.engine.device import Placement, move_network
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, one_line
 from vsr.models import Model, Network
 from vsr.options import EngineOptions
 from vsr.picture import Rounding
@@ -54,7 +54,7 @@ def prepare(
         return network
 
     def tell(reason: str) -> None:
-        note(f"{model.spec.name}: runs without {name}, which failed ({_one_line(reason)})")
+        note(f"{model.spec.name}: runs without {name}, which failed ({reason})")
 
     return Recorded(network, WAYS[name].recorder(placement.device), note=tell)
 
@@ -95,13 +95,9 @@ def rounding_on(device: torch.device, *, note: Callable[[str], None]) -> Roundin
         with torch.cuda.device(device):
             fused.to_codes(torch.zeros(1, device=device), (0.0, 1.0), 8)  # Triton wants a C compiler, too
     except Exception as error:
-        note(f"code values are rounded without Triton, which failed ({_one_line(error)})")
+        note(f"code values are rounded without Triton, which failed ({one_line(error)})")
         return color.to_codes
     return fused.to_codes
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _compiler(backend: str, options: dict[str, Any]) -> Recorder:

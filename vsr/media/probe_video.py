@@ -21,7 +21,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from vsr.errors import SourceError
+from vsr.errors import SourceError, reason_of
 from vsr.frames import MasteringMetadata, OtherStream, PictureFormat, StreamInfo
 from vsr.media.pixels import MATRICES, PRIMARIES, SITINGS, TRANSFERS, name_of, range_of, reading
 
@@ -62,7 +62,7 @@ def open_container(path: str | Path, *, hwaccel: HWAccel | None = None) -> Input
         )
     except (FFmpegError, ValueError) as error:
         raise SourceError(
-            f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({_reason(error)})"
+            f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({reason_of(error)})"
         ) from error
 
 
@@ -78,10 +78,6 @@ def _beginning(file: Path) -> bytes:
             return opened.read(16)
     except OSError as error:
         raise SourceError(f"cannot open {str(file)!r}: {error.strerror}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def packets_of(container: InputContainer, *streams: Any) -> Generator[Any, None, None]:
@@ -178,9 +174,9 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
                 for picture in packet.decode():
                     return picture
             except FFmpegError as error:
-                problem = _reason(error)
+                problem = reason_of(error)
     except FFmpegError as error:
-        problem = _reason(error)
+        problem = reason_of(error)
     raise SourceError(
         f"cannot decode {str(path)!r}: no picture of its {codec_of(stream)} stream can be decoded ({problem})"
     )

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, one_line
 
 _KNOCK_S = 5.0
 
@@ -69,7 +69,7 @@ def _knock(address: str) -> None:
 
 
 def _unreachable(address: str, error: Exception) -> ConfigError:
-    reason = " ".join(str(error).split())[:300]
+    reason = one_line(error, most=300)
     return ConfigError(
         f"cluster {address} cannot be reached: {reason}; HOST:PORT, auto and local are accepted"
     )

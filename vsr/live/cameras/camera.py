@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from av.error import FFmpegError
 
-from vsr.errors import SourceError, VsrError
+from vsr.errors import SourceError, VsrError, reason_of
 from vsr.frames import Frame
 from vsr.live.cameras.connection import GoneError, LoginError, RefusedError, connect
 from vsr.live.cameras.session import CameraSession, Tap
@@ -101,8 +101,8 @@ class Camera:
         except (GoneError, RefusedError):
             raise
         except (FFmpegError, SourceError, ValueError, OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise GoneError(f"{address.shown}: {address.redact(reason).lower()}") from None
+            reason = address.redact(reason_of(error)).lower()
+            raise GoneError(f"{address.shown}: {reason}") from None
         finally:
             connection.close()
 

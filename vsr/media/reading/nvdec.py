@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from vsr.errors import ConfigError, SourceError
+from vsr.errors import ConfigError, SourceError, reason_of
 from vsr.frames import StreamInfo
 from vsr.media.probe_video import open_container
 
@@ -57,8 +57,7 @@ def open_on_gpu(path: str | Path) -> InputContainer:
     try:
         return open_container(path, hwaccel=HWAccel("cuda", allow_software_fallback=True))
     except SourceError as error:
-        cause = error.__cause__
-        reason = getattr(cause, "strerror", None) or cause or error
+        reason = reason_of(error.__cause__ or error)
         raise SourceError(
             f"NVDEC cannot be opened for {str(path)!r} ({reason}); use --decoder software"
         ) from error
@@ -69,7 +68,7 @@ def why_no_nvdec() -> str:
     try:
         HWAccel("cuda").create(av.Codec("h264", "r"))
     except (FFmpegError, NotImplementedError) as error:
-        return getattr(error, "strerror", None) or str(error)
+        return reason_of(error)
     return ""
 
 

@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
 
-from vsr.errors import SinkError
+from vsr.errors import SinkError, reason_of
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.ffmpeg import local
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
@@ -110,8 +110,7 @@ def join(
             write_aspect(target, format)
         return joined
     except (FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SinkError(f"{target.parent}: the output cannot be written: {reason}") from error
+        raise SinkError(f"{target.parent}: the output cannot be written: {reason_of(error)}") from error
 
 
 class _Join:

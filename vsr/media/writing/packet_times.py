@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 
-from vsr.errors import SinkError
+from vsr.errors import SinkError, reason_of
 from vsr.media.ffmpeg import local
 from vsr.media.writing.clock_jumps import JUMP_S
 from vsr.media.writing.encode import Encoded
@@ -215,4 +215,4 @@ def readable(packets: Iterator["Packet[Any]"], broken: "list[str]") -> Iterator[
     try:
         yield from packets
     except FFmpegError as error:
-        broken.append(str(getattr(error, "strerror", None) or error))
+        broken.append(reason_of(error))

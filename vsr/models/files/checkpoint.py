@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vsr.durable import sha256_of, whole
-from vsr.errors import ModelError
+from vsr.errors import ModelError, one_line
 from vsr.models.files.architectures import ARCHITECTURES, Architecture
 from vsr.models.spec import PACKED, TOLD, Model, ModelSpec
 
@@ -165,7 +165,7 @@ def _build(
         with torch.device("meta"), _Unfilled():  # a file may claim any size
             wanted = architecture.build(**found)
     except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
-        raise ModelError(refused + " ".join(str(error).split())[:200]) from None
+        raise ModelError(refused + one_line(error)) from None
     buffers = dict(wanted.named_buffers())
     difference = _first_difference(wanted.state_dict(), tensors, may_lack=set(buffers))
     if difference:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsr.errors import ModelError
+from vsr.errors import ModelError, one_line
 from vsr.models.files.diffusion_folder import PipelineFolder
 from vsr.models.layers.single_frame import SingleFrame
 from vsr.models.spec import Model, ModelSpec
@@ -193,9 +193,7 @@ def _tried(network: DiffusionNet, multiple: int, name: str) -> tuple[int, float]
                 out = network(torch.full((1, 3, multiple, multiple), 0.5))
             operations.append(counter.get_total_flops())
     except Exception as error:  # parts that do not fit each other fail in any way
-        raise ModelError(
-            f"the parts of {name} do not fit each other: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise ModelError(f"the parts of {name} do not fit each other: {one_line(error)}") from None
     network.steps = steps
     scale = out.shape[-1] // multiple
     if scale < 1 or out.shape != (1, 3, scale * multiple, scale * multiple):

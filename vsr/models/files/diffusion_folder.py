@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vsr.durable import sha256_of
-from vsr.errors import ModelError
+from vsr.errors import ModelError, one_line
 
 INDEX = "model_index.json"
 
@@ -56,7 +56,7 @@ class PipelineFolder:
         except ModelError:
             raise
         except Exception as error:  # every library has its own ways to fail on a damaged file
-            raise ModelError(f"{self.name}: {part} cannot be read: {_line(error)}") from None
+            raise ModelError(f"{self.name}: {part} cannot be read: {one_line(error)}") from None
         missing = sorted(info["missing_keys"])
         if missing:
             raise ModelError(
@@ -80,7 +80,7 @@ class PipelineFolder:
                 self._json(self._part(part, "diffusers", class_name) / "scheduler_config.json")
             )
         except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise ModelError(f"{self.name}: {part} cannot be read: {_line(error)}") from None
+            raise ModelError(f"{self.name}: {part} cannot be read: {one_line(error)}") from None
 
     def tokenizer(self, part: str, class_name: str) -> Any:
         """Read a tokenizer of transformers."""
@@ -89,7 +89,7 @@ class PipelineFolder:
         try:
             return made.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # as above
-            raise ModelError(f"{self.name}: {part} cannot be read: {_line(error)}") from None
+            raise ModelError(f"{self.name}: {part} cannot be read: {one_line(error)}") from None
 
     def sha256(self) -> str:
         """One fingerprint for the index and all that lies in the subfolders: names and contents."""
@@ -119,7 +119,7 @@ class PipelineFolder:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{self.name}: {path.name} cannot be read: {_line(error)}") from None
+            raise ModelError(f"{self.name}: {path.name} cannot be read: {one_line(error)}") from None
         if not isinstance(content, dict):
             raise ModelError(f"{self.name}: {path.name} holds no table")
         return content
@@ -139,7 +139,3 @@ class PipelineFolder:
             raise ModelError(
                 f"{self.name}: {part} claims {claimed} numbers, and its files have {num_bytes} bytes"
             )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

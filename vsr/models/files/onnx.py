@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vsr.durable import sha256_of
-from vsr.errors import ModelError
+from vsr.errors import ModelError, one_line
 from vsr.models.files.onnx_check import check_onnx
 from vsr.models.spec import Context, Model, ModelSpec, State
 
@@ -80,7 +80,7 @@ class OnnxNet:
             return self._sessions[threads]
 
 
-def read_onnx(path: Path, *, name: str = "") -> Model:
+def read_onnx(path: Path) -> Model:
     """Read an ONNX file.
 
     Raises:
@@ -95,12 +95,12 @@ def read_onnx(path: Path, *, name: str = "") -> Model:
     try:
         network = OnnxNet(path)
     except Exception as error:  # onnxruntime's own types are many and derive from nothing in common
-        raise ModelError(f"{path.name} cannot be read as ONNX: {_line(error)}") from None
+        raise ModelError(f"{path.name} cannot be read as ONNX: {one_line(error)}") from None
     window, colors = _seen(network.shape, path)
     multiple, scale = _tried(network, window, colors, path)
     return Model(
         ModelSpec(
-            name=name or path.stem,
+            name=path.stem,
             scale=scale,
             in_channels=1 if colors == 1 else 3,
             context=Context(before=window // 2, after=window // 2),
@@ -146,14 +146,10 @@ def _tried(network: OnnxNet, window: int, colors: int, path: Path) -> tuple[int,
                 torch.zeros(1, window, colors, side, side), None, torch.ones(1, dtype=torch.bool)
             )
         except Exception as error:
-            reason = _line(error)
+            reason = one_line(error)
             continue
         scale = out.shape[-1] // side
         if out.shape == (1, 1, colors, scale * side, scale * side) and scale:
             return multiple, scale
         reason = f"{tuple(out.shape[2:])} comes of {colors} colours of {side}x{side}"
     raise ModelError(f"{path.name} enlarges by no whole factor: {reason}")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

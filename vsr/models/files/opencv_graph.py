@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.durable import sha256_of
-from vsr.errors import ModelError
+from vsr.errors import ModelError, one_line
 from vsr.models.files.protobuf import fields_at, varint
 from vsr.models.layers.facts import facts_of
 from vsr.models.layers.single_frame import SingleFrame
@@ -219,7 +219,7 @@ def _nodes(graph: bytes) -> dict[str, _Node]:
     return nodes
 
 
-def read_graph(path: Path, *, name: str = "") -> Model:
+def read_graph(path: Path) -> Model:
     """Read a `.pb` file of OpenCV's dnn_superres.
 
     Raises:
@@ -231,9 +231,8 @@ def read_graph(path: Path, *, name: str = "") -> Model:
             out = network(torch.zeros(1, network.colors, 8, 8))
         facts = facts_of(network, colors=network.colors)
     except (OSError, RuntimeError, ValueError, LookupError, StopIteration, TypeError, struct.error) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
-            f"{path.name} cannot be read as a graph of OpenCV's dnn_superres: {reason}"
+            f"{path.name} cannot be read as a graph of OpenCV's dnn_superres: {one_line(error)}"
         ) from None
     scale, rest = divmod(out.shape[-1], 8)
     if network.colors not in (1, 3) or rest or out.shape != (1, network.colors, 8 * scale, 8 * scale):
@@ -242,7 +241,7 @@ def read_graph(path: Path, *, name: str = "") -> Model:
         )
     return Model(
         ModelSpec(
-            name=name or path.stem,
+            name=path.stem,
             scale=scale,
             in_channels=1 if network.colors == 1 else 3,
             dtypes=("fp32", "fp16"),

@@ -53,7 +53,7 @@ class SpandrelNet(SingleFrame):
         return out[..., : height * self.scale, : width * self.scale]
 
 
-def read_with_spandrel(path: Path, *, name: str = "") -> Model:
+def read_with_spandrel(path: Path) -> Model:
     """Read a checkpoint of an architecture that spandrel detects; it sees the tensors alone, never the file.
 
     Raises:
@@ -66,7 +66,7 @@ def read_with_spandrel(path: Path, *, name: str = "") -> Model:
         parameter.requires_grad_(False)
     return Model(
         ModelSpec(
-            name=name or path.stem,
+            name=path.stem,
             scale=descriptor.scale,
             in_channels=1 if colors == 1 else 3,
             halo=None,

@@ -1,11 +1,18 @@
 """What every network that enhances a frame on its own has in common: no state, no neighbours."""
 
+import torch
 from torch import Tensor, nn
 
 from vsr.models.spec import State
 
 STUDIO_SPAN, STUDIO_BLACK = 219 / 255, 16 / 255
 """What networks trained on MATLAB's Y' saw: codes of limited range, divided by 255."""
+
+
+def div2k_mean(colors: int) -> Tensor:
+    """What EDSR and those after it take from a picture: DIV2K's mean of R, G and B, (1, colors, 1, 1), or 0."""
+    mean = (0.4488, 0.4371, 0.4040) if colors == 3 else [0.0] * colors
+    return torch.tensor(mean).view(1, -1, 1, 1)
 
 
 class SingleFrame(nn.Module):

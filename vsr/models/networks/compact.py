@@ -9,11 +9,11 @@ import re
 
 from torch import Tensor, nn
 
-from vsr.models.spec import State
+from vsr.models.layers.single_frame import SingleFrame
 from vsr.resample import pixel_shuffle
 
 
-class CompactNet(nn.Module):
+class CompactNet(SingleFrame):
     """`depth` hidden layers of `channels`; emits the residual to the nearest-neighbour enlargement."""
 
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int = 3):
@@ -30,14 +30,6 @@ class CompactNet(nn.Module):
         for layer in self.body:
             x = layer(x)
         return pixel_shuffle(x, self.scale)
-
-    def init_state(self, batch: int, height: int, width: int) -> None:
-        """A single-frame network has no state."""
-        return
-
-    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
-        """Enhance each frame on its own."""
-        return self(frames[:, 0])[:, None], None
 
 
 def compact_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:

@@ -7,15 +7,11 @@ read: `conv_first`, `body.N.conv1`, ... and the authors' `head.0`, `body.N.body.
 import re
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vsr.models.layers.residual_block import ResidualBlock
-from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
+from vsr.models.layers.single_frame import SingleFrame, blocks_of, div2k_mean, is_kernel
 from vsr.models.layers.upsampling import upsampler, upsampler_scale
-
-_MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K, R G B."""
 
 _WIDE = 128
 """From so many channels on residuals are scaled by 0.1, as in the full network; tensors do not tell."""
@@ -33,8 +29,7 @@ class EdsrNet(SingleFrame):
         self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
         self.upsample = upsampler(channels, scale)
         self.conv_last = nn.Conv2d(channels, colors, 3, padding=1)
-        mean = torch.tensor(_MEAN if colors == 3 else [0.0] * colors)
-        self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", div2k_mean(colors), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), 0 to 1 → (B, C, scale*H, scale*W)."""

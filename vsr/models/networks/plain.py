@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from vsr.models.layers.conv_relu import conv_relu
-from vsr.models.spec import State
+from vsr.models.layers.single_frame import SingleFrame
 from vsr.resample import pixel_shuffle
 
 
-class PlainNet(nn.Module):
+class PlainNet(SingleFrame):
     """Head, `depth` hidden layers, tail; emits the residual to the bicubic enlargement."""
 
     ranges: Tensor
@@ -41,14 +41,6 @@ class PlainNet(nn.Module):
             assert isinstance(layer, nn.Conv2d)
             x = conv_relu(layer, x)
         return pixel_shuffle(self.tail(x), self.scale)
-
-    def init_state(self, batch: int, height: int, width: int) -> None:
-        """A single-frame network has no state."""
-        return
-
-    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
-        """Enhance each frame on its own."""
-        return self(frames[:, 0])[:, None], None
 
 
 def plain_parameters(state: dict[str, Tensor]) -> dict[str, int] | None:

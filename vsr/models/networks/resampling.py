@@ -1,13 +1,14 @@
 """Networks without weights: the honest baselines that every other model must
 beat, and the one that changes nothing."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from vsr.models.spec import Context, ModelSpec, State
+from vsr.models.layers.single_frame import SingleFrame
+from vsr.models.spec import Context, ModelSpec
 from vsr.resample import Kernel, enlarge
 
 
-class Resampler(nn.Module):
+class Resampler(SingleFrame):
     """Enlarges every frame on its own with one kernel; scale 1 gives back the frame itself."""
 
     def __init__(self, *, scale: int, kernel: Kernel):
@@ -15,13 +16,9 @@ class Resampler(nn.Module):
         self.scale = scale
         self.kernel: Kernel = kernel
 
-    def init_state(self, batch: int, height: int, width: int) -> None:
-        """No state."""
-        return
-
-    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
-        """Enlarge the one frame of each window."""
-        return enlarge(frames[:, 0], self.scale, kernel=self.kernel)[:, None], None
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, scale*H, scale*W)."""
+        return enlarge(x, self.scale, kernel=self.kernel)
 
 
 def resampling_spec(name: str, *, scale: int, kernel: Kernel) -> ModelSpec:

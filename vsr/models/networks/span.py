@@ -12,10 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vsr.models.layers.single_frame import SingleFrame, is_kernel
-
-_MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K, R G B."""
+from vsr.models.layers.single_frame import SingleFrame, div2k_mean, is_kernel
 
 _BRANCHES = tuple(
     f"{name}.{kind}" for name in ("sk", "conv.0", "conv.1", "conv.2") for kind in ("weight", "bias")
@@ -61,8 +58,7 @@ class SpanNet(SingleFrame):
         self.upsampler = nn.Sequential(
             nn.Conv2d(narrow, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale)
         )
-        mean = torch.tensor(_MEAN if colors == 3 and normed else [0.0] * colors)
-        self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", div2k_mean(colors) * float(normed), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), 0 to 1 → (B, C, scale*H, scale*W)."""

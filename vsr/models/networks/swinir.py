@@ -16,14 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vsr.models.layers.facts import facts_of
-from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
+from vsr.models.layers.single_frame import SingleFrame, blocks_of, div2k_mean, is_kernel
 from vsr.models.layers.upsampling import upsampler, upsampler_scale
 
 Tail = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv", ""]
 """How it enlarges: classical, light, real; empty for scale 1."""
-
-_MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K, R G B."""
 
 _APART = -100.0
 """Added before softmax to what must not attend to each other."""
@@ -192,8 +189,7 @@ class SwinIr(SingleFrame):
                 self.add_module(name, nn.Conv2d(wide, wide, 3, padding=1))
         if tail != "pixelshuffledirect":
             self.conv_last = nn.Conv2d(wide if tail else channels, colors, 3, padding=1)
-        mean = torch.tensor(_MEAN if colors == 3 else [0.0] * colors)
-        self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", div2k_mean(colors), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), sides multiples of `window` → (B, C, scale*H, scale*W)."""

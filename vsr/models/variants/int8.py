@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.layers.single_frame import SingleFrame
 from vsr.models.networks.plain import PlainNet
-from vsr.models.spec import State
 from vsr.resample import pixel_shuffle
 
 _LEVELS = 255
@@ -75,7 +75,7 @@ class _Layer:
     """Scale of what goes out after ReLU; 0 for the last layer, which gives fp32."""
 
 
-class Int8Net(nn.Module):
+class Int8Net(SingleFrame):
     """A calibrated `PlainNet` that counts in integers; takes and gives float32.
     Any number of threads may call it."""
 
@@ -87,18 +87,14 @@ class Int8Net(nn.Module):
         convolutions = [*network.body, network.tail]
         self._layers = [_pack(*layer) for layer in zip(convolutions, inputs, steps, strict=True)]
 
-    def init_state(self, batch: int, height: int, width: int) -> None:
-        """A single-frame network has no state."""
-        return
-
-    def step(self, frames: Tensor, state: State | None, reset: Tensor) -> tuple[Tensor, None]:
-        """Enhance each frame on its own."""
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, scale*H, scale*W), the residual."""
         scale, zero = _SEEN
-        x = (frames[:, 0] / scale).add_(zero).round_().clamp_(0, _LEVELS).to(torch.uint8)
+        x = (x / scale).add_(zero).round_().clamp_(0, _LEVELS).to(torch.uint8)
         x = x.contiguous(memory_format=torch.channels_last)
         for layer in self._layers:
             x = _convolve(x, layer)
-        return pixel_shuffle(x, self.scale)[:, None], None
+        return pixel_shuffle(x, self.scale)
 
 
 def in_int8(network: nn.Module) -> nn.Module:
