@@ -203,9 +203,8 @@ class LiveLoop:
             if frame.stream in self._slots:
                 self._latencies.add(self._slots[frame.stream].deliver(frame, now), now)
         if frames:
-            now = time.monotonic()
             waiting = sum(slot.waiting for slot in self._slots.values())
-            self._queues.add(waiting / max(1, len(self._slots)), now)
+            self._queues.add(waiting / max(1, len(self._slots)), time.monotonic())
         return bool(frames)
 
     @property
@@ -253,9 +252,8 @@ class LiveLoop:
         if change is None:
             return
         self._flush()
-        name = self._level.name
-        told = {"event": "rung", "rung": name, "reason": change.reason}
-        log.warning("%s: %s", name, change.reason, extra=told)
+        name, reason = self._level.name, change.reason
+        log.warning("%s: %s", name, reason, extra={"event": "rung", "rung": name, "reason": reason})
         self._begin_streams()
         self._num_changes += 1
         self._forget()
