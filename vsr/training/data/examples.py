@@ -24,7 +24,6 @@ _CODED_FRAMES = 5
 _MOVED_EDGE = 288
 """Edge of the frames made from stills, full resolution."""
 
-
 _FILMED = 0.35
 """Share of clips among the examples for networks on planes; the rest are photos, which cost a fifth."""
 
