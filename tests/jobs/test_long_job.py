@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from support.clips import plane_view
-from support.long_jobs import begin, contents, enhance, records_of, stopped, words
+from support.long_jobs import begin, contents, enhance, records_of, stopped, wait_for_segments, words
 
 from vsr.cli.main import run
 from vsr.cli.progress_view import plain_line
@@ -24,7 +24,7 @@ from vsr.jobs import long_job
 from vsr.jobs.inputs import find_jobs
 from vsr.jobs.segments import journal
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import JOURNAL, read_records, work_folder
+from vsr.jobs.segments.journal_records import JOURNAL, work_folder
 from vsr.jobs.segments.segment_sink import SegmentSink
 from vsr.media.reading.source import VideoSource
 
@@ -146,8 +146,7 @@ def test_an_interrupted_run_says_how_to_go_on(clip, tmp_path, capfd):
 def test_sigterm_keeps_what_is_finished(clip, tmp_path):
     out = tmp_path / "out.mkv"
     process = begin(clip, out)
-    while (found := read_records(work_folder(out))) is None or len(found.segments) < 2:
-        time.sleep(0.01)
+    wait_for_segments(process, out, 2)
     os.kill(process.pid, signal.SIGTERM)
     process.join()
     assert process.exitcode == 130

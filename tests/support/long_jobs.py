@@ -1,6 +1,7 @@
 """Long jobs through the real command, and what they leave."""
 
 import hashlib
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def begin(clip: Path, out: Path, *flags: str) -> forks.Process:
     process = forks.Process(target=main, args=(words(clip, out, *flags),))
     process.start()
     return process
+
+
+def wait_for_segments(process: forks.Process, out: Path, count: int) -> None:
+    """Until so many are in the journal; the process must still be at work."""
+    while (found := read_records(work_folder(out))) is None or len(found.segments) < count:
+        assert process.is_alive()
+        time.sleep(0.01)
 
 
 def enhance(clip: Path, out: Path, *flags: str) -> int:

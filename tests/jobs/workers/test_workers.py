@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.long_jobs import begin, contents, enhance, made_by, records_of
+from support.long_jobs import begin, contents, enhance, made_by, records_of, wait_for_segments
 from support.networks import tiny
 from support.processes import at_work_on, family, lives, wait_for_the_end_of
 
@@ -20,7 +20,7 @@ from vsr.jobs.identity import describe_source
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal import Gap, Journal
-from vsr.jobs.segments.journal_records import read_records, work_folder
+from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.local_pool import LocalPool
@@ -218,8 +218,7 @@ def test_what_a_worker_meets_is_raised_as_it_was(clip, tmp_path):
 def test_a_killed_driver_takes_its_workers_along_and_is_gone_on_with(clip, undisturbed, tmp_path):
     out = tmp_path / "out.mkv"
     driver = begin(clip, out, "--workers", "2")
-    while (found := read_records(work_folder(out))) is None or not found.segments:
-        time.sleep(0.01)
+    wait_for_segments(driver, out, 1)
     others = family(driver.pid)
     assert len(others) >= 2
     driver.kill()

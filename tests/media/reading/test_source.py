@@ -576,14 +576,14 @@ def assert_every_frame(clips: list[Path]):
 
 def test_every_small_real_clip_keeps_every_frame(test_data: Path):
     assert_every_frame(
-        [clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size < 1_000_000]
+        [clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size < 500_000]
     )
 
 
 @pytest.mark.slow
 def test_every_large_real_clip_keeps_every_frame(test_data: Path):
     assert_every_frame(
-        [clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size >= 1_000_000]
+        [clip for clip in sorted((test_data / "clips").iterdir()) if clip.stat().st_size >= 500_000]
     )
 
 
