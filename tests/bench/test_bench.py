@@ -268,7 +268,7 @@ def test_to_and_fro_never_jumps():
     assert list(to_and_fro("a", 3)) == list("aaa")
 
 
-@pytest.mark.parametrize("name", ["nano-x2", "large-x2", "video-x4", "bicubic-x3"])
+@pytest.mark.parametrize("name", ["nano-x2", "base-real-x2", "video-x4", "bicubic-x3"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_parts_together_do_what_the_engine_does(name: str, threads: int, tmp_path: Path):
     """The planes that the last part leaves are those that the engine gives for the same frames."""

@@ -62,7 +62,7 @@ class Parts:
         with self._working(options.threads or CPU_THREADS):
             self._planes = [self._transfer.upload(frame.planes) for frame in self._frames]
             self._inputs = list(self._seen(len(self._frames)))
-            fit = self._stage.plan_memory(*self._inputs[0].tensor.shape[-2:])
+            fit = self._stage.plan_memory(*self._inputs[0].picture.size)
             self.workers = 1 if model.spec.context.stateful else fit
             """Batches that the engine runs at once."""
             self._raw = list(self._stage.run(item.picture for item in self._inputs))

@@ -51,8 +51,8 @@ class Damage:
     """What has been done to pictures, as networks for real footage are told it; clean unless said otherwise."""
 
     noise: float = 0.0
-    """σ of the noise in luma, in code values of 8 bits: the standard deviation of the diagonal Haar detail
-    (a - b - c + d) / 2 of damaged minus undamaged luma."""
+    """σ of the noise in luma where there is little else, in code values of 8 bits: of the diagonal Haar detail
+    (a - b - c + d) / 2 of what has been added. What a codec took of detail is no noise."""
     compression: float = 0.0
     """0 for none to 1 for the worst: (100 - quality) / 100 of JPEG, (crf - 12) / 35 of H.264 and HEVC, a 24th of the
     quantiser of MPEG-2, MPEG-4 and Motion JPEG."""

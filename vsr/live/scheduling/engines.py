@@ -10,8 +10,8 @@ from vsr.live.scheduling.latency_control import ControlTuning, LatencyLevel
 from vsr.models import DEFAULT_TIER, Model, choose_chain, load
 from vsr.options import EngineOptions
 
-TIERS = {"cpu": ("base", "fast", "nano"), "cuda": ("large", "base", "fast", "nano")}
-"""What suits a device, the best first; on a CPU `large` keeps up with nothing."""
+TIERS = ("base", "fast", "nano")
+"""What suits live, the best first."""
 
 _BATCH = {"cpu": 1, "cuda": 16}
 """Frames of several cameras that go through a network together: on a CPU that gains nothing."""
@@ -63,7 +63,7 @@ def make_engines(
     device = pick_device(options.device).type
     if options.batch == "auto":
         options = replace(options, batch=_BATCH[device])
-    wanted = list(models) or ([] if scale == 1 else list(TIERS[device]))
+    wanted = list(models) or ([] if scale == 1 else list(TIERS))
     levels = [_level(choose_chain([name], scale), scale, options) for name in wanted]
     plain = _level(
         [load("identity" if scale == 1 else f"bicubic-x{scale}")], scale, replace(options, precision="auto")
