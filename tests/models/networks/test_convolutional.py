@@ -1,5 +1,6 @@
 """The field's convolutional networks: layouts, reach, formulas, and the answers of the originals."""
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -47,10 +48,10 @@ def saved(folder: Path, name: str, tensors: dict[str, Tensor]) -> Path:
     return folder / f"{name}.pth"
 
 
-@pytest.fixture(params=TINY)
-def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
+@pytest.fixture(scope="module", params=TINY)
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Each network, tiny, read from a file."""
-    return read_model(saved(tmp_path, request.param, tensors_of(request.param)))
+    return read_model(saved(tmp_path_factory.mktemp("tiny"), request.param, tensors_of(request.param)))
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -99,7 +100,7 @@ def test_precisions_that_are_offered_keep_the_picture(tiny: Model):
     exact = run(tiny, x) - base(tiny, x)
     for name in set(tiny.spec.dtypes) & ({"bf16", "fp16"} if can_bf16() else {"fp16"}):
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[name]
-        network = tiny.network.to(dtype)  # type: ignore[attr-defined]
+        network = copy.deepcopy(tiny.network).to(dtype)  # type: ignore[attr-defined]
         with torch.inference_mode():
             out = network.step(x[:, None].to(dtype), None, torch.ones(1, dtype=torch.bool))[0][:, 0].float()
         assert (out - exact).abs().max() <= 0.02 * exact.abs().max()

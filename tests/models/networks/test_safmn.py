@@ -25,10 +25,11 @@ LAYOUTS = {
 """Some of the published keys of each."""
 
 
-@pytest.fixture(params=LAYOUTS)
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
-    torch.save({"params": tensors_of(request.param)}, tmp_path / f"{request.param}.pth")
-    return read_model(tmp_path / f"{request.param}.pth")
+@pytest.fixture(scope="module", params=LAYOUTS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("safmn")
+    torch.save({"params": tensors_of(request.param)}, folder / f"{request.param}.pth")
+    return read_model(folder / f"{request.param}.pth")
 
 
 def test_layouts_have_the_published_names_and_tell_the_kind(model: Model):

@@ -41,14 +41,15 @@ def net(kind: str) -> SwinIr:
     return network.eval()
 
 
-@pytest.fixture(params=KINDS)
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
+@pytest.fixture(scope="module", params=KINDS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("swinir")
     tensors = net(request.param).state_dict()
     masks = {"layers.0.residual_group.blocks.1.attn_mask": torch.zeros(64, 64, 64),
              "layers.0.residual_group.blocks.0.attn.relative_position_index": torch.zeros(64, 64).long()}  # fmt: skip
     assert not set(f"{COMMON} {LAYOUTS[request.param]}".split()) - tensors.keys()
-    torch.save({"params": tensors | masks}, tmp_path / f"{request.param}.pth")
-    return read_model(tmp_path / f"{request.param}.pth")
+    torch.save({"params": tensors | masks}, folder / f"{request.param}.pth")
+    return read_model(folder / f"{request.param}.pth")
 
 
 def test_the_kind_is_told_by_the_tensors(model: Model):
