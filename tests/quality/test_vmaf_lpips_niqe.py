@@ -13,7 +13,8 @@ import torch
 from vsr.cli.main import run
 from vsr.errors import ConfigError, ModelError, SinkError, SourceError
 from vsr.media.ffmpeg import find_remuxer, has_filter
-from vsr.media.vmaf import Vmaf, find_vmaf
+from vsr.media.vmaf import Vmaf, find_vmaf, has_vmaf_v1
+from vsr.quality.dists import Dists
 from vsr.quality.lpips import Lpips
 from vsr.quality.metrics import luma_of
 from vsr.quality.niqe import Niqe
@@ -127,6 +128,24 @@ def test_lpips_wants_a_backbone_and_its_own_heads(alexnet: Path, tmp_path: Path,
         Lpips(heads(test_data, "alex"), heads(test_data, "alex"))
 
 
+def test_dists_agrees_with_its_authors(tmp_path: Path, test_data: Path):
+    backbone = write_backbone(tmp_path / "vgg16.pth", VGG16, {})
+    dists = Dists(backbone, test_data / "weights" / "metrics" / "dists_weights.pt")
+    a, b = two_pictures()
+    assert dists(a, b) == pytest.approx(0.0705202, abs=1e-6)  # dists-pytorch 0.1 with these weights
+    assert dists(a, a) == 0
+    with pytest.raises(SourceError, match="DISTS needs 64x64"):
+        dists(a[:40], b[:40])
+
+
+def test_dists_wants_a_vgg16_and_its_own_weights(alexnet: Path, test_data: Path):
+    weights = test_data / "weights" / "metrics" / "dists_weights.pt"
+    with pytest.raises(ModelError, match=r"have no 'features\.2\.weight'"):
+        Dists(alexnet, weights)
+    with pytest.raises(ModelError, match="have no"):
+        Dists(weights, alexnet)
+
+
 # VMAF
 
 
@@ -167,6 +186,22 @@ def test_vmaf_is_that_of_ffmpeg_on_two_files(vmaf: Vmaf, tmp_path: Path):
     reference = float(log.split("VMAF score: ")[1].split()[0])
     assert measured(vmaf, results, originals) == pytest.approx(reference, abs=1e-4)
     assert 5 < reference < 95
+
+
+def test_the_newer_vmaf_sees_colour(vmaf: Vmaf):
+    if not has_vmaf_v1():
+        pytest.skip("this libvmaf has no newer models")
+    rng = np.random.default_rng(0)
+    scene = [cv2.GaussianBlur(rng.normal(0, 400, (360, 360)), (0, 0), 3) + 120 for _ in range(3)]
+
+    def clip(noise: float, colour: float) -> list[np.ndarray]:
+        return [scene + rng.normal(0, (noise, colour, colour), (360, 360, 3)).transpose(2, 0, 1)] * 2
+
+    newer, originals, grey, coloured = Vmaf(threads=1, model="v1"), clip(0, 0), clip(12, 0), clip(12, 40)
+    assert measured(newer, originals, originals) > 90
+    assert measured(newer, coloured, originals) < measured(newer, grey, originals) - 1
+    lumas_alone = ([planes[0] for planes in pictures] for pictures in (coloured, originals))
+    assert measured(vmaf, *lumas_alone) == measured(vmaf, coloured, originals)
 
 
 def test_vmaf_of_equal_clips_is_high_and_one_meter_serves_many_clips(vmaf: Vmaf):

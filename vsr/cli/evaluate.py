@@ -21,6 +21,7 @@ from vsr.errors import ConfigError
 from vsr.evaluation import (
     Candidate,
     PictureSet,
+    ReferenceClip,
     measure_models,
     open_clip,
     our_candidate,
@@ -30,9 +31,9 @@ from vsr.evaluation import (
     spoilt,
     told_of,
 )
-from vsr.media import Vmaf
+from vsr.media import SMALLEST_V1, Vmaf, has_vmaf_v1
 from vsr.options import EngineOptions, at_least
-from vsr.quality import DAMAGE_TABLE, Gallery, Judge, Lpips, Niqe, encode_png
+from vsr.quality import DAMAGE_TABLE, Dists, Gallery, Judge, Lpips, Niqe, encode_png
 from vsr.training import Kind, write_blurred
 
 GRID_ROWS = 5
@@ -60,11 +61,13 @@ class EvalOptions:
     """Encode a clip's reduced version first, as ENCODER:CRF (x264:32) or
     mpeg4:QUANTISER; each is scored on its own."""
     vmaf: bool = False
-    """Measure VMAF of clips; needs an FFmpeg with libvmaf."""
+    """Measure VMAF of clips, by the models of 2026 too where libvmaf has them; needs an FFmpeg with libvmaf."""
     lpips_backbone: str = ""
     """Measure LPIPS with this state dict of torchvision's vgg16 or alexnet."""
     lpips_heads: str = ""
     """LPIPS's linear heads for that backbone."""
+    dists: str = ""
+    """Measure DISTS with its authors' weights in this file, on that backbone, which is a vgg16 then."""
     niqe: str = ""
     """Measure NIQE with the parameters in this .npz file."""
     json: str = ""
@@ -89,8 +92,8 @@ class EvalOptions:
             raise ConfigError(f"blur is scored at scale 1, not {self.scale}")
         for text in self.compress:
             parse_compression(text)
-        if bool(self.lpips_backbone) != bool(self.lpips_heads):
-            raise ConfigError("lpips_backbone and lpips_heads belong together; give both")
+        if bool(self.lpips_backbone) != bool(self.lpips_heads or self.dists):
+            raise ConfigError("lpips_backbone and lpips_heads or dists belong together; give both")
         if self.grid and Path(self.grid).suffix.lower() != ".png":
             raise ConfigError(f"grid {self.grid}: .png is written")
         check_writable(self.json, self.grid)
@@ -202,7 +205,7 @@ def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: Engine
 
 def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
     clip, judge = open_clip(high, low, options.scale, num_frames=options.frames), _judge(options)
-    vmaf = Vmaf(threads=engine.threads or CPU_THREADS) if options.vmaf else None
+    vmaf = _vmaf(clip, engine) if options.vmaf else []
     num_frames = min(options.frames or math.inf, clip.original.info.num_frames or 1)
     gallery = Gallery({f"frame {int(num_frames * part / 4)}" for part in (1, 2, 3)})
     scored: list[Scored] = []
@@ -222,9 +225,20 @@ def _source(low: Path | None) -> str:
     return low.name if low else "MATLAB's bicubic"
 
 
+def _vmaf(clip: ReferenceClip, engine: EngineOptions) -> list[Vmaf]:
+    """The meter that everybody has, and the newer one where libvmaf has it and the picture is large enough."""
+    format, threads = clip.original.info.format, engine.threads or CPU_THREADS
+    newer = min(format.height, format.width) >= SMALLEST_V1 and has_vmaf_v1()
+    return [Vmaf(threads=threads), *([Vmaf(threads=threads, model="v1")] if newer else [])]
+
+
 def _judge(options: EvalOptions) -> Judge:
-    lpips = Lpips(options.lpips_backbone, options.lpips_heads) if options.lpips_backbone else None
-    return Judge(options.scale, lpips, Niqe(options.niqe) if options.niqe else None)
+    return Judge(
+        options.scale,
+        lpips=Lpips(options.lpips_backbone, options.lpips_heads) if options.lpips_heads else None,
+        niqe=Niqe(options.niqe) if options.niqe else None,
+        dists=Dists(options.lpips_backbone, options.dists) if options.dists else None,
+    )
 
 
 def _candidates(options: EvalOptions, engine: EngineOptions) -> Iterator[Candidate]:

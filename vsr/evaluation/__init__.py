@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vsr.evaluation.candidates import Candidate, our_candidate
     from vsr.evaluation.codec_damage import parse_compression, spoilt
     from vsr.evaluation.model_table import SCALES, SETS, TableRow, measure_models
-    from vsr.evaluation.score_clips import ClipResult, open_clip, score_clip
+    from vsr.evaluation.score_clips import ClipResult, ReferenceClip, open_clip, score_clip
     from vsr.evaluation.score_pictures import PicturesResult, score_set
     from vsr.evaluation.test_sets import PictureSet, told_of
 

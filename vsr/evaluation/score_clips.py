@@ -6,11 +6,15 @@ made and spoilt by a codec (`jobs.spoil`). All frames count. Memory holds the fr
 the few that time is measured on.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from vsr.errors import ModelError, SourceError
 from vsr.evaluation.candidates import Candidate, time_per_frame
@@ -25,6 +29,7 @@ from vsr.quality import (
     Score,
     Show,
     Steadiness,
+    chroma_of,
     luma_of,
     mean_score,
     show_nobody,
@@ -104,6 +109,8 @@ class ClipResult:
     ms_per_frame: float
     vmaf: float | None = None
     """0 to 100, larger is better; None where it was not measured."""
+    vmaf_v1: float | None = None
+    """The same by the models of 2026, which see colour, banding and painted detail."""
 
 
 def score_clip(
@@ -111,7 +118,7 @@ def score_clip(
     clip: ReferenceClip,
     judge: Judge,
     *,
-    vmaf: Vmaf | None = None,
+    vmaf: Sequence[Vmaf] = (),
     show: Show = show_nobody,
 ) -> ClipResult:
     """Run a clip through a candidate as one stream and score every frame.
@@ -120,7 +127,7 @@ def score_clip(
         candidate: what enlarges.
         clip: original and reduced version.
         judge: scores of single frames.
-        vmaf: where it is to be measured, too.
+        vmaf: meters of those that are to be measured, too.
         show: is shown every result, named `frame 0`, `frame 1`, ...
 
     Raises:
@@ -128,20 +135,27 @@ def score_clip(
         ModelError: the results have another size than the original.
     """
     steadiness, noise, scores = Steadiness(), NoiseOverTime(), list[Score]()
-    with vmaf or nullcontext(), closing(_side_by_side(candidate, clip)) as pairs:
+    with ExitStack() as open_meters, closing(_side_by_side(candidate, clip)) as pairs:
+        for meter in vmaf:
+            open_meters.enter_context(meter)
         for number, (result, original, cut) in enumerate(pairs):
             scores.append(judge.score(result, original))
             lumas = luma_of(result), luma_of(original)
             steadiness.add(*lumas, cut=cut)
             noise.add(*lumas, cut=cut)
-            if vmaf is not None:
-                vmaf.add(*lumas)
+            for meter in vmaf:
+                meter.add(*(lumas if meter.model == "v0" else map(_planes, (result, original))))
             show(f"frame {number}", result, original, scores[-1])
-        value = None if vmaf is None else vmaf.value()
+        values = {meter.model: meter.value() for meter in vmaf}
     errors = steadiness.warping_error, steadiness.original_warping_error
     cost = candidate.latency_frames, time_per_frame(candidate, _first(clip), rounds=2)
     steady = steadiness.flicker_psnr, noise.deviation
-    return ClipResult(mean_score(scores), len(scores), *errors, *steady, *cost, value)
+    score, (v0, v1) = mean_score(scores), map(values.get, ("v0", "v1"))
+    return ClipResult(score, len(scores), *errors, *steady, *cost, vmaf=v0, vmaf_v1=v1)
+
+
+def _planes(rgb: Rgb) -> npt.NDArray[Any]:
+    return np.stack([luma_of(rgb), *chroma_of(rgb)])
 
 
 def _side_by_side(candidate: Candidate, clip: ReferenceClip) -> Generator[tuple[Rgb, Rgb, bool], None, None]:

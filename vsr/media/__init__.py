@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vsr.media.reading.nvdec import why_no_nvdec
     from vsr.media.reading.source import Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec
-    from vsr.media.vmaf import Vmaf
+    from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
     from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full
     from vsr.media.writing.encoder_table import ENCODERS
     from vsr.media.writing.encoders import EncoderChoice, choose_encoder, try_encoder

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import subprocess
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import ffmpeg
 import numpy as np
@@ -13,7 +13,15 @@ import numpy.typing as npt
 from vsr.errors import ConfigError, SinkError
 from vsr.media.ffmpeg import Child, find_ffmpeg, find_remuxer, first_error_line, has_filter
 
-Luma = npt.NDArray[Any]
+Planes = npt.NDArray[Any]
+"""(height, width) luma, or (3, height, width) luma, Cb and Cr; BT.601, black 16, grey 128."""
+
+MODELS = {"v0": "vmaf_v0.6.1", "v1": "vmaf_v1.0.16_3d0h"}
+"""Both for 1080 lines seen from three times their height. The newer one sees colour, too."""
+
+SMALLEST_V1 = 360
+"""Pixels that each side must have for the newer model: on 270 lines it does not see colour (its statistics are
+singular), and on 144 libvmaf crashes."""
 
 _END_S = 600.0
 """How long FFmpeg may still measure after the last frame."""
@@ -32,18 +40,34 @@ def find_vmaf() -> str:
     raise ConfigError(f"vmaf: {' and '.join(tried)} has no libvmaf; set VSR_FFMPEG to an FFmpeg that has")
 
 
+def has_vmaf_v1() -> bool:
+    """Whether the FFmpeg that has libvmaf has its newer models, too, by measuring a frame.
+
+    Raises:
+        ConfigError: none has libvmaf.
+    """
+    one = ffmpeg.input(f"color=s={SMALLEST_V1}x{SMALLEST_V1}:d=0.04", f="lavfi").video.split()
+    measured = ffmpeg.filter([one[0], one[1]], "libvmaf", model=f"version={MODELS['v1']}")
+    command = measured.output("-", f="null").global_args("-hide_banner", "-nostats").compile(cmd=find_vmaf())
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
 class Vmaf:
-    """Measures the VMAF of one clip (model vmaf_v0.6.1, luma, mean over frames) while its frames pass by.
+    """Measures the VMAF of one clip (mean over frames) while its frames pass by.
 
     A context: leaving it ends FFmpeg, whatever happened. Used from one
     thread; for another clip, enter it again.
+
+    Args:
+        threads: of libvmaf.
+        model: of `MODELS`; `v1` sees colour and wants it.
 
     Raises:
         ConfigError: no FFmpeg here has libvmaf.
     """
 
-    def __init__(self, *, threads: int = 2):
-        self._binary, self._threads = find_vmaf(), threads
+    def __init__(self, *, threads: int = 2, model: Literal["v0", "v1"] = "v0"):
+        self._binary, self._threads, self.model = find_vmaf(), threads, model
         self._child: Child | None = None
         self._pipe = -1
 
@@ -56,24 +80,27 @@ class Vmaf:
             self._child.kill()
         self._close()
 
-    def add(self, result: Luma, original: Luma) -> None:
+    def add(self, result: Planes, original: Planes) -> None:
         """Take the next frame.
 
         Args:
-            result, original: (height, width) luma, black 16, white 235; an odd
-                last row or column is left out.
+            result, original: an odd last row or column is left out; grey where there is luma alone.
 
         Raises:
             SinkError: FFmpeg has ended.
         """
-        height, width = (side // 2 * 2 for side in result.shape)
-        pair = np.concatenate([plane[:height, :width] for plane in (result, original)], axis=1)
+        height, width = (side // 2 * 2 for side in result.shape[-2:])
+        pair = np.concatenate([planes[..., :height, :width] for planes in (result, original)], axis=-1)
+        luma, chroma = (
+            (pair, np.full((height // 2, 2 * width), 128)) if pair.ndim == 2 else (pair[0], pair[1:])
+        )
+        if chroma.ndim == 3:
+            chroma = chroma.reshape(2, height // 2, 2, width, 2).mean((2, 4))
         if self._child is None:
             self._start(height, width)
-        grey = np.full(height * width, 128, np.uint8)  # two chroma planes of a quarter of the doubled picture
         try:
-            for plane in (np.rint(pair).astype(np.uint8), grey):
-                view = memoryview(plane.tobytes())
+            for plane in (luma, chroma):
+                view = memoryview(np.rint(plane).astype(np.uint8).tobytes())
                 while view:
                     view = view[os.write(self._pipe, view) :]
         except OSError as error:
@@ -100,7 +127,9 @@ class Vmaf:
             "pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{2 * width}x{height}", r=25
         ).video.split()
         result, original = (both[i].filter("crop", width, height, i * width, 0) for i in range(2))
-        measured = ffmpeg.filter([result, original], "libvmaf", n_threads=self._threads)
+        measured = ffmpeg.filter(
+            [result, original], "libvmaf", n_threads=self._threads, model=f"version={MODELS[self.model]}"
+        )
         command = measured.output("-", f="null").global_args("-hide_banner", "-nostats")
         read_end, self._pipe = os.pipe()
         try:

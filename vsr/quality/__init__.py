@@ -7,11 +7,12 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.quality.compare import compare_pictures, compare_streams
+    from vsr.quality.dists import Dists
     from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb
     from vsr.quality.grid import Gallery, encode_png
     from vsr.quality.known_damage import DAMAGE_TABLE, KnownDamage, damaged
     from vsr.quality.lpips import Lpips
-    from vsr.quality.metrics import luma_of, psnr
+    from vsr.quality.metrics import chroma_of, luma_of, psnr
     from vsr.quality.niqe import Niqe
     from vsr.quality.noise_left import NoiseOverTime
     from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody

@@ -35,7 +35,7 @@ class _Conv(NamedTuple):
     """Its output is compared."""
 
 
-_VGG16 = (
+VGG16 = (
     *(_Conv(0, 64), _Conv(2, 64, tap=True)),
     *(_Conv(5, 128, pool=2), _Conv(7, 128, tap=True)),
     *(_Conv(10, 256, pool=2), _Conv(12, 256), _Conv(14, 256, tap=True)),
@@ -49,7 +49,7 @@ _ALEXNET = (
     _Conv(8, 256, tap=True),
     _Conv(10, 256, tap=True),
 )
-_LAYOUTS = {"vgg16": _VGG16, "alexnet": _ALEXNET}
+_LAYOUTS = {"vgg16": VGG16, "alexnet": _ALEXNET}
 
 # ImageNet's mean and deviation, for values from -1 to 1.
 _MEAN = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)

@@ -22,6 +22,8 @@ class Score:
     """0 for equal pictures, smaller is better."""
     niqe: float | None = None
     """Distance from natural pictures, smaller is better; knows no original."""
+    dists: float | None = None
+    """0 for equal pictures, smaller is better; other texture of the same kind hardly counts."""
     psnr_cb: float | None = None
     psnr_cr: float | None = None
     """dB, on the two colour differences at full size."""
@@ -47,6 +49,8 @@ class Judge:
     """Perceptual distance, where the user has its backbone."""
     niqe: Callable[[Rgb], float] | None = None
     """Naturalness, where the user has its parameters."""
+    dists: Callable[[Rgb, Rgb], float] | None = None
+    """The same with texture as texture, where the user has its weights."""
     with_chroma: bool = False
     """Whether colour is scored, too."""
 
@@ -58,6 +62,7 @@ class Judge:
             ssim(a, b, peak=255, border=self.border),
             self.lpips(result, original) if self.lpips else None,
             self.niqe(result) if self.niqe else None,
+            self.dists(result, original) if self.dists else None,
             *(self._chroma(result, original) if self.with_chroma else (None, None)),
             noise_left(a, b),
         )
