@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vsr.engine.executor import WAYS
     from vsr.engine.malloc import tune_malloc
     from vsr.engine.many_streams import ManyStreams
-    from vsr.engine.packing import enlarged_planes, from_packed, pack_picture, to_packed, told
+    from vsr.engine.packing import enlarged_planes, from_packed, pack_picture, to_packed
     from vsr.engine.stage import Stage
     from vsr.engine.transfer import Pending, transfer_for
     from vsr.engine.windowed_stream import Input, WindowedStream

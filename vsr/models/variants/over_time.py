@@ -7,6 +7,7 @@ motion-compensated temporal filtering", 1984). Where the memory and the frame di
 behind what moves, the memory is not used. It is cleared where a scene begins.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -113,6 +114,15 @@ def shown_instead(seen: Tensor, averages: Averages) -> Tensor:
     luma, chroma, count = averages
     told = seen[:, PACKED, None] / count.sqrt(), seen[:, PACKED + 1 :]
     return torch.cat([F.pixel_unshuffle(luma, 2), chroma, *told], 1)
+
+
+def remembered(frames: Sequence[Tensor]) -> Tensor:
+    """What the network is shown of the last of a scene's frames, each (B, 8, h, w) float32."""
+    first = frames[0]
+    averages = Averages(F.pixel_shuffle(first[:, :4], 2), first[:, 4:PACKED], torch.zeros_like(first[:, :1]))
+    for seen in frames:
+        averages = averaged(seen, averages, torch.full((len(seen),), seen is first, device=seen.device))
+    return shown_instead(frames[-1], averages)
 
 
 def _remembered(luma: Tensor, chroma: Tensor, noise: Tensor, memory: Averages) -> Averages:

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vsr.engine import told
 from vsr.errors import SourceError
-from vsr.models import Damage
+from vsr.models import PACKED
 from vsr.prefetch import prefetch
 from vsr.training.batch import Batch
 from vsr.training.data.examples import Pair, example, frames_per_example
@@ -161,11 +160,11 @@ def _cut_packed(pair: Pair, options: TrainOptions, rng: np.random.Generator) -> 
         ).permute(0, 3, 1, 2)
         for planes, by in ((pair.low, 1), (pair.high, scale))
     )
-    noise = pair.damage.noise * rng.uniform(0.85, 1.15)
-    compression = pair.damage.compression and min(
-        1.0, max(0.0, pair.damage.compression + rng.normal(0, 0.05))
-    )
-    return told(low, Damage(noise, compression)), high
+    low[:, PACKED] *= rng.uniform(0.8, 1.2)
+    compression = low[:, PACKED + 1]
+    compression += (compression > 0) * rng.normal(0, 0.05)
+    compression.clamp_(0, 1)
+    return low, high
 
 
 def as_tensor(frames: Footage, colors: int) -> Tensor:

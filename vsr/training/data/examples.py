@@ -1,14 +1,13 @@
 """Examples to learn from: a stretch of a clip or a picture in motion, and what became of it on its way to a viewer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vsr.engine import pack_picture
-from vsr.models import PACKED, Damage
-from vsr.picture import Picture
+from vsr.models import PACKED, TOLD, Damage, remembered
 from vsr.training.data.blur import filmed
 from vsr.training.data.degrade import Degradation, cleanly, really, spoil
 from vsr.training.data.footage import Footage
@@ -21,11 +20,17 @@ DEGRADATIONS: dict[str, Degradation] = {"bicubic": cleanly, "real": really}
 _CODED_FRAMES = 5
 """Length of the clips that single-frame networks see compressed: an I frame, P frames and B frames."""
 
+_LENGTHS = (3, 5, 7)
+"""The same for networks on planes."""
+
 _MOVED_EDGE = 288
 """Edge of the frames made from stills, full resolution."""
 
-_FILMED = 0.35
+_FILMED = 0.45
 """Share of clips among the examples for networks on planes; the rest are photos, which cost a fifth."""
+
+_REMEMBERED = 0.4
+"""Share of these clips that are shown as a network with a memory sees them: averaged, with noise that varies."""
 
 _TRIES = 4
 """Windows that are looked at for detail."""
@@ -39,14 +44,12 @@ class Pair:
     """A clip and what became of it: R, G, B in bytes, or packed 4:2:0 in float16."""
 
     low: npt.NDArray[Any]
-    """(T, h, w, 3 or 6)."""
+    """(T, h, w, 3), or 8 where it is packed and told."""
     high: npt.NDArray[Any]
     """(T, scale*h, scale*w, 3 or 6), or the middle frame alone."""
     scale: int
     siting: str = "unspecified"
     """Of packed chroma."""
-    damage: Damage = field(default_factory=Damage)
-    """What a network is told of packed planes."""
 
 
 def frames_per_example(options: TrainOptions) -> int:
@@ -81,26 +84,22 @@ def _packed_example(
 ) -> Pair:
     """Make an example of one frame's planes, of a photo or out of a clip, at one of the scales."""
     scale = int(rng.choice(list(options.shares), p=list(options.shares.values())))
-    num_frames = _CODED_FRAMES if rng.random() < _FILMED else 1
+    num_frames = int(rng.choice(_LENGTHS)) if rng.random() < _FILMED else 1
     clip = _window(item, stills, num_frames, 2 * options.patch * scale, rng)
     if min(clip.shape[1:3]) < options.patch * scale:  # too small for a patch, which is never cut from it
-        return Pair(np.zeros((1, 0, 0, PACKED)), np.zeros((1, 0, 0, PACKED)), scale)
+        return Pair(np.zeros((1, 0, 0, PACKED + TOLD)), np.zeros((1, 0, 0, PACKED)), scale)
     # Turned here and not as a patch: chroma that is sited left would lie elsewhere.
     clip = np.rot90(clip, int(rng.integers(4)), axes=(1, 2))
     clip = clip[:, :, ::-1] if rng.integers(2) else clip
     height, width = (side - side % (2 * scale) for side in clip.shape[1:3])
     spoilt = spoil(np.ascontiguousarray(clip[:, :height, :width]), scale, rng)
-    seen = int(rng.integers(num_frames))
-    low = spoilt.low[seen]
-    siting: Any = low.frame.format.siting
-    high = coded(spoilt.high[seen : seen + 1].astype(np.float32), siting=siting)[0]
-    return Pair(_packed(low), _packed(high), scale, siting, spoilt.damage)
-
-
-def _packed(picture: Picture) -> npt.NDArray[np.float16]:
-    """(1, H / 2, W / 2, 6)."""
-    planes = pack_picture(picture, Damage())[:, :PACKED]
-    return planes.permute(0, 2, 3, 1).numpy().astype(np.float16)
+    seen, frames = int(rng.integers(num_frames)), [pack_picture(each, spoilt.damage) for each in spoilt.low]
+    low = remembered(frames[: seen + 1]) if rng.random() < _REMEMBERED else frames[seen]
+    siting: Any = spoilt.low[seen].frame.format.siting
+    original = coded(spoilt.high[seen : seen + 1].astype(np.float32), siting=siting)[0]
+    high = pack_picture(original, Damage())[:, :PACKED]
+    halves = (planes.permute(0, 2, 3, 1).numpy().astype(np.float16) for planes in (low, high))
+    return Pair(*halves, scale=scale, siting=siting)
 
 
 def _window(
