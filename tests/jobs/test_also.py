@@ -202,7 +202,7 @@ def test_the_report_tells_of_both(clip, outs, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_memory_is_flat_with_two_outputs_in_segments(make_clip, outs):
-    clip = make_clip("long.mp4", num_frames=900, size=(180, 320), audio=True)
+    clip = make_clip("long.mp4", num_frames=900, size=(90, 160), audio=True)
     words = [
         sys.executable,
         "-m",
@@ -227,5 +227,5 @@ def test_memory_is_flat_with_two_outputs_in_segments(make_clip, outs):
             time.sleep(0.1)
     assert process.returncode == 0
     early, late = (sorted(part)[len(part) // 2] for part in (held[: len(held) // 3], held[-len(held) // 3 :]))
-    assert late - early < 24  # MB, over 600 frames of 0.7 MB each
+    assert late - early < 24  # MB, over 600 frames of 0.2 MB each
     assert [len(frames(out)) for out in outs] == [900, 900]

@@ -38,7 +38,7 @@ def kill_again_and_again(clip: Path, expected: tuple, *, times: int, seed: int) 
             assert contents(out) == expected
             out.unlink()
         process = begin(clip, out)
-        process.join(chance.uniform(0.1, 1.2))
+        process.join(chance.uniform(0.1, 0.8))
         process.kill()
         process.join()
     if not out.exists() or work_folder(out).exists():

@@ -71,6 +71,29 @@ def test_times_are_kept_to_the_tick(tmp_path, time_base, encoder):
     assert [time_ - found[0] for time_ in found] == [(p - pts[0]) * time_base for p in pts]
 
 
+@pytest.mark.parametrize(
+    ("encoder", "depth", "range"),
+    [
+        ("vp9", 8, "limited"),
+        ("vp9", 8, "full"),
+        ("vp9", 10, "limited"),
+        ("vp9", 10, "full"),
+        ("prores", 8, "limited"),
+    ],
+)
+def test_grey_keeps_its_black_and_white_where_an_encoder_wants_colour(tmp_path, encoder, depth, range):
+    black, white = (0, 255) if range == "full" else (16, 235)
+    pixels = np.full((48, 64), black << depth - 8, np.uint8 if depth == 8 else np.uint16)
+    pixels[:, 32:] = (1 << depth) - 1 if range == "full" else white << depth - 8
+    format = PictureFormat(48, 64, depth, "gray", range=range)
+    write_all(start(tmp_path / "a.nut", format, encoder=encoder), [Frame((pixels,), format, time_base=TICK)])
+    with av.open(str(tmp_path / "a.nut")) as opened:
+        found = next(opened.decode(video=0)).reformat(format="gray16le", src_color_range=2, dst_color_range=2)
+    luma = found.to_ndarray() / 65535 * 255
+    assert abs(luma[24, 8] - black) < 2
+    assert abs(luma[24, 56] - white) < 2
+
+
 def test_a_killed_encoder_is_a_sink_error_in_time(tmp_path):
     format = PictureFormat(64, 96)
     encoder = start(tmp_path / "a.nut", format)

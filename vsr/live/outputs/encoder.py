@@ -138,7 +138,9 @@ def _converting(format: PictureFormat, kept: PictureFormat) -> list[str]:
             f"scale=out_color_matrix=bt709:in_range=pc:out_range={target}:flags=bicubic",
             "format=yuv420p",
         ]
-    if format.layout == "gray":  # whose codes newer versions take for full range whatever is stated: none is changed
+    if (
+        format.layout == "gray"
+    ):  # whose codes newer versions take for full range whatever is stated: none is changed
         source = target = "pc"
     return [f"scale=in_range={source}:out_range={target}:flags=bicubic", "format=yuv420p"]
 

@@ -31,6 +31,15 @@ def filters(format: PictureFormat, kept: PictureFormat) -> list[str]:
     if format.layout == "rgb" and kept.layout != "rgb":
         scale = "out_color_matrix=bt709:in_range=full:out_range=limited:flags=bicubic+accurate_rnd+full_chroma_int"
         chain += [f"scale={scale}", f"format={pixel_format(kept)}", _setparams(kept)]
+    elif format.layout == "gray" and kept.layout != "gray":
+        # Older versions take grey for limited range and newer ones for full, whatever is said of it: codes are kept
+        # here, and what is limited gets another depth afterwards.
+        colored = kept if kept.range == "full" else replace(kept, bit_depth=format.bit_depth)
+        chain += [
+            "scale=in_range=full:out_range=full",
+            f"format={pixel_format(colored)}",
+            _setparams(colored),
+        ]
     aspect = kept.sample_aspect
     return [*chain, f"setsar=sar={aspect.numerator}/{aspect.denominator}:max=65535"]
 
