@@ -21,6 +21,9 @@ from vsr.training.data.scaling import scaled, sharpened, soften
 from vsr.training.data.storage import as_photos, as_video, coded, through_jpeg
 from vsr.training.data.tape import combed, from_tape
 
+FLATTEST = 0.4
+"""Share of the squares in which the noise is measured that is told."""
+
 CLEAN = 0.25
 """Share of clips that are only reduced: the network must not soften what is good already."""
 
@@ -93,16 +96,18 @@ def haar_detail(luma: Tensor) -> Tensor:
 
 
 def noise_of(low: list[Picture], undamaged: Pictures) -> float:
-    """`Damage.noise` of frames beside what they would be without damage.
+    """`Damage.noise` of frames beside what they would be without damage: of the flattest squares of 16x16 pixels.
 
-    Where there is little else: the lower quartile of squares of 16x16 pixels, which in white noise lies 6 % below σ.
     Of all squares it would count what a codec took of detail as noise, and networks told so smooth the rest, too.
     """
     spoilt, clean = (
         torch.cat([as_ycc(picture)[0] for picture in clip]) for clip in (low, coded(undamaged, siting="left"))
     )
-    power = F.avg_pool2d(haar_detail(spoilt - clean) ** 2, 8, ceil_mode=True)
-    return 255 * float(power.quantile(0.25).sqrt()) / 0.94
+    half = F.avg_pool2d(clean, 2)
+    each = haar_detail(spoilt - clean) ** 2, half, half**2
+    power, mean, square = (F.avg_pool2d(values, 8, ceil_mode=True).flatten() for values in each)
+    flattest = (square - mean**2).argsort()[: max(1, round(FLATTEST * len(power)))]
+    return 255 * float(power[flattest].mean().sqrt())
 
 
 def _alike(
