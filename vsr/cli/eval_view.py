@@ -31,6 +31,7 @@ _COLUMNS = {
     "niqe": ("NIQE", "{:.2f}"),
     "noise_left": ("noise left", "{:.2f}"),
     "noise_over_time": ("noise over time", "{:.2f}"),
+    "cvvdp": ("CVVDP (JOD)", "{:.2f}"),
     "vmaf": ("VMAF", "{:.1f}"),
     "vmaf_v1": ("VMAF v1", "{:.1f}"),
     "flicker_psnr": ("flicker (dB)", "{:.2f}"),

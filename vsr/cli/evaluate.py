@@ -33,7 +33,7 @@ from vsr.evaluation import (
 )
 from vsr.media import SMALLEST_V1, Vmaf, has_vmaf_v1
 from vsr.options import EngineOptions, at_least
-from vsr.quality import DAMAGE_TABLE, Dists, Gallery, Judge, Lpips, Niqe, encode_png
+from vsr.quality import DAMAGE_TABLE, ColorVideoVdp, Dists, Gallery, Judge, Lpips, Niqe, encode_png
 from vsr.training import Kind, write_blurred
 
 GRID_ROWS = 5
@@ -68,6 +68,8 @@ class EvalOptions:
     """LPIPS's linear heads for that backbone."""
     dists: str = ""
     """Measure DISTS with its authors' weights in this file, on that backbone, which is a vgg16 then."""
+    cvvdp: bool = False
+    """Measure ColorVideoVDP on a full-HD screen: 10 for no visible difference (extra cvvdp)."""
     niqe: str = ""
     """Measure NIQE with the parameters in this .npz file."""
     json: str = ""
@@ -166,14 +168,14 @@ def _real(sharp: Path, low: Path | None, options: EvalOptions, engine: EngineOpt
     """Every model on every row of the table; those that can be told their input's damage are told it."""
     if low is not None or not sharp.is_dir():
         raise ConfigError("real takes one folder of sharp pictures")
-    scored: list[Scored] = []
+    scored, judge = list[Scored](), replace(_judge(options), with_chroma=True)
     for damage in DAMAGE_TABLE:
         pairs = PictureSet(sharp, None, damage.scale, damage=damage, every=options.every)
-        told, judge = told_of(pairs, damage), replace(_judge(options), border=damage.scale, with_chroma=True)
+        told, of_scale = told_of(pairs, damage), replace(judge, border=damage.scale)
         say(f"{len(pairs)} pictures, {damage}")
         for name in options.models:
             candidate = our_candidate(name, damage.scale, engine, told=told)
-            scored.append(Scored(str(damage), candidate, score_set(candidate, pairs, judge)))
+            scored.append(Scored(str(damage), candidate, score_set(candidate, pairs, of_scale)))
     return scored
 
 
@@ -204,7 +206,8 @@ def _pictures(high: Path, low: Path | None, options: EvalOptions, engine: Engine
 
 
 def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOptions) -> list[Scored]:
-    clip, judge = open_clip(high, low, options.scale, num_frames=options.frames), _judge(options)
+    clip = open_clip(high, low, options.scale, num_frames=options.frames)
+    judge, cvvdp = replace(_judge(options), cvvdp=None), ColorVideoVdp() if options.cvvdp else None
     vmaf = _vmaf(clip, engine) if options.vmaf else []
     num_frames = min(options.frames or math.inf, clip.original.info.num_frames or 1)
     gallery = Gallery({f"frame {int(num_frames * part / 4)}" for part in (1, 2, 3)})
@@ -215,7 +218,7 @@ def _clip(high: Path, low: Path | None, options: EvalOptions, engine: EngineOpti
         with spoilt(clip, parse_compression(text)) if text else nullcontext(clip) as given:
             for candidate in _candidates(options, engine):
                 show = gallery.column(f"{candidate.name} {text}".strip())
-                result = score_clip(candidate, given, judge, vmaf=vmaf, show=show)
+                result = score_clip(candidate, given, judge, vmaf=vmaf, cvvdp=cvvdp, show=show)
                 scored.append(Scored(source, candidate, result))
     _write_grid(gallery, options)
     return scored
@@ -237,6 +240,7 @@ def _judge(options: EvalOptions) -> Judge:
         options.scale,
         lpips=Lpips(options.lpips_backbone, options.lpips_heads) if options.lpips_heads else None,
         niqe=Niqe(options.niqe) if options.niqe else None,
+        cvvdp=ColorVideoVdp() if options.cvvdp else None,
         dists=Dists(options.lpips_backbone, options.dists) if options.dists else None,
     )
 

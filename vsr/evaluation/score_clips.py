@@ -23,6 +23,7 @@ from vsr.frames import Frame
 from vsr.media import Source, VideoSource, Vmaf
 from vsr.options import ReadOptions
 from vsr.quality import (
+    ColorVideoVdp,
     Judge,
     NoiseOverTime,
     Rgb,
@@ -109,6 +110,8 @@ class ClipResult:
     ms_per_frame: float
     vmaf: float | None = None
     """0 to 100, larger is better; None where it was not measured."""
+    cvvdp: float | None = None
+    """JOD; see `ColorVideoVdp`."""
     vmaf_v1: float | None = None
     """The same by the models of 2026, which see colour, banding and painted detail."""
 
@@ -119,6 +122,7 @@ def score_clip(
     judge: Judge,
     *,
     vmaf: Sequence[Vmaf] = (),
+    cvvdp: ColorVideoVdp | None = None,
     show: Show = show_nobody,
 ) -> ClipResult:
     """Run a clip through a candidate as one stream and score every frame.
@@ -128,6 +132,7 @@ def score_clip(
         clip: original and reduced version.
         judge: scores of single frames.
         vmaf: meters of those that are to be measured, too.
+        cvvdp: where it is to be measured, too.
         show: is shown every result, named `frame 0`, `frame 1`, ...
 
     Raises:
@@ -136,7 +141,7 @@ def score_clip(
     """
     steadiness, noise, scores = Steadiness(), NoiseOverTime(), list[Score]()
     with ExitStack() as open_meters, closing(_side_by_side(candidate, clip)) as pairs:
-        for meter in vmaf:
+        for meter in (*vmaf, *([cvvdp] if cvvdp else [])):
             open_meters.enter_context(meter)
         for number, (result, original, cut) in enumerate(pairs):
             scores.append(judge.score(result, original))
@@ -145,13 +150,16 @@ def score_clip(
             noise.add(*lumas, cut=cut)
             for meter in vmaf:
                 meter.add(*(lumas if meter.model == "v0" else map(_planes, (result, original))))
+            if cvvdp is not None:
+                cvvdp.add(result, original)
             show(f"frame {number}", result, original, scores[-1])
         values = {meter.model: meter.value() for meter in vmaf}
+        jod = None if cvvdp is None else cvvdp.value(float(clip.original.info.average_rate or 25))
     errors = steadiness.warping_error, steadiness.original_warping_error
     cost = candidate.latency_frames, time_per_frame(candidate, _first(clip), rounds=2)
     steady = steadiness.flicker_psnr, noise.deviation
     score, (v0, v1) = mean_score(scores), map(values.get, ("v0", "v1"))
-    return ClipResult(score, len(scores), *errors, *steady, *cost, vmaf=v0, vmaf_v1=v1)
+    return ClipResult(score, len(scores), *errors, *steady, *cost, vmaf=v0, vmaf_v1=v1, cvvdp=jod)
 
 
 def _planes(rgb: Rgb) -> npt.NDArray[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.quality.colorvideovdp import ColorVideoVdp
     from vsr.quality.compare import compare_pictures, compare_streams
     from vsr.quality.dists import Dists
     from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb

@@ -24,6 +24,8 @@ class Score:
     """Distance from natural pictures, smaller is better; knows no original."""
     dists: float | None = None
     """0 for equal pictures, smaller is better; other texture of the same kind hardly counts."""
+    cvvdp: float | None = None
+    """JOD, 10 for no visible difference."""
     psnr_cb: float | None = None
     psnr_cr: float | None = None
     """dB, on the two colour differences at full size."""
@@ -51,6 +53,8 @@ class Judge:
     """Naturalness, where the user has its parameters."""
     dists: Callable[[Rgb, Rgb], float] | None = None
     """The same with texture as texture, where the user has its weights."""
+    cvvdp: Callable[[Rgb, Rgb], float] | None = None
+    """Visible difference, where its program is installed."""
     with_chroma: bool = False
     """Whether colour is scored, too."""
 
@@ -63,6 +67,7 @@ class Judge:
             self.lpips(result, original) if self.lpips else None,
             self.niqe(result) if self.niqe else None,
             self.dists(result, original) if self.dists else None,
+            self.cvvdp(result, original) if self.cvvdp else None,
             *(self._chroma(result, original) if self.with_chroma else (None, None)),
             noise_left(a, b),
         )

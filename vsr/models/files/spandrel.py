@@ -7,12 +7,9 @@ none. Then the three names that it asks for stand in while it is imported; those
 
 import importlib
 import importlib.util
-import sys
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 from torch import Tensor, nn
@@ -24,8 +21,7 @@ from vsr.models.files.checkpoint import read_tensors
 from vsr.models.layers.facts import facts_of
 from vsr.models.layers.single_frame import SingleFrame
 from vsr.models.spec import Model, ModelSpec
-
-_VISION = "torchvision.transforms.functional"
+from vsr.stand_in import standing_in
 
 
 def has_spandrel() -> bool:
@@ -105,7 +101,8 @@ def _detected(path: Path) -> Any:
 def _import() -> Any:
     """spandrel, with the architectures under other licences where they are
     installed, such as MPRNet and Restormer."""
-    with _torchvision():
+    asked: dict[str, object] = dict.fromkeys(("InterpolationMode", "rotate", "normalize"), _missing)
+    with standing_in({"torchvision.transforms.functional": asked}, importing="spandrel"):
         spandrel = importlib.import_module("spandrel")
         if importlib.util.find_spec("spandrel_extra_arches"):
             importlib.import_module("spandrel_extra_arches").install(ignore_duplicates=True)
@@ -120,24 +117,5 @@ def _cost(network: SpandrelNet, colors: int) -> float:
         return 0.0
 
 
-@contextmanager
-def _torchvision() -> Generator[None, None, None]:
-    """Let `import spandrel` pass where there is no torchvision; nothing of the stand-in stays behind."""
-    if importlib.util.find_spec("torchvision") or "spandrel" in sys.modules:
-        yield
-        return
-
-    def missing(*args: object, **options: object) -> NoReturn:
-        raise ModelError("this network needs torchvision")
-
-    parts = _VISION.split(".")
-    names = [".".join(parts[: i + 1]) for i in range(len(parts))]
-    stand_ins = {name: ModuleType(name) for name in names}
-    for key in ("InterpolationMode", "rotate", "normalize"):
-        setattr(stand_ins[_VISION], key, missing)
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name in stand_ins:
-            sys.modules.pop(name, None)
+def _missing(*args: object, **options: object) -> NoReturn:
+    raise ModelError("this network needs torchvision")
