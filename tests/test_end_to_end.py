@@ -326,7 +326,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(make_clip, capsys):
         (
             [],
             (96, 128),
-            ["tiny-x2", "H.264 at", "bits per pixel: tiny-x2 (say --source real to decide otherwise)"],
+            ["tiny-x2", "in.mp4: noise", "H.264 at", ": tiny-x2 (say --source real to decide otherwise)"],
         ),
     ],
 )
@@ -358,7 +358,7 @@ def test_a_clip_that_is_compressed_hard_gets_the_network_for_it(
     said = " ".join(capsys.readouterr().err.split())
     other = "real" if crf == "18" else "clean"
     assert f"640x360, {chosen} on cpu" in said
-    assert f"bits per pixel: {chosen} (say --source {other} to decide otherwise)" in said
+    assert f": {chosen} (say --source {other} to decide otherwise)" in said
 
 
 @pytest.mark.parametrize(

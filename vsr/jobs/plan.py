@@ -26,7 +26,7 @@ from vsr.media import (
     probe,
     probe_image,
 )
-from vsr.models import Model, make_chain
+from vsr.models import Model, Verdict, make_chain
 from vsr.options import (
     EnhanceOptions,
     ModelOptions,
@@ -109,7 +109,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     rectangle = _crop(info, options)
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = _wanted(format, info.rotation, options.models)
-    verdict = judge_source(replace(info, format=format))  # borders take no bits
+    verdict = _judged(info, options)
     chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
     if size is None and factor is not None:
         size = (round(format.height * factor), round(format.width * factor))
@@ -133,6 +133,14 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         notes=chain.notes,
     )
     return replace(plan, notes=_notes(plan))
+
+
+def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
+    """What the source looks like, where the user has not decided all that follows of it."""
+    models = options.models
+    if models.denoise != "auto" or models.source == "clean":
+        return Verdict(is_real=False, why="not looked at")
+    return judge_source(info, options.read)
 
 
 def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs | None:

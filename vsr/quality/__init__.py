@@ -8,6 +8,7 @@ from vsr.lazy import lazy_exports
 if TYPE_CHECKING:
     from vsr.quality.colorvideovdp import ColorVideoVdp
     from vsr.quality.compare import compare_pictures, compare_streams
+    from vsr.quality.compression import EFFICIENCY, Coding, compression_of, damage_of, is_real, noise_of
     from vsr.quality.dists import Dists
     from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb
     from vsr.quality.grid import Gallery, encode_png
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vsr.quality.metrics import chroma_of, luma_of, psnr
     from vsr.quality.niqe import Niqe
     from vsr.quality.noise_left import NoiseOverTime
+    from vsr.quality.noise_level import LookOfPictures, look_at_pictures, luma_codes
     from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
     from vsr.quality.temporal import Steadiness
 

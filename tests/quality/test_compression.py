@@ -1,0 +1,61 @@
+"""From quantisers, bits and noise to what networks are told."""
+
+from dataclasses import replace
+
+import pytest
+
+from vsr.quality.compression import Coding, compression_of, damage_of, is_real, noise_of
+from vsr.quality.noise_level import LookOfPictures
+
+CLEAN = LookOfPictures(noise=1.0, change=None, detail=10.0, sharpness=0.6)
+
+
+@pytest.mark.parametrize(
+    ("coding", "compression"),
+    [
+        (Coding("mjpeg", jpeg_quality=40), 0.6),
+        (Coding("mpeg4", quantiser=12), 0.5),
+        (Coding("mpeg2video", quantiser=31), 1.0),
+        (Coding("h264", quantiser=12), 0.0),
+        (Coding("h264", quantiser=51), 0.9),
+        (Coding("ffv1", key_bits=0.01), 0.0),
+        (Coding("hevc"), 0.0),
+    ],
+)
+def test_compression_is_on_the_scale_that_networks_learn(coding, compression):
+    assert compression_of(coding, CLEAN) == pytest.approx(compression, abs=0.05)
+
+
+def test_fewer_bits_for_the_same_detail_are_more_compression():
+    found = [compression_of(Coding("hevc", key_bits=bits), CLEAN) for bits in (3, 1, 0.3, 0.1)]
+    assert found == sorted(found)
+    assert found[0] < 0.2 < 0.7 < found[-1]
+    assert compression_of(Coding("hevc", key_bits=0.3), replace(CLEAN, detail=3.0)) < found[2]
+    assert compression_of(Coding("av1", key_bits=0.3), CLEAN) < found[2]
+
+
+def test_a_still_scene_in_few_bits_is_clean_and_grain_in_many_is_not():
+    assert not is_real(Coding("h264", quantiser=18), CLEAN, 0.2)
+    assert is_real(Coding("h264", quantiser=30), CLEAN, 0.5)
+    grainy = LookOfPictures(noise=8.0, change=8.0, detail=10.0, sharpness=0.6)
+    assert is_real(Coding("prores"), grainy, 0.0)
+
+
+def test_each_way_of_storing_has_its_own_limit():
+    assert is_real(Coding("mjpeg", jpeg_quality=75), CLEAN, 0.25)
+    assert not is_real(Coding("mjpeg", jpeg_quality=92), CLEAN, 0.08)
+    assert is_real(Coding("mpeg4", quantiser=8), CLEAN, 8 / 24)
+    assert not is_real(Coding("h264", quantiser=22), CLEAN, 8 / 24)
+
+
+def test_what_stands_still_is_no_noise_unless_a_codec_repeats_it():
+    still = LookOfPictures(noise=6.0, change=1.0, detail=10.0, sharpness=0.6)
+    assert noise_of(still, 0.1) == 1
+    assert noise_of(still, 0.5) == 6
+
+
+def test_detail_that_compression_took_counts_as_noise():
+    assert damage_of(CLEAN, 0).noise == 1
+    told = damage_of(CLEAN, 0.6)
+    assert told.compression == 0.6
+    assert 3 < told.noise < 6
