@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vsr.quality.compression import Coding, compression_of, damage_of, is_real, noise_of
+from vsr.quality.compression import Coding, compression_of, damage_of, is_real, visible_noise
 from vsr.quality.noise_level import LookOfPictures
 
 CLEAN = LookOfPictures(noise=1.0, change=None, detail=10.0, sharpness=0.6)
@@ -50,8 +50,8 @@ def test_each_way_of_storing_has_its_own_limit():
 
 def test_what_stands_still_is_no_noise_unless_a_codec_repeats_it():
     still = LookOfPictures(noise=6.0, change=1.0, detail=10.0, sharpness=0.6)
-    assert noise_of(still, 0.1) == 1
-    assert noise_of(still, 0.5) == 6
+    assert visible_noise(still, 0.1) == 1
+    assert visible_noise(still, 0.5) == 6
 
 
 def test_detail_that_compression_took_counts_as_noise():

@@ -18,7 +18,7 @@ from vsr.quality import (
     is_real,
     look_at_pictures,
     luma_codes,
-    noise_of,
+    visible_noise,
 )
 
 RUNS, LENGTH = 8, 6
@@ -51,7 +51,7 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     """
     coding, look = _look_at_image(info) if info.kind == "image" else _look_at_video(info, read)
     compression = compression_of(coding, look)
-    found = [f"noise {noise_of(look, compression):.2g}", _stored(coding)]
+    found = [f"noise {visible_noise(look, compression):.2g}", _stored(coding)]
     if compression:
         found[-1] += f" (compression {compression:.2g})"
     if look.detail > 1 and look.sharpness < SOFT:

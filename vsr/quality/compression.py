@@ -91,10 +91,10 @@ def compression_of(coding: Coding, look: LookOfPictures) -> float:
 def damage_of(look: LookOfPictures, compression: float) -> Damage:
     """What networks are told: noise, with the detail that compression has replaced or taken away."""
     lost = 1.4 * compression**0.8 * look.detail**0.7
-    return Damage(math.hypot(noise_of(look, compression), lost), compression)
+    return Damage(math.hypot(visible_noise(look, compression), lost), compression)
 
 
-def noise_of(look: LookOfPictures, compression: float) -> float:
+def visible_noise(look: LookOfPictures, compression: float) -> float:
     """σ of the noise that can be seen. What is still shows in differences that it is none; strong compression
     repeats noise, and there they tell nothing."""
     if look.change is not None and compression < 0.2 and look.change < 0.6 * look.noise:
@@ -108,7 +108,7 @@ def is_real(coding: Coding, look: LookOfPictures, compression: float) -> bool:
         least = _REAL_JPEG
     else:
         least = _REAL_QUANTISER if coding.quantiser is not None and coding.codec in QUANTISED else _REAL_CRF
-    return compression > least or noise_of(look, compression) >= _REAL_NOISE
+    return compression > least or visible_noise(look, compression) >= _REAL_NOISE
 
 
 def _of_crf(crf: float) -> float:
