@@ -383,7 +383,7 @@ def test_a_network_is_told_the_noise_as_it_lies_in_the_pictures(tmp_path: Path):
     write_png(tmp_path / "grey.png", np.full((256, 256, 3), 128, np.uint8))
     damage = KnownDamage(2, noise=10)
     told = told_of(PictureSet(tmp_path, None, 2, damage=damage), damage)
-    luma = math.sqrt(65.481**2 + 128.553**2 + 24.966**2) / 255  # of three colours, each with noise of its own
+    luma = math.sqrt(65.481**2 + 128.553**2 + 24.966**2) / 219  # of three colours, each with noise of its own
     assert told.noise == pytest.approx(10 * luma, rel=0.03)
     assert told.compression == 0
     stored = replace(damage, jpeg=40)
