@@ -58,4 +58,4 @@ def test_detail_that_compression_took_counts_as_noise():
     assert damage_of(CLEAN, 0).noise == 1
     told = damage_of(CLEAN, 0.6)
     assert told.compression == 0.6
-    assert 3 < told.noise < 6
+    assert 2 < told.noise < 4

@@ -89,8 +89,12 @@ def compression_of(coding: Coding, look: LookOfPictures) -> float:
 
 
 def damage_of(look: LookOfPictures, compression: float) -> Damage:
-    """What networks are told: noise, with the detail that compression has replaced or taken away."""
-    lost = 1.4 * compression**0.8 * look.detail**0.7
+    """What networks are told: noise, with half of the detail that compression has replaced or taken away.
+
+    Gain of `base-real` over bicubic, mean over five clips of five damages each (σ 0 to 15, x264 crf 18 to 34, ×2): told
+    noise alone 0.79 dB, with all of what was lost 0.78, with half of it 0.83.
+    """
+    lost = 0.7 * compression**0.8 * look.detail**0.7
     return Damage(math.hypot(visible_noise(look, compression), lost), compression)
 
 
