@@ -26,7 +26,7 @@ models = App(name="models", help="List, show, fetch and check models.")
 
 
 _ROOMY = 100
-"""Characters of a line from which on licences are in the short list, too."""
+"""Characters of a line from which on there is room for licences and the like."""
 
 
 @models.default
@@ -59,12 +59,16 @@ def list_models(
 
 
 def _print_all(cards: Sequence[ModelFacts]) -> None:
-    table = _table("name", "scale", "sees", "speed", "Set5 dB", "installed", "licence", "what for")
+    screen = wide()
+    roomy = screen.width >= _ROOMY
+    more = ["sees", "Set5 dB", "licence"] if roomy else []
+    table = _table("name", "scale", "speed", "installed", *more, "what for")
     for card in cards:
+        frames = f", {card.num_frames} frames" if card.num_frames > 1 else ""
         quality = f"{card.set5:.2f}" if card.set5 else ""
-        about = card.name, f"x{card.scale}", _sees(card), card.speed, quality
-        table.add_row(*about, _where(card), card.licence, card.purpose)
-    wide().print(table)
+        terms = [f"{card.sees}{frames}", quality, card.licence] if roomy else []
+        table.add_row(card.name, f"x{card.scale}", card.speed, _where(card), *terms, card.purpose)
+    screen.print(table)
 
 
 def _print_few(cards: Sequence[ModelFacts]) -> None:
@@ -102,15 +106,6 @@ def _where(card: ModelFacts) -> str:
     if state != "not installed":
         return "yes" if state == "installed" else state
     return f"pull, {size_of(card.num_bytes or 0)}" if card.address else "by hand"
-
-
-def _sees(card: ModelFacts) -> str:
-    """Such as `luma, 3 frames, remembers, latency 1`."""
-    parts = [card.sees]
-    parts += [f"{card.num_frames} frames"] if card.num_frames > 1 else []
-    parts += ["remembers"] if card.remembers else []
-    parts += [f"latency {card.latency}"] if card.latency else []
-    return ", ".join(parts)
 
 
 @models.command(name="show")

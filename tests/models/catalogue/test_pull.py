@@ -240,8 +240,8 @@ def test_the_commands_fetch_list_show_and_verify(entry, server, content, capsys)
     assert "theirs-x2" in capsys.readouterr().err
     assert run(["models", "--all"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["theirs-x2", "x2", "luma", "live", "yes", "WTFPL", "tests"] in rows
-    assert ["fast-x2", "x2", "luma", "live", "37.14", "yes", "MIT", "video", "on", "a", "CPU"] in rows
+    assert ["theirs-x2", "x2", "live", "yes", "luma", "WTFPL", "tests"] in rows
+    assert ["fast-x2", "x2", "live", "yes", "luma", "37.14", "MIT", "video", "on", "a", "CPU"] in rows
     assert run(["models", "show", "theirs-x2", "--json"]) == 0
     card = json.loads(capsys.readouterr().out)
     assert (card["state"], card["sha256"], card["network"]) == (
