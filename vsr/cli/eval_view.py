@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
@@ -56,7 +57,8 @@ def print_scores(scored: Sequence[Scored]) -> None:
     for heading, _ in (_COLUMNS[name] for name in shown):
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     for row in rows:
-        names = [row["model"], row["source"]] if len(sources) > 1 else [row["model"]]
+        model = Path(row["model"]).name  # of a path, which would leave no room for figures
+        names = [model, row["source"]] if len(sources) > 1 else [model]
         table.add_row(*names, *(_COLUMNS[name][1].format(row[name]) for name in shown))
     wide().print(table)
     if "original_warping_error" in rows[0]:

@@ -174,6 +174,7 @@ def _real(sharp: Path, low: Path | None, options: EvalOptions, engine: EngineOpt
         told, of_scale = told_of(pairs, damage), replace(judge, border=damage.scale)
         say(f"{len(pairs)} pictures, {damage}")
         for name in options.models:
+            say(f"{name} ...")
             candidate = our_candidate(name, damage.scale, engine, told=told)
             scored.append(Scored(str(damage), candidate, score_set(candidate, pairs, of_scale)))
     return scored
