@@ -13,7 +13,7 @@ from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import load
 from vsr.models.networks.recurrent import NEIGHBOURS, RecurrentNet
-from vsr.models.spec import Context, Model, ModelSpec
+from vsr.models.spec import Context, Damage, Model, ModelSpec
 from vsr.options import EngineOptions
 
 SIZES = [(18, 26), (18, 26), (18, 26), (22, 30)]
@@ -322,3 +322,32 @@ def test_what_does_not_change_is_skipped_in_each_stream_and_gives_the_same():
     wholes = network.shapes.count((200, 340))
     assert len(network.shapes) > wholes  # parts were computed
     assert wholes < 2 * 10
+
+
+class Telling(torch.nn.Module):
+    """Shows in luma the noise that it is told."""
+
+    def init_state(self, batch: int, height: int, width: int) -> None:
+        return None
+
+    def step(self, frames: Tensor, state: None, reset: Tensor) -> tuple[Tensor, None]:
+        return frames[:, :, 6:7] - frames[:, :, :6], None  # the engine adds what was given
+
+
+def test_each_stream_is_told_its_own_damage_whenever_it_changes():
+    engine = Engine([Model(ModelSpec("telling-x1", 1, in_channels=8), Telling())], cpu())
+    streams = ManyStreams(engine)
+    streams.tell(0, Damage(noise=10.0))
+    first = {
+        frame.stream: frame.planes[0].mean() for frame in streams.push([camera(0, 1)[0], camera(1, 1)[0]])
+    }
+    streams.tell(0, Damage(noise=40.0))
+    streams.tell(1, Damage(noise=20.0))
+    later = {
+        frame.stream: frame.planes[0].mean() for frame in streams.push([camera(0, 2)[1], camera(1, 2)[1]])
+    }
+    streams.close()
+    black, white = 16, 235
+    told = {share: black + share * (white - black) for share in (0, 0.2, 0.4, 0.8)}
+    assert first == {0: pytest.approx(told[0.2], abs=0.6), 1: pytest.approx(told[0], abs=0.6)}
+    assert later == {0: pytest.approx(told[0.8], abs=0.6), 1: pytest.approx(told[0.4], abs=0.6)}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from vsr.engine.engine import Ends, Engine, Leaving
 from vsr.engine.windowed_stream import Piece
 from vsr.frames import Frame
+from vsr.models import Damage
 from vsr.picture import Picture
 from vsr.prefetch import Workers
 
@@ -30,6 +31,13 @@ class _Stream:
         self.ends = Ends(engine)
         self.stages = [stage.begin_stream() for stage in engine.stages]
         """The stream as each stage keeps it."""
+
+    def tell(self, damage: Damage) -> None:
+        """Tell the first network that can be told how damaged the pictures are that come from here on."""
+        for stage in self.stages:
+            if stage.can_be_told:
+                stage.damage = damage
+                return
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +63,7 @@ class ManyStreams:
         self._engine, self._ring = engine, ring
         self._spreads = engine.device.type == "cpu" and not any(stage.in_batches for stage in engine.stages)
         self._streams: dict[int, _Stream] = {}
+        self._damages: dict[int, Damage] = {}
         self._fit: dict[tuple[int, int], int] = {}
         self._tasks: list[_Task] = []
         self._num_workers = engine.threads if self._spreads else 1
@@ -88,6 +97,8 @@ class ManyStreams:
             by_stream.setdefault(frame.stream, []).append(frame)
         for stream in by_stream.keys() - self._streams.keys():
             self._streams[stream] = _Stream(self._engine)
+            if stream in self._damages:
+                self._streams[stream].tell(self._damages[stream])
         if not self._spreads:
             with self._running(self._engine.threads):
                 left = self._through(frames)
@@ -100,6 +111,14 @@ class ManyStreams:
         at_once = min(most, len(self._tasks) + len(by_stream))
         for group in by_stream.values():
             self._submit(group, lambda group=group: self._enhance(group, share=at_once))
+
+    def tell(self, stream: int, damage: Damage) -> None:
+        """Tell networks that can be told how damaged a stream's pictures are from here on."""
+        if self._damages.get(stream) == damage:
+            return
+        self._damages[stream] = damage
+        if stream in self._streams:
+            self._streams[stream].tell(damage)
 
     def _submit(self, frames: Sequence[Frame], work: Callable[[], list[Frame]]) -> None:
         done = self._workers.begin(work)
@@ -141,6 +160,7 @@ class ManyStreams:
             if any(frame.stream == stream for frame in task.frames):
                 task.done.exception()  # waits; `finished` tells of it
         self._streams.pop(stream, None)
+        self._damages.pop(stream, None)
 
     def close(self) -> None:
         """Forget all streams and end the threads; may be called twice."""

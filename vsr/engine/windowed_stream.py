@@ -72,6 +72,11 @@ class WindowedStream:
         self.states: dict[Place, State] = {}
         """The network's, of the whole picture or of each tile; empty before the first step."""
 
+    @property
+    def can_be_told(self) -> bool:
+        """Whether the network takes note of `damage`."""
+        return self._spec.packs > 1
+
     def run(self, pictures: Iterable[Picture]) -> Iterator["Piece"]:
         """Yield all windows of a stream that ends."""
         for picture in pictures:
@@ -105,7 +110,7 @@ class WindowedStream:
 
     def _seen(self, picture: Picture) -> Tensor:
         """(C, H, W) of a picture in the network's colours."""
-        if self._spec.packs > 1:
+        if self.can_be_told:
             return pack_picture(picture, self.damage)[0]
         tensor = picture.luma if self._spec.in_channels == 1 else picture.rgb
         assert tensor is not None

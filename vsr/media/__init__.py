@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vsr.media.jpeg_tables import jpeg_quality
     from vsr.media.pixels import PlanarConverter, make_frame
     from vsr.media.probe_video import best_stream, open_container, picture_format, probe
-    from vsr.media.reading.coded_runs import CodedPicture, read_runs
+    from vsr.media.reading.coded_runs import EXPORT, CodedPicture, quantiser_of, read_runs
     from vsr.media.reading.decode import ReadCounts, decode_packet
     from vsr.media.reading.fields import as_read, describe_fields
     from vsr.media.reading.nvdec import why_no_nvdec

@@ -18,9 +18,18 @@ from av.packet import Packet
 from vsr.errors import SourceError
 from vsr.frames import Frame
 from vsr.live.cameras.connection import CameraConnection, GoneError, RefusedError
+from vsr.live.cameras.damage_watch import DamageWatch
 from vsr.live.cameras.status import SharedStatus
 from vsr.live.cameras.timestamps import TICKS, CameraTimeline
-from vsr.media import PlanarConverter, ReadCounts, best_stream, decode_packet, make_frame, picture_format
+from vsr.media import (
+    EXPORT,
+    PlanarConverter,
+    ReadCounts,
+    best_stream,
+    decode_packet,
+    make_frame,
+    picture_format,
+)
 
 AnyPacket: TypeAlias = "Packet[Any]"  # generic for type checkers only
 
@@ -72,6 +81,10 @@ class CameraSession:
         self._stream.thread_type = "SLICE"  # frame threads hold back a frame each: 121 ms to 41 ms at 25 fps
         if self._stream.codec_context.is_hwaccel:
             self._stream.thread_count = 1  # each thread would hold surfaces of the GPU
+        else:
+            self._stream.codec_context.options = EXPORT
+        self._damage = DamageWatch(self._stream.codec_context.codec.canonical_name, shared.status.damage)
+        self._key_bits: int | None = None
         self._counts = ReadCounts()
         self._corrupt_before = shared.status.corrupt
         self._began = self._last_picture = self._last_packet = time.monotonic()
@@ -139,6 +152,8 @@ class CameraSession:
         if packet.stream.index != self._stream.index:
             return
         self._last_packet = time.monotonic()
+        if packet.is_keyframe:
+            self._key_bits = packet.size * 8
         counts, damaged = self._counts, self._counts.corrupt_packets + self._counts.concealed
         for picture in decode_packet(cast(Any, packet), counts):
             counts.concealed += picture.is_corrupt
@@ -181,7 +196,9 @@ class CameraSession:
         planar = converter.convert(picture)
         planar.pts, planar.time_base, planar.duration = pts, Fraction(1, TICKS), duration
         self._note(picture, arrived_s)
-        return replace(make_frame(planar, converter.format), reset=reset, arrived_s=arrived_s)
+        frame = replace(make_frame(planar, converter.format), reset=reset, arrived_s=arrived_s)
+        self._damage.see(frame, picture, key_bits=self._key_bits, now=arrived_s)
+        return frame
 
     def _note(self, picture: av.VideoFrame, arrived_s: float) -> None:
         status, step = self._shared.status, self._timeline.step
@@ -193,6 +210,7 @@ class CameraSession:
             height=picture.height,
             width=picture.width,
             rate=TICKS / step if step else 0.0,
+            damage=self._damage.told,
         )
         self._last_picture = arrived_s
         self._num_pictures += 1

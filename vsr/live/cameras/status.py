@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from vsr.models import Damage
+
 CameraState = Literal["connecting", "playing", "stalled", "away", "refused", "stopped"]
 
 
@@ -29,6 +31,8 @@ class CameraStatus:
     width: int = 0
     rate: float = 0.0
     """Frames a second by the camera's own times; 0 while unknown."""
+    damage: Damage | None = None
+    """What networks are told of its pictures; None before the first look."""
 
 
 class SharedStatus:

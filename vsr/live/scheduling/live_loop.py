@@ -158,10 +158,18 @@ class LiveLoop:
         if self._spreads and len(plan.cameras) == len(ready) and not self._streams.under_way:
             frames += self._second_frames(plan.cameras, now)
         if frames:
+            self._tell(plan.cameras)
             self._meter()
             self._batches.add(len(frames), now)
             self._try(lambda: self._streams.begin(frames), frames)
         return bool(frames)
+
+    def _tell(self, cameras: Sequence[int]) -> None:
+        """Have networks know what the cameras' pictures are like."""
+        for number in cameras:
+            damage = self._slots[number].channel.camera.status.damage
+            if damage is not None:
+                self._streams.tell(number, damage)
 
     def _second_frames(self, cameras: Sequence[int], now: float) -> list[Frame]:
         """Where nobody else waits: frames that keep the other cores busy."""
