@@ -315,6 +315,7 @@ def test_receivers_of_every_protocol_see_the_frames(rig, tmp_path, kind, url, li
         pytest.skip(f"this FFmpeg has no {kind}")
     url, target = url.format(free_port()), tmp_path / "got.mkv"
     live = rig(OutputOptions(kind, url))
+    live.noise = 20  # a thousand bytes and more a frame: receivers write what fills their buffers
     command = [
         program,
         "-v",
@@ -331,7 +332,7 @@ def test_receivers_of_every_protocol_see_the_frames(rig, tmp_path, kind, url, li
     ]
     receiver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        live.feed_until(lambda: target.exists() and target.stat().st_size > 20_000)
+        live.feed_until(lambda: target.exists() and target.stat().st_size > 80_000)
         live.sink.close()
         time.sleep(0.3)
         receiver.send_signal(signal.SIGINT)  # it then finishes its file
