@@ -19,6 +19,7 @@ from support.clips import plane_view, read_number, read_video, run_ffmpeg
 from support.processes import at_work_on, begin_command
 
 from vsr.cli.enhance import RunOptions
+from vsr.cli.fetch_models import FetchFlags
 from vsr.cli.main import run
 from vsr.media.probe_video import best_stream
 from vsr.options import (
@@ -193,6 +194,7 @@ def test_documented_config_shows_every_key_with_its_default():
         AlsoOptions,
         JobOptions,
         RunOptions,
+        FetchFlags,
     )
     defaults = {field.name: getattr(kind(), field.name) for kind in kinds for field in fields(kind)}
     alone = {"config", "debug"}  # flags that mean nothing inside a config
