@@ -59,3 +59,11 @@ def test_detail_that_compression_took_counts_as_noise():
     told = damage_of(CLEAN, 0.6)
     assert told.compression == 0.6
     assert 2 < told.noise < 4
+
+
+def test_blocks_in_a_file_without_loss_tell_of_the_jpeg_that_it_was():
+    blocks = replace(CLEAN, blocking=0.31)
+    assert compression_of(Coding("png"), blocks) == pytest.approx(0.5, abs=0.03)
+    assert is_real(Coding("png"), blocks, 0.25)
+    assert compression_of(Coding("png"), replace(CLEAN, blocking=0.08)) == 0
+    assert compression_of(Coding("mjpeg", jpeg_quality=95), blocks) == 0.05

@@ -100,3 +100,18 @@ def test_of_a_large_picture_strips_are_looked_at():
     assert codes.shape[0] < 600
     assert (codes[:64] == 7).all()
     assert (codes[64:] == 0).all()
+
+
+@pytest.mark.parametrize("quality", [20, 50])
+def test_blocks_are_seen_where_they_were_compressed_in_and_nowhere_else(quality):
+    clean = np.clip(shapes() + leaves() / 3, 0, 255)
+    file = cv2.imencode(".jpg", clean.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    back = cv2.imdecode(file, cv2.IMREAD_GRAYSCALE).astype(np.float32)
+    assert look_at_pictures([[back]]).blocking > 0.12
+    assert look_at_pictures([[clean], [clean + grain(8)]]).blocking < 0.05
+
+
+def test_strips_of_a_large_picture_are_no_blocks():
+    rng = np.random.default_rng(2)
+    steps = np.repeat(rng.uniform(0, 255, 5), 64)[:, None] + rng.standard_normal((320, 320))
+    assert look_at_pictures([[steps.astype(np.float32)]]).blocking < 0.05

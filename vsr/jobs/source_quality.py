@@ -11,6 +11,7 @@ from vsr.models import Damage, Verdict
 from vsr.options import ReadOptions
 from vsr.quality import (
     EFFICIENCY,
+    QUANTISED,
     Coding,
     LookOfPictures,
     compression_of,
@@ -52,6 +53,8 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     coding, look = _look_at_image(info) if info.kind == "image" else _look_at_video(info, read)
     compression = compression_of(coding, look)
     found = [f"noise {visible_noise(look, compression):.2g}", _stored(coding)]
+    if compression and coding.codec not in EFFICIENCY and coding.codec not in QUANTISED:
+        found.append("blocks of 8x8")
     if compression:
         found[-1] += f" (compression {compression:.2g})"
     if look.detail > 1 and look.sharpness < SOFT:

@@ -8,7 +8,15 @@ from vsr.lazy import lazy_exports
 if TYPE_CHECKING:
     from vsr.quality.colorvideovdp import ColorVideoVdp
     from vsr.quality.compare import compare_pictures, compare_streams
-    from vsr.quality.compression import EFFICIENCY, Coding, compression_of, damage_of, is_real, visible_noise
+    from vsr.quality.compression import (
+        EFFICIENCY,
+        QUANTISED,
+        Coding,
+        compression_of,
+        damage_of,
+        is_real,
+        visible_noise,
+    )
     from vsr.quality.dists import Dists
     from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb
     from vsr.quality.grid import Gallery, encode_png

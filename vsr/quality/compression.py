@@ -59,6 +59,9 @@ _CRF_BY_BITS = (2.3, -8.2, 9.5)
 
 _CRF_LEAST, _CRF_SPAN = 12, 35
 
+_BLOCKING = 0.12
+"""From which it is one; then 1 - exp(-2.2 blocking) is about the compression of the JPEG that it was."""
+
 _REAL_NOISE = 3.0
 _REAL_CRF, _REAL_QUANTISER, _REAL_JPEG = (24 - _CRF_LEAST) / _CRF_SPAN, 5.5 / 24, 0.15
 """Compression from which networks for clean pictures would sharpen the damage."""
@@ -68,7 +71,8 @@ def compression_of(coding: Coding, look: LookOfPictures) -> float:
     """Tell how strongly a source has been compressed, on the scale of `Damage.compression`.
 
     By the quality of a JPEG, by quantisers (x264's crf is told within 3, root mean square), where decoders tell none by
-    the bits of key frames, against the detail that these show (x265's within 3.3).
+    the bits of key frames, against the detail that these show (x265's within 3.3). What lies in a file without loss
+    may have been a JPEG before: its blocks tell.
     """
     if coding.jpeg_quality is not None:
         return (100 - coding.jpeg_quality) / 100
@@ -81,7 +85,9 @@ def compression_of(coding: Coding, look: LookOfPictures) -> float:
         constant, by_quantiser, by_detail, by_noise = _CRF_BY_QUANTISER
         noise = math.log(look.noise + 0.5)
         return _of_crf(constant + by_quantiser * coding.quantiser + by_detail * detail + by_noise * noise)
-    if coding.codec not in EFFICIENCY or not coding.key_bits:
+    if coding.codec not in EFFICIENCY:
+        return 1 - math.exp(-2.2 * look.blocking) if look.blocking > _BLOCKING else 0.0
+    if not coding.key_bits:
         return 0.0
     constant, by_bits, by_detail = _CRF_BY_BITS
     bits = math.log(coding.key_bits / EFFICIENCY[coding.codec])
@@ -108,7 +114,7 @@ def visible_noise(look: LookOfPictures, compression: float) -> float:
 
 def is_real(coding: Coding, look: LookOfPictures, compression: float) -> bool:
     """Whether networks trained on clean pictures would sharpen noise or what compression has left."""
-    if coding.jpeg_quality is not None:
+    if coding.jpeg_quality is not None or (coding.quantiser is None and coding.codec not in EFFICIENCY):
         least = _REAL_JPEG
     else:
         least = _REAL_QUANTISER if coding.quantiser is not None and coding.codec in QUANTISED else _REAL_CRF

@@ -1,4 +1,4 @@
-"""What pictures themselves tell of their damage: noise, and how much detail there is. Plain NumPy.
+"""What pictures themselves tell of their damage: noise, blocks, and how much detail there is. Plain NumPy.
 
 Noise is measured in the diagonal Haar detail (a - b - c + d) / 2 of luma, where noise is as strong as anywhere and
 texture weakest (Donoho and Johnstone, 1994), of the blocks whose other details are weakest (after Liu, Tanaka and
@@ -10,12 +10,14 @@ texture, and a part of it is taken off. Where nothing moves, the difference of t
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vsr.frames import Frame
+from vsr.quality.blocking import blocking_of
 
 _Values = npt.NDArray[Any]
 
@@ -61,6 +63,8 @@ class LookOfPictures:
     """How much that detail, without noise, is above the half of the next coarser scale's that smooth ramps have, over
     that half: 0.3 and more where pictures are sharp (22 photos: 0.32 to 0.94), less where they were enlarged (up to
     0.22) or blurred by a σ of 1 (up to 0.26)."""
+    blocking: float = 0.0
+    """Of blocks of 8x8, as `blocking_of` measures it; the median of the runs' first pictures."""
 
 
 def luma_codes(frame: Frame, *, fields: bool = False) -> _Values:
@@ -89,12 +93,15 @@ def look_at_pictures(runs: Iterable[Sequence[_Values]]) -> LookOfPictures:
     """
     single: list[_Blocks] = []
     differences: list[_Blocks] = []
+    blocking: list[float] = []
     for run in runs:
         before: _Values | None = None
         for luma in run:
             single.append(_blocks(luma))
             if before is not None:
                 differences.append(_blocks((luma - before) / np.float32(np.sqrt(2)), light=single[-1]))
+            else:
+                blocking.append(blocking_of(luma))
             before = luma
     pictures = _joined(single)
     energy = _energy(pictures)
@@ -110,6 +117,7 @@ def look_at_pictures(runs: Iterable[Sequence[_Values]]) -> LookOfPictures:
         change=math.sqrt(_energy(change.where(changed), textured=False)) if known else None,
         detail=math.sqrt(other),
         sharpness=max(0.0, 2 * math.sqrt(max(0.0, other - energy) / left) - 1) if left > 1 else 0.0,
+        blocking=median(blocking or [0.0]),
     )
 
 
