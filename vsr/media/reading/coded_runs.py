@@ -28,8 +28,9 @@ from vsr.media.reading.decode import ReadCounts, decode_packet, origin_of, read_
 EXPORT = {"export_side_data": "venc_params"}
 """A decoder's option: H.264, VP9 and the MPEGs then tell their quantisers with each picture."""
 
-_MOST = 300
-"""Pictures that are decoded one after the other to come to those wanted; with more, key frames are sought."""
+_MOST, _AT_LEAST = 300, 48
+"""Pictures that are decoded one after the other to come to those wanted, at 640x360, and of the largest; in longer
+videos key frames are sought."""
 
 _BLOCK = np.dtype([("place", "<i4", 4), ("delta", "<i4")])
 _H264, _MPEG2 = 1, 2
@@ -69,15 +70,17 @@ def read_runs(
         stream = stream or best_stream(container, info.path)
         stream.codec_context.options = EXPORT
         stream.thread_type = "SLICE"  # frame threads would decode more than is looked at
-        origin = origin_of(container)
-        if (info.num_frames or _MOST + 1) > _MOST:
+        pixels, origin = info.format.height * info.format.width, origin_of(container)
+        most = min(_MOST, max(_AT_LEAST, _MOST * 640 * 360 // pixels))
+        if (info.num_frames or most + 1) > most:
             runs = _from_keys(container, stream, info, [origin + Fraction(time) for time in times], length)
             first = list(islice(runs, 2))
             if len(first) == 2:
                 yield from chain(first, runs)
                 return
             container.seek(0)
-        yield from _in_passing(container, stream, info, [float(origin) + time for time in times], length)
+        pictures = islice(_pictures(container, stream, info), most)
+        yield from _in_passing(pictures, [float(origin) + time for time in times], length)
 
 
 def _from_keys(
@@ -100,10 +103,10 @@ def _from_keys(
 
 
 def _in_passing(
-    container: InputContainer, stream: VideoStream, info: StreamInfo, times: Sequence[float], length: int
+    pictures: Iterator[CodedPicture], times: Sequence[float], length: int
 ) -> Iterator[list[CodedPicture]]:
     due, run = list(times), list[CodedPicture]()
-    for picture in islice(_pictures(container, stream, info), _MOST):
+    for picture in pictures:
         now = float(picture.frame.pts * picture.frame.time_base)
         if run or (due and now >= due[0]):
             run.append(picture)
