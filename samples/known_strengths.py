@@ -23,9 +23,10 @@ import av
 import cv2
 import numpy as np
 
-from vsr.jobs.source_quality import judge_source
+from vsr.jobs.source_quality import judge_source, look_at_source
 from vsr.media import probe, probe_image
-from vsr.models import Verdict
+from vsr.models import Damage, Verdict
+from vsr.quality import compression_of, damage_of
 from vsr.training.data.footage import find_clips, find_pictures, read_clip, read_picture
 from vsr.training.data.grain import NoiseKind, drawn_kind, dusk, noisy
 
@@ -225,6 +226,7 @@ class Judged:
 
     known: Known
     verdict: Verdict
+    damage: Damage
     seconds: float
 
     @property
@@ -234,14 +236,16 @@ class Judged:
     @property
     def error(self) -> float:
         """Of the noise."""
-        return self.verdict.damage.noise - self.known.noise
+        return self.damage.noise - self.known.noise
 
 
 def judged(known: Known) -> Judged:
     begun = time.process_time()
     info = probe_image(known.path) if known.path.suffix in (".jpg", ".png") else probe(known.path)
     verdict = judge_source(info)
-    return Judged(known, verdict, time.process_time() - begun)
+    seconds = time.process_time() - begun
+    coding, look = look_at_source(info)
+    return Judged(known, verdict, damage_of(look, compression_of(coding, look)), seconds)
 
 
 def rms(errors: Sequence[float]) -> str:
@@ -253,7 +257,7 @@ def row(name: str, clips: Sequence[Judged]) -> str:
     real = [one for one in labelled if one.verdict.is_real]
     right = sum(one.is_right for one in labelled)
     noise = rms([one.error for one in clips])
-    strength = rms([one.verdict.damage.compression - one.known.compression for one in clips])
+    strength = rms([one.damage.compression - one.known.compression for one in clips])
     cells = (name, len(labelled), len(labelled) - len(real), len(real), right, noise, strength)
     return f"| {' | '.join(map(str, cells))} |"
 

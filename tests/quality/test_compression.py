@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vsr.quality.compression import Coding, compression_of, damage_of, is_real, visible_noise
+from vsr.quality.compression import Coding, compression_of, damage_of, is_real, told_damage, visible_noise
 from vsr.quality.noise_level import LookOfPictures
 
 CLEAN = LookOfPictures(noise=1.0, change=None, detail=10.0, sharpness=0.6)
@@ -54,16 +54,17 @@ def test_what_stands_still_is_no_noise_unless_a_codec_repeats_it():
     assert visible_noise(still, 0.5) == 6
 
 
-def test_detail_that_compression_took_counts_as_noise():
-    assert damage_of(CLEAN, 0).noise == 1
-    told = damage_of(CLEAN, 0.6)
-    assert told.compression == 0.6
-    assert 2 < told.noise < 4
+def test_detail_that_compression_took_counts_as_noise_and_half_of_it_is_told():
+    assert damage_of(CLEAN, 0).noise == told_damage(CLEAN, 0).noise == 1
+    lost = damage_of(CLEAN, 0.6)
+    assert lost.compression == 0.6
+    assert 3 < lost.noise < 6
+    assert told_damage(CLEAN, 0.6).noise ** 2 == pytest.approx(1 + (lost.noise**2 - 1) / 4)
 
 
 def test_blocks_in_a_file_without_loss_tell_of_the_jpeg_that_it_was():
     blocks = replace(CLEAN, blocking=0.31)
     assert compression_of(Coding("png"), blocks) == pytest.approx(0.5, abs=0.03)
     assert is_real(Coding("png"), blocks, 0.25)
-    assert compression_of(Coding("png"), replace(CLEAN, blocking=0.08)) == 0
+    assert compression_of(Coding("png"), replace(CLEAN, blocking=0.15)) == 0
     assert compression_of(Coding("mjpeg", jpeg_quality=95), blocks) == 0.05

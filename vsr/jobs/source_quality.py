@@ -15,10 +15,10 @@ from vsr.quality import (
     Coding,
     LookOfPictures,
     compression_of,
-    damage_of,
     is_real,
     look_at_pictures,
     luma_codes,
+    told_damage,
     visible_noise,
 )
 
@@ -50,7 +50,7 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     Raises:
         SourceError: the file cannot be read, or a picture not decoded.
     """
-    coding, look = _look_at_image(info) if info.kind == "image" else _look_at_video(info, read)
+    coding, look = look_at_source(info, read)
     compression = compression_of(coding, look)
     found = [f"noise {visible_noise(look, compression):.2g}", _stored(coding)]
     if compression and coding.codec not in EFFICIENCY and coding.codec not in QUANTISED:
@@ -60,9 +60,14 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     if look.detail > 1 and look.sharpness < SOFT:
         found.append("soft")
     why = f"{Path(info.path).name}: {', '.join(found)}"
-    damage = damage_of(look, compression)
+    damage = told_damage(look, compression)
     told = Damage(round(damage.noise, 1), round(damage.compression, 2))  # the same on every machine
     return Verdict(is_real(coding, look, compression), why, told)
+
+
+def look_at_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> tuple[Coding, LookOfPictures]:
+    """How a source is stored, and what its pictures show."""
+    return _look_at_image(info) if info.kind == "image" else _look_at_video(info, read)
 
 
 def _look_at_image(info: StreamInfo) -> tuple[Coding, LookOfPictures]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         compression_of,
         damage_of,
         is_real,
+        told_damage,
         visible_noise,
     )
     from vsr.quality.dists import Dists

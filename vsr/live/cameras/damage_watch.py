@@ -10,7 +10,7 @@ import av
 from vsr.frames import Frame, Plane
 from vsr.media import quantiser_of
 from vsr.models import Damage
-from vsr.quality import Coding, compression_of, damage_of, look_at_pictures, luma_codes
+from vsr.quality import Coding, compression_of, look_at_pictures, luma_codes, told_damage
 
 _RUN = 3
 """Consecutive pictures of a look."""
@@ -68,7 +68,7 @@ class DamageWatch:
     def _measured(self, key_bits: float | None) -> Damage:
         quantiser = mean(self._quantisers) if self._quantisers else None
         look = look_at_pictures([self._lumas])
-        return damage_of(look, compression_of(Coding(self._codec, quantiser, key_bits), look))
+        return told_damage(look, compression_of(Coding(self._codec, quantiser, key_bits), look))
 
     def _remember(self, now: Damage) -> None:
         """Come nearer to what is there now, and tell of it once it is far enough from what has been told."""
