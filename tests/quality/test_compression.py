@@ -7,7 +7,7 @@ import pytest
 from vsr.quality.compression import Coding, compression_of, damage_of, is_real, told_damage, visible_noise
 from vsr.quality.noise_level import LookOfPictures
 
-CLEAN = LookOfPictures(noise=1.0, change=None, detail=10.0, sharpness=0.6)
+CLEAN = LookOfPictures(noise=1.0, least=1.0, change=None, detail=10.0, sharpness=0.6)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_fewer_bits_for_the_same_detail_are_more_compression():
 def test_a_still_scene_in_few_bits_is_clean_and_grain_in_many_is_not():
     assert not is_real(Coding("h264", quantiser=18), CLEAN, 0.2)
     assert is_real(Coding("h264", quantiser=30), CLEAN, 0.5)
-    grainy = LookOfPictures(noise=8.0, change=8.0, detail=10.0, sharpness=0.6)
+    grainy = LookOfPictures(noise=8.0, least=6.0, change=8.0, detail=10.0, sharpness=0.6)
     assert is_real(Coding("prores"), grainy, 0.0)
 
 
@@ -49,7 +49,7 @@ def test_each_way_of_storing_has_its_own_limit():
 
 
 def test_what_stands_still_is_no_noise_unless_a_codec_repeats_it():
-    still = LookOfPictures(noise=6.0, change=1.0, detail=10.0, sharpness=0.6)
+    still = LookOfPictures(noise=6.0, least=5.0, change=1.0, detail=10.0, sharpness=0.6)
     assert visible_noise(still, 0.1) == 1
     assert visible_noise(still, 0.5) == 6
 
@@ -68,3 +68,9 @@ def test_blocks_in_a_file_without_loss_tell_of_the_jpeg_that_it_was():
     assert is_real(Coding("png"), blocks, 0.25)
     assert compression_of(Coding("png"), replace(CLEAN, blocking=0.15)) == 0
     assert compression_of(Coding("mjpeg", jpeg_quality=95), blocks) == 0.05
+
+
+def test_what_only_some_lights_show_is_texture_unless_a_codec_flattened_the_others():
+    leaves = replace(CLEAN, noise=7.0, least=0.2)
+    assert visible_noise(leaves, 0.0) == 1.5
+    assert visible_noise(leaves, 0.5) == 7

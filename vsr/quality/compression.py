@@ -62,6 +62,9 @@ _CRF_LEAST, _CRF_SPAN = 12, 35
 _BLOCKING = 0.2
 """From which it is one; then 1 - exp(-2.2 blocking) is about the compression of the JPEG that it was."""
 
+_FLATTENS = 0.2
+"""Compression that repeats noise from picture to picture, or takes it off what is flat."""
+
 _REAL_NOISE = 3.0
 _REAL_CRF, _REAL_QUANTISER, _REAL_JPEG = (24 - _CRF_LEAST) / _CRF_SPAN, 5.5 / 24, 0.15
 """Compression from which networks for clean pictures would sharpen the damage."""
@@ -112,11 +115,16 @@ def told_damage(look: LookOfPictures, compression: float) -> Damage:
 
 
 def visible_noise(look: LookOfPictures, compression: float) -> float:
-    """σ of the noise that can be seen. What is still shows in differences that it is none; strong compression
-    repeats noise, and there they tell nothing."""
-    if look.change is not None and compression < 0.2 and look.change < 0.6 * look.noise:
-        return look.change
-    return look.noise
+    """σ of the noise that can be seen.
+
+    What is still shows in differences that it is none, and what only some classes of brightness show is texture: of 130
+    clean photos 17 seem to have noise of 3 and more, 8 when that is known. Strong compression repeats noise, and takes
+    it away where it is flat: there neither tells anything.
+    """
+    if compression >= _FLATTENS:
+        return look.noise
+    noise = min(look.noise, 2.5 * look.least + 1)
+    return look.change if look.change is not None and look.change < 0.6 * noise else noise
 
 
 def is_real(coding: Coding, look: LookOfPictures, compression: float) -> bool:

@@ -30,10 +30,6 @@ _LIGHTS, _WEAKEST = 4, 0.3
 _FEWEST = 24
 """Blocks that a class takes at least."""
 
-_BETWEEN_LIGHTS = (2.5, 1.0)
-"""σ of a class is at most the first times the weakest class's, and the second: more is texture that only some classes
-have. Of 130 clean photos 17 seemed to have noise of 3 and more without this, 7 with it."""
-
 _OF_TEXTURE = 0.08
 """Of the energy of texture in the next scale, what is in the diagonal detail."""
 
@@ -54,6 +50,8 @@ class LookOfPictures:
 
     noise: float
     """σ in the diagonal Haar detail of luma, in code values of 8 bits, as single pictures show it."""
+    least: float
+    """The same of the class of brightness that has the least, only half of its texture taken off."""
     change: float | None
     """The same as differences of consecutive pictures show it: without the texture of what is still, and without the
     noise that a codec has repeated. None where nearly all is repeated, or there are no two pictures."""
@@ -104,7 +102,7 @@ def look_at_pictures(runs: Iterable[Sequence[_Values]]) -> LookOfPictures:
                 blocking.append(blocking_of(luma))
             before = luma
     pictures = _joined(single)
-    energy = _energy(pictures)
+    energy, least = _energies(pictures)
     change = _joined(differences)
     changed = change.diagonal + change.other > 0  # the rest has been copied by the codec, or is black
     known = changed.size and changed.mean() > _CHANGED
@@ -114,7 +112,8 @@ def look_at_pictures(runs: Iterable[Sequence[_Values]]) -> LookOfPictures:
     left = max(0.0, coarse - energy / 4)
     return LookOfPictures(
         noise=math.sqrt(energy),
-        change=math.sqrt(_energy(change.where(changed), textured=False)) if known else None,
+        least=math.sqrt(least),
+        change=math.sqrt(_energies(change.where(changed), textured=False)[0]) if known else None,
         detail=math.sqrt(other),
         sharpness=max(0.0, 2 * math.sqrt(max(0.0, other - energy) / left) - 1) if left > 1 else 0.0,
         blocking=median(blocking or [0.0]),
@@ -182,21 +181,19 @@ def _joined(blocks: Sequence[_Blocks]) -> _Blocks:
     return _Blocks(*(np.concatenate([getattr(one, name) for one in blocks] or empty) for name in names))
 
 
-def _energy(blocks: _Blocks, *, textured: bool = True) -> float:
-    """Of the noise, σ²."""
+def _energies(blocks: _Blocks, *, textured: bool = True) -> tuple[float, float]:
+    """Of the noise, σ²: the mean over classes of brightness, and the least."""
     if not blocks.light.size:
-        return 0.0
+        return 0.0, 0.0
     sound = blocks.clipped < _CLIPPED
     blocks = blocks.where(sound) if sound.sum() >= 2 * _FEWEST else blocks
     order = np.argsort(blocks.light)
     energies: list[float] = []
-    surely: list[float] = []  # with half of the texture: the weakest class must not seem weaker than it is
+    surely: list[float] = []  # the weakest class must not seem weaker than it is
     for chosen in np.array_split(order, max(1, min(_LIGHTS, len(order) // _FEWEST))):
         weakest = chosen[np.argsort(blocks.other[chosen])][: max(_FEWEST, round(len(chosen) * _WEAKEST))]
         energy, texture = (float(np.median(values[weakest])) for values in (blocks.diagonal, blocks.coarse))
         part = _OF_TEXTURE if textured else 0.0
         for found, share in ((energies, part), (surely, part / 2)):
             found.append(max(0.0, (energy - share * texture) / (1 - share / 4)))
-    slope, least = _BETWEEN_LIGHTS
-    most = (slope * math.sqrt(min(surely)) + least) ** 2
-    return float(np.mean(np.minimum(energies, most)))
+    return float(np.mean(energies)), min(surely)
