@@ -11,7 +11,7 @@ import numpy as np
 
 import vsr
 from vsr.media import through_codec
-from vsr.models import Damage, Model
+from vsr.models import Damage, with_damage
 from vsr.quality import Rgb, crop_grid, to_rgb
 
 HERE = Path(__file__).parent
@@ -58,9 +58,8 @@ def worn(frames: list[vsr.Frame], damage: Damage) -> list[vsr.Frame]:
 
 def enlarged(frames: list[vsr.Frame], name: str, damage: Damage) -> Rgb:
     """The last of the frames."""
-    model = vsr.load(name)
-    told = Model(replace(model.spec, damage=damage), model.network)
-    return to_rgb(list(vsr.Engine([told]).run(frames))[-1])
+    model = with_damage(vsr.load(name), damage)
+    return to_rgb(list(vsr.Engine([model]).run(frames))[-1])
 
 
 def main() -> None:

@@ -50,6 +50,7 @@ def weights(model: Model) -> Tensor:
         (1, {}, []),
         (None, {"model": ("deblur", "tiny")}, ["deblur-x1", "tiny-x2"]),
         (4, {"model": ("tiny", "deblur")}, ["tiny-x4", "deblur-x1"]),
+        (2, {"model": ("bicubic", "tiny")}, ["bicubic-x2", "tiny-x2"]),
         (4, {"model": ("deblur", "bicubic", "tiny")}, ["deblur-x1", "bicubic-x2", "tiny-x2"]),
         (None, {"model": ("deblur",)}, ["deblur-x1"]),
         (None, {"model": ("deblur-x1",)}, ["deblur-x1"]),

@@ -8,7 +8,7 @@ from statistics import median
 
 from vsr.engine import Engine, place
 from vsr.frames import Frame
-from vsr.models import BASELINES, Damage, Model, choose_chain, load, names
+from vsr.models import BASELINES, Damage, Model, choose_chain, load, names, with_damage
 from vsr.options import EngineOptions
 
 
@@ -43,10 +43,7 @@ def our_candidate(
     """
     if name in BASELINES:
         options = replace(options, precision="fp32")  # what others are held against stays exact
-    chain = [
-        Model(replace(model.spec, damage=told), model.network) if model.spec.packs > 1 else model
-        for model in _chain(name, scale)
-    ]
+    chain = [with_damage(model, told) for model in _chain(name, scale)]
     engines: dict[tuple[int, int], Engine] = {}
 
     def run(frames: Iterable[Frame]) -> Generator[Frame, None, None]:

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from vsr.models.networks.planes import PlanesNet
     from vsr.models.networks.recurrent import RecurrentNet
     from vsr.models.networks.unet import UNet
-    from vsr.models.spec import NOISE_SPAN, PACKED, TOLD, Context, Damage, Model, ModelSpec, Network, State
+    from vsr.models.spec import (
+        NOISE_SPAN,
+        PACKED,
+        TOLD,
+        Context,
+        Damage,
+        Model,
+        ModelSpec,
+        Network,
+        State,
+        with_damage,
+    )
     from vsr.models.variants.int8 import calibrate_int8, has_int8, in_bytes, in_int8
     from vsr.models.variants.over_time import remembered
 

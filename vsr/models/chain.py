@@ -10,7 +10,7 @@ from vsr.errors import ConfigError
 from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
 from vsr.models.files.diffusion import is_diffusion, with_sampling
 from vsr.models.layers.bidirectional import Chunked, in_chunks
-from vsr.models.spec import Damage, Model
+from vsr.models.spec import Damage, Model, with_damage
 from vsr.models.variants.blend import blend
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import ModelOptions
@@ -97,9 +97,7 @@ def _clean_or_real(
         _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
     first = next((place for place, model in enumerate(models) if model.spec.packs > 1), None)
     if first is not None:
-        models[first] = Model(
-            replace(models[first].spec, damage=_told(options, verdict)), models[first].network
-        )
+        models[first] = with_damage(models[first], _told(options, verdict))
     return models
 
 

@@ -1,7 +1,7 @@
 """What the engine must know of a network, as data beside it, and the one interface every network serves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
@@ -145,3 +145,8 @@ class Model:
     spec: ModelSpec
     network: Network
     """On the CPU in fp32 and evaluation mode until an engine moves it."""
+
+
+def with_damage(model: Model, damage: Damage) -> Model:
+    """The same model, told how damaged the pictures are that it will see; itself where it cannot be told."""
+    return Model(replace(model.spec, damage=damage), model.network) if model.spec.packs > 1 else model

@@ -9,15 +9,14 @@ authors' `alpha` and `beta`.
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vsr.errors import ModelError, SourceError
+from vsr.errors import ModelError
 from vsr.models import read_tensors
 from vsr.quality.drawing import Rgb
-from vsr.quality.lpips import SMALLEST, VGG16
+from vsr.quality.lpips import VGG16, as_pair
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -69,11 +68,7 @@ class Dists:
         Raises:
             SourceError: they are smaller than 64x64.
         """
-        if min(a.shape[:2]) < SMALLEST:
-            raise SourceError(
-                f"DISTS needs {SMALLEST}x{SMALLEST} pixels; a picture has {a.shape[1]}x{a.shape[0]}"
-            )
-        x = torch.stack([torch.from_numpy(np.array(rgb)).permute(2, 0, 1) for rgb in (a, b)]).float() / 255
+        x = as_pair(a, b, measure="DISTS") / 255
         similar = _similarity(x, *self._shares[0])
         x, shares = (x - _MEAN) / _DEVIATION, iter(self._shares[1:])
         for conv, (weight, bias) in zip(VGG16, self._convs, strict=True):

@@ -92,12 +92,7 @@ class Lpips:
         Raises:
             SourceError: they are smaller than 64x64.
         """
-        if min(a.shape[:2]) < SMALLEST:
-            raise SourceError(
-                f"LPIPS needs {SMALLEST}x{SMALLEST} pixels; a picture has {a.shape[1]}x{a.shape[0]}"
-            )
-        x = torch.stack([torch.from_numpy(np.array(rgb)).permute(2, 0, 1) for rgb in (a, b)]).float()
-        x = (x / 127.5 - 1 - _MEAN) / _DEVIATION
+        x = (as_pair(a, b, measure="LPIPS") / 127.5 - 1 - _MEAN) / _DEVIATION
         total, heads = 0.0, iter(self._heads)
         for conv, (weight, bias) in zip(self._layout, self._convs, strict=True):
             x = F.max_pool2d(x, conv.pool, 2) if conv.pool else x
@@ -108,6 +103,18 @@ class Lpips:
                 unit = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
                 total += float(F.conv2d((unit[:1] - unit[1:]).square(), next(heads)).mean())
         return total
+
+
+def as_pair(a: Rgb, b: Rgb, *, measure: str) -> Tensor:
+    """(2, 3, H, W) float32, 0 to 255, of two pictures.
+
+    Raises:
+        SourceError: they are smaller than 64x64, which this measure needs.
+    """
+    if min(a.shape[:2]) < SMALLEST:
+        size = f"{a.shape[1]}x{a.shape[0]}"
+        raise SourceError(f"{measure} needs {SMALLEST}x{SMALLEST} pixels; a picture has {size}")
+    return torch.stack([torch.from_numpy(np.array(rgb)).permute(2, 0, 1) for rgb in (a, b)]).float()
 
 
 def _first_side(weights: Mapping[str, Tensor]) -> int:

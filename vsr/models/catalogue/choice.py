@@ -83,16 +83,18 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
             chain.append(fixed[name])
             continue
         open_tiers.pop(0)
-        available = _enlargements(by_tier[name])
-        if factor <= reached:
-            scales = [1]
-        elif open_tiers:
-            scales = [min(available)]
-        else:
-            scales = _scales_for(factor / reached, available, progressive)
+        scales = _turn(by_tier[name], factor / reached, is_last=not open_tiers, progressive=progressive)
         chain += [_of_tier(name, scale) for scale in scales]
         reached *= math.prod(scales)
     return chain
+
+
+def _turn(scales: Sequence[int], left: float, *, is_last: bool, progressive: bool) -> list[int]:
+    """At which scales a tier is taken when its turn has come and so much is left to enlarge."""
+    if left <= 1 and 1 in scales:
+        return [1]
+    available = _enlargements(scales)
+    return _scales_for(left, available, progressive) if is_last else [min(available)]
 
 
 def _enlargements(scales: Sequence[int]) -> tuple[int, ...]:

@@ -61,13 +61,8 @@ class PlanesNet(SingleFrame):
         self.up = nn.Conv2d(deep, 4 * channels, 1)
         self.after = nn.Sequential(*(_block(channels) for _ in range(after)))
         self.tails = nn.ModuleDict({str(each): _tail(channels, each) for each in scales})
-        centre = torch.tensor([1.0] * 4 + [0.0] * (colors - 4))
-        self.register_buffer("centre", centre.view(1, -1, 1, 1), persistent=False)
-        self.register_buffer(
-            "gain",
-            torch.tensor([2.0] * PACKED + [1.0] * (colors - PACKED)).view(1, -1, 1, 1),
-            persistent=False,
-        )
+        self.register_buffer("centre", _by_channel(colors, luma=1.0), persistent=False)
+        self.register_buffer("gain", _by_channel(colors, luma=2.0, chroma=2.0, told=1.0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 8, h, w) packed and told, h and w even → (B, 6, scale*h, scale*w) packed, the residual."""
@@ -75,6 +70,11 @@ class PlanesNet(SingleFrame):
         x = self.before(self.head(x))
         x = self.after(x + pixel_shuffle(self.up(self.below(self.down(x))), 2))
         return pixel_shuffle(self.tails[str(self.scale)](x), self.scale)
+
+
+def _by_channel(colors: int, *, luma: float = 0.0, chroma: float = 0.0, told: float = 0.0) -> Tensor:
+    """(1, colors, 1, 1) of packed planes and what is told."""
+    return torch.tensor([luma] * 4 + [chroma] * (PACKED - 4) + [told] * (colors - PACKED)).view(1, -1, 1, 1)
 
 
 def _tail(channels: int, scale: int) -> nn.Conv2d:
