@@ -8,12 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 
+from vsr.engine import from_packed
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import NOISE_SPAN, PACKED, PlanesNet, read_model
+from vsr.models.networks.compact import CompactNet
 from vsr.options import EngineOptions
 from vsr.quality import DAMAGE_TABLE
 from vsr.training import loop
@@ -147,6 +150,46 @@ def test_what_is_remembered_has_less_noise_and_is_told_so(options, monkeypatch):
     assert np.abs(np.array(errors) / noises - 1).max() < 0.35
 
 
+def a_teacher(path: Path, brighter: float) -> str:
+    """A checkpoint that enlarges by 2 without interpolation and adds as much to R, G and B."""
+    net = CompactNet(channels=4, depth=1, scale=2)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.body[-1].bias.fill_(brighter)
+    save_file(net.state_dict(), path)
+    return str(path)
+
+
+def test_a_teacher_is_learnt_instead_of_the_original(options, monkeypatch, tmp_path):
+    monkeypatch.setattr(degrade, "CLEAN", 0.0)  # its input is what the network sees, not the original
+    name = a_teacher(tmp_path / "teacher.safetensors", 0.1)
+    gains: list[float] = []
+    for batch in some_batches(replace(options, teacher=name, patch=32, renew=1), 8):
+        seen, shown = (from_packed(planes[:, 0, :PACKED])[0] for planes in (batch.low, batch.high))
+        nearest = F.interpolate(seen, scale_factor=batch.scale)
+        gains += (shown - nearest)[(nearest - 0.4).abs() < 0.2].tolist()  # far from black and white
+    assert len(gains) > 10_000
+    assert abs(np.median(gains) - 0.1) < 0.005
+
+
+def test_a_teacher_must_see_colour_and_reach_every_scale(options, tmp_path):
+    name = a_teacher(tmp_path / "teacher.safetensors", 0)
+    with pytest.raises(ConfigError, match="cannot teach x3"):
+        some_batches(replace(options, teacher=name, scale_shares=(0, 1, 1, 0), patch=12), 1)
+    with pytest.raises(ConfigError, match="single frames in R, G, B"):
+        some_batches(replace(options, teacher="fast-x2"), 1)
+
+
+def test_a_critic_learns_beside_planes(options):
+    losses = LossOptions(adversarial=0.1, feature_matching=0.1, critic_channels=4)
+    reports: list[TrainingProgress] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "REPORT_EVERY", 10)
+        train(replace(options, losses=losses), report=reports.append)
+    assert reports[-1].parts.keys() == {"charbonnier", "adversarial", "feature_matching", "critic"}
+
+
 def test_pictures_that_are_all_too_small_are_refused_in_words(options):
     with pytest.raises(SourceError, match="smaller than a patch, 160x160"):
         some_batches(replace(options, patch=80), 1)
@@ -160,7 +203,9 @@ def test_pictures_that_are_all_too_small_are_refused_in_words(options):
         ({"scale_shares": (1, 1)}, "four numbers"),
         ({"scale_shares": (0, 0, 0, 0)}, "not all of them 0"),
         ({"network": "plain"}, "planes alone"),
-        ({"losses": LossOptions(adversarial=0.1)}, "planes have none"),
+        ({"losses": LossOptions(perceptual=0.1, vgg="vgg19.pth")}, "planes have none"),
+        ({"losses": LossOptions(adversarial=0.1), "patch": 20}, "critic 10 pixels"),
+        ({"network": "plain", "scale_shares": (), "teacher": "x.pth"}, "planes alone"),
         ({"low": ("x",)}, "plain network alone"),
         ({"beta2": 1.0}, "beta2"),
         ({"clip": 0.0}, "clip"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vsr.engine.malloc import tune_malloc
     from vsr.engine.many_streams import ManyStreams
     from vsr.engine.packing import enlarged_planes, from_packed, pack_picture, to_packed
+    from vsr.engine.residual import merge, surroundings
     from vsr.engine.stage import Stage
     from vsr.engine.transfer import Pending, transfer_for
     from vsr.engine.windowed_stream import Input, WindowedStream

@@ -86,6 +86,9 @@ class TrainOptions:
     degradation: Literal["bicubic", "real", "blur"] = "bicubic"
     """How pictures are made worse: reduced; also blurred, noisy and
     compressed; or blurred by motion and focus."""
+    teacher: str = ""
+    """Model or checkpoint, on single frames in R, G, B, whose pictures are learnt instead of the originals, by
+    planes: what it paints is painted."""
     frames: int = 8
     """Frames that a recurrent network is trained through at a time."""
     renew: int = 0
@@ -179,6 +182,8 @@ class TrainOptions:
                 f"scale_shares {', '.join(map(str, shares))}: four numbers are accepted, for x1, x2, x3 and x4, "
                 "none below 0 and not all of them 0, and a network of planes alone learns several"
             )
+        if self.teacher and self.network != "planes":
+            raise ConfigError(f"teacher teaches planes alone, not {self.network}")
         if self.network != "planes":
             return
         if self.patch % 4:
@@ -187,14 +192,17 @@ class TrainOptions:
             raise ConfigError(
                 f"degradation {self.degradation} is not for planes, which learn from real alone"
             )
-        if self.losses.perceptual or self.losses.adversarial:
-            raise ConfigError("perceptual and adversarial compare pictures in RGB; planes have none")
+        if self.losses.perceptual:
+            raise ConfigError("perceptual compares pictures in RGB; planes have none")
 
     def _check_losses(self) -> None:
         """Losses that need pictures of some size, or several of them."""
         edge = self.patch * self.scale
-        if self.losses.adversarial and edge % 8:
-            raise ConfigError(f"patch {self.patch} gives the critic {edge} pixels; it needs a multiple of 8")
+        seen = [self.patch * scale // (2 if self.network == "planes" else 1) for scale in self.shares]
+        if self.losses.adversarial and (unfit := [side for side in seen if side % 8]):
+            raise ConfigError(
+                f"patch {self.patch} gives the critic {unfit[0]} pixels; it needs a multiple of 8"
+            )
         if self.losses.perceptual and edge < 16:
             raise ConfigError(f"patch {self.patch} gives VGG19 {edge} pixels; it needs 16 or more")
         if self.losses.temporal and self.network != "recurrent":

@@ -10,7 +10,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from vsr.durable import whole
 from vsr.errors import ConfigError
-from vsr.models import PlanesNet
+from vsr.models import PACKED, PlanesNet
 from vsr.training.critic import Critic
 from vsr.training.networks import Trained, Unrolled, build
 from vsr.training.options import TrainOptions
@@ -111,7 +111,8 @@ def begin(options: TrainOptions, paths: list[Path], crew: ProcessGroup) -> Train
 
 
 def _rival(options: TrainOptions, crew: ProcessGroup) -> Rival:
-    critic = Critic(colors=options.colors, channels=options.losses.critic_channels)
+    colors = PACKED if options.network == "planes" else options.colors
+    critic = Critic(colors=colors, channels=options.losses.critic_channels)
     _place(critic, crew.device)
     rate, betas = options.losses.critic_learning_rate, (0.9, 0.99)  # Real-ESRGAN's
     optimizer = Adam(critic.parameters(), lr=rate, betas=betas, fused=True)

@@ -19,6 +19,7 @@ from vsr.prefetch import prefetch
 from vsr.training.batch import Batch
 from vsr.training.data.examples import Pair, example, frames_per_example
 from vsr.training.data.footage import Footage, find_clips, find_pictures, read_clip, read_picture
+from vsr.training.data.teacher import Teacher
 from vsr.training.options import TrainOptions
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -107,10 +108,11 @@ def _pools(paths: list[Path], options: TrainOptions, first: int) -> Iterator[lis
     ]
     footage += [read_picture(path) for path in paths if not _is_clip(path, options)]
     stills = [item for item in footage if len(item) == 1]
+    teacher = Teacher(options.teacher, tuple(options.shares)) if options.teacher else None
     span = first // options.renew if options.renew else 0
     while True:
         rngs = (np.random.default_rng((options.seed, span, index, 1)) for index in range(len(footage)))
-        yield [example(item, stills, options, rng) for item, rng in zip(footage, rngs, strict=True)]
+        yield [example(item, stills, options, rng, teacher) for item, rng in zip(footage, rngs, strict=True)]
         span += 1
 
 

@@ -1,18 +1,19 @@
 """Examples to learn from: a stretch of a clip or a picture in motion, and what became of it on its way to a viewer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsr.engine import pack_picture
+from vsr.engine import from_packed, pack_picture
 from vsr.models import PACKED, TOLD, Damage, remembered
 from vsr.training.data.blur import filmed
 from vsr.training.data.degrade import Degradation, cleanly, really, spoil
 from vsr.training.data.footage import Footage
 from vsr.training.data.motion import moving_clip
 from vsr.training.data.storage import coded
+from vsr.training.data.teacher import Teacher
 from vsr.training.options import TrainOptions
 
 DEGRADATIONS: dict[str, Degradation] = {"bicubic": cleanly, "real": really}
@@ -59,10 +60,24 @@ def frames_per_example(options: TrainOptions) -> int:
     return 3 if options.network == "unet" else options.frames
 
 
-def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np.random.Generator) -> Pair:
-    """Make an example as long as the network wants, of a stretch of a clip or a picture in motion."""
+def example(
+    item: Footage,
+    stills: list[Footage],
+    options: TrainOptions,
+    rng: np.random.Generator,
+    teacher: Teacher | None = None,
+) -> Pair:
+    """Make an example as long as the network wants, of a stretch of a clip or a picture in motion.
+
+    Args:
+        item: the clip or picture.
+        stills: pictures that may be put before it.
+        options: sizes, degradation.
+        rng: every choice comes from it.
+        teacher: whose pictures are learnt instead of the originals, by networks on planes.
+    """
     if options.network == "planes":
-        return _packed_example(item, stills, options, rng)
+        return _packed_example(item, stills, options, rng, teacher)
     num_frames, scale = frames_per_example(options), options.scale
     if options.degradation == "blur":
         still = item[[int(rng.integers(len(item)))]]
@@ -80,7 +95,11 @@ def example(item: Footage, stills: list[Footage], options: TrainOptions, rng: np
 
 
 def _packed_example(
-    item: Footage, stills: list[Footage], options: TrainOptions, rng: np.random.Generator
+    item: Footage,
+    stills: list[Footage],
+    options: TrainOptions,
+    rng: np.random.Generator,
+    teacher: Teacher | None,
 ) -> Pair:
     """Make an example of one frame's planes, of a photo or out of a clip, at one of the scales."""
     scale = int(rng.choice(list(options.shares), p=list(options.shares.values())))
@@ -96,7 +115,11 @@ def _packed_example(
     seen, frames = int(rng.integers(num_frames)), [pack_picture(each, spoilt.damage) for each in spoilt.low]
     low = remembered(frames[: seen + 1]) if rng.random() < _REMEMBERED else frames[seen]
     siting: Any = spoilt.low[seen].frame.format.siting
-    original = coded(spoilt.high[seen : seen + 1].astype(np.float32), siting=siting)[0]
+    if teacher is None:
+        original = coded(spoilt.high[seen : seen + 1].astype(np.float32), siting=siting)[0]
+    else:
+        luma, chroma = from_packed(low[:, :PACKED])
+        original = teacher(replace(spoilt.low[seen], luma=luma, chroma=chroma), scale, siting=siting)
     high = pack_picture(original, Damage())[:, :PACKED]
     halves = (planes.permute(0, 2, 3, 1).numpy().astype(np.float16) for planes in (low, high))
     return Pair(*halves, scale=scale, siting=siting)
