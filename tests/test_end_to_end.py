@@ -307,6 +307,25 @@ def test_folder_goes_on_past_failures_and_lists_them(make_clip, tmp_path, capsys
     assert statuses == {"a.mp4": "done", "b.mp4": "done", "photo.png": "done", "broken.mp4": "failed"}
 
 
+def test_every_kind_that_works_singly_is_seen_in_a_folder_and_names_that_clash_fail_alone(tmp_path, capsys):
+    folder, out, kinds = tmp_path / "tapes", tmp_path / "out", ("raw.264", "b.ivf", "c.obu", "d.wtv", "e.dpx")
+    folder.mkdir()
+    for name in (*kinds, "same.avi", "same.mkv"):
+        codec = ["-c:v", "libsvtav1"] if name in ("b.ivf", "c.obu") else []
+        num_frames = 1 if name == "e.dpx" else 3
+        run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64", "-frames:v", num_frames, *codec, folder / name)
+    picture = np.full((16, 24, 3), 90, np.uint8)
+    for name in ("f.jfif", "g.bmp"):
+        (folder / name).write_bytes(
+            cv2.imencode(".jpg" if name == "f.jfif" else ".bmp", picture)[1].tobytes()
+        )
+    assert run(["enhance", str(folder), "-o", str(out), "--model", "bicubic", "--preset", "ultrafast"]) == 1
+    said = capsys.readouterr().err
+    assert "7 of 9 done; failed:" in said
+    assert said.split("failed:")[1].count("would both become") == 2
+    assert {path.stem for path in out.iterdir()} == {*"bcdefg", "raw"}
+
+
 def test_dry_run_tells_the_plan_and_writes_nothing(make_clip, capsys):
     clip = make_clip("in.mp4", num_frames=5)
     before = sorted(clip.parent.iterdir())

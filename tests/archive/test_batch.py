@@ -202,7 +202,7 @@ def test_second_outputs_belong_to_the_results(tapes, tmp_path, capfd):
     assert num_frames(view) == 6
     assert batch(tapes, out, "--also", "view.mp4") == 2
     write_clip(tapes / "a_view.mp4", ClipOptions(num_frames=2, size=(32, 48)))
-    assert batch(tapes, out, "--also", "_view.mp4") == 2
+    assert batch(tapes, out, "--also", "_view.mp4") == 1
     assert "would both become" in capfd.readouterr().err
 
 
@@ -219,7 +219,7 @@ def test_a_file_that_is_not_ours_is_left_alone(tapes, tmp_path, capfd):
     other = tmp_path / "others"
     other.mkdir()
     write_clip(other / "a.mp4", ClipOptions(num_frames=3, size=(32, 48)))
-    assert batch(other, out) == 2
+    assert batch(other, out) == 1
     assert "another file; name another folder" in capfd.readouterr().err
     assert num_frames(out / "a.mp4") == 4
 
@@ -242,13 +242,23 @@ def test_lists_and_patterns_mean_files_too(tapes, tmp_path, capfd):
 
 
 def test_enhance_and_batch_see_the_same_files_of_a_folder(tapes, tmp_path):
+    told = list[str]()
     for name in (".hidden/no.png", ".hidden/deep/no.png", "work.vsr/no.png", ".no.png", "no.unverified.png"):
         (tapes / name).parent.mkdir(parents=True, exist_ok=True)
         picture(tapes / name)
-    (tapes / "text.txt").touch()
+    (tapes / "1987" / "text.txt").touch()
+    for name in ("text.TXT", "README", "sound.mp3"):
+        (tapes / name).touch()
+    (tapes / "gone.mp4").symlink_to(tapes / "nowhere")
     expected = ["1987/b.mkv", "1987/photo.png", "a.mp4", "photo.png"]
-    for jobs in (find_jobs([str(tapes)]), find_archive(str(tapes), Naming(tmp_path / "out"))):
+    naming = Naming(tmp_path / "out")
+    found = find_jobs([str(tapes)], tell=told.append), find_archive(str(tapes), naming, tell=told.append)
+    for jobs in found:
         assert [str(job.path.relative_to(tapes)) for job in jobs] == expected
+    assert told[0] == told[1]
+    assert len(told) == 2
+    for count in ("2 .txt", "1 without an ending", "1 .mp3", "1 no file"):
+        assert count in told[0]
 
 
 @pytest.mark.parametrize(
@@ -274,8 +284,12 @@ def test_one_output_folder_and_one_name_for_each_result(tapes, tmp_path, capfd):
     assert "means no video and no picture" in capfd.readouterr().err
     write_clip(tapes / "a.avi", ClipOptions(num_frames=2, size=(32, 48), codec="mpeg4"))
     write_clip(tapes / "a.mkv", ClipOptions(num_frames=2, size=(32, 48)))
-    assert batch(tapes, tmp_path / "out") == 2
-    assert "--name '{name}{ext}'" in capfd.readouterr().err
+    assert batch(tapes, tmp_path / "out", "--dry-run") == 1
+    assert "would both become" in capfd.readouterr().out
+    assert batch(tapes, tmp_path / "out") == 1
+    said = capfd.readouterr().err
+    assert "4 of 6 done; failed:" in said
+    assert said.count("--name '{name}{ext}'") == 2
     assert batch(tapes, tmp_path / "out", "--name", "{name}{ext}") == 0
     assert num_frames(tmp_path / "out" / "a.avi.mkv") == 2
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vsr.archive.file_worker import Begun
     from vsr.archive.sources import Naming, find_archive
     from vsr.archive.supervisor import Message
-    from vsr.archive.todo import Again, Todo
+    from vsr.archive.todo import Again, Conflict, Todo
     from vsr.archive.watch import FolderWatch, WatchOptions
 
 __getattr__ = lazy_exports(__name__)

@@ -5,11 +5,11 @@ import glob
 import os
 import string
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.jobs import Job, check_names, extension_of, walk
+from vsr.jobs import Job, extension_of, marked_clashes, media_of, walk
 from vsr.media import is_image
 from vsr.options import AlsoOptions
 
@@ -58,15 +58,15 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
     """List the files that a folder, a pattern such as 'tapes/**/*.avi' or a list (.txt) means, by name.
 
     A line of a list is a path, as seen from the list; empty ones and those that begin with # say nothing.
-    What a list names and is not there is a job that will fail. `tell` is told of folders that cannot be read.
+    What a list names and is not there is a job that will fail. `tell` is told of folders that cannot be read,
+    and of what is left out in them.
 
     Raises:
         SourceError: there is nothing.
-        ConfigError: two results would have one name, or a result would overwrite a source.
     """
     path = Path(source)
     if path.is_dir():
-        root, found = path, list(walk(path, {naming.out.absolute()}, tell=tell))
+        root, found = path, list(media_of(walk(path, {naming.out.absolute()}, tell=tell), tell))
     elif path.suffix.lower() == ".txt" and path.is_file():
         root, found = path.parent, list(_listed(path))
     elif path.exists():
@@ -82,17 +82,7 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
         )
     root, found = _rooted(root, found)
     jobs = [naming.job(each, root) for each in sorted(set(found))]
-    ending = naming.also.also
-    seconds = [
-        replace(job, target=job.target.with_name(job.target.stem + ending))
-        for job in jobs
-        if not job.is_image
-    ]
-    try:
-        check_names([*jobs, *(seconds if ending else [])])
-    except ConfigError as error:
-        raise ConfigError(f"{error}; or give --name '{{name}}{{ext}}'") from None
-    return jobs
+    return marked_clashes(jobs, ending=naming.also.also, otherwise=", or give --name '{name}{ext}'")
 
 
 def _listed(path: Path) -> Iterator[Path]:

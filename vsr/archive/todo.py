@@ -61,6 +61,9 @@ def make_todo(
     """
     todo, taken = Todo(), dict[str, Job]()
     for job in jobs:
+        if job.clash:
+            todo.conflicts.append(Conflict(job, job.clash))
+            continue
         key = key_of(job, out)
         entry = known.get(key)
         fresh = _fresh(key, job, wishes, entry)

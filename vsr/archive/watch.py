@@ -20,7 +20,7 @@ from vsr.archive.supervisor import Message
 from vsr.archive.todo import Again
 from vsr.durable import Stamp
 from vsr.errors import ConfigError
-from vsr.jobs import LEAST_FREE, Job, free_bytes, walk
+from vsr.jobs import LEAST_FREE, Job, free_bytes, is_media, walk
 
 Tell = Callable[[str], None]
 
@@ -61,7 +61,7 @@ class Settling:
         seen: dict[Path, tuple[Stamp, float]] = {}
         rested: list[Path] = []
         for path in walk(self._folder, self._leave_out, tell=tell):
-            stamp = Stamp.of(path)
+            stamp = Stamp.of(path) if is_media(path) else None
             if stamp is None:
                 continue
             before = self._seen.get(path)

@@ -64,10 +64,10 @@ def batch_command(
     if run.order == "size":
         jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
     if run.dry_run:
-        return _dry_run(jobs, _checked(look(jobs, out, options, again)))
+        return _dry_run(jobs, look(jobs, out, options, again))
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     with closing(Archive(out, options, archive, debug=run.debug)) as opened:
-        todo = _checked(opened.enter(jobs, again))
+        todo = opened.enter(jobs, again)
         say(_announcement(jobs, todo), quiet=run.quiet)
         try:
             _work(opened, todo, run)
@@ -75,20 +75,18 @@ def batch_command(
             raise KeyboardInterrupt("the same command goes on") from None
         finally:
             opened.write_manifest()
-        return conclude(opened.entries(jobs), quiet=run.quiet)
-
-
-def _checked(todo: Todo) -> Todo:
-    for conflict in todo.conflicts:
-        raise ConfigError(conflict.reason)
-    return todo
+        clashing = {conflict.job.path for conflict in todo.conflicts}
+        entries = opened.entries(job for job in jobs if job.path not in clashing)
+        return conclude(entries, todo.conflicts, quiet=run.quiet)
 
 
 def _dry_run(jobs: Sequence[Job], todo: Todo) -> int:
     for job, reason in zip(todo.jobs, todo.reasons.values(), strict=True):
         print(f"{job.path} → {job.target}: {reason}")
+    for conflict in todo.conflicts:
+        print(f"{conflict.job.path}: fails, {conflict.reason}")
     print(_announcement(jobs, todo))
-    return 0
+    return 1 if todo.conflicts else 0
 
 
 def out_folder(out: str) -> Path:
@@ -107,7 +105,8 @@ def out_folder(out: str) -> Path:
 def _announcement(jobs: Sequence[Job], todo: Todo) -> str:
     counts = Counter(todo.reasons.values())
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    return f"{len(jobs)} files, {len(todo.jobs)} to do" + (f": {reasons}" if reasons else "")
+    clashing = f"; {len(todo.conflicts)} cannot be done" if todo.conflicts else ""
+    return f"{len(jobs)} files, {len(todo.jobs)} to do" + (f": {reasons}" if reasons else "") + clashing
 
 
 def _work(archive: Archive, todo: Todo, run: BatchOptions) -> None:

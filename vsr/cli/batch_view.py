@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
-from vsr.archive import Begun, Entry, Message
+from vsr.archive import Begun, Conflict, Entry, Message
 from vsr.cli.console import console, duration, say, size_of
 from vsr.cli.progress_view import LINE_EVERY_S, Bar, drawn, plain_line
 
@@ -78,17 +78,19 @@ def _made(entry: Entry) -> str:
     return f"{what}{speed}, {duration(measured['seconds'])}"
 
 
-def conclude(entries: Sequence[Entry], *, quiet: bool = False) -> int:
-    """Say how an archive's files stand; returns the exit code."""
+def conclude(entries: Sequence[Entry], conflicts: Sequence[Conflict] = (), *, quiet: bool = False) -> int:
+    """Say how an archive's files stand, and which could not be taken up; returns the exit code."""
     states = {status: [entry for entry in entries if entry.status == status] for status in _STATUSES}
     done, bad = states["done"], [*states["failed"], *states["unverified"]]
-    told = [f"{len(done)} of {len(entries)} done"]
+    told = [f"{len(done)} of {len(entries) + len(conflicts)} done"]
     told += [f"{len(states['working'])} under way in another process"] if states["working"] else []
     told += [f"{len(states['waiting'])} not begun"] if states["waiting"] else []
-    say(", ".join(told) + ("; failed:" if bad else ""), quiet=quiet and not bad)
-    for entry in bad:
-        say(f"  {short(entry.source)}: {entry.error}")
-    return 0 if not bad else 1 if states["failed"] else 3
+    reasons = [f"  {short(entry.source)}: {entry.error}" for entry in bad]
+    reasons += [f"  {short(str(conflict.job.path))}: {conflict.reason}" for conflict in conflicts]
+    say(", ".join(told) + ("; failed:" if reasons else ""), quiet=quiet and not reasons)
+    for reason in reasons:
+        say(reason)
+    return 0 if not reasons else 1 if states["failed"] or conflicts else 3
 
 
 _STATUSES = ("done", "failed", "unverified", "working", "waiting")

@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
     from vsr.jobs.estimate import estimate_plan
     from vsr.jobs.identity import sampled_hash, wishes_of
-    from vsr.jobs.inputs import Job, check_also, check_names, extension_of, find_jobs, walk
+    from vsr.jobs.inputs import (
+        Job,
+        check_also,
+        extension_of,
+        find_jobs,
+        is_media,
+        marked_clashes,
+        media_of,
+        walk,
+    )
     from vsr.jobs.plan import Plan, make_plan
     from vsr.jobs.provenance import Record, provenance_of, write_sidecar
     from vsr.jobs.segments.journal import OtherJobError

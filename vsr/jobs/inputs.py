@@ -4,20 +4,25 @@ only to tell pictures from the rest."""
 import errno
 import glob
 import os
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
 from vsr.media import CONTAINERS, PICTURES, is_image
 from vsr.options import AlsoOptions
 
-_SUFFIXES = (
-    "3g2 3gp asf avi divx dv f4v flv h264 hevc m1v m2t m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf nut ogm ogv rm"
-    " rmvb ts vob webm wmv y4m"
+_VIDEOS = (
+    "264 265 266 26l 3g2 3gp 3gp2 3gpp amv apng asf av1 avc avi bik bmv cdxl dav dif divx dv dvr-ms evo f4p f4v fli flv"
+    " gif gxf h261 h263 h264 h265 h266 hevc insv ipu ivf ivr j2k kux lrv lvf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg"
+    " mk3d mkv mod mov mp4 mp4v mpe mpeg mpg mpo mts mxf mxg nsv nut obu ogm ogv ogx pva qt rm rmvb roq smk tod tp trp"
+    " ts ty usm vc1 vivo vob vro vvc webm wm wmv wtv xmv y4m"
 )
-VIDEOS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
-"""Suffixes that count as videos when a folder is searched; a file that is named itself is always tried."""
+_PICTURES = "avif bmp dds dpx exr hdr ico jp2 pam pbm pcx pfm pgm phm pnm ppm psd qoi ras sgi sun tga xbm xwd"
+MEDIA = frozenset(f".{ending}" for ending in f"{_VIDEOS} {_PICTURES}".split()) | set(PICTURES)
+"""Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
+photograph is among them; a file that is named itself is always tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Job:
     creates_folder: bool = False
     """The target's folder was named as a folder, or repeats the input's, and
     is made where it does not exist."""
+    clash: str = ""
+    """Why it cannot be done beside the others: a result would take the place of another one or of an input."""
 
 
 def find_jobs(
@@ -44,19 +51,18 @@ def find_jobs(
 
     Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2`
     beside it. With `out` naming a file (one input file) it is that file; else it is a folder, in which names
-    are kept. `tell` is told of folders that cannot be read.
+    are kept. `tell` is told of folders that cannot be read, and of what is left out in them.
 
     Raises:
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
-        ConfigError: two results would have one name, or a result would overwrite an input.
+        ConfigError: `out` names one file, and there are several inputs.
     """
     found = [_Found(path, root) for text in inputs for path, root in _expand(text, tell)]
     into_file = bool(out) and not _means_folder(out) and len(found) == 1 and found[0].root is None
     if out and not into_file and not _means_folder(out):
         raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
     jobs = [_job(item, Path(out) if out else None, into_file, suffix, container) for item in found]
-    check_names(jobs)
-    return jobs
+    return marked_clashes(jobs)
 
 
 def check_also(jobs: Sequence[Job], also: AlsoOptions) -> None:
@@ -78,7 +84,7 @@ class _Found:
 def _expand(text: str, tell: Callable[[str], None]) -> Iterator[tuple[Path, Path | None]]:
     path = Path(text)
     if path.is_dir():
-        inside = sorted(walk(path, tell=tell))
+        inside = sorted(media_of(walk(path, tell=tell), tell))
         if not inside:
             raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(PICTURES))})")
         yield from ((p, path) for p in inside)
@@ -97,7 +103,7 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[tuple[Path, Path
 def walk(
     root: Path, leave_out: Iterable[Path] = (), *, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[Path]:
-    """Yield the media files below a folder, each folder's own first, by name.
+    """Yield the files below a folder, each folder's own first, by name.
 
     Hidden files and folders (names that begin with a dot), work folders (`NAME.vsr`), results that failed
     their check and what is to be left out are skipped. `tell` is told of folders that cannot be read.
@@ -117,13 +123,30 @@ def walk(
     for folder, folders, files in os.walk(root, onerror=unreadable):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if is_wanted(here / name))
-        yield from (path for name in sorted(files) if _is_media(path := here / name) and path.is_file())
+        if not here.name.endswith(".vsr"):
+            yield from (here / name for name in sorted(files) if not _is_hidden(name))
 
 
-def _is_media(path: Path) -> bool:
-    name, folder = path.name, path.parent.name
-    ours = ".unverified." in name or folder.endswith(".vsr")
-    return not name.startswith(".") and not ours and path.suffix.lower() in VIDEOS | set(PICTURES)
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or ".unverified." in name
+
+
+def is_media(path: Path) -> bool:
+    """Whether a file that was found in a folder counts, by its ending."""
+    return path.suffix.lower() in MEDIA and path.is_file()
+
+
+def media_of(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Path]:
+    """Yield those that count; the others are told of in a line, by kind."""
+    others = Counter[str]()
+    for path in paths:
+        if is_media(path):
+            yield path
+        else:
+            others[(path.suffix.lower() or "without an ending") if path.is_file() else "no file"] += 1
+    if others:
+        counts = ", ".join(f"{number} {kind}" for kind, number in others.most_common())
+        tell(f"note: no videos or pictures by their endings, and left out: {counts}")
 
 
 def _means_folder(out: str) -> bool:
@@ -153,20 +176,33 @@ def extension_of(path: Path, container: str, *, is_image: bool) -> str:
     return path.suffix if path.suffix.lower() in CONTAINERS else ".mkv"
 
 
-def check_names(jobs: Sequence[Job]) -> None:
-    """Make sure that no result takes the place of another one or of an input.
+def marked_clashes(jobs: Sequence[Job], *, ending: str = "", otherwise: str = "") -> list[Job]:
+    """Mark the jobs whose results would take the place of each other's or of an input; the others can be done.
 
-    Raises:
-        ConfigError: one would.
+    Args:
+        jobs: all of a run.
+        ending: of each video's second output; empty for none.
+        otherwise: what else can be done about it, for the message.
     """
     sources = {job.path.resolve() for job in jobs}
-    taken: dict[Path, Path] = {}
+    takers = defaultdict[Path, list[Job]](list)
     for job in jobs:
-        target = job.target.resolve()
-        if target in sources:
-            raise ConfigError(f"{job.target} is an input itself; choose another output with -o")
-        if target in taken:
-            raise ConfigError(
-                f"{job.path} and {taken[target]} would both become {job.target}; enhance them separately"
-            )
-        taken[target] = job.path
+        for target in _targets(job, ending):
+            takers[target.resolve()].append(job)
+
+    def clash(job: Job) -> str:
+        for target in _targets(job, ending):
+            if target.resolve() in sources:
+                return f"{target} is an input itself; choose another output with -o"
+            for other in takers[target.resolve()]:
+                if other is not job:
+                    both = f"{job.path} and {other.path} would both become {target}"
+                    return f"{both}; enhance them separately{otherwise}"
+        return ""
+
+    return [replace(job, clash=clash(job)) for job in jobs]
+
+
+def _targets(job: Job, ending: str) -> list[Path]:
+    second = [job.target.with_name(job.target.stem + ending)] if ending and not job.is_image else []
+    return [job.target, *second]

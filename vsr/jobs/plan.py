@@ -101,9 +101,11 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     Raises:
         SourceError: the input cannot be read.
         ModelError: a model is not known or does not load.
-        ConfigError: an option does not go with this input.
+        ConfigError: an option does not go with this input, or the result would take another's place.
         SinkError: the encoder asked for does not work here.
     """
+    if job.clash:
+        raise ConfigError(job.clash)
     info = _shown(probe_image(job.path) if job.is_image else probe(job.path), options.picture)
     frames = info if job.is_image else as_read(info, options.read)
     rectangle = _crop(info, options)

@@ -11,7 +11,7 @@ from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.images.containers import DamagedError, Header, read_header
 from vsr.media.images.exif import TURNS, orientation_of
 
-_CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg", "webp": ".webp", "tiff": ".tif .tiff"}
+_CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg .jpe .jfif", "webp": ".webp", "tiff": ".tif .tiff"}
 PICTURES = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
 """Format by the output's extension."""
 

@@ -65,22 +65,30 @@ def read_runs(
     Raises:
         SourceError: the file cannot be opened.
     """
-    with closing(open_container(info.path)) as container:
-        stream = next((s for s in container.streams.video if s.index == info.stream_index), None)
-        stream = stream or best_stream(container, info.path)
-        stream.codec_context.options = EXPORT
-        stream.thread_type = "SLICE"  # frame threads would decode more than is looked at
-        pixels, origin = info.format.height * info.format.width, origin_of(container)
-        most = min(_MOST, max(_AT_LEAST, _MOST * 640 * 360 // pixels))
-        if (info.num_frames or most + 1) > most:
-            runs = _from_keys(container, stream, info, [origin + Fraction(time) for time in times], length)
+    pixels = info.format.height * info.format.width
+    most = min(_MOST, max(_AT_LEAST, _MOST * 640 * 360 // pixels))
+    if (info.num_frames or most + 1) > most:
+        with closing(open_container(info.path)) as container:
+            origin = origin_of(container)
+            keys = [origin + Fraction(time) for time in times]
+            runs = _from_keys(container, _opened(container, info), info, keys, length)
             first = list(islice(runs, 2))
             if len(first) == 2:
                 yield from chain(first, runs)
                 return
-            container.seek(0)
-        pictures = islice(_pictures(container, stream, info), most)
+    with closing(open_container(info.path)) as container:  # anew: some formats cannot seek, not even to 0
+        origin = origin_of(container)
+        pictures = islice(_pictures(container, _opened(container, info), info), most)
         yield from _in_passing(pictures, [float(origin) + time for time in times], length)
+
+
+def _opened(container: InputContainer, info: StreamInfo) -> VideoStream:
+    """The enhanced stream, ready to be decoded with what it tells of its coding."""
+    stream = next((s for s in container.streams.video if s.index == info.stream_index), None)
+    stream = stream or best_stream(container, info.path)
+    stream.codec_context.options = EXPORT
+    stream.thread_type = "SLICE"  # frame threads would decode more than is looked at
+    return stream
 
 
 def _from_keys(
