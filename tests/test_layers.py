@@ -25,7 +25,7 @@ ROWS = {
 INSIDE = {
     "jobs": ("provenance estimate", "enhance_file", "long_job", "workers", "assemble", "segments"),
     "live": ("monitoring", "service", "scheduling", "cameras outputs", "push"),
-    "media": ("images reading writing",),
+    "media": ("reading writing", "images"),
     "models": ("chain", "catalogue", "files variants", "networks", "layers"),
     "training": ("loop", "validation calibration", "data"),
 }

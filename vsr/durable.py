@@ -38,10 +38,14 @@ def stamp(path: Path) -> tuple[int, int, int]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file's bytes: its fingerprint, as journals, model cards and the catalogue give it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(*paths: Path) -> str:
+    """Hash a file's bytes: its fingerprint, as journals, model cards and the catalogue give it. Of several files,
+    those of all, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:

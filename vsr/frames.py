@@ -5,6 +5,7 @@ Plain values without behaviour beyond arithmetic on their fields; nothing here t
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -150,3 +151,5 @@ class StreamInfo:
     """Metadata of the container (title, date, ...)."""
     notes: tuple[str, ...] = ()
     """Lines that the user should read once: assumptions made, things that will be converted."""
+    pictures: tuple[tuple[int, Path], ...] = ()
+    """Numbers and files, ascending, where the video is made of numbered pictures; a number is a frame's pts."""

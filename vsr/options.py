@@ -39,6 +39,22 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def parse_rate(text: str) -> Fraction:
+    """Read frames a second, such as 24, 24000/1001 or 23.976, which means the same.
+
+    Raises:
+        ConfigError: the text is no number above 0.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(\d+))?", text.strip())
+    if match is None or not Fraction(match[1]) or (match[2] and not int(match[2])):
+        raise ConfigError(f"fps {text!r} is not understood; write 25, 23.976 or 24000/1001")
+    rate = Fraction(match[1]) / int(match[2] or 1)
+    if not 1000 * rate > 1 or rate > 1000:
+        raise ConfigError(f"fps {text!r} is out of range; 0.001 to 1000 is accepted")
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return ntsc if rate.denominator > 1 and not match[2] and abs(rate - ntsc) < Fraction(1, 100) else rate
+
+
 def parse_aspect(text: str) -> Fraction:
     """Read `W:H`, such as 4:3 or 2.35:1, as a ratio.
 
@@ -76,12 +92,23 @@ class ReadOptions:
     """Which field was first; `auto` believes the source, and takes the top one where it says nothing."""
     decoder: Literal["auto", "software", "nvdec"] = "auto"
     """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one that can."""
+    as_video: bool = False
+    """Take all pictures that are named, by a pattern, a folder or one by one, for the frames of one video. A name
+    with a number, such as frames/%05d.png, always means that."""
+    fps: str = ""
+    """Frames a second of such a video: 25, 23.976 or 24000/1001; empty for 24. Other videos have times of their own."""
 
     def __post_init__(self) -> None:
         at_least(0, frames=self.frames)
+        _ = self.rate
         start, end = self.span
         if end is not None and end <= start:
             raise ConfigError(f"end {self.end!r} does not come after start {self.start or '0'!r}")
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second of numbered pictures; None where nothing is said."""
+        return parse_rate(self.fps) if self.fps else None
 
     @property
     def span(self) -> tuple[Fraction, Fraction | None]:

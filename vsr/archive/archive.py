@@ -17,6 +17,7 @@ from vsr.archive.supervisor import Message, Supervisor
 from vsr.archive.todo import Again, Todo, make_todo
 from vsr.durable import Stamp
 from vsr.engine import num_cores
+from vsr.errors import ConfigError
 from vsr.jobs import Job, wishes_of
 from vsr.options import EnhanceOptions, at_least
 
@@ -66,9 +67,11 @@ class Archive:
         """Open the state, or begin it.
 
         Raises:
-            ConfigError: another process is at work there with other options.
+            ConfigError: another process is at work there with other options, or these take pictures for one video.
             SinkError: the state cannot be written.
         """
+        if options.read.as_video:
+            raise ConfigError("as-video makes one video of many pictures: it is for vsr enhance")
         self._options, self._archive, self._debug = options, archive, debug
         self._state = State(out, wishes_of(options))
 

@@ -82,7 +82,8 @@ def enhance_command(
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
     container, suffix = options.encode.container, _suffix(options.models)
-    jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, tell=say)
+    as_video = options.read.as_video
+    jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, as_video=as_video, tell=say)
     check_also(jobs, options.also)
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
@@ -237,7 +238,8 @@ def _room(plan: Plan, earlier: Records | None) -> str:
     """What is known of disk needs before a run: from finished segments, else that
     it cannot be told from the source."""
     if earlier is None or not earlier.num_frames or not plan.num_frames:
-        least = Path(plan.job.path).stat().st_size
+        files = [file for _, file in plan.source.pictures] or [Path(plan.job.path)]
+        least = sum(file.stat().st_size for file in files)
         short = "" if _free(plan) >= least else f", less than the {size_of(least)} of the source alone"
         return (
             f"disk: {size_of(_free(plan))} are free{short}; if that is too little the first segment will tell"

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import duration
 from vsr.frames import StreamInfo
-from vsr.media import is_image, probe_image
+from vsr.media import is_image, is_numbered, numbered_files, probe_image, probe_numbered
 from vsr.media import probe as probe_video
 
 
@@ -31,7 +31,10 @@ def probe_command(
     debug
         Show a traceback with an error.
     """
-    info = probe_image(file) if is_image(file) else probe_video(file)
+    if is_numbered(file) and not file.exists():
+        info = probe_numbered(str(file), tuple(numbered_files(file).items()), None)
+    else:
+        info = probe_image(file) if is_image(file) else probe_video(file)
     print(json.dumps(asdict(info), indent=2, default=str) if json_ else describe_info(info))
     return 0
 

@@ -6,20 +6,22 @@ from fractions import Fraction
 from vsr.engine import Engine
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
-from vsr.media import FileSink, ImageSink, ImageSource, VideoSource
+from vsr.media import FileSink, ImageSink, ImageSource, NumberedSource, VideoSource
 from vsr.pipeline import PipelineOptions
 
 
-def open_source(plan: Plan) -> VideoSource | ImageSource:
+def open_source(plan: Plan) -> VideoSource | NumberedSource | ImageSource:
     """What reads the input."""
     return ImageSource(plan.job.path) if plan.job.is_image else open_video(plan)
 
 
-def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> VideoSource:
+def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> VideoSource | NumberedSource:
     """What reads a video from a pts on (None: all of it), less so many frames of
     the limit that the user may have set."""
     read = plan.options.read
     limited = replace(read, frames=read.frames - passed if read.frames else 0)
+    if plan.source.pictures:
+        return NumberedSource(plan.source, limited, from_pts=from_pts)
     return VideoSource(plan.job.path, limited, info=plan.source, from_pts=from_pts)
 
 

@@ -18,7 +18,7 @@ from vsr.jobs.segments.journal_records import read_records, work_folder
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.ray_connection import check_cluster
 from vsr.jobs.workers.ray_pool import RayPool
-from vsr.media import FileSink, ImageReport, ReadCounts, VideoSource, WriteReport
+from vsr.media import FileSink, ImageReport, ImageSource, ReadCounts, WriteReport
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock, Report, enhance
 
@@ -60,7 +60,7 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
     source, sink = open_source(plan), make_sink(plan)
     report = enhance(source, make_engine(plan), sink, pipeline_options(plan), clock=clock)
     assert sink.report is not None  # the sink has ended well
-    counts = source.counts if isinstance(source, VideoSource) else None
+    counts = None if isinstance(source, ImageSource) else source.counts
     return _outcome(plan, report, counts, sink.reports if isinstance(sink, FileSink) else [sink.report])
 
 

@@ -2,6 +2,7 @@
 same frames and the same encoding."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "exec
 def identity_of(plan: Plan) -> dict[str, str]:
     """Describe source, models, options, encoder and software."""
     models, options, choices = plan.models, plan.options, plan.outputs.choices if plan.outputs else []
-    lines = describe_source(plan.job.path) | _options(options, without=_WITHOUT_EFFECT)
+    lines = describe_source(plan.job.path, plan.source.pictures) | _options(options, without=_WITHOUT_EFFECT)
     lines["models"] = " + ".join(map(_model, models)) or "none"
     lines["running on"] = running_on(models, options)
     lines["crop found"] = str(plan.crop)
@@ -115,8 +116,13 @@ def sampled_hash(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def describe_source(path: Path) -> dict[str, str]:
-    """Describe a file by its size, its time and samples of its bytes."""
+def describe_source(path: Path, pictures: Sequence[tuple[int, Path]] = ()) -> dict[str, str]:
+    """Describe a file by its size, its time and samples of its bytes; numbered pictures by size and time of each."""
+    if pictures:
+        stats = [
+            (number, file.name, file.stat().st_size, file.stat().st_mtime_ns) for number, file in pictures
+        ]
+        return {"source size": f"{len(pictures)} pictures", "source contents": _short(stats)}
     stat = path.stat()
     changed = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()
     return {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.media import CONTAINERS, PICTURES, is_image
+from vsr.media import CONTAINERS, PICTURES, by_number, is_image, is_numbered, numbered_files
 from vsr.options import AlsoOptions
 
 _VIDEOS = (
@@ -20,7 +20,8 @@ _VIDEOS = (
     " ts ty usm vc1 vivo vob vro vvc webm wm wmv wtv xmv y4m"
 )
 _PICTURES = "avif bmp dds dpx exr hdr ico jp2 pam pbm pcx pfm pgm phm pnm ppm psd qoi ras sgi sun tga xbm xwd"
-MEDIA = frozenset(f".{ending}" for ending in f"{_VIDEOS} {_PICTURES}".split()) | set(PICTURES)
+_STILLS = frozenset(f".{ending}" for ending in _PICTURES.split()) | set(PICTURES)
+MEDIA = _STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
 """Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
 photograph is among them; a file that is named itself is always tried."""
 
@@ -32,9 +33,12 @@ class Job:
     path: Path
     target: Path
     is_image: bool
+    """A picture by itself."""
     creates_folder: bool = False
     """The target's folder was named as a folder, or repeats the input's, and
     is made where it does not exist."""
+    pictures: tuple[tuple[int, Path], ...] = ()
+    """Numbers and files, ascending, where the frames are numbered pictures; `path` is what names them."""
     clash: str = ""
     """Why it cannot be done beside the others: a result would take the place of another one or of an input."""
 
@@ -45,19 +49,23 @@ def find_jobs(
     out: str = "",
     suffix: str = "_x2",
     container: str = "auto",
+    as_video: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """List the files that `inputs` (files, folders, globs) mean, and where each result goes.
 
     Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2`
     beside it. With `out` naming a file (one input file) it is that file; else it is a folder, in which names
-    are kept. `tell` is told of folders that cannot be read, and of what is left out in them.
+    are kept. A name with a number, such as `frames/%05d.png`, means one video; with `as_video` so do all pictures
+    that are named, together. `tell` is told of folders that cannot be read, and of what is left out in them.
 
     Raises:
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
         ConfigError: `out` names one file, and there are several inputs.
     """
-    found = [_Found(path, root) for text in inputs for path, root in _expand(text, tell)]
+    found = [each for text in inputs for each in _expand(text, tell)]
+    if as_video:
+        found = [_one_video(inputs, found)]
     into_file = bool(out) and not _means_folder(out) and len(found) == 1 and found[0].root is None
     if out and not into_file and not _means_folder(out):
         raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
@@ -79,17 +87,32 @@ class _Found:
     path: Path
     root: Path | None
     """The folder it was found in, whose structure the results repeat."""
+    pictures: tuple[tuple[int, Path], ...] = ()
 
 
-def _expand(text: str, tell: Callable[[str], None]) -> Iterator[tuple[Path, Path | None]]:
+def _one_video(inputs: Sequence[str], found: Sequence[_Found]) -> _Found:
+    """All pictures that are named, as one video."""
+    if len(found) == 1 and found[0].pictures:
+        return found[0]
+    files = by_number(each.path for each in found)
+    if other := next((path for path in files.values() if path.suffix.lower() not in _STILLS), None):
+        raise ConfigError(f"{other} is no picture by its ending; as-video takes numbered pictures")
+    folders = {path.parent for path in files.values()}
+    name = Path(inputs[0]) if len(inputs) == 1 else folders.pop() if len(folders) == 1 else Path("pictures")
+    return _Found(name, None, tuple(files.items()))
+
+
+def _expand(text: str, tell: Callable[[str], None]) -> Iterator[_Found]:
     path = Path(text)
-    if path.is_dir():
+    if is_numbered(path) and not path.exists():
+        yield _Found(path, None, tuple(numbered_files(path).items()))
+    elif path.is_dir():
         inside = sorted(media_of(walk(path, tell=tell), tell))
         if not inside:
             raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(PICTURES))})")
-        yield from ((p, path) for p in inside)
+        yield from (_Found(p, path) for p in inside)
     elif path.exists():
-        yield path, None
+        yield _Found(path, None)
     else:
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
         files = [match for match in matches if match.is_file()]
@@ -97,7 +120,7 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[tuple[Path, Path
             raise SourceError(
                 f"{text} does not exist; a file, a folder or a pattern such as 'tapes/*.avi' is expected"
             )
-        yield from ((match, None) for match in files)
+        yield from (_Found(match, None) for match in files)
 
 
 def walk(
@@ -154,6 +177,8 @@ def _means_folder(out: str) -> bool:
 
 
 def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container: str) -> Job:
+    if item.pictures or is_numbered(item.path):
+        return _numbered_job(item, out, into_file, suffix, container)
     image = is_image(item.path)
     if out is not None and into_file:
         return Job(item.path, out, image)
@@ -165,6 +190,18 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
         out = item.root.resolve().with_name(f"{item.root.resolve().name}{suffix}")
     inside = item.path.relative_to(item.root).parent if item.root else Path()
     return Job(item.path, out / inside / f"{item.path.stem}{extension}", image, creates_folder=True)
+
+
+def _numbered_job(item: _Found, out: Path | None, into_file: bool, suffix: str, container: str) -> Job:
+    """Frames of a folder become a folder of frames beside it, or the video that is named."""
+    folder = item.path if item.path.is_dir() else item.path.parent
+    name = folder.resolve().name or "frames"
+    if out is None or not into_file:
+        extension = extension_of(item.path, container, is_image=False)
+        target = (out or folder.resolve().parent) / f"{name}{'' if out else suffix}{extension}"
+    else:
+        target = out
+    return Job(item.path, target, is_image=False, creates_folder=out is not None, pictures=item.pictures)
 
 
 def extension_of(path: Path, container: str, *, is_image: bool) -> str:

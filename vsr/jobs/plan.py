@@ -22,9 +22,11 @@ from vsr.media import (
     Outputs,
     as_read,
     describe_fields,
+    is_numbered,
     plan_outputs,
     probe,
     probe_image,
+    probe_numbered,
 )
 from vsr.models import Model, Verdict, make_chain
 from vsr.options import (
@@ -106,7 +108,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     """
     if job.clash:
         raise ConfigError(job.clash)
-    info = _shown(probe_image(job.path) if job.is_image else probe(job.path), options.picture)
+    info = _shown(_probed(job, options.read), options.picture)
     frames = info if job.is_image else as_read(info, options.read)
     rectangle = _crop(info, options)
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
@@ -137,6 +139,18 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     return replace(plan, notes=_notes(plan))
 
 
+def _probed(job: Job, read: ReadOptions) -> StreamInfo:
+    if job.is_image:
+        return probe_image(job.path)
+    if not job.pictures and not is_numbered(job.path):
+        return probe(job.path)
+    if read.deinterlace not in ("auto", "off"):
+        raise ConfigError(
+            f"deinterlace {read.deinterlace} means nothing for whole pictures; auto is accepted"
+        )
+    return probe_numbered(str(job.path), job.pictures, read.rate)
+
+
 def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
     """What the source looks like, where the user has not decided all that follows of it."""
     models = options.models
@@ -152,7 +166,7 @@ def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: Enhan
             raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
         return None
     read = options.read
-    trim = bool(read.start or read.end or read.frames)
+    trim = bool(read.start or read.end or read.frames or job.pictures)  # the first number is no time
     return plan_outputs(job.target, frames, format, options.encode, options.also, trim=trim)
 
 
@@ -186,7 +200,11 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     info, options = plan.source, plan.options
     picture = options.picture
     notes = [*info.notes]
-    if plan.job.is_image and options.read != ReadOptions():
+    if info.pictures and not options.read.fps:
+        notes.append(f"{info.average_rate} frames a second are assumed; --fps says otherwise")
+    if not info.pictures and options.read.fps:
+        notes.append("fps means nothing here: the frames have times of their own")
+    if plan.job.is_image and replace(options.read, fps="") != ReadOptions():
         notes.append("start, end, frames and deinterlace mean nothing for a picture")
     elif said := describe_fields(info, options.read):
         notes.append(said)

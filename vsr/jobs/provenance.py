@@ -41,12 +41,14 @@ def provenance_of(plan: Plan, outcome: Outcome | None) -> Record:
 
 def _source(plan: Plan) -> Record:
     info, path = plan.source, plan.job.path
-    stat = path.stat()
+    files = [file for _, file in info.pictures] or [path]
+    stats = [file.stat() for file in files]
+    modified = max(stat.st_mtime for stat in stats)
     return {
         "path": str(path.absolute()),
-        "bytes": stat.st_size,
-        "modified": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(),
-        "sha256": sha256_of(path),
+        "bytes": sum(stat.st_size for stat in stats),
+        "modified": datetime.fromtimestamp(modified, UTC).isoformat(),
+        "sha256": sha256_of(*files),
         "codec": info.codec,
         "width": info.format.width,
         "height": info.format.height,

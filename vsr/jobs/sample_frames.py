@@ -6,7 +6,7 @@ from itertools import islice
 
 from vsr.errors import SourceError
 from vsr.frames import Frame, StreamInfo
-from vsr.media import ImageSource, VideoSource
+from vsr.media import ImageSource, NumberedSource, VideoSource
 from vsr.options import ReadOptions
 from vsr.prefetch import closed_after
 
@@ -39,9 +39,13 @@ def spread_frames(info: StreamInfo, read: ReadOptions) -> Iterator[Frame]:
         yield from _at(info, read, [start + (index + 0.5) * total / rate / COUNT for index in range(COUNT)])
         return
     step = max(1, total // COUNT)
-    frames = VideoSource(info.path, read, info=info).frames()
+    frames = _opened(info, read).frames()
     with closed_after(frames):
         yield from islice(frames, step // 2, total, step)
+
+
+def _opened(info: StreamInfo, read: ReadOptions) -> VideoSource | NumberedSource:
+    return NumberedSource(info, read) if info.pictures else VideoSource(info.path, read, info=info)
 
 
 def _at(info: StreamInfo, read: ReadOptions, times: list[float]) -> Iterator[Frame]:
@@ -49,7 +53,7 @@ def _at(info: StreamInfo, read: ReadOptions, times: list[float]) -> Iterator[Fra
     for time in times:
         try:
             here = replace(read, start=f"{time:.6f}", end="", frames=1)
-            for frame in VideoSource(info.path, here, info=info).frames():
+            for frame in _opened(info, here).frames():
                 found += 1
                 yield frame
         except SourceError:

@@ -1,12 +1,14 @@
 """What a source looks like: how noisy, how far compressed; clean, or such that it shows."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 
 from vsr.errors import SourceError
 from vsr.frames import Plane, StreamInfo
-from vsr.media import ImageSource, jpeg_quality, read_runs
+from vsr.media import ImageSource, NumberedSource, jpeg_quality, read_runs
 from vsr.models import Damage, Verdict
 from vsr.options import ReadOptions
 from vsr.quality import (
@@ -67,7 +69,9 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
 
 def look_at_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> tuple[Coding, LookOfPictures]:
     """How a source is stored, and what its pictures show."""
-    return _look_at_image(info) if info.kind == "image" else _look_at_video(info, read)
+    if info.kind == "image":
+        return _look_at_image(info)
+    return _look_at_numbered(info, read) if info.pictures else _look_at_video(info, read)
 
 
 def _look_at_image(info: StreamInfo) -> tuple[Coding, LookOfPictures]:
@@ -79,6 +83,21 @@ def _look_at_image(info: StreamInfo) -> tuple[Coding, LookOfPictures]:
         raise SourceError(f"cannot read {str(file)!r}: {error.strerror}") from error
     look = look_at_pictures([[luma_codes(frame)] for frame in ImageSource(file).frames()])
     return coding, look
+
+
+def _look_at_numbered(info: StreamInfo, read: ReadOptions) -> tuple[Coding, LookOfPictures]:
+    first, last = info.pictures[0][1], info.pictures[-1][1]
+    pixels = info.format.height * info.format.width
+    quality = jpeg_quality(first.read_bytes()) if info.codec == "mjpeg" else None
+    coding = Coding(info.codec, key_bits=last.stat().st_size * 8 / pixels, jpeg_quality=quality)
+
+    def lumas() -> Iterator[list[Plane]]:
+        for time in _times(info, read):
+            here = replace(read, start=f"{time:.6f}", end="", frames=MEASURED)
+            with suppress(SourceError):  # what cannot be read has no say here
+                yield [luma_codes(frame) for frame in NumberedSource(info, here).frames()]
+
+    return coding, look_at_pictures(lumas())
 
 
 def _look_at_video(info: StreamInfo, read: ReadOptions) -> tuple[Coding, LookOfPictures]:

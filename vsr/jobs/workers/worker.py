@@ -16,7 +16,7 @@ from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
 from vsr.jobs.segments.segment_sink import Keep, SegmentSink
 from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
-from vsr.media import ReadCounts, VideoSource, is_disk_full
+from vsr.media import NumberedSource, ReadCounts, VideoSource, is_disk_full
 from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
 
@@ -38,7 +38,7 @@ class StretchReader:
 
     def __init__(self, plan: Plan):
         self._plan, self._cutting = plan, cutting(plan)
-        self._opened: VideoSource | None = None
+        self._opened: VideoSource | NumberedSource | None = None
 
     @property
     def counts(self) -> ReadCounts:
@@ -49,7 +49,7 @@ class StretchReader:
         """The frames of a gap; `from_start` reads all those before it, too."""
         passed = gap.begin.entry.index if gap.begin and not from_start else 0
 
-        def read(pts: int | None) -> VideoSource:
+        def read(pts: int | None) -> VideoSource | NumberedSource:
             self._opened = open_video(self._plan, pts, passed)
             return self._opened
 
