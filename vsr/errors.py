@@ -2,6 +2,7 @@
 
     VsrError
     ├── SourceError   the input cannot be opened, read or decoded
+    │   └── ReadError     the disk or network behind it failed; the same file may do another time
     ├── SinkError     the output cannot be encoded, joined or written
     │   └── VerifyError   it was written, and differs from what went in (exit code 3)
     ├── ModelError    a network or checkpoint is unknown, broken or does not fit
@@ -37,6 +38,10 @@ class VsrError(Exception):
 
 class SourceError(VsrError):
     """The input cannot be opened, read or decoded."""
+
+
+class ReadError(SourceError):
+    """The disk or network behind an input failed, and not the file: it is worth another try."""
 
 
 class SinkError(VsrError):

@@ -16,7 +16,7 @@ from typing import Any
 from vsr.archive.entry import Entry
 from vsr.archive.state import State
 from vsr.durable import Stamp
-from vsr.errors import SourceError, VerifyError, VsrError
+from vsr.errors import ReadError, SourceError, VerifyError, VsrError
 from vsr.jobs import (
     JOURNAL,
     Job,
@@ -140,6 +140,7 @@ def _do(job: Job, entry: Entry, state: State, work: ArchiveWork, view: _PipeView
         entry = replace(entry, status="done", record=made.record, made=made.stamp, mark=made.mark)
     else:
         lasting = isinstance(result.error, SourceError | VerifyError) and Stamp.of(job.path) == entry.stamp
+        lasting = lasting and not isinstance(result.error, ReadError)
         status = "unverified" if isinstance(result.error, VerifyError) else "failed"
         entry = replace(entry, status=status, lasting=lasting)
     state.settle(entry)

@@ -37,11 +37,13 @@ def make_engine(plan: Plan) -> Engine:
     )
 
 
-def make_sink(plan: Plan) -> FileSink | ImageSink:
+def make_sink(plan: Plan, source: VideoSource | ImageSource) -> FileSink | ImageSink:
     """What writes all results in one piece."""
     if plan.outputs is None:
         return ImageSink(plan.job.target, source=plan.source, quality=plan.options.encode.quality)
-    return FileSink.planned(plan.outputs)
+    return FileSink.planned(
+        plan.outputs, lambda: source.counts.doubt if isinstance(source, VideoSource) else ""
+    )
 
 
 def pipeline_options(plan: Plan) -> PipelineOptions:

@@ -57,7 +57,8 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
         _make_folder(plan.job.target.parent)
     if plan.outputs is not None and plan.is_long:
         return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan.options), clock=clock, tell=tell))
-    source, sink = open_source(plan), make_sink(plan)
+    source = open_source(plan)
+    sink = make_sink(plan, source)
     report = enhance(source, make_engine(plan), sink, pipeline_options(plan), clock=clock)
     assert sink.report is not None  # the sink has ended well
     counts = None if isinstance(source, ImageSource) else source.counts

@@ -28,8 +28,9 @@ def estimate_plan(plan: Plan, *, limit_s: float = 4.0, max_frames: int = 50) -> 
     """Really enhance the first frames into a temporary file, for a few seconds, and extrapolate."""
     with tempfile.TemporaryDirectory() as folder:
         plan = _moved(plan, Path(folder))
-        beginning = _Beginning(open_source(plan), limit_s, max_frames)
-        report = enhance(beginning, make_engine(plan), make_sink(plan), pipeline_options(plan))
+        source = open_source(plan)
+        beginning = _Beginning(source, limit_s, max_frames)
+        report = enhance(beginning, make_engine(plan), make_sink(plan, source), pipeline_options(plan))
         frames_per_s = report.num_frames / report.seconds
         if plan.num_frames is None:
             return Estimate(None, None, frames_per_s)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from vsr.durable import sync
+from vsr.errors import VerifyError
 from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
 from vsr.jobs.identity import identity_of
 from vsr.jobs.plan import Plan
@@ -51,7 +52,11 @@ def run_long(
         report, counts = fill(plan, journal, clock, tell)
         report = replace(report, num_frames=journal.num_frames - clock.done)
         clock.finishing = True
-        written = _join(outputs, journal, tell)
+        try:
+            written = _join(outputs, journal, tell, counts.doubt)
+        except VerifyError:
+            finished = bool(counts.doubt)  # what there is lies there, unverified
+            raise
         for output in outputs.files:
             sync(output.path.parent)  # the name must outlive a power cut before the segments go
         finished = True
@@ -149,14 +154,14 @@ def _room(journal: Journal, num_writers: int = 1) -> int:
     )
 
 
-def _join(outputs: Outputs, journal: Journal, tell: Tell) -> list[WriteReport]:
+def _join(outputs: Outputs, journal: Journal, tell: Tell, doubt: str) -> list[WriteReport]:
     """Join the segments; where the disk gets full meanwhile, again when there is
     more room than the try has taken."""
     parts = journal.parts(outputs.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:
         try:
-            return complete(outputs, parts, journal.folder, before_rename=journal.add_result)
+            return complete(outputs, parts, journal.folder, before_rename=journal.add_result, doubt=doubt)
         except Exception as error:
             if not is_disk_full(error):
                 raise

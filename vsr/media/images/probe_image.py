@@ -6,10 +6,11 @@ Owns the limits on what is read; decodes nothing, and loads OpenCV for TIFF only
 import os
 from pathlib import Path
 
-from vsr.errors import SourceError
+from vsr.errors import ReadError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.images.containers import DamagedError, Header, read_header
 from vsr.media.images.exif import TURNS, orientation_of
+from vsr.media.source_file import check_plain
 
 _CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg .jpe .jfif", "webp": ".webp", "tiff": ".tif .tiff"}
 PICTURES = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
@@ -52,13 +53,15 @@ def read(path: str | Path) -> tuple[bytes, Header]:
     Raises:
         SourceError: the file is missing, empty, damaged, too large or no picture.
     """
+    if os.path.exists(path):
+        check_plain(Path(path), "a picture")
     try:
         size = os.path.getsize(path)
         if size > MAX_BYTES:
             raise SourceError(f"{path} has {size:,} bytes; a picture of at most {MAX_BYTES:,} is accepted")
         data = Path(path).read_bytes()
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise ReadError(f"{path} cannot be read: {error.strerror or error}") from error
     container = container_of(data[:16])
     if container is None:
         what = "is no picture that is understood" if data else "is empty"
@@ -86,6 +89,8 @@ def is_image(path: str | Path) -> bool:
     if Path(path).suffix.lower() in (".mjpeg", ".mjpg"):
         return False  # a video: JPEG files one after another
     try:
+        if not Path(path).is_file():
+            return False  # a pipe would wait for ever
         with open(path, "rb") as file:
             return container_of(file.read(16)) is not None
     except OSError:

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vsr.media.probe_video import packets_of
+from vsr.media.probe_video import check_clear, packets_of
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for type checkers only
 
@@ -53,6 +53,8 @@ class ReadCounts:
     """Damaged or repeated pictures left out because no time was free for them between their neighbours."""
     notes: list[str] = field(default_factory=list[str])
     """Lines for the user."""
+    doubt: str = ""
+    """That far less came than the file promises, and nothing that was met says why; empty where all is well."""
 
 
 def read_packets(
@@ -65,6 +67,7 @@ def read_packets(
             with closing(packets_of(container, stream)) as packets:
                 for packet in packets:
                     errors = 0
+                    check_clear(packet, container.name)
                     yield packet
             return
         except error.FFmpegError:

@@ -21,6 +21,7 @@ from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe_video import best_stream, open_container, probe
+from vsr.media.reading.cut_off import is_cut_off
 from vsr.media.reading.decode import (
     ReadCounts,
     Timestamps,
@@ -36,6 +37,10 @@ from vsr.options import ReadOptions, parse_time
 
 _LEAD_S = Fraction(1, 2)
 """How far before the first frame wanted reading begins: filters want pictures before it, up to five."""
+_ENOUGH = 0.9
+"""Share of what a file promises from which it counts as there; headers are rounded, and players do not mind."""
+_LEAST_SHARE = 3
+"""Packets for one picture that are nothing strange: fields come by themselves, and some codecs hide pictures."""
 
 
 _COUNTED = {
@@ -233,11 +238,12 @@ class VideoSource:
         stream = self._stream(container)
         # An edit list hides pictures, or drops their packets from the index.
         expected = min(stream.frames, len(stream.index_entries) or stream.frames)
-        num_packets = num_pictures = num_hidden = 0
+        num_packets = num_pictures = num_hidden = num_repeats = 0
         last: int | None = None
         with closing(read_packets(container, stream, counts)) as packets:
             for packet in packets:
                 num_packets += packet.size > 0
+                num_repeats += packet.size == 0 and packet.dts is not None
                 num_hidden += packet.is_discard
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
@@ -254,6 +260,11 @@ class VideoSource:
                 yield from decode_after(again, self._stream(again), last)
         if not self._options.start and self._from_pts is None and num_packets < expected:
             counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
+            self._doubt(num_packets, expected, "frames")
+        elif not self._options.start and self._from_pts is None and self.info.container == "avi":
+            self._doubt(num_packets + num_repeats, stream.frames, "frames")
+        if num_pictures < (num_packets - num_hidden) // _LEAST_SHARE:
+            self._doubt(num_pictures, num_packets, "pictures")
 
     def _check_decoder(self, first: av.VideoFrame, stream: VideoStream) -> None:
         if self._options.decoder == "nvdec" and not came_from_gpu(first, stream):
@@ -268,6 +279,16 @@ class VideoSource:
         if seconds < promised - max(0.1, 0.01 * promised):
             self.counts.notes.append(
                 f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s"
+            )
+            self._doubt(seconds, promised, "seconds")
+
+    def _doubt(self, there: float, promised: float, of: str) -> None:
+        """Keep that so much is not there, where it is much, and neither damage nor a cut explains it."""
+        counts = self.counts
+        explained = counts.corrupt_packets or counts.concealed or counts.dropped or counts.retimed
+        if there < promised * _ENOUGH and not explained and not is_cut_off(self._path, self.info.container):
+            counts.doubt = (
+                f"only {there:.6g} of the {promised:.6g} {of} that it promises came, and nothing says why"
             )
 
     def _promised_s(self, stream: VideoStream) -> float | None:

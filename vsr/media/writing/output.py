@@ -76,8 +76,9 @@ class FileOutput:
         if self.path.exists() and source.exists() and self.path.samefile(source):
             raise SinkError(f"output {str(self.path)!r} is the input itself; name another file")
 
-    def prepare(self, parts: Sequence[Encoded], folder: Path) -> "Prepared":
-        """Join the parts in `folder`, on the output's own file system, and verify the result.
+    def prepare(self, parts: Sequence[Encoded], folder: Path, doubt: str = "") -> "Prepared":
+        """Join the parts in `folder`, on the output's own file system, and verify the result; `doubt` is what is
+        wrong with it in any case.
 
         Raises:
             VerifyError: the file differs from what was written; it stays as `NAME.unverified.EXT`.
@@ -87,10 +88,11 @@ class FileOutput:
         finished, kept = folder / f"joined.{self.container}", self.choice.format
         joined = join(own, self.source, finished, container=self.container, format=kept, trim=self.trim)
         checked = verify(finished, own, joined, format=kept, rotation=self.source.rotation)
-        if checked.differences:
+        if differences := [*([doubt] if doubt else []), *checked.differences]:
             aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
             rename(finished, aside)
-            raise VerifyError(f"{aside} differs from what was written: {'; '.join(checked.differences)}")
+            of = "is not all of the source" if doubt else "differs from what was written"
+            raise VerifyError(f"{aside} {of}: {'; '.join(differences)}")
         return Prepared(self, finished, joined, checked)
 
 
@@ -214,9 +216,10 @@ def complete(
     folder: Path,
     *,
     before_rename: Callable[[Path], None] = lambda _: None,
+    doubt: str = "",
 ) -> list[WriteReport]:
     """Join and verify all outputs, then give them their names: where one is not
-    as it should be, none gets its own.
+    as it should be, or there is a `doubt` of them all, none gets its own.
 
     The first is joined in `folder`, on its own file system; the others in
     folders of their own beside their names.
@@ -226,11 +229,11 @@ def complete(
         SinkError: joining failed.
     """
     with ExitStack() as stack:
-        prepared = [outputs.first.prepare(parts, folder)]
+        prepared = [outputs.first.prepare(parts, folder, doubt)]
         for output in outputs.files[1:]:
             beside = make_part_folder(output.path)
             stack.callback(shutil.rmtree, beside, ignore_errors=True)
-            prepared.append(output.prepare(parts, beside))
+            prepared.append(output.prepare(parts, beside, doubt))
         for each in prepared:
             before_rename(each.path)
         return [each.publish() for each in prepared]

@@ -6,6 +6,7 @@ whatever happens, only the finished file, or `NAME.unverified.EXT` of a file tha
 """
 
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self
@@ -72,14 +73,19 @@ class FileSink:
         self._begin(Outputs(format, (FileOutput(Path(path), source, container, choice, trim=trim),)))
 
     @classmethod
-    def planned(cls, outputs: Outputs) -> Self:
-        """A sink into all the files of a plan: all get their names, or none does."""
+    def planned(cls, outputs: Outputs, doubt: Callable[[], str] = lambda: "") -> Self:
+        """A sink into all the files of a plan: all get their names, or none does.
+
+        `doubt` is asked at the end what is wrong with all that came; empty where nothing is.
+        """
         sink = cls.__new__(cls)
         sink._begin(outputs)
+        sink._doubt = doubt
         return sink
 
     def _begin(self, outputs: Outputs) -> None:
         self.outputs = outputs
+        self._doubt: Callable[[], str] = lambda: ""
         self.reports: list[WriteReport] = []
         self._folder: Path | None = None
         self._encoder: VideoEncoder | None = None
@@ -131,7 +137,8 @@ class FileSink:
             if kind is None:
                 assert self._encoder is not None
                 assert self._folder is not None
-                self.reports = complete(self.outputs, [self._encoder.finish()], self._folder)
+                encoded = [self._encoder.finish()]
+                self.reports = complete(self.outputs, encoded, self._folder, doubt=self._doubt())
         finally:
             self._clean()
 

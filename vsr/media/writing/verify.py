@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from vsr.errors import SourceError
 from vsr.frames import PictureFormat
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
-from vsr.media.probe_video import open_container
+from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined
 from vsr.media.writing.other_streams import COVER
@@ -74,7 +74,7 @@ def verify(
 
 def _demux(opened: Any, video: Any) -> _Contents:
     contents = _Contents()
-    for packet in opened.demux():
+    for packet in packets_of(opened):
         if not packet.size or packet.pts is None:
             continue
         contents.first.setdefault(packet.stream_index, packet.pts)
