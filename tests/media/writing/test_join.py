@@ -15,7 +15,7 @@ from vsr.media.reading.source import VideoSource
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import choose_encoder
 from vsr.media.writing.join import join
-from vsr.media.writing.packet_times import Track
+from vsr.media.writing.tracks import Track
 from vsr.media.writing.verify import verify
 from vsr.options import EncodeOptions, ReadOptions
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeError
+from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
@@ -29,15 +29,14 @@ from vsr.media.writing.clock_jumps import find_jumps
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.muxers import MUXERS, muxer_options
-from vsr.media.writing.other_streams import COVER, Carriage, Carried, codec_name, plan_carriage
-from vsr.media.writing.packet_times import TimeSpan, Track, interleave, readable, video_packets
+from vsr.media.writing.other_streams import Carriage, Carried, codec_name, plan_carriage
+from vsr.media.writing.packet_times import TimeSpan, interleave, readable, video_packets
+from vsr.media.writing.tracks import Extent, Track, without_cuts
 
 _STALE = "major_brand minor_version compatible_brands encoder duration number_of_ bps _statistics"
 """Beginnings of metadata keys that describe the old file and not the film."""
 
 _Readers = list[Iterator["Packet[Any]"]]
-_REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
-"""What a muxer says of a packet it cannot read; a full disk is another matter."""
 _PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 _SEEK_BACK_S = 30
@@ -51,13 +50,11 @@ class JoinedStream:
     kind: str
     name: str
     """For messages."""
-    first: Fraction | None
-    """Seconds of its first packet; None where there was none, or where it has no times."""
+    extent: Extent
+    """Of what was written; empty for a cover picture."""
     tick: Fraction = Fraction(0)
     """Seconds in a tick of the file it came from."""
     language: str | None = None
-    empty: bool = False
-    """No packet of it went along."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def join(
             options = muxer_options(container, parts[0].time_base, original)
             opened = av.open(local(target), "w", format=MUXERS[container], container_options=options)
             out = stack.enter_context(opened)
-            joined = _Join(out, TimeSpan.of(parts, trim=trim), stack).run(
+            joined = _Join(out, TimeSpan.of(parts, trim=trim), container, stack).run(
                 parts, inputs, original, source, carriage, format
             )
             codec = codec_name(inputs[0].streams.video[parts[0].stream])
@@ -116,11 +113,10 @@ def join(
 class _Join:
     """One join under way."""
 
-    def __init__(self, out: OutputContainer, window: TimeSpan, stack: ExitStack):
-        self._out, self._window, self._stack = out, window, stack
+    def __init__(self, out: OutputContainer, window: TimeSpan, container: str, stack: ExitStack):
+        self._out, self._window, self._container, self._stack = out, window, container, stack
         self._tracks: list[tuple[Carried, Track]] = []
         self._notes: list[str] = []
-        self._num_refused = 0
 
     def run(
         self,
@@ -139,12 +135,15 @@ class _Join:
         if original is not None:
             self._out.metadata.update(_fresh(original.metadata))
             num_chapters = self._add_chapters(original)
+        self._out.start_encoding()  # from here on streams have the muxer's ticks
         pictures = video_packets(parts, inputs, video, self._window.shift)
+        tracks = {track.out.index: track for _, track in self._tracks}
         for packet in interleave([pictures, *readers]):
-            self._mux(packet, video)
-        if self._num_refused:
-            refused = f"{self._num_refused} damaged packets of the original's other streams are left out"
-            self._notes.append(refused)
+            track = tracks.get(packet.stream.index)
+            # Damaged sound must not cost the pictures: what the muxer refuses is left out.
+            if track is None or track.fit(packet):
+                self._out.mux(packet)
+        self._notes += [note for track in tracks.values() for note in track.notes]
         by_way = {
             way: [c for c in carriage.carried if c.how == way] for way in ("copied", "attached", "converted")
         }
@@ -157,17 +156,6 @@ class _Join:
             streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
             num_chapters=num_chapters,
         )
-
-    def _mux(self, packet: "Packet[Any]", video: Any) -> None:
-        """Write a packet. Damaged sound must not cost the pictures: what the muxer refuses is left out."""
-        try:
-            self._out.mux(packet)
-        except _REFUSALS:
-            track = next((track for _, track in self._tracks if track.out is packet.stream), None)
-            if packet.stream is video or track is None:
-                raise
-            track.take_back()
-            self._num_refused += 1
 
     def _add_video(
         self,
@@ -222,7 +210,8 @@ class _Join:
                 out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
                 out.metadata.update(_fresh(old.metadata))
                 out.disposition = old.disposition
-                track = Track(stream, out, self._window, span=stream.type == "subtitle", jumps=jumps)
+                track = Track(carried.name, stream, out, self._window, self._container, jumps=jumps)
+                self._stack.callback(track.close)
                 self._tracks.append((carried, track))
                 by_file.setdefault(carried.path, {})[carried.stream] = track
         return [self._read(opened[path], tracks) for path, tracks in by_file.items()]
@@ -247,7 +236,8 @@ class _Join:
         past: set[int] = set()
         # Subtitles are too rare to wait for.
         waited = {index for index, track in tracks.items() if track.out.type != "subtitle"} or set(tracks)
-        for packet in readable(packets_of(opened, *(opened.streams[index] for index in tracks)), broken):
+        found = readable(packets_of(opened, *(opened.streams[index] for index in tracks)), broken)
+        for packet in without_cuts(found):
             if not packet.size:
                 continue  # the end of a stream
             track = tracks[packet.stream_index]
@@ -255,12 +245,8 @@ class _Join:
                 break  # a short span of a long recording is not paid with reading all of it
             if self._window.is_past(packet):
                 past.add(packet.stream_index)
-            if track.out.disposition & COVER:
-                packet.pts = packet.dts = 0
-                packet.stream = track.out
-            elif not track.admit(packet):
-                continue
-            yield packet
+            if track.admit(packet):
+                yield packet
         self._notes += [
             f"the original's other streams end early, where they are damaged: {reason}" for reason in broken
         ]
@@ -280,10 +266,10 @@ class _Join:
 
 
 def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
-    cover = bool(track.out.disposition & COVER)
-    first = None if cover else track.first_s
-    language, empty = track.out.metadata.get("language"), not cover and first is None
-    return JoinedStream(track.out.type, carried.name, first, track.time_base, language, empty)
+    extent = Extent() if track.is_cover else track.extent
+    return JoinedStream(
+        track.out.type, carried.name, extent, track.time_base, track.out.metadata.get("language")
+    )
 
 
 def _check_same_headers(streams: Sequence[VideoStream]) -> None:

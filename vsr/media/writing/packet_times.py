@@ -17,7 +17,6 @@ from av.packet import Packet
 
 from vsr.errors import SinkError, reason_of
 from vsr.media.ffmpeg import local
-from vsr.media.writing.clock_jumps import JUMP_S
 from vsr.media.writing.encode import Encoded
 
 _REORDERED_S = 2
@@ -33,6 +32,8 @@ class TimeSpan:
     end: Fraction | None = None
     shift: Fraction = Fraction(0)
     """Seconds to subtract from every time."""
+    film_end: Fraction = Fraction(0)
+    """When the last picture ends, shifted."""
 
     @classmethod
     def of(cls, parts: Sequence[Encoded], *, trim: bool) -> "TimeSpan":
@@ -42,9 +43,11 @@ class TimeSpan:
         """
         first, last = parts[0], parts[-1]
         start = first.pts[0] * first.time_base
+        end = (last.pts[-1] + last.durations[-1]) * last.time_base
         if not trim:
-            return cls(shift=min(start, Fraction(0)))
-        return cls(start, (last.pts[-1] + last.durations[-1]) * last.time_base, start)
+            shift = min(start, Fraction(0))
+            return cls(shift=shift, film_end=end - shift)
+        return cls(start, end, start, end - start)
 
     def is_past(self, packet: "Packet[Any]") -> bool:
         """Whether a packet lies so far behind the window that none after it in its stream can lie inside."""
@@ -60,78 +63,6 @@ class TimeSpan:
                 return None
             start, end = max(start, self.start), min(end, self.end)
         return start - self.shift, end - self.shift
-
-
-class Track:
-    """One copied stream on its way: gives every packet the times that the output wants. For one thread."""
-
-    def __init__(
-        self, stream: Any, out: Any, window: TimeSpan, *, span: bool = False, jumps: Sequence[Fraction] = ()
-    ):
-        self.out = out
-        self.time_base = Fraction(stream.time_base)
-        self.first: int | None = None
-        """Time of the first packet that went along, in `time_base`."""
-        self._before: int | None = None
-        self._window = window
-        self._span = span
-        """Packets are shown for a time of their own (subtitles) and are shortened to the window."""
-        self._shift = round(window.shift / self.time_base)
-        self._next_dts: int | None = None
-        self._jumps = list(reversed(jumps))
-        """Seconds to move by at each jump back that is still to come, the next one last."""
-        self._moved = 0
-        self._raw: int | None = None
-
-    @property
-    def has_jumps(self) -> bool:
-        """Whether times jump back later on, so that what lies behind the window now may come into it."""
-        return bool(self._jumps)
-
-    def _move(self, packet: "Packet[Any]") -> None:
-        """Move what comes after a jump back as far as the pictures have been moved."""
-        time = packet.dts if packet.dts is not None else packet.pts
-        if time is None:
-            return
-        # Half: the sound of a short recording may end well before its pictures.
-        if self._raw is not None and self._jumps and (self._raw - time) * self.time_base > JUMP_S / 2:
-            self._moved += round(self._jumps.pop() / self.time_base)
-        self._raw = time
-        packet.pts = None if packet.pts is None else packet.pts + self._moved
-        packet.dts = None if packet.dts is None else packet.dts + self._moved
-
-    def admit(self, packet: "Packet[Any]") -> bool:
-        """Settle the packet's times; False where it lies outside of the window. Payload stays as it is."""
-        self._move(packet)
-        pts = packet.pts if packet.pts is not None else packet.dts
-        pts = pts if pts is not None else (self._next_dts or 0) + self._shift
-        duration = packet.duration or 0
-        if self._window.start is not None:
-            kept = self._window.cut(pts * self.time_base, (pts + max(duration, 1)) * self.time_base)
-            if kept is None:
-                return False
-            if self._span and duration:
-                pts = round(kept[0] / self.time_base) + self._shift
-                packet.duration = max(1, round((kept[1] - kept[0]) / self.time_base))
-        dts = packet.dts if packet.dts is not None and not self._span else pts
-        pts, dts = pts - self._shift, dts - self._shift
-        # Muxers refuse a dts that stands still or goes back; the time of presentation stays as it is.
-        if self._next_dts is not None and dts < self._next_dts:
-            dts = self._next_dts
-        packet.pts, packet.dts = max(pts, dts), dts
-        self._next_dts = dts + 1
-        self._before, self.first = self.first, packet.pts if self.first is None else self.first
-        packet.stream = self.out
-        return True
-
-    def take_back(self) -> None:
-        """Forget the packet that was admitted last: it could not be written."""
-        self.first = self._before
-
-    @property
-    def first_s(self) -> Fraction | None:
-        """Seconds of the first packet, as written."""
-        return None if self.first is None else self.first * self.time_base
 
 
 def order_frames(parts: Sequence[Encoded]) -> tuple["list[list[int]]", int]:

@@ -17,11 +17,17 @@ from vsr.frames import PictureFormat
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
 from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.encode import Encoded
-from vsr.media.writing.join import Joined
+from vsr.media.writing.join import Joined, JoinedStream
 from vsr.media.writing.other_streams import COVER
+from vsr.media.writing.tracks import Extent
 
 _MAX_DIFFERENCES = 8
 """Sentences are for people; a file that is wrong throughout need not say so a thousand times."""
+
+_RECUT = ("pcm_", "adpcm_", "gsm")
+"""Beginnings of codecs whose samples containers cut into packets as they like."""
+_REPARSED = ("mp1", "mp2", "mp3", "eac3")
+"""Codecs whose packets are found anew when a file is read, or put together when it is written."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,8 @@ class _Contents:
     """What demuxing the file found."""
 
     pts: list[int] = field(default_factory=list[int])
-    first: dict[int, int] = field(default_factory=dict[int, int])
-    """First pts of every stream, by index."""
+    extents: dict[int, Extent] = field(default_factory=dict[int, Extent])
+    """What every stream holds, by index."""
 
 
 def verify(
@@ -77,7 +83,8 @@ def _demux(opened: Any, video: Any) -> _Contents:
     for packet in packets_of(opened):
         if not packet.size or packet.pts is None:
             continue
-        contents.first.setdefault(packet.stream_index, packet.pts)
+        extent = contents.extents.setdefault(packet.stream_index, Extent())
+        extent.add(packet.pts * Fraction(packet.time_base), packet.size)
         if packet.stream_index == video.index:
             contents.pts.append(packet.pts)
     contents.pts.sort()
@@ -92,7 +99,10 @@ def _compare_times(
     expected = [pts for part in parts for pts in part.pts]
     if len(found) != len(expected):
         return Fraction(0), [f"the file holds {len(found)} frames, and {len(expected)} went into the encoder"]
-    starts = [expected[0] * base - joined.shift, *(s.first for s in joined.streams if s.first is not None)]
+    starts = [
+        expected[0] * base - joined.shift,
+        *(s.extent.first for s in joined.streams if s.extent.num_packets),
+    ]
     # Matroska has no negative times: its muxer moves all streams alike, by a
     # whole number of its ticks or less.
     negative = min(starts) < 0
@@ -128,24 +138,48 @@ def _compare_streams(
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
         if len(present) < len(expected):
-            expected = [s for s in expected if not s.empty]  # mp4 has no tracks without packets
+            expected = [s for s in expected if s.extent.num_packets]  # mp4 has no tracks without packets
         if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
             differences.append(
                 f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
             )
         for wanted, stream in zip(expected, present, strict=False):
-            first = contents.first.get(stream.index)
-            if kind != "audio" or first is None or wanted.first is None:
-                continue
-            found = first * Fraction(stream.time_base)
-            limit = max(Fraction(stream.time_base), wanted.tick, Fraction(video.time_base))
-            if abs(found - shift - wanted.first) > limit:
-                differences.append(
-                    f"{wanted.name} begins at {float(found - shift):.6f} s instead of {float(wanted.first):.6f} s"
-                )
+            extent = contents.extents.get(stream.index)
+            if kind == "audio" and extent is not None and wanted.extent.num_packets:
+                limit = max(Fraction(stream.time_base), wanted.tick, Fraction(video.time_base))
+                differences += _compare_sound(wanted, stream, extent, shift, limit)
     if len(opened.chapters()) != joined.num_chapters:
         differences.append(
             f"the file holds {len(opened.chapters())} chapters instead of {joined.num_chapters}"
+        )
+    return differences
+
+
+def _compare_sound(
+    wanted: JoinedStream, stream: Any, found: Extent, shift: Fraction, limit: Fraction
+) -> list[str]:
+    """Compare first and last packet, and how much sound there is."""
+    context, given = stream.codec_context, wanted.extent
+    codec = context.name if context is not None else ""
+    differences: list[str] = []
+    if abs(found.first - shift - given.first) > limit:
+        differences.append(
+            f"{wanted.name} begins at {float(found.first - shift):.6f} s instead of {float(given.first):.6f} s"
+        )
+    if codec.startswith(_RECUT):
+        if found.num_bytes != given.num_bytes:
+            differences.append(f"{wanted.name} holds {found.num_bytes} bytes instead of {given.num_bytes}")
+        return differences
+    if abs(found.last - shift - given.last) > limit:
+        differences.append(
+            f"the last packet of {wanted.name} is at {float(found.last - shift):.6f} s "
+            f"instead of {float(given.last):.6f} s"
+        )
+    samples = getattr(context, "frame_size", 0) or 1
+    if found.num_packets != given.num_packets and not codec.startswith(_REPARSED):
+        unit = "samples" if samples > 1 else "packets"
+        differences.append(
+            f"{wanted.name} holds {found.num_packets * samples} {unit} instead of {given.num_packets * samples}"
         )
     return differences
 

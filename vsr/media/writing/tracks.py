@@ -1,0 +1,237 @@
+"""Copied streams on their way from file to file: what of them goes along, and when.
+
+What an edit list hides stays out, what the container's muxer refuses is left out and counted, and times are the
+original's. Reads packets and tries them out; writes nothing.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.error import ArgumentError, InvalidDataError, PatchWelcomeError
+from av.packet import Packet
+
+from vsr.media.ffmpeg import local
+from vsr.media.writing.clock_jumps import JUMP_S
+from vsr.media.writing.muxers import MUXERS
+from vsr.media.writing.other_streams import COVER
+from vsr.media.writing.packet_times import TimeSpan
+
+_REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
+"""What a muxer says of a packet it cannot read; a full disk is another matter."""
+_PRIMING_S = Fraction(1, 8)
+"""What is hidden before sound begins is up to this long the encoder's run-up, which decoders want; what is longer
+has been cut away."""
+_MOST_TICKS = 2**31 - 1
+"""Longest time of a packet in the mp4 family."""
+
+
+@dataclass(slots=True)
+class Extent:
+    """How much of a stream there is, and from when to when."""
+
+    first: Fraction = Fraction(0)
+    """Seconds of the first packet."""
+    last: Fraction = Fraction(0)
+    """Seconds of the packet that is shown last."""
+    num_packets: int = 0
+    num_bytes: int = 0
+
+    def add(self, time: Fraction, num_bytes: int) -> None:
+        """Count a packet."""
+        self.first, self.last = (self.first, max(self.last, time)) if self.num_packets else (time, time)
+        self.num_packets += 1
+        self.num_bytes += num_bytes
+
+
+class Track:
+    """One copied stream: gives every packet the times that the output wants. For one thread.
+
+    Args:
+        name: for messages.
+        stream: where packets come from.
+        out: the output's.
+        window: what of the original goes along.
+        container: `mp4`, `mkv`, `mov` or `webm`.
+        jumps: seconds to move by at each jump back of the clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stream: Any,
+        out: Any,
+        window: TimeSpan,
+        container: str,
+        *,
+        jumps: Sequence[Fraction] = (),
+    ):
+        self.name, self.out = name, out
+        self.time_base = Fraction(stream.time_base)
+        self.extent = Extent()
+        """What was written of it."""
+        self._stream, self._window, self._container = stream, window, container
+        self._span = stream.type == "subtitle"
+        """Packets are shown for a time of their own and are shortened to the window."""
+        self._shift = round(window.shift / self.time_base)
+        self._next: int | None = None
+        """When a packet without a time comes, in the original's ticks."""
+        self._written: int | None = None
+        """Time of decoding of the packet that was written last, in the output's ticks."""
+        self._jumps = list(reversed(jumps))
+        """Seconds to move by at each jump back that is still to come, the next one last."""
+        self._moved = 0
+        self._raw: int | None = None
+        self._num_refused = self._num_endless = 0
+        self._late_s = Fraction(0)
+        self._trial: OutputContainer | None = None
+
+    @property
+    def is_cover(self) -> bool:
+        """A picture that is shown beside the film."""
+        return bool(self.out.disposition & COVER)
+
+    @property
+    def has_jumps(self) -> bool:
+        """Whether times jump back later on, so that what lies behind the window now may come into it."""
+        return bool(self._jumps)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """Lines on what could not go along as it was."""
+        if self._num_refused:
+            yield f"{self.name}: {self._num_refused} packets that {self._container} refuses are left out"
+        if self._num_endless:
+            shown = "lines without an end are shown until the next one or the film's end"
+            yield f"{self.name}: {self._num_endless} {shown}"
+        if self._late_s > self.time_base:
+            late = f"{float(self._late_s):.3f} s late"
+            yield f"{self.name}: packets of one time follow each other in {self._container}, up to {late}"
+
+    def _move(self, packet: "Packet[Any]") -> None:
+        """Move what comes after a jump back as far as the pictures have been moved."""
+        time = packet.dts if packet.dts is not None else packet.pts
+        if time is None:
+            return
+        # Half: the sound of a short recording may end well before its pictures.
+        if self._raw is not None and self._jumps and (self._raw - time) * self.time_base > JUMP_S / 2:
+            self._moved += round(self._jumps.pop() / self.time_base)
+        self._raw = time
+        packet.pts = None if packet.pts is None else packet.pts + self._moved
+        packet.dts = None if packet.dts is None else packet.dts + self._moved
+
+    def admit(self, packet: "Packet[Any]") -> bool:
+        """Settle the packet's times; False where it lies outside of the window. Payload stays as it is."""
+        packet.stream = self.out
+        if self.is_cover:
+            packet.pts = packet.dts = 0
+            return True
+        self._move(packet)
+        pts = packet.pts if packet.pts is not None else packet.dts
+        pts = pts if pts is not None else (self._next or 0) + self._shift
+        duration = packet.duration or 0
+        if self._window.start is not None:
+            kept = self._window.cut(pts * self.time_base, (pts + max(duration, 1)) * self.time_base)
+            if kept is None:
+                return False
+            if self._span and duration:
+                pts = round(kept[0] / self.time_base) + self._shift
+                packet.duration = max(1, round((kept[1] - kept[0]) / self.time_base))
+        dts = packet.dts if packet.dts is not None and not self._span else pts
+        packet.pts, packet.dts = pts - self._shift, dts - self._shift
+        self._next = packet.dts + max(1, duration)
+        return True
+
+    def fit(self, packet: "Packet[Any]") -> bool:
+        """Put an admitted packet's times into the muxer's ticks and order; False where it is refused.
+
+        Muxers refuse a time of decoding that goes back, and those of mp4 one that stands still, too. Each packet is
+        moved no further than that takes and the next one keeps its own time, so that nothing adds up.
+        """
+        assert packet.pts is not None
+        assert packet.dts is not None
+        tick = Fraction(self.out.time_base)
+        scale = Fraction(packet.time_base) / tick
+        shown, dts = _nearest(packet.pts * scale), _nearest(packet.dts * scale)
+        packet.duration = _nearest((packet.duration or 0) * scale)
+        in_mp4 = self._container in ("mp4", "mov")
+        if self._written is not None:
+            dts = max(dts, self._written + in_mp4)
+            if in_mp4 and not packet.duration:  # the last one would not be shown at all
+                packet.duration = dts - self._written
+        packet.pts, packet.dts, packet.time_base = max(shown, dts), dts, tick
+        late_s = (packet.pts - shown) * tick
+        endless = in_mp4 and packet.duration > _MOST_TICKS
+        if endless:
+            packet.duration = max(1, round(self._window.film_end / tick) - packet.pts)
+        if not self.is_cover and self._is_refused(packet):
+            self._num_refused += 1
+            return False
+        self._num_endless += endless
+        self._late_s = max(self._late_s, late_s)
+        self.extent.add(packet.pts * tick, packet.size)
+        self._written = dts
+        return True
+
+    def _is_refused(self, packet: "Packet[Any]") -> bool:
+        """Try a packet out on a muxer of its own: the output's holds packets back, and would blame another one."""
+        if self._trial is None:
+            self._trial = av.open(local(os.devnull), "w", format=MUXERS[self._container])
+            self._trial_stream = self._trial.add_stream_from_template(self._stream, opaque=True)
+        times = packet.pts, packet.dts, packet.duration, packet.time_base
+        packet.stream = self._trial_stream
+        try:
+            self._trial.mux(packet)
+        except _REFUSALS:
+            return True
+        finally:
+            packet.stream = self.out
+            packet.pts, packet.dts, packet.duration, packet.time_base = times
+        return False
+
+    def close(self) -> None:
+        """No more packets come."""
+        if self._trial is not None:
+            self._trial.close()
+
+
+def _nearest(value: Fraction) -> int:
+    """Round as FFmpeg does, halves away from 0."""
+    return math.floor(value + Fraction(1, 2)) if value >= 0 else math.ceil(value - Fraction(1, 2))
+
+
+def without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
+    """Yield packets but those that an edit list hides: what was cut out of a film must not be found in a copy of it.
+
+    Up to `_PRIMING_S` before the beginning of sound goes along. Pictures after a cut wait for one that
+    needs none of those that are missing.
+    """
+    run_up: dict[int, list[Packet[Any]]] = {}
+    begun: set[int] = set()
+    incomplete: set[int] = set()
+    for packet in packets:
+        index = packet.stream_index
+        if packet.is_discard:
+            hidden = run_up.setdefault(index, [])
+            hidden.append(packet)
+            if index in begun or packet.stream.type != "audio" or _length(hidden) > _PRIMING_S:
+                hidden.clear()
+                incomplete.add(index)
+                begun.add(index)
+            continue
+        yield from run_up.pop(index, ())
+        if packet.size:
+            begun.add(index)
+        if index in incomplete and packet.stream.type == "video" and not packet.is_keyframe:
+            continue
+        incomplete.discard(index)
+        yield packet
+
+
+def _length(packets: Sequence["Packet[Any]"]) -> Fraction:
+    return sum(((packet.duration or 0) * Fraction(packet.time_base) for packet in packets), Fraction(0))
