@@ -31,7 +31,7 @@ from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.muxers import MUXERS, muxer_options
 from vsr.media.writing.other_streams import Carriage, Carried, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, interleave, readable, video_packets
-from vsr.media.writing.tracks import Extent, Track, without_cuts
+from vsr.media.writing.tracks import Contained, Track, without_cuts
 
 _STALE = "major_brand minor_version compatible_brands encoder duration number_of_ bps _statistics"
 """Beginnings of metadata keys that describe the old file and not the film."""
@@ -50,7 +50,7 @@ class JoinedStream:
     kind: str
     name: str
     """For messages."""
-    extent: Extent
+    holds: Contained
     """Of what was written; empty for a cover picture."""
     tick: Fraction = Fraction(0)
     """Seconds in a tick of the file it came from."""
@@ -266,9 +266,9 @@ class _Join:
 
 
 def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
-    extent = Extent() if track.is_cover else track.extent
+    holds = Contained() if track.is_cover else track.holds
     return JoinedStream(
-        track.out.type, carried.name, extent, track.time_base, track.out.metadata.get("language")
+        track.out.type, carried.name, holds, track.time_base, track.out.metadata.get("language")
     )
 
 

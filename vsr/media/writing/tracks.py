@@ -32,7 +32,7 @@ _MOST_TICKS = 2**31 - 1
 
 
 @dataclass(slots=True)
-class Extent:
+class Contained:
     """How much of a stream there is, and from when to when."""
 
     first: Fraction = Fraction(0)
@@ -73,7 +73,7 @@ class Track:
     ):
         self.name, self.out = name, out
         self.time_base = Fraction(stream.time_base)
-        self.extent = Extent()
+        self.holds = Contained()
         """What was written of it."""
         self._stream, self._window, self._container = stream, window, container
         self._span = stream.type == "subtitle"
@@ -174,7 +174,7 @@ class Track:
             return False
         self._num_endless += endless
         self._late_s = max(self._late_s, late_s)
-        self.extent.add(packet.pts * tick, packet.size)
+        self.holds.add(packet.pts * tick, packet.size)
         self._written = dts
         return True
 

@@ -19,7 +19,7 @@ from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined, JoinedStream
 from vsr.media.writing.other_streams import COVER
-from vsr.media.writing.tracks import Extent
+from vsr.media.writing.tracks import Contained
 
 _MAX_DIFFERENCES = 8
 """Sentences are for people; a file that is wrong throughout need not say so a thousand times."""
@@ -46,7 +46,7 @@ class _Contents:
     """What demuxing the file found."""
 
     pts: list[int] = field(default_factory=list[int])
-    extents: dict[int, Extent] = field(default_factory=dict[int, Extent])
+    contained: dict[int, Contained] = field(default_factory=dict[int, Contained])
     """What every stream holds, by index."""
 
 
@@ -83,8 +83,8 @@ def _demux(opened: Any, video: Any) -> _Contents:
     for packet in packets_of(opened):
         if not packet.size or packet.pts is None:
             continue
-        extent = contents.extents.setdefault(packet.stream_index, Extent())
-        extent.add(packet.pts * Fraction(packet.time_base), packet.size)
+        holds = contents.contained.setdefault(packet.stream_index, Contained())
+        holds.add(packet.pts * Fraction(packet.time_base), packet.size)
         if packet.stream_index == video.index:
             contents.pts.append(packet.pts)
     contents.pts.sort()
@@ -101,7 +101,7 @@ def _compare_times(
         return Fraction(0), [f"the file holds {len(found)} frames, and {len(expected)} went into the encoder"]
     starts = [
         expected[0] * base - joined.shift,
-        *(s.extent.first for s in joined.streams if s.extent.num_packets),
+        *(s.holds.first for s in joined.streams if s.holds.num_packets),
     ]
     # Matroska has no negative times: its muxer moves all streams alike, by a
     # whole number of its ticks or less.
@@ -138,16 +138,16 @@ def _compare_streams(
         expected = [s for s in joined.streams if s.kind == kind]
         present = [s for s in others if s.type == kind]
         if len(present) < len(expected):
-            expected = [s for s in expected if s.extent.num_packets]  # mp4 has no tracks without packets
+            expected = [s for s in expected if s.holds.num_packets]  # mp4 has no tracks without packets
         if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
             differences.append(
                 f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
             )
         for wanted, stream in zip(expected, present, strict=False):
-            extent = contents.extents.get(stream.index)
-            if kind == "audio" and extent is not None and wanted.extent.num_packets:
+            holds = contents.contained.get(stream.index)
+            if kind == "audio" and holds is not None and wanted.holds.num_packets:
                 limit = max(Fraction(stream.time_base), wanted.tick, Fraction(video.time_base))
-                differences += _compare_sound(wanted, stream, extent, shift, limit)
+                differences += _compare_sound(wanted, stream, holds, shift, limit)
     if len(opened.chapters()) != joined.num_chapters:
         differences.append(
             f"the file holds {len(opened.chapters())} chapters instead of {joined.num_chapters}"
@@ -156,10 +156,10 @@ def _compare_streams(
 
 
 def _compare_sound(
-    wanted: JoinedStream, stream: Any, found: Extent, shift: Fraction, limit: Fraction
+    wanted: JoinedStream, stream: Any, found: Contained, shift: Fraction, limit: Fraction
 ) -> list[str]:
     """Compare first and last packet, and how much sound there is."""
-    context, given = stream.codec_context, wanted.extent
+    context, given = stream.codec_context, wanted.holds
     codec = context.name if context is not None else ""
     differences: list[str] = []
     if abs(found.first - shift - given.first) > limit:
