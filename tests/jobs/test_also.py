@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from support.clips import read_number
 
 from vsr.cli.main import run
+from vsr.durable import work_folder
 from vsr.engine.engine import Engine
-from vsr.jobs.segments.journal_records import read_records, work_folder
+from vsr.jobs.segments.journal_records import read_records
 from vsr.media.probe_video import probe
 from vsr.media.writing import output
 from vsr.media.writing.encode import VideoEncoder
@@ -133,20 +135,28 @@ def test_where_one_is_not_as_it_should_be_neither_gets_its_name(clip, outs, monk
     assert outs[wrong].with_name(f"{outs[wrong].stem}.unverified{outs[wrong].suffix}").exists()
 
 
-def test_a_run_killed_between_the_two_names_ends_well_the_next_time(clip, outs, monkeypatch):
-    named, rename = [], output.rename
+@pytest.mark.parametrize("segment", ["0.4", "off"])
+def test_a_run_ended_between_the_two_names_gives_neither_and_one_killed_there_is_finished(
+    clip, outs, monkeypatch, segment
+):
+    named, give_name = [], output.give_name
+    saved, kept = outs[0].with_name("saved"), outs[0].with_name("kept")
 
-    def dying(finished, target):
+    def dying(finished, target, **how):
         if named:
+            os.link(outs[0], kept)
             raise KeyboardInterrupt
-        rename(finished, target)
-        named.append(target)
+        give_name(finished, target, **how)
+        named.append(shutil.copytree(work_folder(outs[0]), saved))
 
     with monkeypatch.context() as patched:
-        patched.setattr(output, "rename", dying)
-        assert enhance(clip, *outs, "--segment", "0.4") == 130
-    assert [out.exists() for out in outs] == [True, False]
-    assert enhance(clip, *outs, "--segment", "0.4") == 0
+        patched.setattr(output, "give_name", dying)
+        assert enhance(clip, *outs, "--segment", segment) == 130
+    assert [out.exists() for out in outs] == [False, False]
+    os.replace(kept, outs[0])  # as a kill would have left it
+    shutil.rmtree(work_folder(outs[0]), ignore_errors=True)
+    saved.rename(work_folder(outs[0]))
+    assert enhance(clip, *outs, "--segment", segment) == 0
     assert [len(frames(out)) for out in outs] == [50, 50]
     assert not work_folder(outs[0]).exists()
 

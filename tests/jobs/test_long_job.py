@@ -19,14 +19,16 @@ from support.long_jobs import begin, contents, enhance, records_of, stopped, wai
 
 from vsr.cli.main import run
 from vsr.cli.progress_view import plain_line
+from vsr.durable import work_folder
 from vsr.errors import SinkError
 from vsr.jobs import long_job
 from vsr.jobs.inputs import find_jobs
 from vsr.jobs.segments import journal
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import JOURNAL, work_folder
+from vsr.jobs.segments.journal_records import JOURNAL
 from vsr.jobs.segments.segment_sink import SegmentSink
 from vsr.media.reading.source import VideoSource
+from vsr.media.writing.output import Prepared
 
 
 def kill_again_and_again(clip: Path, expected: tuple, *, times: int, seed: int) -> None:
@@ -213,7 +215,9 @@ def test_a_run_that_is_killed_before_the_work_folder_goes_is_finished_by_the_sam
 ):
     out = tmp_path / "out.mkv"
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "close", lambda self, remove=False: self._file.close())
+        patched.setattr(
+            Journal, "close", lambda self, remove=False: self.work.release() or self._file.close()
+        )
         assert enhance(clip, out) == 0
     assert work_folder(out).exists()
     before = contents(out)
@@ -225,19 +229,14 @@ def test_a_run_that_is_killed_before_the_work_folder_goes_is_finished_by_the_sam
 
 def test_a_run_that_is_killed_during_the_join_joins_again(clip, tmp_path, monkeypatch):
     out = tmp_path / "out.mkv"
-    complete = long_job.complete
 
-    def fail_when_joined(outputs, parts, folder, *, before_rename):
-        def stop(joined):
-            before_rename(joined)
-            raise KeyboardInterrupt
-
-        return complete(outputs, parts, folder, before_rename=stop)
+    def stop(*_, **__):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(long_job, "complete", fail_when_joined)
+        patched.setattr(Prepared, "publish", stop)
         assert enhance(clip, out) == 130
-    assert (work_folder(out) / "joined.mkv").exists()
+    assert list(work_folder(out).glob("joined-*.mkv"))
     assert not out.exists()
     assert enhance(clip, out) == 0
     assert len(contents(out)[0]) == 100
@@ -363,7 +362,7 @@ def test_a_running_job_is_not_deleted(half_done, tmp_path, capfd):
 
 
 def test_a_folder_of_videos_does_not_take_segments_for_some(half_done, tmp_path):
-    (work_folder(half_done) / "joined.mkv").write_bytes(b"half a film")
+    (work_folder(half_done) / "joined-0123456789abcdef.mkv").write_bytes(b"half a film")
     assert [job.path.name for job in find_jobs([str(tmp_path)])] == ["in.mkv"]
 
 
@@ -409,7 +408,7 @@ def test_a_job_that_is_killed_while_it_joins_joins_again(clip, undisturbed, tmp_
     saved = shutil.copytree(work_folder(out), tmp_path / "saved")
     for _ in range(20):
         process = begin(clip, out)
-        while process.is_alive() and not (caught := (work_folder(out) / "joined.mkv").exists()):
+        while process.is_alive() and not (caught := list(work_folder(out).glob("joined-*.mkv"))):
             time.sleep(0.0005)
         process.kill()
         process.join()

@@ -10,8 +10,9 @@ import pytest
 from support.processes import forks
 
 from vsr.cli.main import main, run
+from vsr.durable import work_folder
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import Records, Segment, read_records, work_folder
+from vsr.jobs.segments.journal_records import Records, Segment, read_records
 
 DEFAULTS = {"--segment": "0.8", "--model": "nano", "--threads": "1", "--preset": "ultrafast"}
 """Segments of 20 frames of 25 a second."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from vsr.archive.entry import Entry
 from vsr.archive.state import State
-from vsr.durable import Stamp
+from vsr.durable import Stamp, WorkFolder, work_folder
 from vsr.errors import ReadError, SourceError, VerifyError, VsrError
 from vsr.jobs import (
     JOURNAL,
@@ -30,7 +30,6 @@ from vsr.jobs import (
     provenance_of,
     run_file,
     sampled_hash,
-    work_folder,
     write_sidecar,
 )
 from vsr.options import EnhanceOptions
@@ -196,6 +195,7 @@ def _adopted(job: Job, work: ArchiveWork) -> _Made | None:
     if work.options.also.also:
         return None  # of two outputs one may be there
     try:
+        WorkFolder(work_folder(job.target)).close()
         made.take(make_plan(job, work.options), None, work)
     except (VsrError, OSError):
         return None

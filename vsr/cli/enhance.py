@@ -15,6 +15,7 @@ from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
+from vsr.durable import work_folder
 from vsr.engine import place
 from vsr.errors import ConfigError
 from vsr.jobs import (
@@ -32,7 +33,6 @@ from vsr.jobs import (
     provenance_of,
     read_records,
     run_file,
-    work_folder,
     write_sidecar,
 )
 from vsr.options import EnhanceOptions, ModelOptions

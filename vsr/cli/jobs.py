@@ -77,8 +77,9 @@ def clean(folder: Path = Path(), /, *, yes: bool = False) -> int:
         if job.is_running:
             say(f"{what}, is running and stays")
         elif yes:
-            remove(job)
-            say(f"{what}, deleted")
+            left = remove(job)
+            stays = f"; {job.folder} holds {len(left)} files of others and stays" if left else ""
+            say(f"{what}, deleted{stays}")
         else:
             say(f"{what}, would be deleted by --yes")
     return 0

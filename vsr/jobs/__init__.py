@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vsr.jobs.plan import Plan, make_plan
     from vsr.jobs.provenance import Record, provenance_of, write_sidecar
     from vsr.jobs.segments.journal import OtherJobError
-    from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records, work_folder
+    from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records
     from vsr.jobs.segments.unfinished import Unfinished, find_unfinished, remove
     from vsr.jobs.workers.worker_process import WorkerProcess, become_worker, stop_all, wait_for_news
 

@@ -40,10 +40,13 @@ def make_engine(plan: Plan) -> Engine:
 def make_sink(plan: Plan, source: VideoSource | ImageSource) -> FileSink | ImageSink:
     """What writes all results in one piece."""
     if plan.outputs is None:
-        return ImageSink(plan.job.target, source=plan.source, quality=plan.options.encode.quality)
-    return FileSink.planned(
-        plan.outputs, lambda: source.counts.doubt if isinstance(source, VideoSource) else ""
-    )
+        quality = plan.options.encode.quality
+        return ImageSink(plan.job.target, source=plan.source, quality=quality, replace=plan.overwrite)
+
+    def doubt() -> str:
+        return source.counts.doubt if isinstance(source, VideoSource) else ""
+
+    return FileSink.planned(plan.outputs, doubt, replace=plan.overwrite)
 
 
 def pipeline_options(plan: Plan) -> PipelineOptions:

@@ -1,20 +1,22 @@
 """One file from its plan to the finished result, in one piece or in segments; one of
 several, its error kept for the end."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
+from vsr.durable import was_promised, work_folder
 from vsr.engine import all_devices
 from vsr.errors import SinkError, VerifyError, VsrError
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.inputs import Job
 from vsr.jobs.long_job import OpenPool, run_long
 from vsr.jobs.plan import Plan, make_plan
-from vsr.jobs.segments.journal_records import read_records, work_folder
+from vsr.jobs.segments.journal_records import read_records
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.ray_connection import check_cluster
 from vsr.jobs.workers.ray_pool import RayPool
@@ -48,11 +50,11 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
         VsrError: as the stages say; VerifyError where the result was written
             and differs from what it should be.
     """
-    unfinished = read_records(work_folder(plan.job.target))
-    for path in plan.targets:
-        ours = unfinished is not None and unfinished.has_become(path)  # killed between its name and the end
-        if path.exists() and not overwrite and not ours:
-            raise SinkError(f"{path} exists; pass --overwrite to replace it or name another output with -o")
+    there = [path for path in plan.targets if os.path.lexists(path)]
+    overwrite = overwrite or (bool(there) and all(map(_is_left_over, there)))
+    if there and not overwrite:
+        raise SinkError(f"{there[0]} exists; pass --overwrite to replace it or name another output with -o")
+    plan = replace(plan, overwrite=overwrite)
     if plan.job.creates_folder:
         _make_folder(plan.job.target.parent)
     if plan.outputs is not None and plan.is_long:
@@ -63,6 +65,14 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
     assert sink.report is not None  # the sink has ended well
     counts = None if isinstance(source, ImageSource) else source.counts
     return _outcome(plan, report, counts, sink.reports if isinstance(sink, FileSink) else [sink.report])
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a result is there whose process was killed before it had cleaned up."""
+    if was_promised(path):
+        return True
+    records = read_records(work_folder(path))  # 0.4.0 has written it there
+    return records is not None and records.has_become(path)
 
 
 def _outcome(

@@ -11,13 +11,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vsr.durable import sync
+from vsr.durable import work_folder
 from vsr.errors import VerifyError
 from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
 from vsr.jobs.identity import identity_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.pool import Pool, Tell
 from vsr.jobs.workers.worker import StretchReader, Worker
@@ -53,19 +52,19 @@ def run_long(
         report = replace(report, num_frames=journal.num_frames - clock.done)
         clock.finishing = True
         try:
-            written = _join(outputs, journal, tell, counts.doubt)
+            written = _join(plan, journal, tell, counts.doubt)
         except VerifyError:
             finished = bool(counts.doubt)  # what there is lies there, unverified
             raise
-        for output in outputs.files:
-            sync(output.path.parent)  # the name must outlive a power cut before the segments go
         finished = True
         return report, counts, written
     except KeyboardInterrupt:
         of = f" of {plan.num_frames}" if plan.num_frames else ""
         raise KeyboardInterrupt(f"the same command goes on after {journal.num_frames}{of} frames") from None
     finally:
-        journal.close(remove=finished)
+        if left := journal.close(remove=finished):
+            names = ", ".join(sorted(left)[:3])
+            tell(f"note: {journal.folder} stays, for it holds what others have put there: {names}")
 
 
 def _journal(plan: Plan) -> Journal:
@@ -154,18 +153,17 @@ def _room(journal: Journal, num_writers: int = 1) -> int:
     )
 
 
-def _join(outputs: Outputs, journal: Journal, tell: Tell, doubt: str) -> list[WriteReport]:
+def _join(plan: Plan, journal: Journal, tell: Tell, doubt: str) -> list[WriteReport]:
     """Join the segments; where the disk gets full meanwhile, again when there is
     more room than the try has taken."""
-    parts = journal.parts(outputs.time_base)
+    assert plan.outputs is not None
+    parts = journal.parts(plan.outputs.time_base)
     room, written = sum(segment.num_bytes for segment in journal.segments.values()), 0
     while True:
         try:
-            return complete(outputs, parts, journal.folder, before_rename=journal.add_result, doubt=doubt)
+            return complete(plan.outputs, parts, journal.work, replace=plan.overwrite, doubt=doubt)
         except Exception as error:
             if not is_disk_full(error):
                 raise
-            for left in journal.folder.glob("joined.*"):
-                written = max(written, left.stat().st_size)
-                left.unlink()
+            written = max(written, journal.sweep())
             wait_for_room(journal.folder, max(room, round(1.25 * written)) + LEAST_FREE, tell)

@@ -63,6 +63,8 @@ class Plan:
     """What was wanted."""
     notes: tuple[str, ...]
     """Lines that the user should read before."""
+    overwrite: bool = False
+    """What bears the results' names when they are finished may lose them."""
 
     @property
     def targets(self) -> tuple[Path, ...]:

@@ -14,8 +14,8 @@ from support.long_jobs import contents, enhance, made_by, records_of, words
 from support.processes import at_work_on, wait_for_the_end_of
 
 from vsr.cli.main import run
+from vsr.durable import work_folder
 from vsr.jobs.segments.journal import Journal
-from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers.ray_pool import RayPool
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -14,13 +14,13 @@ from support.long_jobs import begin, contents, enhance, made_by, records_of, wai
 from support.networks import tiny
 from support.processes import at_work_on, family, lives, wait_for_the_end_of
 
+from vsr.durable import work_folder
 from vsr.engine.device import all_devices
 from vsr.errors import ConfigError, SourceError, VsrError
 from vsr.jobs.identity import describe_source
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal import Gap, Journal
-from vsr.jobs.segments.journal_records import work_folder
 from vsr.jobs.workers import ray_task
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
 from vsr.jobs.workers.local_pool import LocalPool

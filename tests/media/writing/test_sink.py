@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from support.encoding import HDR, noise, write
 
+from vsr.durable import WorkFolder, work_folder
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.probe_video import probe
@@ -349,16 +351,14 @@ def test_a_name_and_a_container_that_contradict_each_other_are_refused():
         output_container("b.mp4", EncodeOptions(container="mkv"))
 
 
-def test_leftovers_of_a_killed_run_are_swept_and_those_of_a_living_one_are_not(tmp_path):
+def test_leftovers_of_a_killed_run_are_swept_and_nobody_works_where_another_does(tmp_path):
     target, format = tmp_path / "out.mkv", PictureFormat(64, 96)
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left, living = (tmp_path / f".out.mkv.{pid}-abc.part" for pid in (dead.pid, os.getpid()))
-    for folder in (left, living):
-        folder.mkdir()
-        (folder / "video.nut").write_bytes(b"x")
-    with FileSink(target, source=memory(format), format=format, options=FAST) as sink:
-        for frame in noise(format, range(3)):
-            sink.write(frame)
-    assert not left.exists()
-    assert living.exists()
+    killed = WorkFolder(work_folder(target))
+    killed.fresh("video", ".nut").write_bytes(b"x")
+    for is_held in (True, False):
+        expected = pytest.raises(SinkError, match="another process") if is_held else nullcontext()
+        with expected, FileSink(target, source=memory(format), format=format, options=FAST) as sink:
+            for frame in noise(format, range(3)):
+                sink.write(frame)
+        assert work_folder(target).exists() == is_held
+        killed.release()

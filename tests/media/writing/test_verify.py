@@ -89,6 +89,7 @@ def test_a_wrong_file_is_put_aside(tmp_path, monkeypatch, container, fault, mess
         whole = path.with_name(f"whole{path.suffix}")
         path.rename(whole)
         fault(whole, path)
+        whole.unlink()
         return real_verify(path, *args, **kwargs)
 
     monkeypatch.setattr(output_module, "verify", tampered)

@@ -10,18 +10,17 @@ process at a time holds the journal.
 import contextlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from vsr.durable import sha256_of, stamp, sync
+from vsr.durable import WorkFolder, hold, sha256_of, sync
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs.segments.border import Border
-from vsr.jobs.segments.journal_records import JOURNAL, VERSION, Segment, mark_of, read_records
+from vsr.jobs.segments.journal_records import JOURNAL, SEGMENT, VERSION, Segment, mark_of, read_records
+from vsr.jobs.segments.unmarked import adopt_unmarked
 from vsr.media import Encoded
 
 
@@ -54,16 +53,20 @@ class Journal:
 
         Raises:
             OtherJobError: another job lies there; the message says what differs.
-            SinkError: the folder cannot be written to, or another process is at work in it.
+            SinkError: the folder cannot be written to, is not ours, or another process is at work in it.
         """
-        self.folder = folder
+        self.folder, self.work = folder, WorkFolder(folder, adopt_unmarked)
         try:
-            folder.mkdir(exist_ok=True)
-            self._file = (folder / JOURNAL).open("ab", buffering=0)
+            journal = self.work.open(JOURNAL, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         except OSError as error:
+            self.work.close()
             raise SinkError(f"folder {str(folder)!r} cannot be written to: {error.strerror}") from error
+        except BaseException:
+            self.work.release()
+            raise
+        self._file = os.fdopen(journal, "ab", buffering=0)
         try:
-            hold(self._file, folder)
+            hold(journal, folder)
             records = None if restart else read_records(folder)
             if records is not None:
                 _check(folder, records.identity, identity)
@@ -77,17 +80,16 @@ class Journal:
                 sync(folder)
                 sync(folder.parent)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
-    def sweep(self) -> None:
-        """Remove what has no line, which nobody must be writing any more."""
-        known = {JOURNAL, *(segment.file for segment in self.segments.values())}
-        for left in self.folder.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            elif left.name not in known:
-                left.unlink(missing_ok=True)
+    def sweep(self) -> int:
+        """Remove what has no line, which nobody must be writing any more; returns the size of the largest."""
+        known = {segment.file for segment in self.segments.values()}
+        self.work.remove(
+            *(name for name in self.work.names() if SEGMENT.fullmatch(name) and name not in known)
+        )
+        return self.work.sweep()
 
     def _append(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, separators=(",", ":"))
@@ -99,14 +101,14 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError:
             with contextlib.suppress(OSError):  # what did not fit must not stand before the next line
-                os.truncate(self.folder / JOURNAL, begin)
+                self._file.truncate(begin)
             raise
 
     def keep(self, segment: Segment, part: Path) -> None:
         """Give a file that is on the disk its name, and record it. May be called
         again where the disk was full."""
         if part.exists():
-            os.replace(part, self.folder / segment.file)
+            self.work.rename(part.name, segment.file)
             sync(self.folder)
         self.add(segment)
 
@@ -148,11 +150,6 @@ class Journal:
         """All segments in order, as the join wants them."""
         return [segment.encoded(self.folder, time_base) for _, segment in sorted(self.segments.items())]
 
-    def add_result(self, joined: Path) -> None:
-        """Record a joined file, which is about to take a result's name."""
-        sync(joined)
-        self._append({"result": stamp(joined)})
-
     def find_damaged(self, seen: Callable[[], None] = lambda: None) -> set[int]:
         """Look at every segment's bytes; those that are not what was written count as missing from now on.
 
@@ -166,35 +163,22 @@ class Journal:
         return damaged
 
     def _is_sound(self, segment: Segment) -> bool:
-        path = self.folder / segment.file
         try:
-            return path.stat().st_size == segment.num_bytes and sha256_of(path) == segment.sha256
+            is_whole = self.work.size_of(segment.file) == segment.num_bytes
+            return is_whole and sha256_of(self.work.open(segment.file, os.O_RDONLY)) == segment.sha256
         except OSError:
             return False
 
-    def close(self, *, remove: bool = False) -> None:
-        """Let go of the journal; `remove` takes the whole folder away."""
+    def close(self, *, remove: bool = False) -> Collection[str]:
+        """Let go of the journal; `remove` takes the work away, too, and returns what others have put there, which
+        stays."""
+        left: Collection[str] = ()
         if remove:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.work.remove(JOURNAL, *(name for name in self.work.names() if SEGMENT.fullmatch(name)))
+            left = self.work.close()
         self._file.close()
-
-
-def hold(file: FileIO, folder: Path) -> None:
-    """Take an open journal for this process, until it is closed.
-
-    Raises:
-        SinkError: another process holds it, or has just taken the folder away.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return  # Windows
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise SinkError(f"another process is at work in {str(folder)!r}; wait for it or end it") from None
-    if os.fstat(file.fileno()).st_nlink == 0:
-        raise SinkError(f"{str(folder)!r} has just been finished or removed by another process; start again")
+        self.work.release()
+        return left
 
 
 def _check(folder: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:

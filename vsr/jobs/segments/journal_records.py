@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from vsr.durable import stamp
+from vsr.durable import read_plain, stamp
 from vsr.jobs.segments.border import Border
 from vsr.media import Encoded
 
 JOURNAL = "journal"
 VERSION = 1
+SEGMENT = re.compile(r"\d{6}\.segment")
+"""Names of segments."""
 Runs = list[tuple[int, int]]
 """Numbers that repeat, each with how often it comes."""
 
@@ -87,16 +89,6 @@ def _runs(numbers: Iterable[int]) -> Runs:
     return [(value, len(list(same))) for value, same in groupby(numbers)]
 
 
-def work_folder(target: Path) -> Path:
-    """Where the segments of a result lie until it is finished."""
-    name = target.name
-    if len(os.fsencode(name)) > 200 or any("\udc80" <= letter <= "\udcff" for letter in name):
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()[
-            :32
-        ]  # FFmpeg takes UTF-8, a file system 255 bytes
-    return target.with_name(f".{name}.vsr")
-
-
 @dataclass(frozen=True)
 class Records:
     """What a journal says."""
@@ -108,7 +100,7 @@ class Records:
     borders: dict[int, Border]
     """First frames of segments other than the first, by the segment's number."""
     results: frozenset[tuple[int, int, int]] = frozenset()
-    """Bytes, time of change and inode of the joined files, before they took their names."""
+    """Bytes, time of change and inode of the joined files, before they took their names, where 0.4.0 wrote it."""
     num_bytes: int = 0
     """Length of what could be read; what follows was cut off while it was written."""
 
@@ -118,16 +110,12 @@ class Records:
 
     def has_become(self, target: Path) -> bool:
         """Whether the file at `target` is a result of this job."""
-        return target.is_file() and stamp(target) in self.results
+        return target.is_file() and not target.is_symlink() and stamp(target) in self.results
 
 
 def read_records(folder: Path) -> Records | None:
     """Read a journal as far as its lines are whole; None where there is none, or not even its first line."""
-    try:
-        raw = (folder / JOURNAL).read_bytes()
-    except OSError:
-        return None
-    lines = list(_whole_lines(raw))
+    lines = list(_whole_lines(read_plain(folder, JOURNAL) or b""))
     if not lines or lines[0][0].get("journal") != VERSION:
         return None
     segments: dict[int, Segment] = {}

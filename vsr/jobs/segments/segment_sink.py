@@ -6,13 +6,12 @@ holds the journal gives it its name.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from vsr.durable import sha256_of, sync
+from vsr.durable import fresh_name, sha256_of, sync
 from vsr.frames import Frame
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.borders import Stretch, checksum
@@ -89,7 +88,7 @@ class SegmentSink:
     def _begin_segment(self, border: Border | None) -> _Open:
         number = border.number if border else 0
         # A child of a run that was killed may still write: each process has names of its own.
-        path = self._folder / f"{number:06}.{os.getpid()}-{os.urandom(3).hex()}.part"
+        path = self._folder / fresh_name(f"{number:06}", ".part")
         outputs = self._outputs
         encoder = VideoEncoder(
             path, choices=outputs.choices, format=outputs.format, time_base=outputs.time_base

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from vsr.durable import sync
+from vsr.durable import fresh_name, sync
 from vsr.engine import pick_device
 from vsr.errors import VsrError
 from vsr.jobs.identity import describe_source
@@ -55,7 +55,7 @@ class RayPool:
         self._source = plan.job.path.absolute()
         self._bytes = packed(replace(plan, job=replace(plan.job, path=self._source)))
         self._folder, self._address = folder.absolute(), address
-        self._job, self._token = uuid.uuid4().hex, f"seen-{uuid.uuid4().hex}"
+        self._job, self._token = uuid.uuid4().hex, fresh_name("seen")
         self._on_gpu = pick_device(plan.options.engine.device).type == "cuda"
         self._seen, self._software = describe_source(self._source), ray_task.result_of(plan)
         self._threads = plan.options.engine.threads
@@ -74,7 +74,7 @@ class RayPool:
         with ExitStack() as stack:
             self._ray = stack.enter_context(connected(self._address))
             stack.callback((self._folder / self._token).unlink, missing_ok=True)
-            (self._folder / self._token).touch()
+            (self._folder / self._token).touch(exist_ok=False)
             self._prepare()
             self._stack = stack.pop_all()
         return self
@@ -165,9 +165,10 @@ class RayPool:
             return [self._ray.put(block) for block in iter(lambda: file.read(_BLOCK_BYTES), b"")]
 
     def _received(self, result: ray_task.Delivered) -> News:
-        part = self._folder / f"{result.segment.number:06}.{uuid.uuid4().hex[:6]}.part"
+        part = self._folder / fresh_name(f"{result.segment.number:06}", ".part")
         try:
-            part.write_bytes(result.contents)
+            with part.open("xb") as file:
+                file.write(result.contents)
             sync(part)
         except OSError as error:
             part.unlink(missing_ok=True)

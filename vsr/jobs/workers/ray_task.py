@@ -133,9 +133,9 @@ def _fetched(name: str, order: RayTask, fetch: Callable[[Any], bytes]) -> Path:
     assert order.blocks is not None
     path = _own_folder(order.job) / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(0o700, exist_ok=True)
         part = path.with_name(f"{uuid.uuid4().hex}.part")
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             for block in order.blocks:
                 file.write(fetch(block))
         part.replace(path)

@@ -13,7 +13,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from vsr.durable import whole
+from vsr.durable import give_free_name, whole
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.images import codec
@@ -21,6 +21,7 @@ from vsr.media.images.containers import DamagedError, Metadata
 from vsr.media.images.exif import portable_tags
 from vsr.media.images.probe_image import PICTURES, picture_info, probe_image, read
 from vsr.media.images.tiff import Pixels
+from vsr.media.target import check_target, unverified_names
 
 _MAX_EDGE = {"jpeg": 65_500, "webp": 16_383}
 _EIGHT_BIT = ("jpeg", "webp")
@@ -184,8 +185,9 @@ class ImageSink:
     report: ImageReport
     """What was written; there once the block has ended."""
 
-    def __init__(self, path: str | Path, *, source: StreamInfo, quality: int = 75):
-        self._path = Path(path)
+    def __init__(self, path: str | Path, *, source: StreamInfo, quality: int = 75, replace: bool = True):
+        """`replace`: whether what bears the name when the picture is finished may lose it."""
+        self._path, self._replace = Path(path), replace
         if self._path.suffix.lower() not in PICTURES:
             raise ConfigError(f"{path}: pictures are written as {', '.join(PICTURES)}")
         self._source = source
@@ -193,16 +195,14 @@ class ImageSink:
         self._encoded: _Encoded | None = None
 
     def __enter__(self) -> Self:
-        """Check the output's folder, before anything is enhanced.
+        """Check where the output is to lie, before anything is enhanced.
 
         Raises:
-            SinkError: the folder is missing or cannot be written to.
+            SinkError: the folder is missing or cannot be written to, or the output is the input.
         """
-        folder = self._path.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise SinkError(
-                f"folder {str(folder)!r} does not exist or cannot be written to; name another output"
-            )
+        check_target(self._path, Path(self._source.path))
+        if not os.access(folder := self._path.parent, os.W_OK):
+            raise SinkError(f"folder {str(folder)!r} cannot be written to; name another output")
         return self
 
     def write(self, frame: Frame) -> None:
@@ -225,13 +225,16 @@ class ImageSink:
         if self._encoded is None:
             raise SinkError(f"{self._path}: no frame came, so no picture was written")
         try:
-            with whole(self._path) as part:
+            with whole(self._path, replace=self._replace) as part:
                 part.write_bytes(self._encoded.data)
                 difference = _difference(part, self._encoded)
                 if difference:
-                    kept = self._path.with_name(f"{self._path.stem}.unverified{self._path.suffix}")
-                    os.replace(part, kept)
+                    kept = give_free_name(part, unverified_names(self._path))
                     raise VerifyError(f"{self._path}: {difference}; what was written lies in {kept.name}")
+        except FileExistsError:
+            raise SinkError(
+                f"{self._path} has come to exist meanwhile; pass --overwrite to replace it"
+            ) from None
         except OSError as error:
             raise SinkError(f"{self._path} cannot be written: {error.strerror or error}") from error
         self.report = ImageReport(str(self._path), 1, len(self._encoded.data), self._encoded.notes)

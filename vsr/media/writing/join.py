@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import av
@@ -90,11 +89,15 @@ def join(
     """
     try:
         with ExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix=".carry-", dir=target.parent))
             original, carriage = None, Carriage()
             if Path(source.path).is_file():
                 original = stack.enter_context(open_container(source.path))
-                carriage = plan_carriage(original, source, container, Path(folder, "stream"))
+                carriage = plan_carriage(
+                    original, source, container, target.with_name(f"carry-{target.stem}")
+                )
+                for carried in carriage.carried:
+                    if carried.how == "converted":
+                        stack.callback(carried.path.unlink, missing_ok=True)
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
             options = muxer_options(container, parts[0].time_base, original)
             opened = av.open(local(target), "w", format=MUXERS[container], container_options=options)

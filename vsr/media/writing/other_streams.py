@@ -144,5 +144,6 @@ def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> 
     command = opened[str(stream.index)].output(local(path), **options)
     code, log = run_ffmpeg(quiet_command(command, "-copyts"), timeout_s=_CONVERSION_LIMIT_S)
     if code != 0 or not path.exists():
+        path.unlink(missing_ok=True)
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
     return Carried(stream.index, stream_name(stream), "converted", path, 0, f"{codec} to {target}")

@@ -1,19 +1,17 @@
 """A finished video file: joined from what encoders made, read back, and only then given its name."""
 
-import glob
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import compress
 from pathlib import Path
 
-from vsr.durable import rename
-from vsr.errors import ConfigError, SinkError, VerifyError
+from vsr.durable import WorkFolder, give_free_name, give_name, work_folder
+from vsr.errors import ConfigError, SinkError, VerifyError, reason_of
 from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.writing.join import Joined, join
@@ -61,23 +59,11 @@ class FileOutput:
     """The output begins at the first written frame, and the other streams are cut to the written span."""
 
     def check(self) -> None:
-        """Raise SinkError where the output's folder is missing or has no UTF-8
-        name, or the output is the input."""
-        folder = self.path.parent
-        if not folder.is_dir():
-            raise SinkError(f"folder {str(folder)!r} does not exist; create it, or name another output")
-        if any("\udc80" <= letter <= "\udcff" for letter in os.path.abspath(folder)):
-            raise SinkError(
-                f"folder {str(folder)!r} has a name that is not UTF-8; name an output in another folder"
-            )
-        if self.path.is_dir():
-            raise SinkError(f"output {str(self.path)!r} is a folder; name a file in it")
-        source = Path(self.source.path)
-        if self.path.exists() and source.exists() and self.path.samefile(source):
-            raise SinkError(f"output {str(self.path)!r} is the input itself; name another file")
+        """Raise SinkError where the output cannot be written, as far as can be told before."""
+        check_target(self.path, Path(self.source.path))
 
-    def prepare(self, parts: Sequence[Encoded], folder: Path, doubt: str = "") -> "Prepared":
-        """Join the parts in `folder`, on the output's own file system, and verify the result; `doubt` is what is
+    def prepare(self, parts: Sequence[Encoded], work: WorkFolder, doubt: str = "") -> "Prepared":
+        """Join the parts in a work folder on the output's own file system, and verify the result; `doubt` is what is
         wrong with it in any case.
 
         Raises:
@@ -85,15 +71,24 @@ class FileOutput:
             SinkError: joining failed.
         """
         own = [replace(part, stream=self.stream) for part in parts]
-        finished, kept = folder / f"joined.{self.container}", self.choice.format
+        finished, kept = work.fresh("joined", f".{self.container}"), self.choice.format
         joined = join(own, self.source, finished, container=self.container, format=kept, trim=self.trim)
         checked = verify(finished, own, joined, format=kept, rotation=self.source.rotation)
         if differences := [*([doubt] if doubt else []), *checked.differences]:
-            aside = self.path.with_name(f"{self.path.stem}.unverified{self.path.suffix}")
-            rename(finished, aside)
+            try:
+                aside = give_free_name(finished, unverified_names(self.path))
+            except OSError as error:
+                raise self._unwritable(error) from error
             of = "is not all of the source" if doubt else "differs from what was written"
             raise VerifyError(f"{aside} {of}: {'; '.join(differences)}")
+        try:
+            work.promise(finished)
+        except OSError as error:
+            raise self._unwritable(error) from error
         return Prepared(self, finished, joined, checked)
+
+    def _unwritable(self, error: OSError) -> SinkError:
+        return SinkError(f"{str(self.path)!r} cannot be written: {reason_of(error)}")
 
 
 @dataclass(frozen=True)
@@ -177,11 +172,22 @@ class Prepared:
     joined: Joined
     verification: Verification
 
-    def publish(self) -> WriteReport:
-        """Give it its name."""
+    def publish(self, *, replace: bool) -> WriteReport:
+        """Give it its name; `replace` says whether what bears it may lose it.
+
+        Raises:
+            SinkError: it cannot have it.
+        """
         output, checked = self.output, self.verification
         num_bytes = self.path.stat().st_size
-        rename(self.path, output.path)
+        try:
+            give_name(self.path, output.path, replace=replace)
+        except FileExistsError:
+            raise SinkError(
+                f"{output.path} has come to exist meanwhile; pass --overwrite to replace it"
+            ) from None
+        except OSError as error:
+            raise output._unwritable(error) from error
         return WriteReport(
             path=output.path,
             container=output.container,
@@ -211,58 +217,40 @@ class Prepared:
 
 
 def complete(
-    outputs: Outputs,
-    parts: Sequence[Encoded],
-    folder: Path,
-    *,
-    before_rename: Callable[[Path], None] = lambda _: None,
-    doubt: str = "",
+    outputs: Outputs, parts: Sequence[Encoded], work: WorkFolder, *, replace: bool = True, doubt: str = ""
 ) -> list[WriteReport]:
     """Join and verify all outputs, then give them their names: where one is not
     as it should be, or there is a `doubt` of them all, none gets its own.
 
-    The first is joined in `folder`, on its own file system; the others in
-    folders of their own beside their names.
+    Args:
+        outputs: the first is joined in `work`, on its own file system; the others in work folders of their own.
+        parts: what was encoded.
+        work: of the first.
+        replace: whether what bears their names may lose them.
+        doubt: what is wrong with all of them; empty where nothing is.
 
     Raises:
         VerifyError: a file differs from what was written; it stays as `NAME.unverified.EXT`.
         SinkError: joining failed.
     """
     with ExitStack() as stack:
-        prepared = [outputs.first.prepare(parts, folder, doubt)]
+        prepared = [outputs.first.prepare(parts, work, doubt)]
         for output in outputs.files[1:]:
-            beside = make_part_folder(output.path)
-            stack.callback(shutil.rmtree, beside, ignore_errors=True)
+            beside = stack.enter_context(WorkFolder(work_folder(output.path)))
             prepared.append(output.prepare(parts, beside, doubt))
+        return _published(prepared, replace=replace)
+
+
+def _published(prepared: Sequence[Prepared], *, replace: bool) -> list[WriteReport]:
+    """Give all of them their names; where one cannot have its own, the others' are taken back that were free."""
+    was_free = [not os.path.lexists(each.output.path) for each in prepared]
+    reports: list[WriteReport] = []
+    try:
         for each in prepared:
-            before_rename(each.path)
-        return [each.publish() for each in prepared]
-
-
-def make_part_folder(path: Path) -> Path:
-    """Make a folder beside a file to be; what runs that were killed outright have left of such goes.
-
-    Raises:
-        SinkError: the file's folder cannot be written to.
-    """
-    # Short and plain: FFmpeg's functions take no other bytes than UTF-8, and a name has at most 255 of them.
-    prefix = "." + re.sub(r"[^\w.-]", "_", path.name[:40], flags=re.ASCII) + "."
-    for left in path.parent.glob(f"{glob.escape(prefix)}*-*.part"):
-        pid = left.name.removeprefix(prefix).partition("-")[0]
-        if pid.isdigit() and not _runs(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    try:
-        return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", suffix=".part", dir=path.parent))
-    except OSError as error:
-        reason = error.strerror or error
-        raise SinkError(f"folder {str(path.parent)!r} cannot be written to: {reason}") from error
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's
-    return True
+            reports.append(each.publish(replace=replace))  # noqa: PERF401 — how far it came counts
+    except BaseException:
+        for each in compress(prepared[: len(reports)], was_free):
+            with suppress(OSError):
+                os.replace(each.output.path, each.path)
+        raise
+    return reports

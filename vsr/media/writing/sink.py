@@ -5,12 +5,12 @@
 whatever happens, only the finished file, or `NAME.unverified.EXT` of a file that failed its check, is left.
 """
 
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self
 
+from vsr.durable import WorkFolder, work_folder
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.writing.encode import VideoEncoder
@@ -21,7 +21,6 @@ from vsr.media.writing.output import (
     Outputs,
     WriteReport,
     complete,
-    make_part_folder,
 )
 from vsr.options import EncodeOptions
 
@@ -54,8 +53,9 @@ class FileSink:
     """Writes frames to a video file, together with everything else that `source` holds.
 
     `format` is that of the frames to come. With `trim`, the output begins at the first written frame and the
-    other streams are cut to the written span. After a good end, `report` says what was made; before, it is
-    None. Leaving the `with` block waits for the encoder; leaving it with an exception removes everything.
+    other streams are cut to the written span. Without `replace` the name must still be free in the end. After a
+    good end, `report` says what was made; before, it is None. Leaving the `with` block waits for the encoder;
+    leaving it with an exception removes everything.
     """
 
     def __init__(
@@ -67,27 +67,32 @@ class FileSink:
         options: EncodeOptions,
         trim: bool = False,
         choice: EncoderChoice | None = None,
+        replace: bool = True,
     ):
         container = output_container(path, options)
         choice = choice or choose_encoder(options, format, container, source.mastering)
-        self._begin(Outputs(format, (FileOutput(Path(path), source, container, choice, trim=trim),)))
+        self._begin(
+            Outputs(format, (FileOutput(Path(path), source, container, choice, trim=trim),)), replace=replace
+        )
 
     @classmethod
-    def planned(cls, outputs: Outputs, doubt: Callable[[], str] = lambda: "") -> Self:
+    def planned(
+        cls, outputs: Outputs, doubt: Callable[[], str] = lambda: "", *, replace: bool = True
+    ) -> Self:
         """A sink into all the files of a plan: all get their names, or none does.
 
         `doubt` is asked at the end what is wrong with all that came; empty where nothing is.
         """
         sink = cls.__new__(cls)
-        sink._begin(outputs)
+        sink._begin(outputs, replace=replace)
         sink._doubt = doubt
         return sink
 
-    def _begin(self, outputs: Outputs) -> None:
-        self.outputs = outputs
+    def _begin(self, outputs: Outputs, *, replace: bool) -> None:
+        self.outputs, self._replace = outputs, replace
         self._doubt: Callable[[], str] = lambda: ""
         self.reports: list[WriteReport] = []
-        self._folder: Path | None = None
+        self._work: WorkFolder | None = None
         self._encoder: VideoEncoder | None = None
 
     def __enter__(self) -> Self:
@@ -98,10 +103,10 @@ class FileSink:
         """
         outputs = self.outputs
         outputs.check()
-        self._folder = make_part_folder(outputs.first.path)
+        self._work = WorkFolder(work_folder(outputs.first.path))
         try:
             self._encoder = VideoEncoder(
-                self._folder / "video.nut",
+                self._work.fresh("video", ".nut"),
                 choices=outputs.choices,
                 format=outputs.format,
                 time_base=outputs.time_base,
@@ -136,9 +141,9 @@ class FileSink:
         try:
             if kind is None:
                 assert self._encoder is not None
-                assert self._folder is not None
-                encoded = [self._encoder.finish()]
-                self.reports = complete(self.outputs, encoded, self._folder, doubt=self._doubt())
+                assert self._work is not None
+                encoded, doubt = [self._encoder.finish()], self._doubt()
+                self.reports = complete(self.outputs, encoded, self._work, replace=self._replace, doubt=doubt)
         finally:
             self._clean()
 
@@ -146,6 +151,7 @@ class FileSink:
         if self._encoder is not None:
             self._encoder.abort()
             self._encoder = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._work is not None:
+            self._work.close()
+            self._work = None
             self._folder = None

@@ -1,0 +1,23 @@
+"""Files that outlive a power cut, and get their names without harm to those of others."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.durable.file_names import fitting, free_names, give_free_name, give_name, longest_name, sync
+    from vsr.durable.stamps import Stamp, sha256_of, stamp
+    from vsr.durable.whole_file import whole, write_whole
+    from vsr.durable.work_folders import (
+        NotOursError,
+        WorkFolder,
+        fresh_name,
+        hold,
+        is_marked,
+        read_plain,
+        was_promised,
+        work_folder,
+    )
+
+__getattr__ = lazy_exports(__name__)
