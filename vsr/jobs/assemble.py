@@ -37,7 +37,7 @@ def make_engine(plan: Plan) -> Engine:
     )
 
 
-def make_sink(plan: Plan, source: VideoSource | ImageSource) -> FileSink | ImageSink:
+def make_sink(plan: Plan, source: VideoSource | NumberedSource | ImageSource) -> FileSink | ImageSink:
     """What writes all results in one piece."""
     if plan.outputs is None:
         quality = plan.options.encode.quality
