@@ -135,6 +135,9 @@ class ModelOptions:
     """How much noise and compression is taken off, from 0, by the clean network, to 1, for the worst by its
     `-real` one; `auto` measures how much there is. Instead of source. Of a file, its `-wdn` twin beside it is the
     clean one, and their weights are mixed."""
+    texture: float = 0.0
+    """How much texture is painted that is not in the source: from 0, none, to 1, all that the `-sharp` network
+    paints, by mixing its weights with those of the `-real` one."""
     deblur: bool = False
     """Remove blur first; with scale 1 that is all that is done."""
     progressive: bool = False
@@ -150,6 +153,11 @@ class ModelOptions:
     """Of the noise that a diffusion model begins each frame with; every frame begins with the same."""
 
     @property
+    def measures(self) -> bool:
+        """Whether something hangs on how damaged the source is."""
+        return self.denoise == "auto" and self.source != "clean"
+
+    @property
     def restores(self) -> bool:
         """Whether damage is to be taken off even where nothing is enlarged."""
         return self.source == "real" or (self.denoise != "auto" and self.denoise > 0)
@@ -161,6 +169,8 @@ class ModelOptions:
                 raise ConfigError(f"denoise {self.denoise:g} is out of range; 0 to 1 is accepted")
             if self.source != "auto":
                 raise ConfigError("source and denoise exclude each other; give one of them")
+        if not 0 <= self.texture <= 1:
+            raise ConfigError(f"texture {self.texture:g} is out of range; 0 to 1 is accepted")
         if self.size:
             parse_size(self.size)
             if self.height:

@@ -166,6 +166,52 @@ def test_a_network_that_can_be_told_is_told_how_much_to_do(told_shelf, factor, o
     assert [(model.spec.name, model.spec.damage) for model in models] == wanted
 
 
+@pytest.fixture
+def painting_shelf(told_shelf, shelf, monkeypatch):
+    """The same with `tiny-sharp`, which paints and comes at x2 alone."""
+    path = shelf / "tiny-sharp.safetensors"
+    save_network(path, PlanesNet(channels=4, deep=4, depth=(0, 1, 0), scales=(2,), scale=2))
+    facts = {"tier": "tiny-sharp", "file": path.stem, "sha256": sha256_of(path), "generative": True}
+    sharp = model_facts.ModelFacts("tiny-sharp-x2", 2, "luma and chroma", **facts)  # type: ignore[arg-type]
+    monkeypatch.setattr(model_facts, "BUILT_IN", (*model_facts.BUILT_IN, sharp))
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "wanted", "share"),
+    [
+        (2, {"texture": 1.0}, "tiny-sharp-x2", 1.0),
+        (2, {"texture": 0.25}, "tiny-real-x2 with 0.25 of tiny-sharp-x2", 0.25),
+        (2, {"texture": 0.25, "model": ("tiny-sharp-x2",)}, "tiny-real-x2 with 0.25 of tiny-sharp-x2", 0.25),
+        (2, {"texture": 0.5, "model": ("tiny-real",)}, "tiny-real-x2 with 0.5 of tiny-sharp-x2", 0.5),
+        (None, {"model": ("tiny-sharp",)}, "tiny-sharp-x2", 1.0),
+    ],
+)
+def test_texture_goes_from_the_faithful_network_to_the_one_that_paints(
+    painting_shelf, factor, options, wanted, share
+):
+    chain = make(factor, NOISY, **options)
+    (model,) = chain.models
+    assert (model.spec.name, model.spec.damage, model.spec.generative) == (wanted, MEASURED, True)
+    assert f"{wanted} is generative: it paints detail that is not in the source" in chain.notes
+    faithful, painting = (load(name).network.state_dict() for name in ("tiny-real-x2", "tiny-sharp-x2"))  # type: ignore[attr-defined]
+    mixed = model.network.state_dict()  # type: ignore[attr-defined]
+    for key in painting:
+        torch.testing.assert_close(mixed[key], faithful[key].lerp(painting[key], share))
+
+
+def test_texture_is_told_what_the_user_says_of_the_damage(painting_shelf):
+    told = {key: make(2, NOISY, texture=1.0, **value).models[0].spec.damage for key, value in (
+        ("clean", {"source": "clean"}), ("half", {"denoise": 0.5}), ("measured", {}))}  # fmt: skip
+    assert told == {"clean": Damage(), "half": Damage(15.0, 0.375), "measured": MEASURED}
+
+
+def test_without_texture_nothing_is_painted(painting_shelf):
+    for options in ({}, {"model": ("tiny-real",)}):
+        chain = make(2, NOISY, **options)
+        assert not any(model.spec.generative for model in chain.models)
+        assert not any("generative" in note for note in chain.notes)
+
+
 def test_the_choice_is_said_with_its_reason_and_the_way_out(shelf):
     assert make(2, POOR).notes == (
         "a.mp4: H.264 at 0.02 bits per pixel: tiny-real-x2 (say --source clean to decide otherwise)",
@@ -186,6 +232,7 @@ def test_the_choice_is_said_with_its_reason_and_the_way_out(shelf):
         (1, {"denoise": 1.0}, "an empty chain"),
         (2, {"model": ("bicubic",), "denoise": 1.0}, "bicubic-x2 has no -real variant"),
         (2, {"window": 3}, "window 3: tiny-x2 has no choice of windows"),
+        (2, {"texture": 0.5}, "texture 0.5: tiny-x2 has no variant that paints"),
     ],
 )
 def test_what_no_model_has_is_refused_with_what_there_is(shelf, factor, options, said):
@@ -195,7 +242,14 @@ def test_what_no_model_has_is_refused_with_what_there_is(shelf, factor, options,
 
 
 @pytest.mark.parametrize(
-    "options", [{"denoise": 1.5}, {"denoise": -0.1}, {"denoise": 0.5, "source": "real"}, {"window": -1}]
+    "options",
+    [
+        {"denoise": 1.5},
+        {"denoise": -0.1},
+        {"denoise": 0.5, "source": "real"},
+        {"window": -1},
+        {"texture": 1.1},
+    ],
 )
 def test_values_out_of_range_are_refused_at_once(options):
     with pytest.raises(ConfigError):

@@ -28,6 +28,8 @@ models = App(name="models", help="List, show, fetch and check models.")
 _ROOMY = 100
 """Characters of a line from which on there is room for licences and the like."""
 
+_LEGEND = "generative: paints detail that is not in the source"
+
 
 @models.default
 @models.command(name="list")
@@ -67,8 +69,9 @@ def _print_all(cards: Sequence[ModelFacts]) -> None:
         frames = f", {card.num_frames} frames" if card.num_frames > 1 else ""
         quality = f"{card.set5:.2f}" if card.set5 else ""
         terms = [f"{card.sees}{frames}", quality, card.licence] if roomy else []
-        table.add_row(card.name, f"x{card.scale}", card.speed, _where(card), *terms, card.purpose)
+        table.add_row(card.name, f"x{card.scale}", card.speed, _where(card), *terms, _purpose(card))
     screen.print(table)
+    print(_LEGEND)
 
 
 def _print_few(cards: Sequence[ModelFacts]) -> None:
@@ -86,10 +89,15 @@ def _print_few(cards: Sequence[ModelFacts]) -> None:
             card, scales = of_name[0], " ".join(str(card.scale) for card in of_name)
             terms = [card.licence] if licences else []
             table.add_row(
-                f"  {name}", scales, card.speed, _where(card).removeprefix("pull, "), *terms, card.purpose
+                f"  {name}", scales, card.speed, _where(card).removeprefix("pull, "), *terms, _purpose(card)
             )
     screen.print(table)
+    print(_LEGEND)
     print("What has a size is fetched when it is named. `vsr models --all` lists all", len(cards), "names.")
+
+
+def _purpose(card: ModelFacts) -> str:
+    return f"generative: {card.purpose}" if card.generative else card.purpose
 
 
 def _table(*headings: str) -> Table:

@@ -155,8 +155,7 @@ def _probed(job: Job, read: ReadOptions) -> StreamInfo:
 
 def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
     """What the source looks like, where the user has not decided all that follows of it."""
-    models = options.models
-    if models.denoise != "auto" or models.source == "clean":
+    if not options.models.measures:
         return Verdict(is_real=False, why="not looked at")
     return judge_source(info, options.read)
 

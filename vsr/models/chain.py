@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from vsr.errors import ConfigError
-from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_twins
+from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_painting, with_twins
 from vsr.models.files.diffusion import is_diffusion, with_sampling
 from vsr.models.layers.bidirectional import Chunked, in_chunks
 from vsr.models.spec import Damage, Model, with_damage
@@ -17,6 +17,10 @@ from vsr.options import ModelOptions
 
 STRONGEST = Damage(noise=30.0, compression=0.75)
 """What `denoise` 1 tells: as much as networks for real footage have learnt."""
+
+
+PAINTS = "is generative: it paints detail that is not in the source"
+"""What is said of a network that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ def make_chain(
     notes: list[str] = []
     if options.progressive and [choice.model.spec.scale for choice in choices].count(2) < 2:
         notes.append("progressive changes nothing here: no model is taken at x2 twice")
-    models = _clean_or_real(choices, options, verdict, notes)
+    decide = _painted if options.texture else _clean_or_real
+    models = decide(choices, options, verdict, notes)
+    notes += [f"{each.spec.name} {PAINTS}" for each in models if each.spec.generative]
     if options.window:
         models = _with_window(models, options.window)
     if options.steps or options.seed:
@@ -95,10 +101,38 @@ def _clean_or_real(
             )
     elif not _does_as_asked(models, options, asked):
         _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
+    return _informed(models, options, verdict)
+
+
+def _painted(
+    choices: Sequence[Choice], options: ModelOptions, verdict: Verdict, notes: list[str]
+) -> list[Model]:
+    """Put what is between its faithful and its painting variant in the place of the first model that has them."""
+    models = [choice.model for choice in choices]
+    place = next((place for place, choice in enumerate(choices) if choice.painting), None)
+    if place is None:
+        raise ConfigError(
+            f"texture {options.texture:g}: {_named(models)} has no variant that paints; "
+            f"{', '.join(with_painting()) or 'no model'} has one"
+        )
+    faithful, painting = load(choices[place].faithful), load(choices[place].painting)
+    models[place] = blend(faithful, painting, options.texture)
+    if options.measures:
+        notes.append(f"{verdict.why}: {models[place].spec.name}")
+    return _informed(models, options, verdict)
+
+
+def _informed(models: list[Model], options: ModelOptions, verdict: Verdict) -> list[Model]:
+    """The same models, the first that can be told its input's damage told of it: what it gives to the next is clean."""
     first = next((place for place, model in enumerate(models) if model.spec.packs > 1), None)
     if first is not None:
         models[first] = with_damage(models[first], _told(options, verdict))
     return models
+
+
+def _named(models: Sequence[Model]) -> str:
+    """What a chain is called in an error."""
+    return ", ".join(model.spec.name for model in models) or "an empty chain"
 
 
 def _does_as_asked(models: Sequence[Model], options: ModelOptions, asked: float | None) -> bool:
@@ -123,9 +157,8 @@ def _told(options: ModelOptions, verdict: Verdict) -> Damage:
 
 def _refuse_real(option: str, models: Sequence[Model]) -> None:
     """Raises ConfigError: no model of the chain has a variant for compressed and noisy sources."""
-    named = ", ".join(model.spec.name for model in models) or "an empty chain"
     raise ConfigError(
-        f"{option}: {named} has no -real variant; {', '.join(with_twins()) or 'no model'} has one, and "
+        f"{option}: {_named(models)} has no -real variant; {', '.join(with_twins()) or 'no model'} has one, and "
         "so has a file with its -wdn twin beside it (realesr-general-x4v3)"
     )
 
@@ -133,7 +166,7 @@ def _refuse_real(option: str, models: Sequence[Model]) -> None:
 def _with_sampling(models: Sequence[Model], options: ModelOptions) -> list[Model]:
     """Give every diffusion model its steps and seed."""
     if not any(is_diffusion(model) for model in models):
-        named = ", ".join(model.spec.name for model in models) or "an empty chain"
+        named = _named(models)
         raise ConfigError(f"steps and seed are for diffusion models, and {named} is none; leave them out")
     return [
         with_sampling(model, steps=options.steps, seed=options.seed) if is_diffusion(model) else model
@@ -144,9 +177,8 @@ def _with_sampling(models: Sequence[Model], options: ModelOptions) -> list[Model
 def _with_window(models: Sequence[Model], window: int) -> list[Model]:
     """Show `window` frames to every model that has a choice."""
     if not any(model.spec.windows for model in models):
-        named = ", ".join(model.spec.name for model in models) or "an empty chain"
         raise ConfigError(
-            f"window {window}: {named} has no choice of windows; leave it out or name a model that has"
+            f"window {window}: {_named(models)} has no choice of windows; leave it out or name a model that has"
         )
     return [with_window(model, window) if model.spec.windows else model for model in models]
 

@@ -98,6 +98,8 @@ class ModelSpec:
     """Of the checkpoint's file; empty for a network without weights."""
     network: str = ""
     """What a file was recognised as, such as `EDSR`; empty for a network without one."""
+    generative: bool = False
+    """Known to paint detail that is not in the source."""
     licence: str = ""
     """Of the weights; empty where that is not known, as of any file given by its path."""
     trained_on: str = ""

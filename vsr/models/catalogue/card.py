@@ -32,6 +32,7 @@ _SHOWN = [
     "latency",
     "kflop_per_pixel",
     "set5",
+    "generative",
     "licence",
     "sha256",
     "num_bytes",
@@ -47,6 +48,9 @@ _SHOWN = [
     "size_multiple",
     "precisions",
 ]
+
+GENERATIVE = "Generative: paints detail that is not in the source"
+"""The warning of such a model's card."""
 
 _DOES = (
     "",
@@ -116,6 +120,7 @@ def _described(name: str, model: "Model", facts: ModelFacts | None) -> ModelFact
         licence=spec.licence or unknown,
         sha256=spec.sha256,
         num_bytes=path.stat().st_size if path.is_file() else None,
+        generative=spec.generative,
         trained_on=spec.trained_on or ("unknown" if spec.sha256 else ""),
         network=spec.network or type(model.network).__name__,
         parameters=sum(weight.numel() for weight in weights) if weights else None,
@@ -146,7 +151,8 @@ def card_text(facts: ModelFacts) -> str:
     } | {row: card[row].format(scale=facts.scale, set5=facts.set5) for row in _ROWS if row in card}
     table = "\n".join(f"| {row} | {text} |" for row, text in rows.items())
     cost = f"{facts.kflop_per_pixel:.1f} KFLOP per input pixel."
-    head = f"# {facts.name}\n\n{_DOES[facts.scale]} {facts.sees}. {card['about']} {cost}"
+    warning = f" **{GENERATIVE}.**" if facts.generative else ""
+    head = f"# {facts.name}\n\n{_DOES[facts.scale]} {facts.sees}.{warning} {card['about']} {cost}"
     return f"{head}\n\n| | |\n| --- | --- |\n{table}\n\n{card['good for']}\n"
 
 

@@ -26,6 +26,10 @@ class Choice:
     """Name of its variant for compressed and noisy sources; empty where there is none."""
     clean: str = ""
     """Name of its variant that leaves noise alone, where it is itself the one for noisy sources."""
+    faithful: str = ""
+    painting: str = ""
+    """Names of its variants that work on damaged sources and invent nothing, and that paint texture besides; both
+    empty where there is none of the latter."""
 
 
 def default_tiers(factor: float | None, *, device: str = "cpu", restore: bool = False) -> list[str]:
@@ -119,9 +123,22 @@ def _twin_of(name: str) -> str:
     return twin if twin in names() else ""
 
 
+def with_painting() -> list[str]:
+    """Names of the models that have a variant which paints texture, the faithful ones."""
+    return [name for name in names() if _texture_of(name)[0] == name]
+
+
+def _texture_of(name: str) -> tuple[str, str]:
+    """Names of the faithful and the painting variant of a model, its own among them; empty without both."""
+    tier, _, scale = name.rpartition("-x")
+    tier = tier.removesuffix("-real").removesuffix("-sharp")
+    faithful, painting = f"{tier}-real-x{scale}", f"{tier}-sharp-x{scale}"
+    return (faithful, painting) if {faithful, painting} <= set(names()) else ("", "")
+
+
 def _of_tier(tier: str, scale: int) -> Choice:
     name = f"{tier}-x{scale}"
-    return Choice(load(name), named=False, twin=_twin_of(name))
+    return Choice(load(name), False, _twin_of(name), "", *_texture_of(name))
 
 
 def _named(name: str, scale: int) -> Choice:
@@ -130,7 +147,7 @@ def _named(name: str, scale: int) -> Choice:
         clean, twin = (Path(path).stem for path in _beside(facts.path))  # installed, under their names
     else:
         clean, twin = _beside(Path(name)) if Path(name).suffix in SUFFIXES else ("", _twin_of(name))
-    return Choice(load(name, scale=scale), named=True, twin=twin, clean=clean)
+    return Choice(load(name, scale=scale), True, twin, clean, *_texture_of(name))
 
 
 def _beside(path: Path) -> tuple[str, str]:

@@ -63,5 +63,6 @@ def _published(facts: ModelFacts) -> Model:
 
 
 def _with_terms(model: Model, facts: ModelFacts) -> Model:
-    spec = replace(model.spec, name=facts.name, licence=facts.licence, trained_on=facts.trained_on)
+    told = {key: getattr(facts, key) for key in ("name", "generative", "licence", "trained_on")}
+    spec = replace(model.spec, **told)
     return Model(spec, model.network)

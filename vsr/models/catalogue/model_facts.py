@@ -46,6 +46,8 @@ class ModelFacts:
     """Frames that must arrive after a frame before it can leave."""
     set5: float | None = None
     """Y-PSNR in dB on Set5 at its scale, measured here; None where nobody has."""
+    generative: bool = False
+    """Paints detail that is not in the source."""
     licence: str = "MIT"
     trained_on: str = ""
     sha256: str = ""

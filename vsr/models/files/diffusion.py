@@ -139,6 +139,7 @@ def read_pipeline(path: Path) -> Model:
         kflop_per_pixel=cost,
         bytes_per_pixel=_bytes_per_pixel(network, scale),
         recordable=False,
+        generative=True,
         sha256=folder.sha256(),
         network=folder.class_name,
     )
