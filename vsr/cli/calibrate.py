@@ -9,12 +9,12 @@ from vsr.training import calibrate_checkpoint
 def calibrate_command(
     checkpoint: Path, *, data: tuple[str, ...], quiet: bool = False, debug: bool = False
 ) -> int:
-    """Measure a plain network's activations on pictures, for --precision int8; `vsr train` does so by itself.
+    """Measure the activations of a network of our own on pictures, for --precision int8; `vsr train` does so by itself.
 
     Parameters
     ----------
     checkpoint
-        .safetensors file of a plain network; it is replaced.
+        .safetensors file of a plain network or one on planes; it is replaced.
     data
         Folders of pictures of the kind that the network is made for.
     quiet

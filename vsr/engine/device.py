@@ -136,7 +136,7 @@ def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:
     if options.precision != "auto":
         if options.precision == "int8" and "int8" not in supported:
             raise ConfigError(
-                "precision int8 is for calibrated plain networks (vsr calibrate); fp32 suits every model"
+                "precision int8 is for calibrated networks of our own (vsr calibrate); fp32 suits every model"
             )
         if options.precision not in supported:
             raise ConfigError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vsr.models.files.protobuf import fields_at, message_fields, varint
     from vsr.models.layers.bidirectional import in_chunks
     from vsr.models.layers.conv_relu import conv_relu
+    from vsr.models.layers.int8_conv import in_bytes
     from vsr.models.networks.plain import PlainNet
     from vsr.models.networks.planes import PlanesNet
     from vsr.models.networks.recurrent import RecurrentNet
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         State,
         with_damage,
     )
-    from vsr.models.variants.int8 import calibrate_int8, has_int8, in_bytes, in_int8
+    from vsr.models.variants.int8 import calibrate_int8, has_int8, in_int8
     from vsr.models.variants.over_time import remembered
 
 __getattr__ = lazy_exports(__name__)

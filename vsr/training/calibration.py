@@ -1,14 +1,17 @@
-"""Preparing a plain network for int8: how large its activations get on real pictures."""
+"""Preparing a network of our own for int8: how large its activations get on real pictures."""
 
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 from torch import Tensor
 
 from vsr.errors import ConfigError, SourceError
-from vsr.models import PlainNet, calibrate_int8, read_model, save_network
+from vsr.models import PlainNet, PlanesNet, calibrate_int8, read_model, save_network
+from vsr.quality import DAMAGE_TABLE
 from vsr.training.data.batches import as_tensor
-from vsr.training.data.footage import find_pictures, read_picture
+from vsr.training.data.footage import Footage, find_pictures, read_picture
+from vsr.training.validation import damaged_planes
 
 _MOST = 64
 """Pictures looked at, spread over all there are."""
@@ -18,11 +21,12 @@ _EDGE = 256
 
 
 def calibrate_checkpoint(path: Path, folders: tuple[str, ...]) -> None:
-    """Measure the activations of a plain network on pictures and write them into its checkpoint.
+    """Measure the activations of a plain network or one on planes on pictures and write them into its checkpoint.
 
     Args:
-        path: .safetensors of a plain network; is replaced, the weights stay as they are.
-        folders: pictures of the kind that the network is made for.
+        path: .safetensors of the network; is replaced, the weights stay as they are.
+        folders: pictures of the kind that the network is made for; good ones for a network on planes, which sees them
+            damaged by the rows of `DAMAGE_TABLE` in turn.
 
     Raises:
         ConfigError: the network is of another kind, or the file of another format.
@@ -33,16 +37,29 @@ def calibrate_checkpoint(path: Path, folders: tuple[str, ...]) -> None:
         raise ConfigError(f"{path.name} would have to be written anew; a .safetensors file is accepted")
     model = read_model(path)
     network = model.network
-    if not isinstance(network, PlainNet):
-        raise ConfigError(f"{path.name} is not a plain network of vsr's own, which alone run in int8")
+    if not isinstance(network, PlainNet | PlanesNet):
+        raise ConfigError(
+            f"{path.name} is no plain network and none on planes of vsr's own, which alone run in int8"
+        )
     if not (pictures := find_pictures(folders)):
         raise SourceError("there is nothing to calibrate with; name a folder of pictures with --data")
-    calibrate_int8(network, _middles(pictures[:: -(-len(pictures) // _MOST)], model.spec.in_channels))
+    some = pictures[:: -(-len(pictures) // _MOST)]
+    seen = _as_planes(some) if isinstance(network, PlanesNet) else _as_tensors(some, model.spec.in_channels)
+    calibrate_int8(network, seen)
     save_network(path, network)
 
 
-def _middles(pictures: list[Path], colors: int) -> Iterator[Tensor]:
+def _as_tensors(pictures: list[Path], colors: int) -> Iterator[Tensor]:
     for path in pictures:
-        picture = read_picture(path)
-        top, left = (max(0, (side - _EDGE) // 2) for side in picture.shape[1:3])
-        yield as_tensor(picture[:, top : top + _EDGE, left : left + _EDGE], colors)
+        yield as_tensor(_middle(path, _EDGE), colors)
+
+
+def _as_planes(pictures: list[Path]) -> Iterator[Tensor]:
+    for path, row in zip(pictures, cycle(DAMAGE_TABLE), strict=False):
+        yield damaged_planes(_middle(path, _EDGE * row.scale)[0], row).low[:, 0]
+
+
+def _middle(path: Path, edge: int) -> Footage:
+    picture = read_picture(path)
+    top, left = (max(0, (side - edge) // 2) for side in picture.shape[1:3])
+    return picture[:, top : top + edge, left : left + edge]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vsr.engine import has_fast_bf16, pick_device
-from vsr.models import PlainNet, calibrate_int8, save_network
+from vsr.models import PlainNet, PlanesNet, calibrate_int8, save_network
 from vsr.training.batch import Batch
 from vsr.training.critic import critic_loss
 from vsr.training.data.batches import batches, find_data
@@ -118,8 +118,8 @@ def _learn(
 
 
 def _save(out: Path, mean: nn.Module, seen: Tensor | None) -> None:
-    """Write the running mean, a plain network with the activations it has on the last batch, for int8."""
-    if isinstance(mean, PlainNet) and seen is not None:
+    """Write the running mean, with the activations it has on the last batch where it can run in int8."""
+    if isinstance(mean, PlainNet | PlanesNet) and seen is not None:
         calibrate_int8(mean, [seen[:, 0].to(mean.ranges.device)])
     save_network(out, mean)
 

@@ -58,7 +58,7 @@ def trials(options: TrainOptions) -> list[Trial]:
             )
         if options.network == "planes":
             found += [
-                Trial(path.stem, _damaged_planes(still[0], row), str(row)) for row in _rows(options.shares)
+                Trial(path.stem, damaged_planes(still[0], row), str(row)) for row in _rows(options.shares)
             ]
         else:
             found.append(Trial(path.stem, _degraded(still, stills, options, index)))
@@ -87,7 +87,7 @@ def _rows(scales: dict[int, float]) -> Iterator[KnownDamage]:
     )
 
 
-def _damaged_planes(still: npt.NDArray[np.uint8], row: KnownDamage) -> Batch:
+def damaged_planes(still: npt.NDArray[np.uint8], row: KnownDamage) -> Batch:
     """A photo damaged by known strengths, told as it is."""
     height, width = (side - side % (4 * row.scale) for side in still.shape[:2])
     still = still[:height, :width]

@@ -1,4 +1,4 @@
-"""Plain networks in eight-bit integers."""
+"""Networks of our own in eight-bit integers."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vsr.cli.main import run
+from vsr.engine import pack_picture
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import catalogue
+from vsr.models import Damage, catalogue, load
 from vsr.models.files.checkpoint import read_model, save_network
+from vsr.models.layers.int8_conv import steps_between
 from vsr.models.networks.plain import PlainNet
+from vsr.models.networks.planes import PlanesNet
 from vsr.models.variants.blend import blend
 from vsr.models.variants.int8 import calibrate_int8, has_int8
+from vsr.models.variants.over_time import over_time
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import EngineOptions
+from vsr.picture import from_planes
 
 needs_vnni = pytest.mark.skipif(not has_int8(), reason="this processor has no VNNI")
 CALIBRATED = [name for name in catalogue.names() if "int8" in catalogue.load(name).spec.dtypes]
@@ -72,6 +77,56 @@ def test_int8_sees_the_network_in_all_poses_and_between_two_networks():
         assert psnr(enhanced(model, frame, precision="fp32"), enhanced(model, frame, precision="int8")) > 40
 
 
+def planes_network(scale: int = 2) -> PlanesNet:
+    """A small one whose tail gives something, calibrated on what it will see."""
+    torch.manual_seed(2)
+    network = PlanesNet(channels=16, deep=32, depth=(1, 2, 1), scales=(1, 2), scale=scale)
+    for tail in network.tails.values():
+        torch.nn.init.normal_(tail.weight, std=0.02)  # type: ignore[arg-type]
+    frames = [from_planes(frame, [torch.from_numpy(plane) for plane in frame.planes]) for frame in
+              (picture(96, 128, seed) for seed in range(3))]  # fmt: skip
+    calibrate_int8(network, [pack_picture(each, Damage(noise=6.0)) for each in frames])
+    return network.eval()
+
+
+@needs_vnni
+@pytest.mark.parametrize("scale", [1, 2])
+def test_planes_in_int8_stay_close_to_fp32_whatever_the_tiles(tmp_path, scale):
+    network, frame = planes_network(scale), picture(70, 90)
+    save_network(tmp_path / "planes.safetensors", network)
+    model = read_model(tmp_path / "planes.safetensors", scale=scale)
+    assert "int8" in model.spec.dtypes
+    exact, whole = (enhanced(model, frame, precision=precision) for precision in ("fp32", "int8"))
+    assert psnr(exact, whole) > 46
+    added = exact - enhanced(load(f"bicubic-x{scale}") if scale > 1 else load("identity"), frame)
+    assert np.abs(added).mean() > 8 * np.abs(exact - whole).mean()  # so that closeness says something
+    for options in ({"tile": 16}, {"tile": 32, "batch": 2}, {"threads": 1}, {"threads": 2}):
+        assert np.array_equal(whole, enhanced(model, frame, precision="int8", **options))
+    assert torch.equal(model.network.state_dict()["down.weight"], network.state_dict()["down.weight"])  # type: ignore[attr-defined]
+
+
+@needs_vnni
+def test_planes_with_a_memory_run_in_int8(tmp_path):
+    save_network(tmp_path / "planes.safetensors", planes_network())
+    model = over_time(read_model(tmp_path / "planes.safetensors", scale=2), "remembers")
+    assert model.spec.dtypes == ("fp32", "fp16", "int8")
+    frame = picture(48, 64)
+    assert psnr(enhanced(model, frame, precision="fp32"), enhanced(model, frame, precision="int8")) > 46
+
+
+@pytest.mark.parametrize("low", [0.0, -0.4])
+def test_bytes_stand_for_the_nearest_values_within_their_range(low):
+    steps = steps_between(low, 0.6)
+    x = torch.linspace(-1, 1, 2001).view(1, 1, 1, -1)
+    rendered = (steps.bytes_of(x).float() - steps.zero) * steps.step
+    inside = (x >= low) & (x <= 0.6)
+    assert (rendered - x)[inside].abs().max() <= steps.step * 0.51
+    assert (rendered.min(), rendered.max()) == (
+        pytest.approx(low, abs=steps.step),
+        pytest.approx(0.6, abs=steps.step),
+    )
+
+
 def test_a_network_without_calibration_refuses_int8(tmp_path):
     save_network(tmp_path / "raw.safetensors", PlainNet(channels=4, depth=1, scale=2))
     with pytest.raises(ConfigError, match="vsr calibrate"):
@@ -116,6 +171,18 @@ def test_the_command_calibrates_a_checkpoint_and_leaves_its_weights(tmp_path):
     assert after.pop("ranges").min() > 0
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in after.items())
     assert "int8" in read_model(path).spec.dtypes
+
+
+def test_the_command_calibrates_planes_on_damaged_pictures(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    path, pictures = tmp_path / "net.safetensors", tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(2):
+        cv2.imwrite(str(pictures / f"{number}.png"), picture(100, 110, number).planes[0])
+    save_network(path, PlanesNet(channels=4, deep=4, depth=(1, 1, 1), scales=(2,), scale=2))
+    assert run(["calibrate", str(path), "--data", str(pictures), "--quiet"]) == 0
+    ranges = load_file(path)["ranges"]
+    assert ((ranges[:, 0] <= 0) & (ranges[:, 1] > 0)).all()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,10 @@ class PlanesNet(SingleFrame):
     gain: Tensor
     """What each is multiplied by before."""
 
+    ranges: Tensor
+    """Lowest and highest value that int8 tells apart, of what each convolution but the head sees; 0 before
+    calibration."""
+
     def __init__(
         self,
         *,
@@ -61,6 +65,7 @@ class PlanesNet(SingleFrame):
         self.up = nn.Conv2d(deep, 4 * channels, 1)
         self.after = nn.Sequential(*(_block(channels) for _ in range(after)))
         self.tails = nn.ModuleDict({str(each): _tail(channels, each) for each in scales})
+        self.register_buffer("ranges", torch.zeros(2 * sum(depth) + 3, 2))
         self.register_buffer("centre", _by_channel(colors, luma=1.0), persistent=False)
         self.register_buffer("gain", _by_channel(colors, luma=2.0, chroma=2.0, told=1.0), persistent=False)
 
@@ -119,5 +124,8 @@ def planes_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:
 
 def planes_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     """Facts of a `PlanesNet`, by pixel of the picture where they count pixels: four make one of what it sees."""
+    assert isinstance(network, PlanesNet)
     facts = facts_of(network, colors=colors)
+    if network.ranges.any():
+        facts["dtypes"] = ("fp32", "bf16", "fp16", "int8")
     return facts | {"kflop_per_pixel": facts["kflop_per_pixel"] / 4, "size_multiple": 2}

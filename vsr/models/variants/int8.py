@@ -1,28 +1,27 @@
-"""Plain networks in eight-bit integers: half of bf16's time on x86 processors with VNNI, for up to 0.07 dB.
+"""Networks of our own in eight-bit integers: for `fast-x2` half of bf16's time on x86 processors with VNNI, for up to
+0.07 dB.
 
-Weights are symmetric, one scale for each output channel; activations are unsigned, one scale for each layer,
-since after ReLU nothing is negative; products are summed exactly in 32 bits and the residual leaves in fp32.
-oneDNN's fused convolution as PyTorch carries it does the work, so neither a compiler nor another runtime is
-needed: 15.0 ms of one core for `fast-x2` at 640x360 where bf16 takes 29.8 (torchao and OpenVINO were said to
-give as much).
+15.0 ms of one core for `fast-x2` at 640x360 where bf16 takes 29.8 (torchao and OpenVINO were said to give as
+much). Networks on planes keep what their blocks add to in fp32, since it is not cut at 0 and eight bits of it would
+show; only what a convolution sees is in bytes.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.layers.int8_conv import LEVELS, Steps, best_range, in_integers, steps_between
+from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame
 from vsr.models.networks.plain import PlainNet
+from vsr.models.networks.planes import PlanesNet
 from vsr.resample import pixel_shuffle
 
-_LEVELS = 255
-"""Of an activation, above 0."""
-
-_SEEN = 1 / 219, 16
-"""Scale and zero of what the network sees: the code values of a picture of limited range, exactly."""
+_SEEN = Steps(1 / 219, 16)
+"""What a plain network sees: the code values of a picture of limited range, exactly."""
 
 _SAMPLE = 29
 """Every so-manyth activation is looked at when ranges are chosen; prime, so
@@ -35,44 +34,50 @@ def has_int8() -> bool:
 
 
 @torch.no_grad()
-def calibrate_int8(network: PlainNet, pictures: Iterable[Tensor]) -> None:
+def calibrate_int8(network: PlainNet | PlanesNet, pictures: Iterable[Tensor]) -> None:
     """Choose for each layer the range of activations that 255 steps render with the least squared error.
 
     Args:
         network: its `ranges` are set.
         pictures: (B, C, H, W), nominal, of the kind that the network is made for; a few dozen suffice.
     """
-    seen: list[list[Tensor]] = [[] for _ in network.body]
+    seen: list[list[Tensor]] = [[] for _ in network.ranges]
     for x in pictures:
-        for layer, values in zip(network.body, seen, strict=True):
+        for values, found in zip(_activations(network, x), seen, strict=True):
+            found.append(values.flatten()[::_SAMPLE])
+    ranges = torch.stack([best_range(torch.cat(values)) for values in seen])
+    network.ranges.copy_(ranges[:, 1] if isinstance(network, PlainNet) else ranges)
+
+
+def _activations(network: PlainNet | PlanesNet, x: Tensor) -> Iterator[Tensor]:
+    """What is rounded to bytes, in the order of `ranges`."""
+    if isinstance(network, PlainNet):
+        for layer in network.body:
             x = F.relu(layer(x))
-            values.append(x.flatten()[::_SAMPLE])
-    network.ranges.copy_(torch.stack([_best_range(torch.cat(values)) for values in seen]))
-
-
-def _best_range(values: Tensor) -> Tensor:
-    largest = values.max().clamp(min=1e-6)
-    ranges = largest * torch.linspace(0.3, 1, 29, device=values.device)
-    errors = [
-        F.mse_loss((values * (_LEVELS / r)).round().clamp(max=_LEVELS) * (r / _LEVELS), values)
-        for r in ranges
+            yield x
+        return
+    met: list[Tensor] = []
+    layers = [layer for _, layer in _converted(network)]
+    inner = [layer.conv2 for layer in layers if isinstance(layer, ResidualBlock)]
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, given: met.append(given[0])) for layer in (*layers, *inner)
     ]
-    return ranges[torch.stack(errors).argmin()]
+    network(x)
+    for hook in hooks:
+        hook.remove()
+    yield from met
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A convolution as oneDNN wants it."""
-
-    weight: Tensor
-    """int8, packed."""
-    scales: Tensor
-    zeros: Tensor
-    bias: Tensor
-    seen: tuple[float, int]
-    """Scale and zero of what comes in."""
-    step: float
-    """Scale of what goes out after ReLU; 0 for the last layer, which gives fp32."""
+def in_int8(network: nn.Module) -> nn.Module:
+    """The same network with every calibrated one of ours in it in integers; changes what is around them, not
+    themselves."""
+    if isinstance(network, PlainNet):
+        return Int8Net(network).eval()
+    if isinstance(network, PlanesNet):
+        return _planes_in_int8(network)
+    for name, child in network.named_children():
+        setattr(network, name, in_int8(child))
+    return network
 
 
 class Int8Net(SingleFrame):
@@ -82,65 +87,59 @@ class Int8Net(SingleFrame):
     def __init__(self, network: PlainNet):
         super().__init__()
         self.scale = network.scale
-        steps = [*(network.ranges / _LEVELS).tolist(), 0.0]
-        inputs = [_SEEN, *((step, 0) for step in steps[:-1])]
-        convolutions = [*network.body, network.tail]
-        self._layers = [_pack(*layer) for layer in zip(convolutions, inputs, steps, strict=True)]
+        self._steps = (network.ranges / LEVELS).tolist()
+        inputs = [_SEEN, *(Steps(step, 0) for step in self._steps)]
+        *self._body, self._tail = (
+            in_integers(*layer) for layer in zip([*network.body, network.tail], inputs, strict=True)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, scale*H, scale*W), the residual."""
-        scale, zero = _SEEN
-        x = (x / scale).add_(zero).round_().clamp_(0, _LEVELS).to(torch.uint8)
-        x = x.contiguous(memory_format=torch.channels_last)
-        for layer in self._layers:
-            x = _convolve(x, layer)
-        return pixel_shuffle(x, self.scale)
+        x = _SEEN.bytes_of(x)
+        for layer, step in zip(self._body, self._steps, strict=True):
+            x = layer.to_bytes(x, step)
+        return pixel_shuffle(self._tail.to_float(x), self.scale)
 
 
-def in_int8(network: nn.Module) -> nn.Module:
-    """The same network with every `PlainNet` in it in integers; changes what
-    is around them, not themselves."""
-    if isinstance(network, PlainNet):
-        return Int8Net(network).eval()
-    for name, child in network.named_children():
-        setattr(network, name, in_int8(child))
+class _Conv(nn.Module):
+    """A convolution from float32 to float32 that counts in integers."""
+
+    def __init__(self, convolution: nn.Module, seen: Steps):
+        super().__init__()
+        self._layer = in_integers(convolution, seen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._layer.to_float(self._layer.seen.bytes_of(x))
+
+
+class _Block(nn.Module):
+    """A `ResidualBlock` that counts in integers; adds to what it is given."""
+
+    def __init__(self, block: ResidualBlock, first: Steps, second: Steps):
+        super().__init__()
+        self._first, self._second = in_integers(block.conv1, first), in_integers(block.conv2, second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self._first.to_bytes(self._first.seen.bytes_of(x), self._second.seen.step)
+        return self._second.add_to(x, hidden)
+
+
+def _planes_in_int8(network: PlanesNet) -> PlanesNet:
+    """A copy of a calibrated network whose convolutions but the first, which sees half steps of codes, count in
+    integers."""
+    network = copy.deepcopy(network)
+    steps = iter([steps_between(low, high) for low, high in network.ranges.tolist()])
+    for name, layer in list(_converted(network)):
+        whole = isinstance(layer, ResidualBlock)
+        network.set_submodule(
+            name, _Block(layer, next(steps), next(steps)) if whole else _Conv(layer, next(steps))
+        )
     return network
 
 
-def in_bytes(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    """One convolution and its ReLU as such networks compute it, uint8 to uint8
-    in steps of 1/255, channels_last."""
-    layer = _pack(convolution, (1 / _LEVELS, 0), 1 / _LEVELS)
-    return lambda x: _convolve(x, layer)
-
-
-def _pack(convolution: nn.Module, seen: tuple[float, int], step: float) -> _Layer:
-    assert isinstance(convolution, nn.Conv2d)
-    assert convolution.bias is not None
-    weight = convolution.weight.detach().float()
-    scales = weight.abs().amax((1, 2, 3)).clamp(min=1e-12) / 127
-    integers = (weight / scales[:, None, None, None]).round().to(torch.int8)
-    packed = torch.ops.onednn.qconv_prepack(integers, scales, *seen, [1, 1], [1, 1], [1, 1], 1)
-    zeros = torch.zeros(len(scales), dtype=torch.int64)
-    return _Layer(packed, scales, zeros, convolution.bias.detach().float(), seen, step)
-
-
-def _convolve(x: Tensor, layer: _Layer) -> Tensor:
-    return torch.ops.onednn.qconv2d_pointwise(
-        x,
-        *layer.seen,
-        layer.weight,
-        layer.scales,
-        layer.zeros,
-        layer.bias,
-        [1, 1],  # stride
-        [1, 1],  # padding
-        [1, 1],  # dilation
-        1,  # groups
-        layer.step or 1.0,
-        0,
-        torch.uint8 if layer.step else torch.float32,
-        "relu" if layer.step else "none",
-        [],
-        "",
-    )
+def _converted(network: PlanesNet) -> Iterator[tuple[str, nn.Module]]:
+    """The parts that are put into integers, in the order in which a picture meets them."""
+    others = "down", "up", f"tails.{network.scale}"
+    for name, layer in network.named_modules():
+        if isinstance(layer, ResidualBlock) or name in others:
+            yield name, layer

@@ -86,7 +86,7 @@ def over_time(model: Model, name: str) -> Model:
         name=name,
         context=Context(stateful=True),
         halo=None,
-        dtypes=("fp32", "fp16"),
+        dtypes=tuple(each for each in model.spec.dtypes if each != "bf16"),
         recordable=False,
     )
     return Model(spec, OverTime(model.network).eval())
