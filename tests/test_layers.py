@@ -27,7 +27,7 @@ INSIDE = {
     "live": ("monitoring", "service", "scheduling", "cameras outputs", "push"),
     "media": ("reading writing", "images"),
     "models": ("chain", "catalogue", "files variants", "networks", "layers"),
-    "training": ("loop", "validation calibration", "data"),
+    "training": ("loop", "calibration", "validation", "data"),
 }
 """The same within packages that have subpackages, from the top; what is not named stands beneath these."""
 
