@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr.errors import ConfigError, SourceError
-from vsr.media import CONTAINERS, PICTURES, by_number, is_image, is_numbered, numbered_files
+from vsr.media import CONTAINERS, PICTURES, READABLE, by_number, is_image, is_numbered, numbered_files
 from vsr.options import AlsoOptions
 
 _VIDEOS = (
@@ -20,7 +20,7 @@ _VIDEOS = (
     " ts ty usm vc1 vivo vob vro vvc webm wm wmv wtv xmv y4m"
 )
 _PICTURES = "avif bmp dds dpx exr hdr ico jp2 pam pbm pcx pfm pgm phm pnm ppm psd qoi ras sgi sun tga xbm xwd"
-_STILLS = frozenset(f".{ending}" for ending in _PICTURES.split()) | set(PICTURES)
+_STILLS = frozenset(f".{ending}" for ending in _PICTURES.split()) | set(READABLE)
 MEDIA = _STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
 """Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
 photograph is among them; a file that is named itself is always tried."""
@@ -109,7 +109,7 @@ def _expand(text: str, tell: Callable[[str], None]) -> Iterator[_Found]:
     elif path.is_dir():
         inside = sorted(media_of(walk(path, tell=tell), tell))
         if not inside:
-            raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(PICTURES))})")
+            raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(READABLE))})")
         yield from (_Found(p, path) for p in inside)
     elif path.exists():
         yield _Found(path, None)

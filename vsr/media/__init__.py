@@ -16,7 +16,9 @@ if TYPE_CHECKING:
         quiet_command,
         run_ffmpeg,
     )
-    from vsr.media.images.probe_image import MAX_PIXELS, PICTURES, is_image, probe_image
+    from vsr.media.images.kinds import PICTURES, READABLE
+    from vsr.media.images.metadata import MAX_PIXELS
+    from vsr.media.images.probe_image import is_image, probe_image
     from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
     from vsr.media.jpeg_tables import jpeg_quality
     from vsr.media.numbered import by_number, is_numbered, numbered_files

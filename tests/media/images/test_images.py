@@ -12,12 +12,12 @@ import tifffile
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.images import codec, stream
-from vsr.media.images.containers import Metadata
-from vsr.media.images.exif import ORIENTATION, make_exif, orientation_of, read_tags
-from vsr.media.images.probe_image import PICTURES, is_image, probe_image, read
+from vsr.media.images.kinds import PICTURES
+from vsr.media.images.metadata import ORIENTATION, Directories, Metadata, orientation_of, portable
+from vsr.media.images.probe_image import is_image, probe_image, read
 from vsr.media.images.stream import ImageSink, ImageSource
 
-EXIF = make_exif({ORIENTATION: 6, 271: "Maker", 306: "2020:01:02 03:04:05"})
+EXIF = Directories({ORIENTATION: 6, 271: "Maker", 306: "2020:01:02 03:04:05"}, {}, {}).block()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + b"y" * 301 + b"</x:xmpmeta>"
 ICC = bytes(range(256)) * 300  # opaque to us, and larger than one JPEG segment
 METADATA = Metadata(EXIF, XMP, ICC)
@@ -181,9 +181,12 @@ def test_what_jpeg_cannot_hold_is_named(tmp_path: Path):
 def test_what_webp_and_tiff_cannot_hold_is_named(tmp_path: Path):
     source = write(tmp_path / "a.png", picture(1, np.uint16), Metadata())
     assert [note.split()[0] for note in convert(source, tmp_path / "b.webp")[1].notes] == ["16", "grey"]
-    foreign = Metadata(exif=EXIF.replace(b"Maker", b"MAKER") + b"\0" * 40)
-    assert "EXIF" in convert(write(tmp_path / "c.jpg", picture(3), foreign), tmp_path / "d.tiff")[1].notes[0]
-    assert read_tags(read(tmp_path / "d.tiff")[1].metadata.exif)[271] == "MAKER"
+    foreign = Metadata(exif=Directories({271: "MAKER", 50341: b"private"}, {}, {}).block())
+    assert (
+        "of EXIF, 1 field"
+        in convert(write(tmp_path / "c.jpg", picture(3), foreign), tmp_path / "d.tiff")[1].notes[0]
+    )
+    assert portable(read(tmp_path / "d.tiff")[1].metadata.exif).first[271] == "MAKER"
 
 
 def test_an_exif_block_too_large_for_jpeg_leaves_the_orientation(tmp_path: Path):
@@ -232,12 +235,12 @@ def test_damaged_png_is_found_before_decoding(tmp_path: Path):
         probe_image(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("content", [b"", b"just text, no picture\n", b"GIF89a" + bytes(40)])
+@pytest.mark.parametrize("content", [b"", b"just text, no picture\n", b"MThd" + bytes(40)])
 def test_other_files_are_no_pictures(tmp_path: Path, content: bytes):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     assert not is_image(path)
-    with pytest.raises(SourceError, match="PNG, JPEG, WebP and TIFF are accepted"):
+    with pytest.raises(SourceError, match=r"PNG, JPEG, WebP, TIFF, .* are accepted"):
         probe_image(path)
     with pytest.raises(SourceError, match="cannot be read"):
         probe_image(tmp_path / "absent.png")
@@ -272,9 +275,16 @@ def test_animated_webp_and_pages_of_tiff_are_noted(tmp_path: Path):
     assert "only the first" in probe_image(tmp_path / "b.tif").notes[0]
 
 
-def test_float_tiff_is_refused(tmp_path: Path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.float32))
-    with pytest.raises(SourceError, match="8 or 16 bit"):
+def test_floats_become_sixteen_bits_and_what_lies_beyond_is_told(tmp_path: Path):
+    ramp = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    for dtype in (np.float16, np.float32, np.float64):
+        tifffile.imwrite(tmp_path / "a.tif", ramp.astype(dtype), photometric="minisblack")
+        (frame,) = ImageSource(tmp_path / "a.tif").frames()
+        assert np.abs(frame.planes[0] - ramp * 65535.0).max() < (20 if dtype is np.float16 else 1)
+    tifffile.imwrite(tmp_path / "a.tif", 2 * ramp - 0.5, photometric="minisblack")
+    assert "from -0.5 to 1.5" in probe_image(tmp_path / "a.tif").notes[0]
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.int32))
+    with pytest.raises(SourceError, match="whole numbers of 1 to 16 bits, or floats"):
         probe_image(tmp_path / "a.tif")
 
 
@@ -308,7 +318,7 @@ def test_nothing_is_left_after_an_error(tmp_path: Path):
     ):
         sink.write(frame)
     with pytest.raises(ConfigError, match="webp"):
-        ImageSink(tmp_path / "a.bmp", source=info)
+        ImageSink(tmp_path / "a.heic", source=info)
 
 
 def test_too_large_for_webp_is_refused(tmp_path: Path):

@@ -1,101 +1,90 @@
-"""Picture files to pixels and back, in memory: OpenCV for PNG, JPEG and WebP, tifffile for TIFF.
+"""Picture files to pixels and back, in memory: one face before the libraries, each kind by the one that does it best.
 
-Owns the choice of codec settings; knows nothing of frames.
+What can be read and written, by a name's ending, is in `kinds.py`. Knows nothing of frames.
 """
 
-import cv2
-import numpy as np
+from importlib import import_module
+from typing import Any
 
-from vsr.media.images import containers, tiff
-from vsr.media.images.containers import DamagedError, Header, Metadata
-from vsr.media.images.tiff import Pixels
+from vsr.errors import one_line
+from vsr.media.images.kinds import KINDS
+from vsr.media.images.linear import SRGB
+from vsr.media.images.metadata import DamagedError, Header, Metadata, Pixels
+from vsr.media.images.png import png_header
+
+_BY = {
+    **dict.fromkeys(("jpeg", "webp", "avif", "heic", "gif"), "pillow"),
+    **dict.fromkeys(("png", "jpeg2000", "jpegxl"), "imagecodecs"),
+    "tiff": "tifffile",
+}
+"""Which library has a kind; FFmpeg has the others."""
 
 
-def _gray_alpha(pixels: Pixels, header: Header) -> Pixels:
-    """Bring OpenCV's idea of grey with transparency (four channels, or the key ignored) to grey, alpha."""
-    if header.key is None:
-        return pixels[..., [0, -1]]
-    opaque = np.array(np.iinfo(pixels.dtype).max, pixels.dtype)
-    return np.concatenate([pixels[..., :1], np.where(pixels[..., :1] == header.key, 0, opaque)], axis=2)
+def _by(container: str, what: str) -> Any:
+    """The function that has a kind, loaded when it is needed: what OpenCV and tifffile bring takes half a second."""
+    library = _BY.get(container, "ffmpeg")
+    return getattr(import_module(f"vsr.media.images.by_{library}"), f"{library}_{what}")
+
+
+def image_header(data: bytes, container: str) -> Header:
+    """Tell what a file of this kind holds; only where no header says it by decoding it.
+
+    Raises:
+        DamagedError: it is broken, of a variant that is not read, or needs what is not installed.
+    """
+    return png_header(data) if container == "png" else _by(container, "header")(data, container)
 
 
 def decode_image(data: bytes, header: Header) -> Pixels:
-    """Decode to (height, width, channels), RGB order, alpha last.
+    """Decode to (height, width, channels), RGB order, alpha last: uint8, or uint16 with the value in the low bits.
+
+    Floats become 16-bit codes by the header's transfer.
 
     Raises:
         DamagedError: the pixels cannot be decoded.
     """
-    if header.container == "tiff":
-        return tiff.decode_tiff(data, header)
-    decoded = tiff.opencv_pixels(data)
-    if decoded is None:
-        raise DamagedError("is damaged: its pixels cannot be decoded")
-    pixels: Pixels = np.atleast_3d(decoded)
-    if header.color == "gray":
-        pixels = _gray_alpha(pixels, header) if header.alpha else pixels[..., :1]
-    elif pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)
-    else:
-        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
-    if header.alpha and pixels.shape[2] == 3:  # the decoder leaves out an alpha that is opaque everywhere
-        pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], np.iinfo(pixels.dtype).max)], axis=2)
-    if pixels.shape[:2] != (header.height, header.width):
+    pixels: Pixels = _by(header.container, "decode")(data, header)
+    if pixels.shape != (header.height, header.width, header.num_channels):
         raise DamagedError("is damaged: its size differs from its header")
     return pixels
 
 
-def _png(pixels: Pixels, quality: int) -> bytes:
-    if pixels.shape[2] != 2:
-        return _by_opencv(".png", pixels, [])
-    # OpenCV writes no grey with alpha. Each row is stored as its difference from the row above (filter 2).
-    height, width = pixels.shape[:2]
-    rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-    rows = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
-    filtered = np.insert(rows, 0, 2, axis=1).tobytes()
-    return containers.png(height, width, 8 * pixels.dtype.itemsize, 4, filtered)
-
-
-def _jpeg(pixels: Pixels, quality: int) -> bytes:
-    # Chroma stays whole where quality is asked for, because enlarged colour edges show.
-    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if quality >= 50 else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
-    options = [cv2.IMWRITE_JPEG_QUALITY, _level(quality), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    return _by_opencv(".jpg", pixels, [*options, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
-
-
-def _webp(pixels: Pixels, quality: int) -> bytes:
-    return _by_opencv(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, _level(quality) if quality < 100 else 101])
-
-
-def _level(quality: int) -> int:
-    """The encoder's own scale, from 50 on; 75 gives its 95."""
-    return round(50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75))
-
-
-def _by_opencv(extension: str, pixels: Pixels, options: list[int]) -> bytes:
-    order = [2, 1, 0, 3][: pixels.shape[2]] if pixels.shape[2] >= 3 else [0]
-    done, data = cv2.imencode(extension, np.ascontiguousarray(pixels[..., order]), options)
-    if not done:
-        raise cv2.error(f"no {extension} was made")
-    return data.tobytes()
-
-
-_ENCODERS = {"png": _png, "jpeg": _jpeg, "webp": _webp}
-
-
 def encode_image(
-    pixels: Pixels, container: str, *, quality: int, metadata: Metadata
+    pixels: Pixels,
+    container: str,
+    *,
+    quality: int = 75,
+    metadata: Metadata = Metadata(),
+    bit_depth: int = 0,
+    transfer: str = SRGB,
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Encode (height, width, 1 to 4 channels), RGB order, alpha last, of a depth that the format holds.
+    """Encode (height, width, 1 to 4 channels), RGB order, alpha last, of a shape and depth that the kind holds.
 
     Args:
-        quality: 0 to 100 for JPEG and WebP; 100 makes a WebP lossless.
+        quality: 0 to 100 for JPEG, WebP and AVIF; 100 makes a WebP lossless.
+        metadata: of which the kind writes what its `holds` names.
+        bit_depth: 0 for the samples' own 8 or 16.
+        transfer: of the codes, for kinds that hold linear light.
 
     Returns:
         The file, and notes about metadata that it cannot hold.
 
     Raises:
-        cv2.error: the encoder refuses.
+        EncoderError: the encoder refuses.
     """
-    if container == "tiff":
-        return tiff.encode_tiff(pixels, metadata)
-    return containers.with_metadata(_ENCODERS[container](pixels, quality), container, metadata)
+    details = {"quality": quality, "bit_depth": bit_depth or 8 * pixels.dtype.itemsize, "transfer": transfer}
+    try:
+        return _by(container, "encode")(pixels, container, metadata=metadata, **details)
+    except Exception as error:  # each library has errors of its own
+        raise EncoderError(one_line(error)) from error
+
+
+class EncoderError(Exception):
+    """A picture cannot be encoded; the text says why."""
+
+
+def held(metadata: Metadata, container: str) -> tuple[Metadata, list[str]]:
+    """What of the metadata a kind holds, and the names of what it does not."""
+    there, holds = metadata.named(), KINDS[container].holds.split()
+    kept = {name: value for name, value in there.items() if name in holds}
+    return Metadata(**kept), [name for name in there if name not in holds]

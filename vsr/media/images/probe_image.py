@@ -1,34 +1,19 @@
-"""What a picture file holds, from its header alone.
-
-Owns the limits on what is read; decodes nothing, and loads OpenCV for TIFF only.
-"""
+"""What a picture file holds, from its header. Owns the limits on what is read."""
 
 import os
 from pathlib import Path
 
 from vsr.errors import ReadError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
-from vsr.media.images.containers import DamagedError, Header, read_header
-from vsr.media.images.exif import TURNS, orientation_of
+from vsr.media.images import codec
+from vsr.media.images.kinds import BEGINNING, KINDS, kind_of, title
+from vsr.media.images.metadata import MAX_PIXELS, TURNS, DamagedError, Header, orientation_of
 from vsr.media.source_file import check_plain
-
-_CONTAINERS = {"png": ".png", "jpeg": ".jpg .jpeg .jpe .jfif", "webp": ".webp", "tiff": ".tif .tiff"}
-PICTURES = {extension: name for name, those in _CONTAINERS.items() for extension in those.split()}
-"""Format by the output's extension."""
-
-MAX_PIXELS = 200_000_000
-"""More than any camera's sensor; a file that claims more is a mistake or an attack."""
 
 MAX_BYTES = 2 << 30
 """Largest file that is read."""
 
-_SIGNATURES = {
-    "png": (b"\x89PNG\r\n\x1a\n",),
-    "jpeg": (b"\xff\xd8\xff",),
-    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-}
-
-_CODECS = {"jpeg": "mjpeg"}
+_CODECS = {"jpeg": "mjpeg", "openexr": "exr"}
 _PIXEL_FORMATS = {
     ("gray", 8): ("gray", "ya8"),
     ("gray", 16): ("gray16le", "ya16le"),
@@ -40,15 +25,11 @@ _PIXEL_FORMATS = {
 _CMYK_NOTE = "CMYK is converted to RGB without its colour profile, which is left out"
 
 
-def container_of(head: bytes) -> str | None:
-    """Tell a picture file's format by its first 16 bytes."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return next((name for name, signatures in _SIGNATURES.items() if head.startswith(signatures)), None)
+def read(path: str | Path, ending: str = "") -> tuple[bytes, Header]:
+    """Read a file and its header; nothing is decoded yet where the header tells.
 
-
-def read(path: str | Path) -> tuple[bytes, Header]:
-    """Read a file and its header; nothing is decoded yet.
+    Args:
+        ending: of the name that the file will have, where it is not its own.
 
     Raises:
         SourceError: the file is missing, empty, damaged, too large or no picture.
@@ -62,26 +43,18 @@ def read(path: str | Path) -> tuple[bytes, Header]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ReadError(f"{path} cannot be read: {error.strerror or error}") from error
-    container = container_of(data[:16])
+    container = kind_of(data[:BEGINNING], ending or Path(path).suffix)
     if container is None:
         what = "is no picture that is understood" if data else "is empty"
-        raise SourceError(f"{path} {what}; PNG, JPEG, WebP and TIFF are accepted")
+        raise SourceError(f"{path} {what}; {', '.join(map(title, KINDS))} are accepted")
     try:
-        header = _header_of(data, container)
+        header = codec.image_header(data, container)
     except DamagedError as error:
-        raise SourceError(f"{path}: the {container.upper()} file {error}") from error
+        raise SourceError(f"{path}: the {title(container)} file {error}") from error
     if not 0 < header.height * header.width <= MAX_PIXELS:
-        size = f"{header.width}x{header.height}"
-        raise SourceError(f"{path} claims {size} pixels; 1 to {MAX_PIXELS:,} pixels are accepted")
+        claimed = f"{header.width}x{header.height}"
+        raise SourceError(f"{path} claims {claimed} pixels; 1 to {MAX_PIXELS:,} pixels are accepted")
     return data, header
-
-
-def _header_of(data: bytes, container: str) -> Header:
-    if container == "tiff":
-        from vsr.media.images.tiff import read_tiff_header  # tifffile and OpenCV take half a second to load
-
-        return read_tiff_header(data)
-    return read_header(data, container)
 
 
 def is_image(path: str | Path) -> bool:
@@ -92,7 +65,7 @@ def is_image(path: str | Path) -> bool:
         if not Path(path).is_file():
             return False  # a pipe would wait for ever
         with open(path, "rb") as file:
-            return container_of(file.read(16)) is not None
+            return kind_of(file.read(BEGINNING), Path(path).suffix) is not None
     except OSError:
         return False
 
@@ -101,12 +74,14 @@ def picture_info(path: str | Path, header: Header) -> StreamInfo:
     """Return what a picture's header says."""
     layout = "gray" if header.color == "gray" else "rgb"
     notes = header.notes + ((_CMYK_NOTE,) if header.color == "cmyk" else ())
+    if header.num_frames > 1:
+        notes += (f"animated {title(header.container)}: only its first picture is read",)
     return StreamInfo(
         path=str(path),
         kind="image",
         container=header.container,
         codec=_CODECS.get(header.container, header.container),
-        pixel_format=_PIXEL_FORMATS[layout, header.bit_depth][header.alpha],
+        pixel_format=_PIXEL_FORMATS[layout, 8 if header.bit_depth == 8 else 16][header.alpha],
         format=PictureFormat(
             height=header.height,
             width=header.width,
@@ -115,18 +90,18 @@ def picture_info(path: str | Path, header: Header) -> StreamInfo:
             alpha=header.alpha,
             matrix="gbr" if layout == "rgb" else "unknown",
             range="full",
-            primaries="bt709",
-            transfer="iec61966-2-1",
+            primaries=header.primaries,
+            transfer=header.transfer,
         ),
         start_pts=0,
-        num_frames=1,
+        num_frames=header.num_frames,
         rotation=TURNS.get(orientation_of(header.metadata.exif), 0),
         notes=notes,
     )
 
 
 def probe_image(path: str | Path) -> StreamInfo:
-    """Tell what a picture file holds, from its header alone.
+    """Tell what a picture file holds.
 
     Raises:
         SourceError: the file is missing, empty, damaged, too large or no picture.
