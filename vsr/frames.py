@@ -103,6 +103,24 @@ class MasteringMetadata:
 
 
 @dataclass(frozen=True, slots=True)
+class Immersive:
+    """How a picture wraps around its viewer, and how it holds the views of two eyes."""
+
+    projection: str = ""
+    """`equirectangular`, `cubemap`, ...; empty for a flat picture."""
+    turned: tuple[int, ...] = (0, 0, 0)
+    """Yaw, pitch and roll, in degrees times 65,536."""
+    bounds: tuple[int, ...] = (0, 0, 0, 0)
+    """Left, top, right, bottom of what a tile lacks of the whole, as shares of it times 2**32."""
+    padding: int = 0
+    """Pixels around each face of a cubemap."""
+    packing: str = ""
+    """`side by side` or `top and bottom`; empty for one view."""
+    swapped: bool = False
+    """The right eye's view comes first."""
+
+
+@dataclass(frozen=True, slots=True)
 class OtherStream:
     """A stream of the source that is not the enhanced video."""
 
@@ -141,6 +159,14 @@ class StreamInfo:
     270. Metadata alone; pixels stay."""
     interlaced: bool = False
     mastering: MasteringMetadata | None = None
+    coded_aspect: Fraction | None = None
+    """Sample aspect by the first picture itself, where that is what counts and may change on the way; None where the
+    container or the user says it for all."""
+    immersive: Immersive | None = None
+    dolby_vision: str = ""
+    """Profile, e.g. `5` or `8.1`; empty where there is none."""
+    timecode: str = ""
+    """Of the first picture, HH:MM:SS:FF, with ; before FF where frames are dropped; empty where there is none."""
     bit_rate: int | None = None
     """Bits a second of the video stream, where known."""
     stream_index: int = 0

@@ -97,6 +97,8 @@ class ReadOptions:
     with a number, such as frames/%05d.png, always means that."""
     fps: str = ""
     """Frames a second of such a video: 25, 23.976 or 24000/1001; empty for 24. Other videos have times of their own."""
+    force: bool = False
+    """Take what can only come out wrong, too: Dolby Vision profile 5, whose colours nothing here understands."""
 
     def __post_init__(self) -> None:
         at_least(0, frames=self.frames)

@@ -55,6 +55,12 @@ def describe_format(info: StreamInfo) -> str:
         parts.append("interlaced")
     if info.mastering:
         parts.append("HDR mastering metadata")
+    if info.dolby_vision:
+        parts.append(f"Dolby Vision profile {info.dolby_vision}")
+    if info.immersive:
+        parts += [part for part in (info.immersive.projection, info.immersive.packing) if part]
+    if info.timecode:
+        parts.append(f"time code {info.timecode}")
     return ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from vsr.autocrop import Rectangle, crop, cropped_format, cut_sides, find_borders
 from vsr.color_correct import HDR
 from vsr.engine import pick_device
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, SourceError
 from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.sample_frames import spread_frames
@@ -22,6 +22,7 @@ from vsr.media import (
     Outputs,
     as_read,
     describe_fields,
+    has_own_colours,
     is_numbered,
     plan_outputs,
     probe,
@@ -111,6 +112,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     if job.clash:
         raise ConfigError(job.clash)
     info = _shown(_probed(job, options.read), options.picture)
+    _check_colours(info, options.read)
     frames = info if job.is_image else as_read(info, options.read)
     rectangle = _crop(info, options)
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
@@ -153,6 +155,14 @@ def _probed(job: Job, read: ReadOptions) -> StreamInfo:
     return probe_numbered(str(job.path), job.pictures, read.rate)
 
 
+def _check_colours(info: StreamInfo, read: ReadOptions) -> None:
+    if has_own_colours(info.dolby_vision) and not read.force:
+        raise SourceError(
+            f"{info.path!r} is Dolby Vision profile {info.dolby_vision}, whose colours are no Y'CbCr (IPT-PQ-c2) and "
+            "would come out wrong; make it HDR10 or profile 8.1 first, or pass --force"
+        )
+
+
 def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
     """What the source looks like, where the user has not decided all that follows of it."""
     if not options.models.measures:
@@ -177,7 +187,7 @@ def _shown(info: StreamInfo, picture: PictureOptions) -> StreamInfo:
         return info
     format = info.format
     aspect = parse_aspect(picture.display_aspect) * format.height / format.width
-    return replace(info, format=replace(format, sample_aspect=aspect))
+    return replace(info, format=replace(format, sample_aspect=aspect), coded_aspect=None)
 
 
 def _crop(info: StreamInfo, options: EnhanceOptions) -> Rectangle | None:

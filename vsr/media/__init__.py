@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from vsr.media.images.probe_image import is_image, probe_image
     from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
     from vsr.media.jpeg_tables import jpeg_quality
+    from vsr.media.matroska_header import has_own_colours
     from vsr.media.numbered import by_number, is_numbered, numbered_files
+    from vsr.media.picture_facts import picture_format
     from vsr.media.pixels import PlanarConverter, make_frame
-    from vsr.media.probe_video import best_stream, open_container, picture_format, probe
+    from vsr.media.probe_video import best_stream, open_container, probe
     from vsr.media.reading.coded_runs import EXPORT, CodedPicture, quantiser_of, read_runs
     from vsr.media.reading.decode import ReadCounts, decode_packet
     from vsr.media.reading.fields import as_read, describe_fields

@@ -53,7 +53,8 @@ _LAYOUTS: dict[tuple[int, int], tuple[Layout, str]] = {
 
 _WIDENED = re.compile(r"(?:gray|gbrp|yuv4\d\dp)9le|(?:gray|gbrp)14le")
 _FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
-_SWS_MATRICES = _numbered("bt709 1  fcc 4  bt470bg 5  smpte170m 5  smpte240m 7  bt2020nc 9  bt2020c 9")
+SWS_MATRICES = _numbered("bt709 1  fcc 4  bt470bg 5  smpte170m 5  smpte240m 7  bt2020nc 9  bt2020c 9")
+"""Matrices that swscale knows, and its own numbers of them."""
 
 
 def name_of(table: dict[str, int], code: int, default: str = "unknown") -> str:
@@ -192,7 +193,7 @@ class PlanarConverter:
             return self._widen(picture, picture.format.components[0].bits)
         matrix = None
         if (how.layout == "rgb") != (target.layout == "rgb"):
-            matrix = _SWS_MATRICES.get(target.matrix)
+            matrix = SWS_MATRICES.get(target.matrix)
         else:  # rare matrices make swscale refuse even where it need not know
             picture.colorspace = MATRICES["unknown"]
         try:

@@ -4,8 +4,6 @@ Owns opening untrusted files: local files only, no playlists, one clear line for
 video. Never keeps a file open.
 """
 
-import io
-import struct
 from collections.abc import Generator
 from contextlib import suppress
 from fractions import Fraction
@@ -22,8 +20,16 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsr.errors import SourceError, reason_of
-from vsr.frames import MasteringMetadata, OtherStream, PictureFormat, StreamInfo
-from vsr.media.pixels import MATRICES, PRIMARIES, SITINGS, TRANSFERS, name_of, range_of, reading
+from vsr.frames import OtherStream, StreamInfo
+from vsr.media.largest_picture import at_most, coded_aspect_of
+from vsr.media.matroska_header import (
+    dolby_vision_in,
+    dolby_vision_of_metadata,
+    has_own_colours,
+    header_of,
+)
+from vsr.media.picture_facts import picture_format
+from vsr.media.side_data import immersive_of, lines_of, mastering_of, mirrors, side_data_of
 from vsr.media.source_file import SourceFile, check_read, is_scrambled
 
 _PLAYLISTS = frozenset(
@@ -160,8 +166,23 @@ def probe(path: str | Path) -> StreamInfo:
         format, notes = picture_format(picture, stream)
         duration = _duration_s(container, stream)
         rate = stream.average_rate or stream.guessed_rate or None
-        rotation, mirrored = _rotation(picture)
-        if mirrored:
+        first, packets = format, packets_of(container, stream)
+        format, coded_aspect = at_most(packets, stream, format, coded_aspect_of(stream))
+        if format != first:
+            was, is_now = (f"{each.width}x{each.height}" for each in (first, format))
+            notes.append(f"the pictures change their size: {was} at first, {is_now} in the first minute")
+        beside = side_data_of(picture)
+        immersive, lines = immersive_of(beside)
+        dolby_vision = _dolby_vision(stream, beside)
+        notes += [*lines, *lines_of(beside)]
+        notes += lines_of({24: b""} if dolby_vision else {})
+        if has_own_colours(dolby_vision):
+            notes.append(f"Dolby Vision profile {dolby_vision}: colours come out wrong; they are no Y'CbCr")
+        if stream.metadata.get("alpha_mode") == "1" and len(picture.format.components) == 3:
+            notes.append(
+                "left out: opacity: it is a video of its own beside the pictures, which is not decoded"
+            )
+        if mirrors(beside):
             notes.append("the source asks players to mirror the picture")
         return StreamInfo(
             path=str(path),
@@ -175,15 +196,18 @@ def probe(path: str | Path) -> StreamInfo:
             duration_s=duration,
             num_frames=stream.frames or (round(duration * rate) if duration and rate else None),
             average_rate=Fraction(rate) if rate else None,
-            rotation=rotation,
+            rotation=round(picture.rotation / 90) * 90 % 360,
             interlaced=picture.interlaced_frame or stream.codec_context.field_order > 1,
-            mastering=_mastering(picture),
+            mastering=mastering_of(beside),
+            coded_aspect=coded_aspect,
+            immersive=immersive,
+            dolby_vision=dolby_vision,
             bit_rate=stream.bit_rate or (container.bit_rate if len(container.streams) == 1 else None) or None,
             stream_index=stream.index,
             others=tuple(_other(other) for other in container.streams if other.index != stream.index),
             num_chapters=len(container.chapters()),
             metadata=dict(container.metadata),
-            notes=tuple(notes),
+            notes=tuple(dict.fromkeys(notes)),
         )
 
 
@@ -195,6 +219,9 @@ def _time_base(stream: VideoStream) -> Fraction:
 def _first_picture(container: InputContainer, stream: VideoStream, path: str | Path) -> av.VideoFrame:
     stream.thread_type = "SLICE"  # frame threads would read further ahead for the same first picture
     stream.thread_count = 1
+    stream.codec_context.options = {
+        "export_side_data": "film_grain"
+    }  # decoders apply it else, and tell nothing
     problem = "it holds no pictures"
     try:
         for packet in islice(packets_of(container, stream), _MAX_PACKETS):
@@ -211,98 +238,10 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
     )
 
 
-def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
-    """Return the planar format that holds a decoded picture without loss, and what was assumed, in lines."""
-    how = reading(picture.format.name)
-    notes = [f"{picture.format.name}: {note}" for note in how.notes]
-    rgb = how.layout == "rgb"
-    matrix = "gbr" if rgb else name_of(MATRICES, picture.colorspace)
-    primaries = name_of(PRIMARIES, picture.color_primaries)
-    transfer = name_of(TRANSFERS, picture.color_trc)
-    if matrix == "unknown" or (matrix == "gbr" and not rgb):
-        matrix, primaries, transfer = _usual_colours(picture.height, primaries, transfer)
-        if how.layout != "gray":
-            notes.append(
-                f"the source does not say its colour matrix; it is taken as {matrix}, and the output says so"
-            )
-    format = PictureFormat(
-        height=picture.height,
-        width=picture.width,
-        bit_depth=how.bit_depth,
-        layout=how.layout,
-        matrix=matrix,
-        range=range_of(picture, how),
-        primaries=primaries,
-        transfer=transfer,
-        siting=_siting(stream) if how.layout == "yuv420" else "unspecified",
-        sample_aspect=Fraction(stream.sample_aspect_ratio or 1),
-    )
-    return format, notes
-
-
-def _usual_colours(height: int, primaries: str, transfer: str) -> tuple[str, str, str]:
-    """Fill in what is not tagged: by the primaries, else BT.601 below 720 lines and BT.709 from there."""
-    by_primaries = {"bt2020": "bt2020nc", "bt709": "bt709", "smpte170m": "smpte170m", "bt470bg": "bt470bg"}
-    usual = "smpte170m" if height < 720 else "bt709"
-    matrix = by_primaries.get(primaries, usual)
-    if primaries == "unknown":
-        primaries = usual
-    if transfer == "unknown" and matrix in ("smpte170m", "bt709"):
-        transfer = matrix
-    return matrix, primaries, transfer
-
-
-def _siting(stream: VideoStream) -> str:
-    """Return where chroma samples lie.
-
-    PyAV does not show it. Matroska's header does: a stream copied into one, never to be written, gets
-    ChromaSitingHorz and ChromaSitingVert (0x55B7, 0x55B8; RFC 9559, 1 = at the luma sample, 2 = half way).
-    """
-    header = io.BytesIO()
-    try:
-        with av.open(header, "w", format="matroska") as muxer:
-            muxer.add_stream_from_template(stream, opaque=True)
-            muxer.start_encoding()
-    except (FFmpegError, ValueError):
-        return "unspecified"  # a codec that Matroska cannot hold
-    data = header.getvalue()
-    found = (data.find(element) for element in (b"\x55\xb7\x81", b"\x55\xb8\x81"))
-    place = tuple(data[at + 3] for at in found if at >= 0)
-    names = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}
-    siting = names.get(cast(Any, place), "unspecified")
-    assert siting in SITINGS
-    return siting
-
-
-def _rotation(picture: av.VideoFrame) -> tuple[int, bool]:
-    """Return degrees counter-clockwise in quarter turns, and whether the display matrix mirrors."""
-    if "DISPLAYMATRIX" not in {data.type.name for data in cast(Any, picture.side_data)}:
-        return 0, False
-    values = struct.unpack("=9i", bytes(cast(Any, picture.side_data)["DISPLAYMATRIX"])[:36])
-    mirrored = values[0] * values[4] - values[1] * values[3] < 0
-    return round(picture.rotation / 90) * 90 % 360, mirrored
-
-
-def _mastering(picture: av.VideoFrame) -> MasteringMetadata | None:
-    """Read FFmpeg's AVMasteringDisplayMetadata (ten rationals, two flags) and
-    AVContentLightMetadata (two numbers)."""
-    found = {data.type.name: bytes(data) for data in cast(Any, picture.side_data)}
-    display, light = found.get("MASTERING_DISPLAY_METADATA"), found.get("CONTENT_LIGHT_LEVEL")
-    if display is None and light is None:
-        return None
-    primaries: tuple[tuple[Fraction, Fraction], ...] = ()
-    white = low = high = None
-    if display is not None:
-        numbers = struct.unpack("=22i", display[:88])
-        rationals = zip(numbers[0:20:2], numbers[1:20:2], strict=True)
-        values = [Fraction(n, d) if d else Fraction(0) for n, d in rationals]
-        if numbers[20]:
-            primaries = tuple((values[i], values[i + 1]) for i in (0, 2, 4))
-            white = (values[6], values[7])
-        if numbers[21]:
-            low, high = values[8], values[9]
-    max_light, average_light = struct.unpack("=2I", light[:8]) if light else (0, 0)
-    return MasteringMetadata(primaries, white, low, high, max_light, average_light)
+def _dolby_vision(stream: VideoStream, beside: dict[int, bytes]) -> str:
+    """Return the profile, by the container, else by the first picture; empty where there is none."""
+    found = dolby_vision_in(header_of(stream))
+    return found or (dolby_vision_of_metadata(beside[24]) if 24 in beside else "")
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:

@@ -367,8 +367,8 @@ def test_change_of_size_is_resampled_and_counted(make_clip: MakeClip, tmp_path: 
     source = VideoSource(joined, threads=1)
     frames = list(source.frames())
     assert numbers(frames) == [0, 1, 2, 3, 4] * 3
-    assert {frame.planes[0].shape for frame in frames} == {(48, 64)}
-    assert source.counts.resampled == 5
+    assert {frame.planes[0].shape for frame in frames} == {(96, 128)}, "the largest of the first minute"
+    assert source.counts.resampled == 10
     assert any("another size" in note for note in source.counts.notes)
     assert all(after > before for before, after in zip(times(frames), times(frames)[1:], strict=False))
 

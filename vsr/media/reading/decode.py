@@ -4,7 +4,7 @@ Works on an open container and never opens or closes one.
 """
 
 import heapq
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -45,6 +45,12 @@ class ReadCounts:
     """Delivered or skipped pictures that the decoder flagged as damaged and patched up."""
     resampled: int = 0
     """Pictures whose size or pixel format differed from the first one's and were brought to it."""
+    fitted: int = 0
+    """Pictures of another shape than the first one's, which have been given bars."""
+    recoloured: int = 0
+    """Pictures whose matrix, range, transfer or primaries differed from the first one's and were converted."""
+    misread: int = 0
+    """Pictures with a matrix that cannot be converted, taken as the first one's."""
     deinterlaced: int = 0
     """Pictures made progressive."""
     retimed: int = 0
@@ -55,6 +61,20 @@ class ReadCounts:
     """Lines for the user."""
     doubt: str = ""
     """That far less came than the file promises, and nothing that was met says why; empty where all is well."""
+
+
+COUNTED = {
+    "corrupt_packets": "damaged packets were met; pictures may be missing there",
+    "concealed": "damaged pictures were patched up by the decoder",
+    "deinterlaced": "interlaced pictures were deinterlaced",
+    "resampled": "pictures of another size or pixel format were brought to the first one's",
+    "fitted": "pictures of another shape than the first one's were given black bars",
+    "recoloured": "pictures of other colours (matrix, range, transfer or primaries) were converted to the first one's",
+    "misread": "pictures have a colour matrix that cannot be converted, and were taken as the first one's",
+    "retimed": "pictures had no time of their own and were given the next free one",
+    "dropped": "damaged or repeated pictures had no time of their own, none was free, and were left out",
+}
+"""What is said of each of `ReadCounts` that is not 0."""
 
 
 def read_packets(
@@ -79,6 +99,29 @@ def read_packets(
                 flush.stream = stream
                 yield flush
                 return
+
+
+def drained_at_changes(
+    packets: Iterable[VideoPacket], stream: VideoStream
+) -> Generator[VideoPacket, None, None]:
+    """Pass packets on; before one of MPEG-1 or MPEG-2 that begins another size, yield one that drains the decoder.
+
+    It drops the picture that it holds back there. Sequence headers: ISO/IEC 13818-2, 6.2.2.1.
+    """
+    if stream.codec_context.name not in ("mpeg1video", "mpeg2video"):
+        yield from packets
+        return
+    size = b""
+    for packet in packets:
+        begin = bytes(packet)[:7] if packet.is_keyframe else b""
+        if begin.startswith(b"\0\0\1\xb3"):
+            if size and begin[4:] != size:
+                drain = cast(Any, Packet())
+                drain.stream = stream
+                yield drain
+                stream.codec_context.flush_buffers()
+            size = begin[4:]
+        yield packet
 
 
 def decode_packet(packet: VideoPacket, counts: ReadCounts) -> list[av.VideoFrame]:

@@ -21,18 +21,22 @@ from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe_video import best_stream, open_container, probe
+from vsr.media.reading.conform import Conformer
 from vsr.media.reading.cut_off import is_cut_off
 from vsr.media.reading.decode import (
+    COUNTED,
     ReadCounts,
     Timestamps,
     decode_after,
     decode_packet,
+    drained_at_changes,
     origin_of,
     read_packets,
     seek_before,
 )
 from vsr.media.reading.fields import as_read, make_fields
 from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
+from vsr.media.side_data import lines_of, side_data_of
 from vsr.options import ReadOptions, parse_time
 
 _LEAD_S = Fraction(1, 2)
@@ -41,17 +45,6 @@ _ENOUGH = 0.9
 """Share of what a file promises from which it counts as there; headers are rounded, and players do not mind."""
 _LEAST_SHARE = 3
 """Packets for one picture that are nothing strange: fields come by themselves, and some codecs hide pictures."""
-
-
-_COUNTED = {
-    "corrupt_packets": "damaged packets were met; pictures may be missing there",
-    "concealed": "damaged pictures were patched up by the decoder",
-    "deinterlaced": "interlaced pictures were deinterlaced",
-    "resampled": "pictures of another size or pixel format were brought to the first one's",
-    "retimed": "pictures had no time of their own and were given the next free one",
-    "dropped": "damaged or repeated pictures had no time of their own, none was free, and were left out",
-}
-"""What is said of each of `ReadCounts` that is not 0."""
 
 
 class Source(Protocol):
@@ -129,6 +122,7 @@ class VideoSource:
         self._threads = threads
         self._from_pts = from_pts
         self._jumps: set[int] = set()
+        self._beside: dict[str, None] = {}
         self._on_gpu = is_wanted(options.decoder, self.info)
         self._names = {self.info.pixel_format}
         """Of the pixel formats that count as the first picture's."""
@@ -142,6 +136,7 @@ class VideoSource:
             SourceError: nothing can be decoded, or the wanted span holds no frame.
         """
         counts = self.counts = ReadCounts()
+        self._beside.clear()
         wanted, end = self._options.span
         converter = PlanarConverter(self.info.format)
         container, origin = self._open_at(wanted)
@@ -234,14 +229,14 @@ class VideoSource:
 
     def _decoded(self, container: InputContainer, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
-        counts, format = self.counts, self.info.format
+        counts, conformer = self.counts, Conformer(self.info, self._names, self.counts)
         stream = self._stream(container)
         # An edit list hides pictures, or drops their packets from the index.
         expected = min(stream.frames, len(stream.index_entries) or stream.frames)
         num_packets = num_pictures = num_hidden = num_repeats = 0
         last: int | None = None
         with closing(read_packets(container, stream, counts)) as packets:
-            for packet in packets:
+            for packet in drained_at_changes(packets, stream):
                 num_packets += packet.size > 0
                 num_repeats += packet.size == 0 and packet.dts is not None
                 num_hidden += packet.is_discard
@@ -252,12 +247,14 @@ class VideoSource:
                         self._check_decoder(picture, stream)
                     last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
                     counts.concealed += picture.is_corrupt
-                    same = (picture.height, picture.width) == (format.height, format.width)
-                    counts.resampled += not same or picture.format.name not in self._names
-                    yield picture
+                    if picture.side_data:
+                        self._beside |= dict.fromkeys(lines_of(side_data_of(picture)))
+                    yield conformer.conform(picture, stream.codec_context)
         if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
             with closing(open_container(self._path)) as again:
-                yield from decode_after(again, self._stream(again), last)
+                rest = self._stream(again)
+                for picture in decode_after(again, rest, last):
+                    yield conformer.conform(picture, rest.codec_context)
         if not self._options.start and self._from_pts is None and num_packets < expected:
             counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
             self._doubt(num_packets, expected, "frames")
@@ -301,9 +298,10 @@ class VideoSource:
 
     def _summarise(self) -> None:
         """Put the counts of what was wrong into notes."""
-        for name, line in _COUNTED.items():
+        for name, line in COUNTED.items():
             if number := getattr(self.counts, name):
                 self.counts.notes.append(f"{number} {line}")
+        self.counts.notes += self._beside
 
     def _nothing(self) -> str:
         """Say why no frame came."""
