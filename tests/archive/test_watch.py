@@ -14,10 +14,11 @@ from support.clips import ClipOptions, write_clip
 
 from vsr.archive.archive import Archive, ArchiveOptions
 from vsr.archive.file_worker import Begun
-from vsr.archive.sources import Naming
+from vsr.archive.sources import Naming, find_archive
 from vsr.archive.state import read_entries
 from vsr.archive.watch import FolderWatch, Settling, WatchOptions
 from vsr.cli.main import run
+from vsr.jobs.inputs import find_jobs
 from vsr.options import EncodeOptions, EnhanceOptions, ModelOptions
 
 
@@ -65,6 +66,61 @@ def test_a_file_counts_when_it_has_not_changed_for_a_while(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"123")
     assert settling.look(21.0) == []
     assert settling.look(26.0) == [tmp_path / "a.mp4"]
+
+
+@pytest.mark.parametrize("way", ["..", "link", "plain"])
+def test_results_are_no_sources_by_whatever_path_or_link(inbox, tmp_path, way, monkeypatch):
+    made = inbox / "out" / "deep"
+    made.mkdir(parents=True)
+    picture(inbox / "a.png")
+    picture(made / "b.png")
+    (inbox / "again.png").symlink_to(made / "b.png")
+    (inbox / "twice").symlink_to(made)
+    (tmp_path / "elsewhere").symlink_to(inbox)
+    monkeypatch.chdir(tmp_path)
+    out = {
+        "..": inbox / ".." / inbox.name / "out",
+        "link": tmp_path / "elsewhere" / "out",
+        "plain": Path("inbox/out"),
+    }[way]
+    settling = Settling(inbox, [out], 0.0)
+    assert settling.look(0.0) == [inbox / "a.png"]
+    for source in (str(inbox), str(tmp_path / "elsewhere" / "**" / "*.png")):
+        assert [job.path.name for job in find_archive(source, Naming(out))] == ["a.png"]
+    assert [job.path.name for job in find_jobs([str(inbox)], out=str(out))] == ["a.png"]
+
+
+def test_results_do_not_go_into_the_folder_of_the_sources(inbox, tmp_path, capfd):
+    picture(inbox / "a.png")
+    (tmp_path / "elsewhere").symlink_to(inbox)
+    for command, source, out in (
+        ("batch", inbox, inbox / "." / ".." / "inbox"),
+        ("watch", tmp_path / "elsewhere", inbox),
+    ):
+        assert run([command, str(source), "-o", str(out), "--name", "{stem}_big{ext}", *FLAGS]) == 2
+        assert "folder of the sources" in capfd.readouterr().err
+    (tmp_path / "out").mkdir()
+    picture(inbox / "b.png")
+    (tmp_path / "out" / "a.png").symlink_to(inbox / "b.png")
+    jobs = find_archive(str(inbox), Naming(tmp_path / "out"))
+    assert ["an input itself" in job.clash for job in jobs] == [True, False]
+
+
+def test_what_is_put_aside_takes_no_name_of_others(inbox, tmp_path):
+    told: list[str] = []
+    archive, watch = watched(inbox, tmp_path / "out", told)
+    (inbox / "failed").mkdir()
+    (inbox / "failed" / "a.png").symlink_to(tmp_path / "nothing")
+    (inbox / "failed" / "a (2).png.txt").write_text("a note of mine")
+    long = "x" * 251 + ".png"
+    for name in ("a.png", long):
+        watch._put_aside(watch._naming.job(picture(inbox / name), inbox), "reason")
+    archive.close()
+    found = {path.name: path.read_text() for path in (inbox / "failed").glob("*.txt")}
+    assert found["a (2).png.txt"] == "a note of mine"
+    assert list(found.values()).count("reason\n") == 2
+    assert (inbox / "failed" / long).exists()
+    assert (inbox / "failed" / "a.png").is_symlink()
 
 
 def test_a_file_that_grows_slowly_is_not_touched_until_it_stops(inbox, tmp_path):

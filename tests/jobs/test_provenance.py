@@ -56,8 +56,8 @@ def test_a_sidecar_that_cannot_be_written_is_a_failure_of_its_file(make_clip, tm
     clip, out = make_clip("in.mp4", num_frames=2), tmp_path / "out.mp4"
     (tmp_path / "out.mp4.vsr.json").mkdir()
     assert run(["enhance", str(clip), "-o", str(out), "--sidecar", *FLAGS]) == 1
-    assert "out.mp4.vsr.json cannot be written" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "out.mp4.vsr.json"]
+    assert "out.mp4.vsr.json exists and is no sidecar" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4.vsr.json"]
 
 
 def test_wishes_are_about_the_result_and_not_about_the_way_to_it(tmp_path):

@@ -5,8 +5,12 @@ An SQLite lock, because these work wherever the state beside them does, and a ki
 there is no heartbeat, and no clock to compare with another machine's.
 """
 
+import os
 import sqlite3
+import stat
 from pathlib import Path
+
+from vsr.errors import SinkError
 
 
 class Alive:
@@ -17,7 +21,10 @@ class Alive:
 
         Raises:
             sqlite3.Error: the lock cannot be had.
+            SinkError: a file of others lies in its place.
         """
+        if os.path.lexists(path) and not _is_lock(path):
+            raise SinkError(f"{path} was not made here, so it is left alone; move it away")
         self._path = path
         self._lock = _open(path)
         _hold(self._lock)
@@ -30,7 +37,7 @@ class Alive:
 
 def lives(path: Path) -> bool:
     """Tell whether some process holds this lock; the file of one that is dead is removed."""
-    if not path.exists():
+    if not _is_lock(path):
         return False
     lock = _open(path)
     try:
@@ -41,6 +48,15 @@ def lives(path: Path) -> bool:
         lock.close()
     path.unlink(missing_ok=True)
     return False
+
+
+def _is_lock(path: Path) -> bool:
+    """Whether such a file lies there: plain and empty."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and facts.st_size == 0
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from vsr.archive.entry import Entry, key_of
 from vsr.archive.file_worker import ArchiveWork
-from vsr.archive.manifest import write_manifest
+from vsr.archive.manifest import check_manifest, write_manifest
 from vsr.archive.sources import Naming
 from vsr.archive.state import State, read_entries
 from vsr.archive.supervisor import Message, Supervisor
@@ -68,10 +68,12 @@ class Archive:
 
         Raises:
             ConfigError: another process is at work there with other options, or these take pictures for one video.
-            SinkError: the state cannot be written.
+            SinkError: the state cannot be written, or a file of others lies in the manifest's place.
         """
         if options.read.as_video:
             raise ConfigError("as-video makes one video of many pictures: it is for vsr enhance")
+        if archive.manifest:
+            check_manifest(out / archive.manifest)
         self._options, self._archive, self._debug = options, archive, debug
         self._state = State(out, wishes_of(options))
 
@@ -79,7 +81,8 @@ class Archive:
         """Look what of the jobs, all in the folder of results, is to be done,
         and take it up into the state."""
         state = self._state
-        todo = make_todo(jobs, state.out, state.entries(), state.wishes, again)
+        ending = self._options.also.also
+        todo = make_todo(jobs, state.out, state.entries(), state.wishes, again, ending=ending)
         state.enter(todo.entries)
         return todo
 
@@ -144,7 +147,7 @@ class Archive:
 
 def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) -> Todo:
     """Look what of the jobs would be done, and write nothing."""
-    return make_todo(jobs, out, read_entries(out), wishes_of(options), again)
+    return make_todo(jobs, out, read_entries(out), wishes_of(options), again, ending=options.also.also)
 
 
 def _size(job: Job) -> int:

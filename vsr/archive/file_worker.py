@@ -26,6 +26,7 @@ from vsr.jobs import (
     Record,
     Result,
     become_worker,
+    check_sidecar,
     make_plan,
     provenance_of,
     run_file,
@@ -172,7 +173,8 @@ def _enhanced(job: Job, entry: Entry, work: ArchiveWork, view: _PipeView) -> tup
             )
         made.take(plan, outcome, work)
 
-    result = run_file(job, work.options, view, overwrite=True, after=keep)
+    before = check_sidecar if work.sidecar else lambda _: None
+    result = run_file(job, work.options, view, overwrite=True, before=before, after=keep)
     if isinstance(result.error, OtherJobError):
         view.tell(f"{job.path}: begins anew; {result.error}")
         restart = replace(work.options, job=replace(work.options.job, restart=True))

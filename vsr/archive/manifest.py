@@ -9,7 +9,7 @@ from typing import Any
 
 from vsr import __version__
 from vsr.archive.entry import Entry
-from vsr.durable import write_whole
+from vsr.durable import begins_with, write_whole
 from vsr.errors import SinkError
 
 _COLUMNS = (
@@ -21,12 +21,31 @@ COLUMNS: tuple[str, ...] = tuple(_COLUMNS.split())
 """Of the CSV. Several models, options and notes are parted by `; `."""
 
 
+_BEGINNINGS = {".csv": b"status,source,result,", ".json": b'{\n "vsr": '}
+"""Of PATH + ending, by which one of ours is known; 0.4.0 began them so, too."""
+
+
+def _places(path: Path) -> dict[str, Path]:
+    """Where the manifest lies, by ending."""
+    return {ending: path.with_name(f"{path.name}{ending}") for ending in _BEGINNINGS}
+
+
+def check_manifest(path: Path) -> None:
+    """Raise SinkError where a file lies in the manifest's place that is none."""
+    for ending, place in _places(path).items():
+        if not begins_with(place, _BEGINNINGS[ending]):
+            raise SinkError(
+                f"{place} is no manifest, so it is left alone; move it away, or name another one by --manifest"
+            )
+
+
 def write_manifest(entries: Iterable[Entry], path: Path) -> None:
     """Write PATH.csv and PATH.json, each at once.
 
     Raises:
-        SinkError: they cannot be written.
+        SinkError: they cannot be written, or a file of others lies in their place.
     """
+    check_manifest(path)
     entries = list(entries)
     rows = [_row(entry) for entry in entries]
     text = io.StringIO(newline="")
@@ -36,8 +55,8 @@ def write_manifest(entries: Iterable[Entry], path: Path) -> None:
     files = [_full(entry) for entry in entries]
     whole = json.dumps({"vsr": __version__, "files": files}, indent=1, ensure_ascii=False) + "\n"
     try:
-        write_whole(path.with_name(f"{path.name}.csv"), text.getvalue())
-        write_whole(path.with_name(f"{path.name}.json"), whole)
+        for ending, content in ((".csv", text.getvalue()), (".json", whole)):
+            write_whole(_places(path)[ending], content)
     except OSError as error:
         raise SinkError(f"manifest {path} cannot be written: {error.strerror or error}") from error
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vsr.durable import file_id, lies_in
 from vsr.errors import ConfigError, SourceError
 from vsr.jobs import Job, extension_of, marked_clashes, media_of, walk
 from vsr.media import is_image
@@ -63,10 +64,12 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
 
     Raises:
         SourceError: there is nothing.
+        ConfigError: results would lie among the sources.
     """
     path = Path(source)
     if path.is_dir():
-        root, found = path, list(media_of(walk(path, {naming.out.absolute()}, tell=tell), tell))
+        check_apart(path, naming.out)
+        root, found = path, list(media_of(walk(path, [naming.out], tell=tell), tell))
     elif path.suffix.lower() == ".txt" and path.is_file():
         root, found = path.parent, list(_listed(path))
     elif path.exists():
@@ -74,7 +77,7 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
     else:
         root = _root_of(source)
         matches = (Path(match) for match in glob.glob(source, recursive=True))
-        found = [match for match in matches if match.is_file() and not _lies_in(match, naming.out)]
+        found = [match for match in matches if match.is_file() and not lies_in(match, naming.out)]
     if not found:
         raise SourceError(
             f"{source} means no video and no picture; a folder, a pattern such as 'tapes/**/*.avi' or a list of paths"
@@ -83,6 +86,12 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
     root, found = _rooted(root, found)
     jobs = [naming.job(each, root) for each in sorted(set(found))]
     return marked_clashes(jobs, ending=naming.also.also, otherwise=", or give --name '{name}{ext}'")
+
+
+def check_apart(sources: Path, out: Path) -> None:
+    """Raise ConfigError where results would lie among the sources of a folder, and be sources the next time."""
+    if file_id(sources) == file_id(out) is not None:
+        raise ConfigError(f"output {out} is the folder of the sources; name another one, which may lie in it")
 
 
 def _listed(path: Path) -> Iterator[Path]:

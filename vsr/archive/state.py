@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -42,13 +43,14 @@ class State:
 
         Raises:
             ConfigError: another process is at work there with other options.
-            SinkError: the state cannot be read or written.
+            SinkError: the state cannot be read or written, or something of others lies in its place.
         """
         self.out, self.wishes = out, dict(wishes)
         self._folder = out / _FOLDER
         self._alive: Alive | None = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            _check_place(self._folder)
             self._db = sqlite3.connect(self._folder / _FILE, isolation_level=None, timeout=_PATIENCE_S)
         except (OSError, sqlite3.Error) as error:
             raise SinkError(f"state of {out} cannot be opened: {error}") from error
@@ -67,6 +69,9 @@ class State:
             raise SinkError(
                 f"state of {self.out} was written by another vsr (version {version}, not {_VERSION})"
             )
+        tables = {name for (name,) in self._db.execute("select name from sqlite_master where type = 'table'")}
+        if not tables >= {"files", "workers"} and (version or tables):
+            raise SinkError(f"{self._folder / _FILE} is a database of another program, so it is left alone")
         if version == 0:
             for statement in f"{TABLE}{_WORKERS}".split(";"):
                 self._db.execute(statement)
@@ -221,11 +226,21 @@ def read_entries(out: Path) -> dict[str, Entry]:
         SinkError: the state cannot be read.
     """
     path = out / _FOLDER / _FILE
+    _check_place(path.parent)
     if not path.is_file():
         return {}
     with closing(sqlite3.connect(path, timeout=_PATIENCE_S)) as db:
         db.row_factory = sqlite3.Row
         return _entries(db, out)
+
+
+def _check_place(folder: Path) -> None:
+    """Raise SinkError where the state would be written through a link, or into a file that has another name, too."""
+    places = [folder, *(folder / f"{_FILE}{ending}" for ending in ("", "-journal", "-wal", "-shm"))]
+    for place in filter(os.path.lexists, places):
+        facts = place.lstat()
+        if not stat.S_ISDIR(facts.st_mode) and (not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1):
+            raise SinkError(f"{place} is a link, so the state is not written there; move it away")
 
 
 def _entries(db: sqlite3.Connection, out: Path) -> dict[str, Entry]:

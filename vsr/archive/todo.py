@@ -1,13 +1,14 @@
 """What of an archive is to be done, and why: each source held against what the
 state knows of it. Changes nothing."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.archive.entry import Entry, differences, key_of, text_of
 from vsr.durable import Stamp, sha256_of
-from vsr.jobs import Job, sampled_hash
+from vsr.jobs import Job, sampled_hash, targets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def make_todo(
     known: Mapping[str, Entry],
     wishes: Mapping[str, str],
     again: Again = Again(),
+    *,
+    ending: str = "",
 ) -> Todo:
     """Look at every job and what is known of it. Opens only sources that look
     changed, and with `verify` results.
@@ -58,6 +61,7 @@ def make_todo(
         known: by result.
         wishes: as `wishes_of` gives them.
         again: what is done although it would be left alone.
+        ending: of second outputs; empty for none.
     """
     todo, taken = Todo(), dict[str, Job]()
     for job in jobs:
@@ -71,8 +75,8 @@ def make_todo(
             todo.conflicts.append(Conflict(job, conflict))
             continue
         taken[key] = job
-        if (entry is None or not _is_ours(entry)) and job.target.exists() and not again.overwrite:
-            error = f"{job.target} exists and was not made here; pass --overwrite to replace it"
+        if (foreign := _foreign(job, entry, ending)) and not again.overwrite:
+            error = f"{foreign} exists and was not made here; pass --overwrite to replace it"
             todo.entries.append(replace(fresh, status="failed", error=error))
             continue
         reason = "new" if entry is None else _reason(job, entry, fresh, again)
@@ -99,9 +103,14 @@ def _fresh(key: str, job: Job, wishes: Mapping[str, str], entry: Entry | None) -
     )
 
 
-def _is_ours(entry: Entry) -> bool:
-    """Whether what lies in the result's place was made here, or may have been."""
-    return entry.made is not None or entry.before is not None
+def _foreign(job: Job, entry: Entry | None, ending: str) -> Path | None:
+    """What lies in a result's place, or its second output's, and was not made here: not by one that is done, and not
+    by one that was begun."""
+    record = entry.record or {} if entry else {}
+    is_begun = entry is not None and entry.before is not None
+    is_made = [entry is not None and entry.made is not None, bool(record.get("also"))]
+    there = zip(targets_of(job, ending), is_made, strict=False)
+    return next((path for path, made in there if os.path.lexists(path) and not made and not is_begun), None)
 
 
 def _conflict(job: Job, entry: Entry | None, fresh: Entry, other: Job | None, again: Again) -> str:

@@ -4,10 +4,9 @@ It is looked at again and again, because network shares tell nobody of new files
 """
 
 import contextlib
-import itertools
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import Literal
 
 from vsr.archive.archive import Archive
 from vsr.archive.entry import Entry
-from vsr.archive.sources import Naming
+from vsr.archive.sources import Naming, check_apart
 from vsr.archive.supervisor import Message
 from vsr.archive.todo import Again
-from vsr.durable import Stamp
-from vsr.errors import ConfigError
+from vsr.durable import Stamp, fitting, free_names, give_free_name, write_whole
+from vsr.errors import ConfigError, SinkError
 from vsr.jobs import LEAST_FREE, Job, free_bytes, is_media, walk
 
 Tell = Callable[[str], None]
@@ -80,7 +79,8 @@ class FolderWatch:
     def __init__(self, folder: Path, archive: Archive, naming: Naming, options: WatchOptions, tell: Tell):
         self._folder, self._archive, self._naming = folder, archive, naming
         self._options, self._tell = options, tell
-        own = [folder.absolute() / FAILED, folder.absolute() / DONE, naming.out.absolute()]
+        check_apart(folder, naming.out)
+        own = [folder / FAILED, folder / DONE, naming.out]
         self._settling = Settling(folder, own, options.settle)
         self._due: dict[Path, float] = {}
         """When each file that is not done is looked at next."""
@@ -165,20 +165,21 @@ class FolderWatch:
         moved = self._move(job.path, FAILED)
         if moved is not None:
             self._tell(f"{job.path} was moved to {moved}")
-            with contextlib.suppress(OSError):
-                moved.with_name(f"{moved.name}.txt").write_text(f"{reason}\n", encoding="utf-8")
+            told = next(path for path in _reason_names(moved) if not os.path.lexists(path))
+            with contextlib.suppress(OSError, SinkError):
+                write_whole(told, f"{reason}\n", replace=False)
 
     def _move(self, path: Path, place: str) -> Path | None:
         """Move a source into a folder of the watched one, under a name that is free there."""
         wanted = self._folder / place / path.relative_to(self._folder)
-        number = itertools.count(2)
-        to = wanted
-        while to.exists():
-            to = wanted.with_name(f"{wanted.stem} ({next(number)}){wanted.suffix}")
         try:
-            to.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, to)
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            return give_free_name(path, free_names(wanted), synced=False)
         except OSError as error:
-            self._tell(f"{path} cannot be moved to {to.parent} and stays: {error.strerror}")
+            self._tell(f"{path} cannot be moved to {wanted.parent} and stays: {error.strerror}")
             return None
-        return to
+
+
+def _reason_names(moved: Path) -> Iterator[Path]:
+    """Names for the text that says why a file was put aside: its own and `.txt`."""
+    return free_names(moved.with_name(fitting(moved.parent, moved.name, ".txt")))

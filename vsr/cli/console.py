@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from vsr.durable import write_whole
 from vsr.errors import ConfigError, SinkError
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,12 +60,16 @@ def check_writable(*paths: str) -> None:
 
 
 def write_result(path: str | Path, content: bytes) -> None:
-    """Write a file that the user has asked for.
+    """Write a file that the user has named, all of it or nothing; into a device, a pipe or through a link as it is.
 
     Raises:
         SinkError: it cannot be written.
     """
+    path = Path(path)
     try:
-        Path(path).write_bytes(content)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_bytes(content)
+        else:
+            write_whole(path, content)
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {error.strerror}") from error

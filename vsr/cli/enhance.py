@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from vsr.cli.console import duration, say, size_of
+from vsr.cli.console import duration, say, size_of, write_result
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
-from vsr.durable import work_folder
+from vsr.durable import file_id, place_of, work_folder
 from vsr.engine import place
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, SinkError
 from vsr.jobs import (
     Job,
     Outcome,
@@ -25,6 +25,7 @@ from vsr.jobs import (
     Records,
     Result,
     check_also,
+    check_sidecar,
     estimate_plan,
     find_jobs,
     free_bytes,
@@ -85,6 +86,8 @@ def enhance_command(
     as_video = options.read.as_video
     jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, as_video=as_video, tell=say)
     check_also(jobs, options.also)
+    if run.report:
+        _check_report(Path(run.report), jobs)
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
     view = _Terminal(run, alone=len(jobs) == 1)
@@ -93,7 +96,7 @@ def enhance_command(
             if run.dry_run:
                 results[place] = _dry_run(each, options, alone=view.alone)
             else:
-                results[place] = run_file(each, options, view, overwrite=run.overwrite, after=view.keep)
+                results[place] = view.run_file(each, options)
                 view.conclude(results[place])
             if view.alone and (error := results[place].error) is not None:
                 raise error
@@ -121,6 +124,13 @@ class _Terminal:
     alone: bool
     """The error of the only file is the command's own."""
 
+    def run_file(self, job: Job, options: EnhanceOptions) -> Result:
+        """Enhance a file, with its sidecar where one is wanted."""
+        if not self.run.sidecar:
+            return run_file(job, options, self, overwrite=self.run.overwrite)
+        keep, overwrite = self.keep, self.run.overwrite
+        return run_file(job, options, self, overwrite=overwrite, before=check_sidecar, after=keep)
+
     @contextmanager
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
         for line in _announcement(plan):
@@ -129,9 +139,8 @@ class _Terminal:
             yield
 
     def keep(self, plan: Plan, outcome: Outcome) -> None:
-        """Write the sidecar, where one is wanted."""
-        if self.run.sidecar:
-            write_sidecar(outcome.target, provenance_of(plan, outcome))
+        """Write the sidecar."""
+        write_sidecar(outcome.target, provenance_of(plan, outcome))
 
     def tell(self, line: str) -> None:
         say(line)
@@ -273,11 +282,21 @@ def _conclude(results: Sequence[Result]) -> int:
     return 3 if all(result.status == "unverified" for result in failed) else 1
 
 
+def _check_report(path: Path, jobs: Sequence[Job]) -> None:
+    """Raise ConfigError where the report would take the place of an input or a result."""
+    others = [other for job in jobs for other in (*job.sources, job.target)]
+    if place_of(path) in map(place_of, others) or file_id(path) in {file_id(each) for each in others} - {
+        None
+    }:
+        raise ConfigError(f"report {path} is an input or a result itself; name another file")
+
+
 def _write_report(path: Path, results: Sequence[Result]) -> None:
+    text = json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n"
     try:
-        path.write_text(json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n")
-    except OSError as error:
-        say(f"report {path} cannot be written: {error.strerror}")
+        write_result(path, text.encode())
+    except SinkError as error:
+        say(f"report {error}")
 
 
 def _as_json(result: Result) -> dict[str, Any]:

@@ -85,15 +85,15 @@ def _take(finished: Path, target: Path) -> None:
     os.replace(finished, target)
 
 
-def give_free_name(finished: Path, names: Iterable[Path]) -> Path:
-    """Give a finished file the first of some names that is free; returns it.
+def give_free_name(finished: Path, names: Iterable[Path], *, synced: bool = True) -> Path:
+    """Give a finished file, or a link, the first of some names that is free; returns it.
 
     Raises:
         OSError: it cannot have it.
     """
     for name in names:
         with contextlib.suppress(FileExistsError):
-            give_name(finished, name, replace=False)
+            give_name(finished, name, replace=False, synced=synced)
             return name
     raise FileExistsError(errno.EEXIST, "no name is free", str(finished))
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
         is_media,
         marked_clashes,
         media_of,
+        targets_of,
         walk,
     )
     from vsr.jobs.plan import Plan, make_plan
-    from vsr.jobs.provenance import Record, provenance_of, write_sidecar
+    from vsr.jobs.provenance import Record, check_sidecar, provenance_of, write_sidecar
     from vsr.jobs.segments.journal import OtherJobError
     from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records
     from vsr.jobs.segments.unfinished import Unfinished, find_unfinished, remove

@@ -151,7 +151,7 @@ class FileView(Protocol):
         ...
 
 
-def _nothing(_plan: Plan, _outcome: Outcome) -> None:
+def _nothing(*_: object) -> None:
     return
 
 
@@ -161,15 +161,18 @@ def run_file(
     view: FileView,
     *,
     overwrite: bool = False,
+    before: Callable[[Path], None] = _nothing,
     after: Callable[[Plan, Outcome], None] = _nothing,
 ) -> Result:
     """Enhance one file. Its error, whatever it is, becomes part of the result:
     one bad tape must not end the others.
 
-    `after` is what belongs to the file once it is there; an error in it is the file's too.
+    `before` is told of the result's path first, and may refuse it. `after` is what belongs to the file once it
+    is there; an error in it is the file's too.
     """
     result = Result(job)
     try:
+        before(job.target)
         result.plan = plan = make_plan(job, options)
         clock = Clock()
         with view.at_work(plan, clock):

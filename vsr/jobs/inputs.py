@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vsr.durable import file_id, lies_in, place_of
 from vsr.errors import ConfigError, SourceError
 from vsr.media import CONTAINERS, PICTURES, READABLE, by_number, is_image, is_numbered, numbered_files
 from vsr.options import AlsoOptions
@@ -42,6 +43,11 @@ class Job:
     clash: str = ""
     """Why it cannot be done beside the others: a result would take the place of another one or of an input."""
 
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        return tuple(picture for _, picture in self.pictures) or (self.path,)
+
 
 def find_jobs(
     inputs: Sequence[str],
@@ -63,7 +69,7 @@ def find_jobs(
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
         ConfigError: `out` names one file, and there are several inputs.
     """
-    found = [each for text in inputs for each in _expand(text, tell)]
+    found = [each for text in inputs for each in _expand(text, tell, Path(out) if out else None)]
     if as_video:
         found = [_one_video(inputs, found)]
     into_file = bool(out) and not _means_folder(out) and len(found) == 1 and found[0].root is None
@@ -102,16 +108,16 @@ def _one_video(inputs: Sequence[str], found: Sequence[_Found]) -> _Found:
     return _Found(name, None, tuple(files.items()))
 
 
-def _expand(text: str, tell: Callable[[str], None]) -> Iterator[_Found]:
+def _expand(text: str, tell: Callable[[str], None], out: Path | None) -> Iterator[_Found]:
     path = Path(text)
-    if is_numbered(path) and not path.exists():
+    if is_numbered(path) and not os.path.exists(text):
         yield _Found(path, None, tuple(numbered_files(path).items()))
-    elif path.is_dir():
-        inside = sorted(media_of(walk(path, tell=tell), tell))
+    elif os.path.isdir(text):
+        inside = sorted(media_of(walk(path, [out] if out else [], tell=tell), tell))
         if not inside:
             raise SourceError(f"folder {text} holds no video and no picture ({', '.join(sorted(READABLE))})")
         yield from (_Found(p, path) for p in inside)
-    elif path.exists():
+    elif os.path.exists(text):  # which takes a name that is too long for one that is not there
         yield _Found(path, None)
     else:
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
@@ -129,9 +135,11 @@ def walk(
     """Yield the files below a folder, each folder's own first, by name.
 
     Hidden files and folders (names that begin with a dot), work folders (`NAME.vsr`), results that failed
-    their check and what is to be left out are skipped. `tell` is told of folders that cannot be read.
+    their check and folders that are to be left out are skipped, by whatever path or link one leads to these.
+    `tell` is told of folders that cannot be read.
     """
-    left_out = {str(path) for path in leave_out}
+    leave_out = list(leave_out)
+    left_out = {file_id(path) for path in leave_out} - {None}
 
     def unreadable(error: OSError) -> None:
         if error.errno != errno.ENOENT:  # gone meanwhile
@@ -141,13 +149,17 @@ def walk(
 
     def is_wanted(folder: Path) -> bool:
         hidden_or_ours = folder.name.startswith(".") or folder.name.endswith(".vsr")
-        return not hidden_or_ours and str(folder.absolute()) not in left_out
+        return not hidden_or_ours and file_id(folder) not in left_out
+
+    def leads_out(path: Path) -> bool:
+        return path.is_symlink() and any(lies_in(path, folder) for folder in leave_out)
 
     for folder, folders, files in os.walk(root, onerror=unreadable):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if is_wanted(here / name))
         if not here.name.endswith(".vsr"):
-            yield from (here / name for name in sorted(files) if not _is_hidden(name))
+            paths = (here / name for name in sorted(files) if not _is_hidden(name))
+            yield from (path for path in paths if not leads_out(path))
 
 
 def _is_hidden(name: str) -> bool:
@@ -173,7 +185,7 @@ def media_of(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Pat
 
 
 def _means_folder(out: str) -> bool:
-    return out.endswith(("/", "\\")) or Path(out).is_dir() or not Path(out).suffix
+    return out.endswith(("/", "\\")) or os.path.isdir(out) or not Path(out).suffix
 
 
 def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container: str) -> Job:
@@ -221,17 +233,17 @@ def marked_clashes(jobs: Sequence[Job], *, ending: str = "", otherwise: str = ""
         ending: of each video's second output; empty for none.
         otherwise: what else can be done about it, for the message.
     """
-    sources = {job.path.resolve() for job in jobs}
-    takers = defaultdict[Path, list[Job]](list)
+    sources = {file_id(path) for job in jobs for path in job.sources} - {None}
+    takers = defaultdict[object, list[Job]](list)
     for job in jobs:
-        for target in _targets(job, ending):
-            takers[target.resolve()].append(job)
+        for target in targets_of(job, ending):
+            takers[place_of(target)].append(job)
 
     def clash(job: Job) -> str:
-        for target in _targets(job, ending):
-            if target.resolve() in sources:
+        for target in targets_of(job, ending):
+            if file_id(target) in sources:
                 return f"{target} is an input itself; choose another output with -o"
-            for other in takers[target.resolve()]:
+            for other in takers[place_of(target)]:
                 if other is not job:
                     both = f"{job.path} and {other.path} would both become {target}"
                     return f"{both}; enhance them separately{otherwise}"
@@ -240,6 +252,7 @@ def marked_clashes(jobs: Sequence[Job], *, ending: str = "", otherwise: str = ""
     return [replace(job, clash=clash(job)) for job in jobs]
 
 
-def _targets(job: Job, ending: str) -> list[Path]:
+def targets_of(job: Job, ending: str) -> list[Path]:
+    """Where a job's result goes, and its second output where there is to be one."""
     second = [job.target.with_name(job.target.stem + ending)] if ending and not job.is_image else []
     return [job.target, *second]

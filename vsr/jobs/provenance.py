@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vsr.durable import sha256_of, write_whole
+from vsr.durable import begins_with, fitting, sha256_of, write_whole
 from vsr.errors import SinkError
 from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
@@ -94,17 +94,30 @@ def _verification(outcome: Outcome | None) -> Record | None:
     return {"passed": True, "frames": checked}
 
 
+_BEGINNING = b'{\n  "source": {'
+"""Of a sidecar, by which one of ours is known; 0.4.0 began them so, too."""
+
+
 def sidecar_of(result: Path) -> Path:
     """Where a result's record lies: `RESULT.vsr.json` beside it."""
-    return result.with_name(f"{result.name}.vsr.json")
+    return result.with_name(fitting(result.parent, result.name, ".vsr.json"))
+
+
+def check_sidecar(result: Path) -> None:
+    """Raise SinkError where a file lies in a sidecar's place that is none."""
+    if not begins_with(place := sidecar_of(result), _BEGINNING):
+        raise SinkError(
+            f"{place} exists and is no sidecar, so it is left alone; move it away, or leave out --sidecar"
+        )
 
 
 def write_sidecar(result: Path, record: Mapping[str, Any]) -> None:
     """Write a result's record beside it.
 
     Raises:
-        SinkError: it cannot be written.
+        SinkError: it cannot be written, or a file of others lies in its place.
     """
+    check_sidecar(result)
     path = sidecar_of(result)
     try:
         write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")

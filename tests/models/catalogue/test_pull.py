@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -185,14 +186,25 @@ class _Signal(list[str]):
         self.said.set()
 
 
-def test_a_full_disk_is_told_from_a_broken_connection(entry, server):
+def test_a_full_disk_is_told_from_a_broken_connection(entry, server, monkeypatch):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     entry.path.parent.mkdir()
-    entry.path.with_name(f".{entry.name}.{entry.sha256[:8]}.partial").symlink_to("/dev/full")
-    with pytest.raises(ModelError, match=r"models cannot take the file: No space left on device"):
+    monkeypatch.setattr(download, "_opened", lambda *_: FileIO("/dev/full", "wb"))
+    with pytest.raises(ModelError, match=r"cannot take the file: No space left on device"):
         Told().pull(entry)
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("name", [".lock", "partial"])
+def test_nothing_is_written_through_a_link(entry, server, tmp_path, name):
+    entry.path.parent.mkdir()
+    (tmp_path / "diary").write_text("mine")
+    partial = f".{entry.name}.{entry.sha256[:8]}.partial"
+    (entry.path.parent / (partial if name == "partial" else name)).symlink_to(tmp_path / "diary")
+    with pytest.raises(ModelError, match=r"link"):
+        Told().pull(entry)
+    assert (tmp_path / "diary").read_text() == "mine"
 
 
 def test_a_file_that_cannot_fit_is_not_begun(entry, server, monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vsr.durable import sha256_of, sync
+from vsr.durable import give_name, sha256_of
 from vsr.errors import ModelError
 from vsr.models.catalogue.download import download
 from vsr.models.catalogue.model_facts import ModelFacts, is_sound
@@ -43,6 +43,8 @@ def pull(
         if is_sound(entry.path, entry.sha256):
             return entry.path
         partial = entry.path.with_name(f".{entry.name}.{entry.sha256[:8]}.partial")
+        if partial.is_symlink():
+            raise ModelError(f"{partial} is a link, so nothing is written to it; remove it")
         resumed = partial.exists()
         source = _fetch(entry, place, partial, progress)
         if resumed and not is_sound(partial, entry.sha256):
@@ -55,8 +57,7 @@ def pull(
             raise ModelError(
                 f"{source} is not {entry.name}: its SHA-256 begins with {found[:16]}, not {entry.sha256[:16]}; removed"
             )
-        sync(partial)
-        partial.replace(entry.path)
+        give_name(partial, entry.path)
     return entry.path
 
 
@@ -96,7 +97,8 @@ def _alone(folder: Path, tell: Callable[[str], None]) -> Generator[None, None, N
     the second waits for the first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        file = os.fdopen(os.open(folder / ".lock", flags, 0o666), "r+")
     except OSError as error:
         raise ModelError(
             f"{folder} cannot be written: {error.strerror}; $VSR_MODELS names another folder"
