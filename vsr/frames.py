@@ -3,7 +3,7 @@
 Plain values without behaviour beyond arithmetic on their fields; nothing here touches PyAV, FFmpeg or torch.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,12 @@ class PictureFormat:
     @property
     def num_planes(self) -> int:
         return (1 if self.layout == "gray" else 3) + self.alpha
+
+    def as_in_picture_files(self) -> "PictureFormat":
+        """The same as picture files hold it: R'G'B' or grey, of full range."""
+        if self.layout == "gray":
+            return replace(self, range="full", matrix="unknown")
+        return replace(self, layout="rgb", range="full", matrix="gbr", siting="unspecified")
 
     def plane_size(self, index: int) -> tuple[int, int]:
         """Height, width of plane `index`; an odd luma size rounds the chroma size up."""

@@ -208,9 +208,7 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
     frames = f"{report.num_frames} frames" + (f" ({', '.join(saved)})" if saved else "")
     what = f"{frames}, {speed:.1f} fps, slowest: {report.slowest}, "
     what = "" if plan.job.is_image else what
-    lines.append(
-        f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.target.stat().st_size)}"
-    )
+    lines.append(f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.written.num_bytes)}")
     return [*lines, *([f"{outcome.also.path}: {size_of(outcome.also.num_bytes)}"] if outcome.also else [])]
 
 
@@ -233,7 +231,7 @@ def describe_plan(plan: Plan) -> str:
         name = f"also     {file.path}:" if file.stream else "encoder "
         lines += [f"{name} {file.choice.why}", f"         {arguments}"]
     lines += [f"note     {note}" for note in plan.notes]
-    if any(target.exists() for target in plan.targets):
+    if plan.standing:
         lines.append("note     the output exists; --overwrite replaces it, without it nothing is done")
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         hold,
         is_marked,
         read_plain,
-        was_promised,
+        were_promised,
         work_folder,
     )
 

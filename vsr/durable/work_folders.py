@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -188,9 +188,12 @@ class WorkFolder:
         self.remove(*left)
         return largest
 
-    def promise(self, finished: Path) -> None:
-        """Write down which file is about to get its name, so that one who was killed then knows it for his own."""
-        os.write(self._mark, f"{' '.join(map(str, stamp(finished)))}\n".encode())
+    def promise(self, *finished: Path) -> None:
+        """Write down which files are about to get their names, so that one who was killed then knows his own."""
+        lines = "".join(f"{' '.join(map(str, stamp(each)))}\n" for each in finished)
+        rest = memoryview(lines.encode())
+        while rest:
+            rest = rest[os.write(self._mark, rest) :]
         os.fsync(self._mark)
 
     def close(self) -> Collection[str]:
@@ -270,9 +273,14 @@ def is_marked(folder: Path) -> bool:
     return read_plain(folder, MARK) is not None
 
 
-def was_promised(target: Path) -> bool:
-    """Whether a file was made by a process that was killed before it had cleaned up: what lies there is its result."""
+def were_promised(target: Path, files: Sequence[Path]) -> bool:
+    """Whether files were made by a process that was killed before it had cleaned up: what lies there is its result.
+
+    Args:
+        target: the result.
+        files: what bears its name, or the names of its pictures.
+    """
     told = read_plain(work_folder(target), MARK)
-    if told is None or target.is_symlink() or not target.is_file():
+    if told is None or any(file.is_symlink() or not file.is_file() for file in files):
         return False
-    return " ".join(map(str, stamp(target))).encode() in told.splitlines()
+    return {" ".join(map(str, stamp(file))).encode() for file in files} <= set(told.splitlines())

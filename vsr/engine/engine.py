@@ -34,6 +34,7 @@ class Engine:
         size: tuple[int, int] | None = None,
         sample_aspect: Fraction | None = None,
         bit_depth: int | None = None,
+        rgb: bool = False,
     ):
         """Move the models to the device.
 
@@ -43,6 +44,7 @@ class Engine:
             size: height, width of the output; None for what the chain gives.
             sample_aspect: of the output; None for the input's.
             bit_depth: of the output; None for the input's. Networks and resampling give more than 8 bits.
+            rgb: give R'G'B' of full range, or grey, as picture files hold it, whatever the input is.
 
         Raises:
             ConfigError: the device or precision is not to be had.
@@ -57,6 +59,7 @@ class Engine:
         self._size = size
         self._sample_aspect = sample_aspect
         self._bit_depth = bit_depth
+        self._rgb = rgb
         self._ends = Ends(self)
 
     @property
@@ -88,6 +91,7 @@ class Engine:
         scale = math.prod(stage.spec.scale for stage in self.stages)
         height, width = self._size or (format.height * scale, format.width * scale)
         aspect, depth = self._sample_aspect or format.sample_aspect, self._bit_depth or format.bit_depth
+        format = format.as_in_picture_files() if self._rgb else format
         return replace(format, height=height, width=width, sample_aspect=aspect, bit_depth=depth)
 
     def run(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:

@@ -34,6 +34,7 @@ def make_engine(plan: Plan) -> Engine:
         size=plan.resample,
         sample_aspect=output.sample_aspect,
         bit_depth=output.bit_depth,
+        rgb=output.range == "full" and output.layout in ("rgb", "gray"),
     )
 
 
@@ -44,7 +45,7 @@ def make_sink(plan: Plan, source: VideoSource | NumberedSource | ImageSource) ->
         return ImageSink(plan.job.target, source=plan.source, quality=quality, replace=plan.overwrite)
 
     def doubt() -> str:
-        return source.counts.doubt if isinstance(source, VideoSource) else ""
+        return "" if isinstance(source, ImageSource) else source.counts.doubt
 
     return FileSink.planned(plan.outputs, doubt, replace=plan.overwrite)
 

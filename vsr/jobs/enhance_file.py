@@ -1,7 +1,6 @@
 """One file from its plan to the finished result, in one piece or in segments; one of
 several, its error kept for the end."""
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vsr.durable import was_promised, work_folder
+from vsr.durable import were_promised, work_folder
 from vsr.engine import all_devices
 from vsr.errors import SinkError, VerifyError, VsrError
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
@@ -50,10 +49,11 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
         VsrError: as the stages say; VerifyError where the result was written
             and differs from what it should be.
     """
-    there = [path for path in plan.targets if os.path.lexists(path)]
-    overwrite = overwrite or (bool(there) and all(map(_is_left_over, there)))
+    there = plan.standing
+    overwrite = overwrite or (bool(there) and all(_is_left_over(*each) for each in there.items()))
     if there and not overwrite:
-        raise SinkError(f"{there[0]} exists; pass --overwrite to replace it or name another output with -o")
+        first = next(iter(there.values()))[0]
+        raise SinkError(f"{first} exists; pass --overwrite to replace it or name another output with -o")
     plan = replace(plan, overwrite=overwrite)
     if plan.job.creates_folder:
         _make_folder(plan.job.target.parent)
@@ -67,9 +67,9 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
     return _outcome(plan, report, counts, sink.reports if isinstance(sink, FileSink) else [sink.report])
 
 
-def _is_left_over(path: Path) -> bool:
-    """Whether a result is there whose process was killed before it had cleaned up."""
-    if was_promised(path):
+def _is_left_over(path: Path, there: Sequence[Path]) -> bool:
+    """Whether all that is there of a result was made by a process that was killed before it had cleaned up."""
+    if were_promised(path, there):
         return True
     records = read_records(work_folder(path))  # 0.4.0 has written it there
     return records is not None and records.has_become(path)

@@ -11,16 +11,24 @@ from pathlib import Path
 
 from vsr.durable import file_id, lies_in, place_of
 from vsr.errors import ConfigError, SourceError
-from vsr.media import CONTAINERS, PICTURES, READABLE, by_number, is_image, is_numbered, numbered_files
+from vsr.media import (
+    CONTAINERS,
+    PICTURES,
+    READABLE,
+    by_number,
+    is_image,
+    is_numbered,
+    numbered_files,
+)
 from vsr.options import AlsoOptions
 
 _VIDEOS = (
-    "264 265 266 26l 3g2 3gp 3gp2 3gpp amv apng asf av1 avc avi bik bmv cdxl dav dif divx dv dvr-ms evo f4p f4v fli flv"
-    " gif gxf h261 h263 h264 h265 h266 hevc insv ipu ivf ivr j2k kux lrv lvf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg"
+    "264 265 266 26l 3g2 3gp 3gp2 3gpp amv asf av1 avc avi bik bmv cdxl dav dif divx dv dvr-ms evo f4p f4v fli flv"
+    " gxf h261 h263 h264 h265 h266 hevc insv ipu ivf ivr kux lrv lvf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg"
     " mk3d mkv mod mov mp4 mp4v mpe mpeg mpg mpo mts mxf mxg nsv nut obu ogm ogv ogx pva qt rm rmvb roq smk tod tp trp"
     " ts ty usm vc1 vivo vob vro vvc webm wm wmv wtv xmv y4m"
 )
-_PICTURES = "avif bmp dds dpx exr hdr ico jp2 pam pbm pcx pfm pgm phm pnm ppm psd qoi ras sgi sun tga xbm xwd"
+_PICTURES = "dds hdr ico pcx pfm phm psd qoi ras sgi sun xbm xwd"
 _STILLS = frozenset(f".{ending}" for ending in _PICTURES.split()) | set(READABLE)
 MEDIA = _STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
 """Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
@@ -193,7 +201,7 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
         return _numbered_job(item, out, into_file, suffix, container)
     image = is_image(item.path)
     if out is not None and into_file:
-        return Job(item.path, out, image)
+        return Job(item.path, out, image, creates_folder=is_numbered(out))
     extension = extension_of(item.path, container, is_image=image)
     if out is None and item.root is None:
         return Job(item.path, item.path.with_name(f"{item.path.stem}{suffix}{extension}"), image)
@@ -205,15 +213,19 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
 
 
 def _numbered_job(item: _Found, out: Path | None, into_file: bool, suffix: str, container: str) -> Job:
-    """Frames of a folder become a folder of frames beside it, or the video that is named."""
-    folder = item.path if item.path.is_dir() else item.path.parent
-    name = folder.resolve().name or "frames"
-    if out is None or not into_file:
-        extension = extension_of(item.path, container, is_image=False)
-        target = (out or folder.resolve().parent) / f"{name}{'' if out else suffix}{extension}"
+    """Frames of a folder become a folder of frames beside it, or what is named: a video, or numbered pictures."""
+    if out is not None and into_file:
+        return Job(item.path, out, is_image=False, creates_folder=is_numbered(out), pictures=item.pictures)
+    folder = (item.path if item.path.is_dir() else item.path.parent).resolve()
+    if container != "auto":
+        name = f"{folder.name}{'' if out else suffix}.{container}"
+        target = (out or folder.parent) / name
     else:
-        target = out
-    return Job(item.path, target, is_image=False, creates_folder=out is not None, pictures=item.pictures)
+        pattern = item.path if is_numbered(item.path) else Path(f"%05d{item.pictures[0][1].suffix}")
+        if pattern.suffix.lower() not in PICTURES:
+            pattern = pattern.with_suffix(".png")
+        target = (out or folder.with_name(f"{folder.name}{suffix}")) / pattern.name
+    return Job(item.path, target, is_image=False, creates_folder=True, pictures=item.pictures)
 
 
 def extension_of(path: Path, container: str, *, is_image: bool) -> str:

@@ -2,6 +2,7 @@
 everything that the user should know of it."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from vsr.media import (
     MAX_PIXELS,
     EncoderChoice,
     FileOutput,
+    NumberedOutput,
     Outputs,
     as_read,
     describe_fields,
@@ -68,9 +70,13 @@ class Plan:
     """What bears the results' names when they are finished may lose them."""
 
     @property
-    def targets(self) -> tuple[Path, ...]:
-        """Every file that is to be."""
-        return (self.job.target, *([self.second.path] if self.second else []))
+    def standing(self) -> dict[Path, list[Path]]:
+        """What is there under the names of results, by the result; nothing of those of which nothing is."""
+        if self.outputs is not None:
+            there = {file.path: file.standing() for file in self.outputs.files}
+        else:
+            there = {self.job.target: [self.job.target] if os.path.lexists(self.job.target) else []}
+        return {path: files for path, files in there.items() if files}
 
     @property
     def encoder(self) -> EncoderChoice | None:
@@ -78,7 +84,7 @@ class Plan:
         return self.outputs.first.choice if self.outputs else None
 
     @property
-    def second(self) -> FileOutput | None:
+    def second(self) -> FileOutput | NumberedOutput | None:
         """Where the same frames go, too."""
         return self.outputs.files[1] if self.outputs and len(self.outputs.files) > 1 else None
 
@@ -172,6 +178,10 @@ def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
 
 def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs | None:
     if job.is_image:
+        if is_numbered(job.target):
+            raise ConfigError(
+                f"{job.target} means many pictures, and {job.path} is one; name one, or give as-video"
+            )
         if format.height * format.width > MAX_PIXELS:
             size = f"{format.width}x{format.height}"
             raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
@@ -211,7 +221,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     info, options = plan.source, plan.options
     picture = options.picture
     notes = [*info.notes]
-    if info.pictures and not options.read.fps:
+    if info.pictures and not options.read.fps and not is_numbered(plan.job.target):
         notes.append(f"{info.average_rate} frames a second are assumed; --fps says otherwise")
     if not info.pictures and options.read.fps:
         notes.append("fps means nothing here: the frames have times of their own")

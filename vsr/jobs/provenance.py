@@ -12,7 +12,7 @@ from vsr.errors import SinkError
 from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
-from vsr.media import WriteReport
+from vsr.media import WriteReport, is_numbered, numbered_files
 
 Record = dict[str, Any]
 """As JSON takes it."""
@@ -57,7 +57,9 @@ def _source(plan: Plan) -> Record:
 
 
 def _file(path: Path) -> Record:
-    return {"path": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    files = list(numbered_files(path).values()) if is_numbered(path) else [path]
+    num_bytes = sum(file.stat().st_size for file in files)
+    return {"path": path.name, "bytes": num_bytes, "sha256": sha256_of(*files)}
 
 
 def _result(plan: Plan, outcome: Outcome | None) -> Record:

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from vsr.media.writing.encoder_table import ENCODERS
     from vsr.media.writing.encoders import EncoderChoice, choose_encoder, try_encoder
     from vsr.media.writing.muxers import CONTAINERS
-    from vsr.media.writing.output import FileOutput, Outputs, WriteReport, complete, plan_outputs
+    from vsr.media.writing.numbered_output import NumberedOutput
+    from vsr.media.writing.output import FileOutput, Outputs, complete, plan_outputs
+    from vsr.media.writing.report import WriteReport
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
 
 __getattr__ = lazy_exports(__name__)

@@ -12,7 +12,8 @@
 | hevc_nvenc | cq | 42 | 22.5 | 16 |
 | av1_nvenc | cq | 50 | 27.5 | 20 |
 
-ffv1 is lossless and has none, nor has ProRes: 4:2:2 is written as 422 HQ, 4:4:4 as 4444. An encoder that is
+ffv1 and PNG are lossless and have none, nor has ProRes: 4:2:2 is written as 422 HQ, 4:4:4 as
+4444. An encoder that is
 not in the table gets FFmpeg's own defaults.
 """
 
@@ -175,6 +176,13 @@ ENCODERS: dict[str, Encoder] = {
         even=False,
         alpha=_shapes("yuva444p10le"),
         profiles={("yuv422", 10): "3", ("yuv444", 10): "4"},
+    ),
+    # Numbered pictures on their way: each a packet, which becomes a file of its own.
+    "png": Encoder(
+        "png",
+        _shapes("rgb24 rgb48be gray gray16be"),
+        even=False,
+        alpha=_shapes("rgba rgba64be ya8 ya16be"),
     ),
     "h264_nvenc": _nvenc("h264_nvenc", _NVENC_8, 40, 14),
     "hevc_nvenc": _nvenc("hevc_nvenc", _NVENC_8 | _NVENC_10, 42, 16),

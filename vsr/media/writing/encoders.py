@@ -21,6 +21,7 @@ from vsr.media.ffmpeg import (
     quiet_command,
     run_ffmpeg,
 )
+from vsr.media.images.kinds import KINDS, title
 from vsr.media.pixels import pixel_format, reading
 from vsr.media.writing.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
 from vsr.media.writing.encoder_tags import filters, tags
@@ -78,6 +79,9 @@ def choose_encoder(
         raise ConfigError(
             f"{format.width}x{format.height} is larger than FFmpeg takes; 16384x8192 is accepted"
         )
+    pictures = options.encoder == "auto" and container in KINDS
+    if pictures:
+        options = replace(options, encoder="png")
     if options.encoder in ("auto", "nvenc"):
         return _choose_automatically(options, format, container, mastering)
     encoder = ENCODERS.get(options.encoder) or BY_FFMPEG_NAME.get(options.encoder)
@@ -89,9 +93,8 @@ def choose_encoder(
             f"encoder {options.encoder!r} is not known to this FFmpeg; auto, nvenc, x264, x265, av1, vp9, ffv1, prores "
             "and every video encoder that `ffmpeg -encoders` lists are accepted"
         )
-    return _tried(
-        _settle(encoder, options, format, container, mastering, why=f"{encoder.name}, as asked"), options
-    )
+    why = f"{title(container)} files, one a frame" if pictures else f"{encoder.name}, as asked"
+    return _tried(_settle(encoder, options, format, container, mastering, why=why), options)
 
 
 def _foreign_encoder(name: str) -> Encoder:

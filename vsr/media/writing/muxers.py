@@ -11,6 +11,8 @@ import av
 from av.container import InputContainer
 
 from vsr.errors import ConfigError
+from vsr.media.images.kinds import KINDS, PICTURES
+from vsr.media.numbered import is_numbered
 from vsr.options import EncodeOptions
 
 _MAX_TIMESCALE = 2**31 - 1
@@ -23,11 +25,14 @@ MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 
 
 def output_container(path: str | Path, options: EncodeOptions) -> str:
-    """Return the container to write: by the output's name, or as asked where that does not tell.
+    """Return the container to write, or of numbered pictures their kind: by the output's name, or as asked where
+    that does not tell.
 
     Raises:
         ConfigError: the name has an ending of no container that is written, or of another than the option.
     """
+    if is_numbered(path):
+        return _numbered_container(Path(path), options)
     named = CONTAINERS.get(Path(path).suffix.lower())
     if named is None and options.container == "auto":
         raise ConfigError(
@@ -38,8 +43,19 @@ def output_container(path: str | Path, options: EncodeOptions) -> str:
     return named or options.container
 
 
+def _numbered_container(path: Path, options: EncodeOptions) -> str:
+    named = PICTURES.get(path.suffix.lower())
+    if named is None:
+        raise ConfigError(f"numbered pictures {str(path)!r} do not end in {', '.join(PICTURES)}")
+    if options.container != "auto":
+        raise ConfigError(f"output name {str(path)!r} and container {options.container} do not go together")
+    return named
+
+
 @lru_cache(maxsize=8)
 def _codecs_of(container: str) -> frozenset[str]:
+    if container in KINDS:
+        return frozenset({"png"})
     with av.open(io.BytesIO(), "w", format=MUXERS[container]) as empty:
         return frozenset(empty.supported_codecs)
 

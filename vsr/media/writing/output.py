@@ -5,43 +5,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import compress
 from pathlib import Path
 
 from vsr.durable import WorkFolder, give_free_name, give_name, work_folder
 from vsr.errors import ConfigError, SinkError, VerifyError, reason_of
 from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.images.kinds import KINDS, PICTURES
+from vsr.media.numbered import is_numbered
 from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.writing.join import Joined, join
 from vsr.media.writing.muxers import output_container
+from vsr.media.writing.numbered_output import NumberedOutput, PreparedPictures
+from vsr.media.writing.report import WriteReport
 from vsr.media.writing.verify import Verification, verify
 from vsr.options import AlsoOptions, EncodeOptions
-
-
-@dataclass(frozen=True)
-class WriteReport:
-    """What a `FileSink` made."""
-
-    path: Path
-    container: str
-    """`mp4`, `mkv`, `mov` or `webm`."""
-    encoder: str
-    """FFmpeg's name."""
-    why: str
-    """Why this encoder, one line."""
-    num_frames: int
-    num_bytes: int
-    copied: tuple[str, ...]
-    """Streams that went along as they were."""
-    converted: tuple[str, ...]
-    """Streams that the container could not hold as they were, `NAME: FROM to TO`."""
-    left_out: tuple[str, ...]
-    """Streams that could not go along, `NAME: REASON`."""
-    notes: tuple[str, ...]
-    """Lines that the user should read once."""
-    verification: Verification
 
 
 @dataclass(frozen=True)
@@ -57,6 +36,10 @@ class FileOutput:
     """Which of the streams that were encoded it holds."""
     trim: bool = False
     """The output begins at the first written frame, and the other streams are cut to the written span."""
+
+    def standing(self) -> list[Path]:
+        """What is there under the output's name."""
+        return [self.path] if os.path.lexists(self.path) else []
 
     def check(self) -> None:
         """Raise SinkError where the output cannot be written, as far as can be told before."""
@@ -97,11 +80,11 @@ class Outputs:
 
     format: PictureFormat
     """Of the frames to come."""
-    files: tuple[FileOutput, ...]
+    files: tuple[FileOutput | NumberedOutput, ...]
     """The result, then where the same frames go, too, such as a viewing copy beside a master."""
 
     @property
-    def first(self) -> FileOutput:
+    def first(self) -> FileOutput | NumberedOutput:
         """The result itself, beside which work folders lie."""
         return self.files[0]
 
@@ -146,21 +129,65 @@ def plan_outputs(
     """
     wanted = [(path, options)]
     if also.also:
-        second = path.with_name(path.stem + also.also) if also.is_ending else Path(also.also)
+        named = path.parent if is_numbered(path) else path
+        second = named.with_name(named.stem + also.also) if also.is_ending else Path(also.also)
         if second.resolve() == path.resolve():
             raise ConfigError(f"also {str(second)!r} is the first output itself; give it another name")
         wanted.append((second, also.encode))
+    wanted = [(name, _kept(encode, source, name)) for name, encode in wanted]
+    if any(is_numbered(name) for name, _ in wanted):
+        format = format.as_in_picture_files()
     depths = [wanted_format(each, format).bit_depth for _, each in wanted]
     format = replace(format, bit_depth=max(depths))
-    files: list[FileOutput] = []
-    for stream, (name, encode) in enumerate(wanted):
-        container = output_container(name, encode)
-        # With the source's own depth written out, as one output must not get the other one's.
-        if encode.bit_depth == "auto" and (own := source.format.bit_depth) in (8, 10, 12):
-            encode = replace(encode, bit_depth=own)
-        choice = choose_encoder(encode, format, container, source.mastering)
-        files.append(FileOutput(name, source, container, choice, stream, trim))
-    return Outputs(format, tuple(files))
+    return Outputs(
+        format,
+        tuple(
+            output_of(name, source, format, encode, trim=trim, stream=stream)
+            for stream, (name, encode) in enumerate(wanted)
+        ),
+    )
+
+
+def _kept(encode: EncodeOptions, source: StreamInfo, name: Path) -> EncodeOptions:
+    """The same options with the source's own depth and chroma written out, as one output must not get another's."""
+    own = source.format
+    if is_numbered(name):
+        # 8 bits of R'G'B' do not tell all colours of 8 bits of Y'CbCr apart.
+        if encode.bit_depth == "auto" and own.layout.startswith("yuv"):
+            deep = KINDS[PICTURES[name.suffix.lower()]].depths[-1] == 16
+            return replace(encode, bit_depth=16 if deep else 8)
+        return encode
+    if encode.bit_depth == "auto" and own.bit_depth in (8, 10, 12):
+        encode = replace(encode, bit_depth=own.bit_depth)
+    chroma = {"yuv420": "420", "yuv422": "422", "yuv444": "444"}.get(own.layout, "auto")
+    return replace(encode, chroma=chroma) if encode.chroma == "auto" else encode
+
+
+def output_of(
+    path: Path,
+    source: StreamInfo,
+    format: PictureFormat,
+    options: EncodeOptions,
+    *,
+    trim: bool,
+    stream: int = 0,
+    choice: EncoderChoice | None = None,
+) -> FileOutput | NumberedOutput:
+    """Settle container and encoder of one output, by its name.
+
+    Raises:
+        ConfigError, SinkError: as `plan_outputs`.
+    """
+    container = output_container(path, options)
+    choice = choice or choose_encoder(options, format, container, source.mastering)
+    if container not in KINDS:
+        return FileOutput(path, source, container, choice, stream, trim)
+    if format.layout not in ("rgb", "gray"):
+        raise ConfigError(
+            f"{path}: pictures are made of frames that an Engine(rgb=True) gives, not {format.layout}"
+        )
+    depth = wanted_format(options, format).bit_depth
+    return NumberedOutput(path, source, container, choice, stream, bit_depth=depth, quality=options.quality)
 
 
 @dataclass(frozen=True)
@@ -171,6 +198,10 @@ class Prepared:
     path: Path
     joined: Joined
     verification: Verification
+
+    def names(self) -> list[tuple[Path, Path]]:
+        """The name it has, and the one it will have."""
+        return [(self.path, self.output.path)]
 
     def publish(self, *, replace: bool) -> WriteReport:
         """Give it its name; `replace` says whether what bears it may lose it.
@@ -241,16 +272,14 @@ def complete(
         return _published(prepared, replace=replace)
 
 
-def _published(prepared: Sequence[Prepared], *, replace: bool) -> list[WriteReport]:
+def _published(prepared: Sequence[Prepared | PreparedPictures], *, replace: bool) -> list[WriteReport]:
     """Give all of them their names; where one cannot have its own, the others' are taken back that were free."""
-    was_free = [not os.path.lexists(each.output.path) for each in prepared]
-    reports: list[WriteReport] = []
+    free = [names for each in prepared for names in each.names() if not os.path.lexists(names[1])]
     try:
-        for each in prepared:
-            reports.append(each.publish(replace=replace))  # noqa: PERF401 — how far it came counts
+        return [each.publish(replace=replace) for each in prepared]
     except BaseException:
-        for each in compress(prepared[: len(reports)], was_free):
-            with suppress(OSError):
-                os.replace(each.output.path, each.path)
+        for made, target in free:
+            if not made.exists():
+                with suppress(OSError):
+                    os.replace(target, made)
         raise
-    return reports

@@ -14,14 +14,9 @@ from vsr.durable import WorkFolder, work_folder
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.writing.encode import VideoEncoder
-from vsr.media.writing.encoders import EncoderChoice, choose_encoder
-from vsr.media.writing.muxers import output_container
-from vsr.media.writing.output import (
-    FileOutput,
-    Outputs,
-    WriteReport,
-    complete,
-)
+from vsr.media.writing.encoders import EncoderChoice
+from vsr.media.writing.output import Outputs, complete, output_of
+from vsr.media.writing.report import WriteReport
 from vsr.options import EncodeOptions
 
 
@@ -69,11 +64,8 @@ class FileSink:
         choice: EncoderChoice | None = None,
         replace: bool = True,
     ):
-        container = output_container(path, options)
-        choice = choice or choose_encoder(options, format, container, source.mastering)
-        self._begin(
-            Outputs(format, (FileOutput(Path(path), source, container, choice, trim=trim),)), replace=replace
-        )
+        output = output_of(Path(path), source, format, options, trim=trim, choice=choice)
+        self._begin(Outputs(format, (output,)), replace=replace)
 
     @classmethod
     def planned(
