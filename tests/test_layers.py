@@ -14,16 +14,16 @@ ROWS = {
     7: "archive",
     6: "jobs bench",
     5: "live training evaluation",
-    4: "pipeline",
+    4: "pipeline machine",
     3: "media engine quality",
     2: "models picture autocrop color_correct",
-    1: "windows scenes color options durable",
+    1: "windows scenes color options toml_options durable",
     0: "lazy frames errors prefetch resample stand_in trace",
 }
 """Imports point downward only; places of one row do not import each other."""
 
 INSIDE = {
-    "jobs": ("provenance estimate", "enhance_file", "long_job", "workers", "assemble", "segments"),
+    "jobs": ("provenance estimate preview", "enhance_file", "long_job", "workers", "assemble", "segments"),
     "live": ("monitoring", "service", "scheduling", "cameras outputs", "push"),
     "media": ("reading writing", "images"),
     "models": ("chain", "catalogue", "files variants", "networks", "layers"),

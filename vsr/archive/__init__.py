@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.archive.alive import Alive
     from vsr.archive.archive import Archive, ArchiveOptions, look
     from vsr.archive.entry import Entry
     from vsr.archive.file_worker import Begun

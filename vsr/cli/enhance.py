@@ -34,9 +34,10 @@ from vsr.jobs import (
     provenance_of,
     read_records,
     run_file,
+    suffix_of,
     write_sidecar,
 )
-from vsr.options import EnhanceOptions, ModelOptions
+from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 
 
@@ -82,7 +83,7 @@ def enhance_command(
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
     if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
-    container, suffix = options.encode.container, _suffix(options.models)
+    container, suffix = options.encode.container, suffix_of(options.models)
     as_video = options.read.as_video
     jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, as_video=as_video, tell=say)
     check_also(jobs, options.also)
@@ -104,16 +105,6 @@ def enhance_command(
         if run.report:
             _write_report(Path(run.report), results)
     return _conclude(results)
-
-
-def _suffix(models: ModelOptions) -> str:
-    if models.size or models.height:
-        return f"_{models.size or f'{models.height}p'}"
-    return (
-        "_enhanced"
-        if models.scale == "auto" and models.model
-        else f"_x{2 if models.scale == 'auto' else models.scale}"
-    )
 
 
 @dataclass(frozen=True)

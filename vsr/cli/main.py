@@ -33,6 +33,10 @@ COMMANDS = {
         "Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.",
     ),
     "live": ("live:live_command", "Enhance cameras while they run."),
+    "web": (
+        "web:web_command",
+        "Serve a page and an API: upload, preview, enhance, take home. Until SIGTERM or Ctrl-C.",
+    ),
     "probe": ("probe:probe_command", "Print what was found in a video or picture."),
     "doctor": (
         "doctor:doctor_command",

@@ -8,20 +8,23 @@ from vsr.lazy import lazy_exports
 if TYPE_CHECKING:
     from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
     from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
-    from vsr.jobs.estimate import estimate_plan
+    from vsr.jobs.estimate import Estimate, estimate_plan
     from vsr.jobs.identity import sampled_hash, wishes_of
     from vsr.jobs.inputs import (
         Job,
         check_also,
         extension_of,
         find_jobs,
+        is_known_ending,
         is_media,
         marked_clashes,
         media_of,
+        suffix_of,
         targets_of,
         walk,
     )
     from vsr.jobs.plan import Plan, make_plan
+    from vsr.jobs.preview import Moment, preview_file
     from vsr.jobs.provenance import Record, check_sidecar, provenance_of, write_sidecar
     from vsr.jobs.segments.journal import OtherJobError
     from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records

@@ -20,7 +20,7 @@ from vsr.media import (
     is_numbered,
     numbered_files,
 )
-from vsr.options import AlsoOptions
+from vsr.options import AlsoOptions, ModelOptions
 
 _VIDEOS = (
     "264 265 266 26l 3g2 3gp 3gp2 3gpp amv asf av1 avc avi bik bmv cdxl dav dif divx dv dvr-ms evo f4p f4v fli flv"
@@ -176,7 +176,12 @@ def _is_hidden(name: str) -> bool:
 
 def is_media(path: Path) -> bool:
     """Whether a file that was found in a folder counts, by its ending."""
-    return path.suffix.lower() in MEDIA and path.is_file()
+    return is_known_ending(path.suffix) and path.is_file()
+
+
+def is_known_ending(ending: str) -> bool:
+    """Whether `ending`, such as `.mp4`, is one of a video's or a picture's."""
+    return ending.lower() in MEDIA
 
 
 def media_of(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Path]:
@@ -226,6 +231,15 @@ def _numbered_job(item: _Found, out: Path | None, into_file: bool, suffix: str, 
             pattern = pattern.with_suffix(".png")
         target = (out or folder.with_name(f"{folder.name}{suffix}")) / pattern.name
     return Job(item.path, target, is_image=False, creates_folder=True, pictures=item.pictures)
+
+
+def suffix_of(models: ModelOptions) -> str:
+    """What a result's name has that the source's has not, such as `_x2`."""
+    if models.size or models.height:
+        return f"_{models.size or f'{models.height}p'}"
+    if models.scale == "auto" and models.model:
+        return "_enhanced"
+    return f"_x{2 if models.scale == 'auto' else models.scale}"
 
 
 def extension_of(path: Path, container: str, *, is_image: bool) -> str:

@@ -15,8 +15,8 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
-from vsr.live.toml_options import make_options, read_tables
 from vsr.options import EngineOptions, at_least
+from vsr.toml_options import make_options, read_tables
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
 

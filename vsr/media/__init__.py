@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vsr.media.reading.fields import as_read, describe_fields
     from vsr.media.reading.numbered_source import NumberedSource, probe_numbered
     from vsr.media.reading.nvdec import why_no_nvdec
-    from vsr.media.reading.source import Source, VideoSource
+    from vsr.media.reading.source import ListSource, Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
     from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vsr.live.address import Address, resolve
 from vsr.live.options import OutputOptions
-from vsr.live.toml_options import make_options
+from vsr.toml_options import make_options
 
 _MPEGTS_AUDIO = "aac mp2 mp3 ac3 eac3 opus"
 _AUDIO = {

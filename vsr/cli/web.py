@@ -1,0 +1,26 @@
+"""`vsr web`: a page and an API for this machine's queue."""
+
+from typing import Annotated
+
+from vsr.cli.console import say
+from vsr.cli.flags import Flat
+from vsr.errors import ConfigError
+from vsr.web import WebOptions
+
+
+def web_command(*, options: Annotated[WebOptions, Flat] = WebOptions(), debug: bool = False) -> int:
+    """Serve a page and an API: upload, preview, enhance, take home. Until SIGTERM or Ctrl-C.
+
+    Jobs that are under way then go on at the next start.
+
+    Parameters
+    ----------
+    debug
+        Show a traceback with an error.
+    """
+    try:
+        from vsr.web import serve_web
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"vsr web needs {error.name}; `pip install 'vsr[web]'` installs it") from None
+    serve_web(options, say, debug=debug)
+    return 0

@@ -1,0 +1,157 @@
+"""Questions about files that somebody has sent: answered by a process of its own, which a broken file may end, and
+which is ended when it takes too long."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from vsr.engine import place
+from vsr.errors import SourceError, VsrError, one_line
+from vsr.jobs import (
+    Job,
+    Moment,
+    WorkerProcess,
+    become_worker,
+    estimate_plan,
+    make_plan,
+    preview_file,
+    stop_all,
+    wait_for_news,
+)
+from vsr.machine import what_works
+from vsr.media import is_image, probe, probe_image
+from vsr.options import EnhanceOptions
+
+_END_WITHIN_S = 5.0
+_LISTEN_S = 0.25
+
+
+def ask(
+    question: Callable[..., Any], *arguments: object, limit_s: float, stop: threading.Event | None = None
+) -> Any:
+    """Have a function of a module answer in a process of its own. Returns what it returns.
+
+    Args:
+        question: what it takes and returns is pickled.
+        limit_s: seconds after which the process is ended.
+        stop: ends it before.
+
+    Raises:
+        VsrError: as the question says; SourceError where the process dies or takes too long.
+    """
+    process = WorkerProcess(_answer, question, arguments, name="vsr-apart", daemon=True)
+    until = time.monotonic() + limit_s
+    try:
+        process.start()
+        while time.monotonic() < until and not (stop and stop.is_set()):
+            wait_for_news([process], _LISTEN_S)
+            for answer in process.receive():
+                if isinstance(answer, VsrError):
+                    raise answer
+                return answer[0]
+            if process.exit_code is not None:
+                how = (
+                    f"signal {-process.exit_code}"
+                    if process.exit_code < 0
+                    else f"exit code {process.exit_code}"
+                )
+                raise SourceError(f"the process that looked at the file ended with {how}")
+        raise SourceError(f"it took longer than {limit_s:.0f} s to look at the file")
+    finally:
+        stop_all([process], within_s=_END_WITHIN_S)
+
+
+def _answer(pipe: "Connection[Any, Any]", question: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """The process's whole life."""
+    try:
+        become_worker(KeyboardInterrupt())
+        try:
+            pipe.send((question(*arguments),))
+        except VsrError as error:
+            pipe.send(VsrError(str(error)) if type(error).__init__ is not VsrError.__init__ else error)
+        except Exception as error:
+            pipe.send(VsrError(f"unexpected {type(error).__name__}: {one_line(error)}"))
+    except (KeyboardInterrupt, OSError):
+        return
+
+
+def warm_up() -> None:
+    """Have what processes need loaded once, by the server that they are forked from."""
+    ask(_nothing, limit_s=120)
+
+
+def _nothing() -> None:
+    return
+
+
+def look_at(path: Path, options: EnhanceOptions, *, estimate: bool, limit_s: float) -> dict[str, Any]:
+    """What is in a file, and what would be done with it. With `estimate` the beginning is really enhanced, for
+    a few seconds, to tell how long all would take.
+
+    Raises:
+        VsrError: it cannot be read, or the options do not go with it.
+    """
+    return ask(_look, path, options, estimate, limit_s=limit_s)
+
+
+def _look(path: Path, options: EnhanceOptions, estimate: bool) -> dict[str, Any]:
+    image = is_image(path)
+    info = probe_image(path) if image else probe(path)
+    plan = make_plan(Job(path, path.with_name(f"result{'.png' if image else '.mkv'}"), image), options)
+    placement = place(options.engine, plan.models[0].spec.dtypes) if plan.models else None
+    guess = asdict(estimate_plan(plan)) if estimate else None
+    source = asdict(replace(info, path=""))
+    output = {"width": plan.output.width, "height": plan.output.height, "bit_depth": plan.output.bit_depth}
+    return {
+        "source": {name: value for name, value in source.items() if name not in ("path", "pictures")},
+        "plan": {
+            **output,
+            "layout": plan.output.layout,
+            "frames": plan.num_frames,
+            "models": [{"name": model.spec.name, "scale": model.spec.scale} for model in plan.models],
+            "device": placement and f"{placement.device}",
+            "precision": placement and f"{placement.precision}",
+            "why": placement and placement.why,
+            "encoder": plan.encoder and plan.encoder.why,
+            "notes": plan.notes,
+            "estimate": guess,
+        },
+    }
+
+
+def preview(
+    path: Path,
+    options: EnhanceOptions,
+    moment: Moment,
+    folder: Path,
+    *,
+    limit_s: float,
+    stop: threading.Event,
+) -> None:
+    """Do what `preview_file` does.
+
+    Raises:
+        VsrError: as that says.
+    """
+    ask(_preview, path, options, moment, folder, limit_s=limit_s, stop=stop)
+
+
+def _preview(path: Path, options: EnhanceOptions, moment: Moment, folder: Path) -> None:
+    preview_file(path, options, moment, folder, is_image=is_image(path))
+
+
+def machine_lines(*, limit_s: float) -> list[str]:
+    """What works on this machine.
+
+    Raises:
+        VsrError: it takes too long.
+    """
+    return ask(_machine, limit_s=limit_s)
+
+
+def _machine() -> list[str]:
+    return list(what_works())

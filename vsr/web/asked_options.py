@@ -1,0 +1,113 @@
+"""Options of a job as a client gives them: the keys of an option file, checked by the same dataclasses."""
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from vsr.engine import num_cores
+from vsr.errors import ConfigError
+from vsr.models import find_model
+from vsr.options import EnhanceOptions
+from vsr.toml_options import make_options
+
+_REFUSED = {
+    "also": "make a second job of the same upload",
+    "as_video": "upload a video",
+    "fps": "upload a video",
+    "cluster": "this machine does the work; workers is accepted",
+    "restart": "make a new job",
+}
+"""Keys of option files that mean nothing here, or would reach past this machine, with what to do instead."""
+
+
+@cache
+def _groups() -> dict[str, type[Any]]:
+    """The classes that options are parted into, by the field of `EnhanceOptions`."""
+    return get_type_hints(EnhanceOptions)
+
+
+@cache
+def _group_of() -> dict[str, str]:
+    """In which group each key is."""
+    return {field.name: name for name, kind in _groups().items() for field in dataclasses.fields(kind)}
+
+
+@cache
+def accepted_keys() -> tuple[str, ...]:
+    """What a client may say."""
+    return tuple(key for key in _group_of() if key not in _REFUSED and not key.startswith("also_"))
+
+
+def options_of(table: Mapping[str, Any]) -> EnhanceOptions:
+    """Make options of a client's keys.
+
+    Raises:
+        ConfigError: a key is not known or not accepted, a value is of the wrong kind or out of range, or a model is
+            none of those that have a name here.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for key, value in table.items():
+        if key not in accepted_keys():
+            why = _REFUSED.get("also" if key.startswith("also_") else key)
+            accepted = why or f"{', '.join(accepted_keys())} are accepted"
+            raise ConfigError(f"option {key[:40]!r} is not {'accepted here' if why else 'known'}; {accepted}")
+        given = [value] if key == "model" and isinstance(value, str) else value
+        groups.setdefault(_group_of()[key], {})[key] = given
+    made = {name: make_options(_groups()[name], given) for name, given in groups.items()}
+    options = EnhanceOptions(**made)
+    for name in options.models.model:
+        if find_model(name) is None:
+            raise ConfigError(
+                f"model {name[:60]!r} is not known; a name that GET /v1/models lists is accepted"
+            )
+    if options.job.workers != "auto" and options.job.workers > num_cores():
+        raise ConfigError(f"workers {options.job.workers} is out of range; 1 to {num_cores()} is accepted")
+    return options
+
+
+@cache
+def options_schema() -> dict[str, Any]:
+    """The keys as JSON Schema, from the dataclasses and what they say of their fields."""
+    properties: dict[str, Any] = {}
+    for kind in _groups().values():
+        hints, told = get_type_hints(kind), _told(kind)
+        for field in dataclasses.fields(kind):
+            if field.name in accepted_keys():
+                default = list(field.default) if isinstance(field.default, tuple) else field.default
+                properties[field.name] = _shape(hints[field.name]) | {
+                    "default": default,
+                    "description": told.get(field.name, ""),
+                }
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+_KINDS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+def _shape(hint: Any) -> dict[str, Any]:
+    if get_origin(hint) is tuple:
+        return {"type": "array", "items": _shape(get_args(hint)[0])}
+    if get_origin(hint) is Literal:
+        return {"enum": list(get_args(hint))}
+    if hint in _KINDS:
+        return {"type": _KINDS[hint]}
+    return {"anyOf": [_shape(choice) for choice in get_args(hint)]}
+
+
+def _told(kind: Callable[..., Any]) -> dict[str, str]:
+    """The line below each field of a dataclass."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    told: dict[str, str] = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+        ):
+            assert isinstance(field.target, ast.Name)
+            told[field.target.id] = " ".join(str(text.value.value).split())
+    return told

@@ -1,0 +1,142 @@
+"""The paths below `/v1/jobs`: ordering, watching, stopping, taking home."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.sse import EventSourceResponse, format_sse_event
+
+from vsr.web.bell import rung
+from vsr.web.problems import ProblemError, problems
+from vsr.web.results import VIDEO_OR_PICTURE, send_file, sent
+from vsr.web.runner import Progress, result_of
+from vsr.web.shapes import JobOrder, JobView
+from vsr.web.store import OVER
+from vsr.web.workshop import Workshop
+
+_PING_EVERY_S = 15.0
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events `state`, `note` and `deleted` with an id, and `progress` without; data is JSON.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The job is over and nothing more will happen."},
+}
+
+
+def job_router(workshop: Workshop) -> APIRouter:
+    """The paths, over a workshop."""
+    router = APIRouter(prefix="/v1", tags=["jobs"])
+
+    @router.post("/jobs", status_code=202, summary="Order a job", responses=problems(404, 409, 507))
+    def order(
+        wanted: JobOrder,
+        response: Response,
+        idempotency_key: Annotated[
+            str | None, Header(max_length=200, description="The same twice is one job.")
+        ] = None,
+    ) -> JobView:
+        upload = workshop.uploads.get(wanted.upload)
+        job = workshop.order(upload, wanted.options, idempotency_key)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return JobView.of(job, workshop)
+
+    @router.get("/jobs", summary="All jobs, in the order in which they are done", responses=problems())
+    def jobs() -> list[JobView]:
+        return [JobView.of(job, workshop) for job in workshop.store.jobs()]
+
+    @router.get("/jobs/{id}", summary="One job", responses=problems(404))
+    def job(id: str) -> JobView:
+        return JobView.of(workshop.job(id), workshop)
+
+    @router.post(
+        "/jobs/{id}/{action}",
+        summary="Pause, resume, cancel or retry a job",
+        description="What is finished of a paused one stays. A canceled one begins anew when it is retried.",
+        responses=problems(404, 409),
+    )
+    def act(id: str, action: Literal["pause", "resume", "cancel", "retry"]) -> JobView:
+        return JobView.of(workshop.act(id, action), workshop)
+
+    @router.delete(
+        "/jobs/{id}", status_code=204, summary="Take a job and its result away", responses=problems(404)
+    )
+    def delete(id: str) -> Response:
+        workshop.delete(id)
+        return Response(status_code=204)
+
+    @router.get("/jobs/{id}/report", summary="Where the result comes from", responses=problems(404, 409))
+    def report(id: str) -> dict[str, Any]:
+        job = workshop.job(id)
+        if job.report is None:
+            raise ProblemError(409, f"a job that is {job.state} has no report")
+        return dict(job.report)
+
+    @router.api_route(
+        "/jobs/{id}/result",
+        methods=["GET", "HEAD"],
+        summary="The finished file",
+        response_class=Response,
+        responses=sent(*VIDEO_OR_PICTURE) | problems(404, 409),
+    )
+    def result(id: str, request: Request) -> Response:
+        job = workshop.job(id)
+        if (path := result_of(job, workshop.data)) is None:
+            raise ProblemError(409, f"a job that is {job.state} has no result")
+        tag = (job.report or {}).get("result", {}).get("sha256", "")
+        return send_file(path, job.result, request, tag=tag)
+
+    _add_streams(router, workshop)
+    return router
+
+
+def _add_streams(router: APIRouter, workshop: Workshop) -> None:
+    @router.get(
+        "/jobs/{id}/events",
+        response_class=Response,
+        summary="What happens to a job, until it is over",
+        responses=_STREAM | problems(404),
+    )
+    async def events(id: str, last_event_id: Annotated[str, Header(max_length=20)] = "") -> Response:
+        job, after = workshop.job(id), _number(last_event_id)
+        if job.state in OVER and not any(workshop.store.events(after, id)):
+            return Response(status_code=204)
+        return EventSourceResponse(_stream(workshop, after, id))
+
+    @router.get(
+        "/events",
+        response_class=Response,
+        summary="What happens to all jobs",
+        responses={200: _STREAM[200]} | problems(),
+    )
+    async def all_events(last_event_id: Annotated[str, Header(max_length=20)] = "") -> Response:
+        after = _number(last_event_id) if last_event_id else workshop.store.last_event()
+        return EventSourceResponse(_stream(workshop, after))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def _stream(workshop: Workshop, after: int, job: str = "") -> AsyncIterator[bytes]:
+    """What has happened since, then what happens. A job's own ends with it."""
+    told: dict[str, Progress] = {}
+    yield format_sse_event(comment="")
+    while not workshop.bell.is_closed:
+        ring = workshop.bell.next
+        for event in workshop.store.events(after, job):
+            after = event.id
+            data = {"job": event.job, **event.data}
+            yield format_sse_event(data_str=json.dumps(data), event=event.kind, id=str(event.id))
+        if job and ((there := workshop.store.job(job)) is None or there.state in OVER):
+            return
+        for id, progress in list(workshop.runner.progress.items()):
+            if job in ("", id) and told.get(id) != progress:
+                told[id] = progress
+                data = json.dumps({"job": id, **asdict(progress)})
+                yield format_sse_event(data_str=data, event="progress")
+        if not await rung(ring, _PING_EVERY_S):
+            yield format_sse_event(comment="here")

@@ -1,0 +1,132 @@
+"""Paths that look: at uploads before a job is ordered, at models, and at the machine."""
+
+import json
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from vsr.errors import VsrError
+from vsr.jobs import Moment
+from vsr.models import all_cards, shown
+from vsr.web.apart import look_at, machine_lines
+from vsr.web.asked_options import options_of
+from vsr.web.previews import PreviewFile, PreviewView
+from vsr.web.problems import ProblemError, problem_of, problems
+from vsr.web.results import send_file, sent
+from vsr.web.shapes import PreviewOrder, UploadView
+from vsr.web.store import Upload
+from vsr.web.workshop import Workshop, check_installed
+
+_LOOK_S = 60.0
+_MACHINE_KEPT_S = 600.0
+
+
+def look_router(workshop: Workshop) -> APIRouter:
+    """The paths, over a workshop."""
+    router = APIRouter(prefix="/v1")
+    _add_uploads(router, workshop)
+    _add_previews(router, workshop)
+    _add_machine(router)
+    return router
+
+
+def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
+    @router.get("/uploads", tags=["uploads"], summary="All uploads", responses=problems())
+    def uploads() -> list[UploadView]:
+        return [UploadView.of(upload, workshop) for upload in workshop.store.uploads()]
+
+    @router.get("/uploads/{id}", tags=["uploads"], summary="One upload", responses=problems(404))
+    def upload(id: str) -> UploadView:
+        return UploadView.of(workshop.uploads.get(id), workshop)
+
+    @router.get(
+        "/uploads/{id}/probe",
+        tags=["uploads"],
+        summary="What is in an upload, and what would be done with it",
+        description="While it still comes, too, as soon as the file can be told by what is there.",
+        responses=problems(404),
+    )
+    def probe(
+        id: str,
+        options: Annotated[str, Query(description="Options of the job, as JSON.")] = "{}",
+        estimate: Annotated[
+            bool, Query(description="Really enhance the beginning, to tell time and size.")
+        ] = False,
+    ) -> dict[str, Any]:
+        upload = workshop.uploads.get(id)
+        wanted = options_of(_table(options))
+        check_installed(wanted)
+        try:
+            found = look_at(workshop.uploads.path(upload), wanted, estimate=estimate, limit_s=_LOOK_S)
+        except VsrError as error:
+            raise _about(error, upload, workshop) from None
+        return {"name": upload.name, **found}
+
+
+def _table(text: str) -> dict[str, Any]:
+    try:
+        table = json.loads(text)
+    except ValueError:
+        table = None
+    if not isinstance(table, dict):
+        raise ProblemError(422, 'options must be a JSON object, such as {"scale": 2}')
+    return table
+
+
+def _about(error: VsrError, upload: Upload, workshop: Workshop) -> ProblemError:
+    """An error with the owner's name of the file, and that it may be because not all has come."""
+    problem = problem_of(type(error)(str(error).replace(str(workshop.uploads.path(upload)), upload.name)))
+    if not workshop.uploads.is_whole(upload):
+        return ProblemError(409, f"not enough has come to tell: {problem.detail}")
+    return problem
+
+
+def _add_previews(router: APIRouter, workshop: Workshop) -> None:
+    @router.post(
+        "/uploads/{id}/previews",
+        status_code=201,
+        tags=["previews"],
+        summary="Begin a preview: a moment enhanced, beside the source's own",
+        description="Its files come one by one; a GET of one waits until it is there. One at a time of an upload.",
+        responses=problems(404, 429),
+    )
+    def begin(id: str, wanted: PreviewOrder, response: Response) -> PreviewView:
+        upload = workshop.uploads.get(id)
+        options = options_of(wanted.options)
+        check_installed(options)
+        moment = Moment(wanted.at, wanted.seconds)
+        begun = workshop.previews.begin(upload.id, workshop.uploads.path(upload), options, moment)
+        response.headers["Location"] = f"/v1/previews/{begun}"
+        return workshop.previews.state(begun)
+
+    @router.get("/previews/{id}", tags=["previews"], summary="How far a preview is", responses=problems(404))
+    def state(id: str) -> PreviewView:
+        return workshop.previews.state(id)
+
+    @router.api_route(
+        "/previews/{id}/{name}",
+        methods=["GET", "HEAD"],
+        tags=["previews"],
+        summary="A file of a preview, as soon as it is there",
+        response_class=Response,
+        responses=sent("image/png", "video/mp4") | problems(404),
+    )
+    async def file(id: str, name: PreviewFile, request: Request) -> Response:
+        path = await workshop.previews.file(id, name)
+        return send_file(path, name, request)
+
+
+def _add_machine(router: APIRouter) -> None:
+    known: tuple[float, list[str]] = (float("-inf"), [])
+
+    @router.get("/models", tags=["machine"], summary="What `vsr models` knows", responses=problems())
+    def models() -> list[dict[str, Any]]:
+        return [{key: value for key, value in shown(card).items() if key != "path"} for card in all_cards()]
+
+    @router.get("/machine", tags=["machine"], summary="What `vsr doctor` says", responses=problems())
+    def machine() -> dict[str, list[str]]:
+        nonlocal known
+        if time.monotonic() - known[0] > _MACHINE_KEPT_S:
+            known = time.monotonic(), machine_lines(limit_s=_LOOK_S)
+        return {"lines": known[1]}

@@ -1,0 +1,76 @@
+"""What `vsr web` can be told."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsr.errors import ConfigError
+from vsr.options import at_least
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Addresses that nobody reaches from another machine."""
+
+
+@dataclass(frozen=True)
+class WebOptions:
+    """How the server listens, what it keeps and where its limits are."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own, such as 0.0.0.0, wants a token of everybody who asks."""
+    port: int = 8000
+    """Port to listen on; 0 for any that is free."""
+    data: str = ""
+    """Folder of uploads, jobs and results. Default: vsr/web in the user's folder for data."""
+    token_file: str = ""
+    """File with the hash of the token that is asked for; where there is none it is made, and the token shown once.
+    Default: `token` in the data folder, where one is needed."""
+    allow_host: tuple[str, ...] = ()
+    """Further names by which browsers may call this server, as behind a proxy; give it several times."""
+    keep: str = "7d"
+    """How long uploads and finished jobs are kept: 30m, 12h, 7d or 4w after the last change."""
+    max_gb: float = 100.0
+    """Largest upload, in GB."""
+    max_files: int = 1000
+    """Most uploads, and most jobs, that are kept at once."""
+    max_hours: float = 0.0
+    """Longest time that a job may run, in hours; 0 for any."""
+    open: bool = False
+    """Open the page in the browser."""
+
+    def __post_init__(self) -> None:
+        at_least(0, port=self.port)
+        at_least(1, max_files=self.max_files)
+        if self.port > 65535:
+            raise ConfigError(f"port {self.port} is out of range; 0 to 65535 is accepted")
+        if not 0 < self.max_gb < 1e6 or self.max_hours < 0:
+            raise ConfigError("max-gb must be more than 0, and max-hours 0 or more")
+        _ = self.keep_s
+
+    @property
+    def keep_s(self) -> int:
+        """Seconds for which things are kept."""
+        match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", self.keep)
+        if match is None:
+            raise ConfigError(f"keep {self.keep!r} is not understood; such as 30m, 12h, 7d or 4w is accepted")
+        return int(match[1]) * _UNITS[match[2]]
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of the largest upload."""
+        return round(self.max_gb * 1e9)
+
+    @property
+    def is_local(self) -> bool:
+        """Only this machine is listened to."""
+        return self.host in LOOPBACK
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        if self.data:
+            return Path(self.data)
+        found = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA")
+        return (Path(found) if found else Path.home() / ".local" / "share") / "vsr" / "web"

@@ -1,0 +1,171 @@
+"""All that the server works with, put together; and what a job is from its order to its end."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vsr.jobs import extension_of, suffix_of
+from vsr.media import is_image
+from vsr.models import not_installed, to_fetch
+from vsr.options import EnhanceOptions
+from vsr.web.asked_options import options_of
+from vsr.web.bell import Bell
+from vsr.web.data_folder import DataFolder, new_id
+from vsr.web.previews import Previews
+from vsr.web.problems import ProblemError
+from vsr.web.runner import Runner
+from vsr.web.store import Action, Store, Upload, WebJob
+from vsr.web.uploads import Uploads
+from vsr.web.web_options import WebOptions
+
+_TIDY_EVERY_S = 60.0
+
+
+class Workshop:
+    """Store, uploads, previews and runner of a data folder, from `open` to `close`."""
+
+    def __init__(self, data: DataFolder, store: Store, options: WebOptions, *, debug: bool = False):
+        self.data, self.store, self.options = data, store, options
+        self.uploads = Uploads(data, store, options)
+        self.previews = Previews(data)
+        self.runner = Runner(store, data, max_hours=options.max_hours, debug=debug)
+        self._closing = threading.Event()
+        self._tidying = threading.Thread(target=self._tidy_now_and_then, name="vsr-tidy")
+
+    def open(self, bell: Bell) -> None:
+        """Go on with what waits."""
+        self.bell = bell
+        self.store.changed = bell.ring
+        self.runner.start()
+        self._tidying.start()
+
+    def close(self) -> None:
+        """End what is under way; nothing that is finished of it is lost."""
+        self._closing.set()
+        self.previews.stop()
+        self.runner.stop()
+        self._tidying.join()
+
+    def _tidy_now_and_then(self) -> None:
+        while True:
+            with suppress(sqlite3.Error, OSError):  # another time
+                self.tidy()
+            if self._closing.wait(_TIDY_EVERY_S):
+                return
+
+    def tidy(self) -> None:
+        """Take away what has expired, and what is left of jobs that are gone."""
+        before_s = time.time() - self.options.keep_s
+        for job in self.store.jobs():
+            if job.ended_s is not None and job.ended_s < before_s:
+                self.store.mark_deleted(job.id)
+        for id in self.store.deleted():
+            self.runner.tidy(id)
+        self.store.forget_events(before_s)
+        self.uploads.remove_old()
+
+    def order(self, upload: Upload, asked: Mapping[str, Any], key: str | None = None) -> WebJob:
+        """Take up a job. The same key and order twice is one job.
+
+        Raises:
+            ConfigError: the options cannot be used.
+            ModelError: a model is not installed.
+            ProblemError: the upload has not come, the key came with another order, or there are too many jobs.
+        """
+        fingerprint = hashlib.sha256(
+            json.dumps([upload.id, dict(asked)], sort_keys=True).encode()
+        ).hexdigest()
+        if key is not None and (known := self._known(key, fingerprint)) is not None:
+            return known
+        options = options_of(asked)
+        check_installed(options)
+        if not self.uploads.is_whole(upload):
+            come = f"{self.uploads.offset(upload)} of {upload.length} bytes have come"
+            raise ProblemError(409, f"the upload is not complete: {come}")
+        if len(self.store.jobs()) >= self.options.max_files:
+            raise ProblemError(507, "too many jobs are kept; delete some, or wait until they expire")
+        job = self._new(upload, asked, options)
+        try:
+            self.store.add_job(job, key, fingerprint)
+        except sqlite3.IntegrityError:  # the same request came twice at once
+            if key is not None and (known := self._known(key, fingerprint)) is not None:
+                return known
+            raise
+        self.runner.wake()
+        return job
+
+    def _known(self, key: str, fingerprint: str) -> WebJob | None:
+        try:
+            return self.store.asked_before(key, fingerprint)
+        except KeyError:
+            raise ProblemError(
+                422, "this Idempotency-Key came with another request; take a new one"
+            ) from None
+
+    def _new(self, upload: Upload, asked: Mapping[str, Any], options: EnhanceOptions) -> WebJob:
+        path = self.uploads.path(upload)
+        image = is_image(path)
+        extension = extension_of(path, options.encode.container, is_image=image)
+        result = f"{Path(upload.name).stem}{suffix_of(options.models)}{extension}"
+        return WebJob(
+            id=new_id(),
+            upload=upload.id,
+            name=upload.name,
+            ending=upload.ending,
+            lane="pictures" if image else "videos",
+            options=asked,
+            state="queued",
+            error="",
+            created_s=time.time(),
+            began_s=None,
+            ended_s=None,
+            result=result,
+            report=None,
+        )
+
+    def act(self, id: str, action: Action) -> WebJob:
+        """Take an action on a job.
+
+        Raises:
+            ProblemError: there is no such job, or its state does not allow it.
+        """
+        if (job := self.store.move(id, action)) is None:
+            state = self.job(id).state
+            raise ProblemError(409, f"a job that is {state} cannot be told to {action}")
+        self.runner.wake()
+        self.runner.tidy(id)
+        return job
+
+    def job(self, id: str) -> WebJob:
+        """A job by its id.
+
+        Raises:
+            ProblemError: there is none.
+        """
+        if (job := self.store.job(id)) is None:
+            raise ProblemError(404, "there is no such job, or it has expired")
+        return job
+
+    def delete(self, id: str) -> None:
+        """End a job and take it and its result away; its upload stays until it expires.
+
+        Raises:
+            ProblemError: there is none.
+        """
+        job = self.job(id)
+        self.store.mark_deleted(job.id)
+        self.store.touch(job.upload)
+        self.runner.wake()
+        self.runner.tidy(job.id)
+
+
+def check_installed(options: EnhanceOptions) -> None:
+    """Raise ModelError where a model that is named has yet to be fetched."""
+    for facts in to_fetch(options.models.model):
+        raise not_installed(facts)
