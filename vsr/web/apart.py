@@ -123,7 +123,7 @@ def _look(path: Path, options: EnhanceOptions, estimate: bool) -> dict[str, Any]
     }
 
 
-def preview(
+def make_preview(
     path: Path,
     options: EnhanceOptions,
     moment: Moment,

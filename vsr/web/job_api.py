@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from vsr.web.bell import rung
 from vsr.web.problems import ProblemError, problems
 from vsr.web.results import VIDEO_OR_PICTURE, send_file, sent
-from vsr.web.runner import Progress, result_of
+from vsr.web.runner import Progress, finished_file
 from vsr.web.shapes import JobOrder, JobView
 from vsr.web.store import OVER
 from vsr.web.workshop import Workshop
@@ -84,7 +84,7 @@ def job_router(workshop: Workshop) -> APIRouter:
     )
     def result(id: str, request: Request) -> Response:
         job = workshop.job(id)
-        if (path := result_of(job, workshop.data)) is None:
+        if (path := finished_file(job, workshop.data)) is None:
             raise ProblemError(409, f"a job that is {job.state} has no result")
         tag = (job.report or {}).get("result", {}).get("sha256", "")
         return send_file(path, job.result, request, tag=tag)

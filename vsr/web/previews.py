@@ -13,7 +13,7 @@ import anyio
 from vsr.errors import VsrError
 from vsr.jobs import Moment
 from vsr.options import EnhanceOptions
-from vsr.web.apart import preview
+from vsr.web.apart import make_preview
 from vsr.web.data_folder import DataFolder, new_id
 from vsr.web.problems import ProblemError, problem_of
 
@@ -122,7 +122,7 @@ class Previews:
 
 def _run(this: _Preview, path: Path, options: EnhanceOptions, moment: Moment, folder: Path) -> None:
     try:
-        preview(path, options, moment, folder, limit_s=_LIMIT_S, stop=this.stop)
+        make_preview(path, options, moment, folder, limit_s=_LIMIT_S, stop=this.stop)
     except VsrError as error:
         line = str(error).replace(f"{path}", "the upload").replace(f"{folder}/", "")
         this.error = (

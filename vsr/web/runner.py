@@ -175,7 +175,7 @@ def file_of(job: WebJob, options: EnhanceOptions, data: DataFolder) -> Job:
     return Job(source, data.job(job.id) / f"result{extension}", is_image)
 
 
-def result_of(job: WebJob, data: DataFolder) -> Path | None:
+def finished_file(job: WebJob, data: DataFolder) -> Path | None:
     """The finished file of a job; None where there is none."""
     if job.state not in ("succeeded", "unverified"):
         return None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from vsr.web.asked_options import options_schema
-from vsr.web.runner import Progress, result_of
+from vsr.web.runner import Progress, finished_file
 from vsr.web.store import JobState, Upload, WebJob
 from vsr.web.workshop import Workshop
 
@@ -112,7 +112,7 @@ class JobView:
 
 
 def _result(job: WebJob, workshop: Workshop) -> ResultView | None:
-    path = result_of(job, workshop.data)
+    path = finished_file(job, workshop.data)
     return None if path is None else ResultView(job.result, path.stat().st_size, f"/v1/jobs/{job.id}/result")
 
 

@@ -11,7 +11,7 @@ from vsr.media import is_image
 from vsr.web.bell import rung
 from vsr.web.problems import ProblemError, problems
 from vsr.web.results import send_file, sent
-from vsr.web.runner import result_of
+from vsr.web.runner import finished_file
 from vsr.web.store import OVER, Upload, WebJob
 from vsr.web.workshop import Workshop
 
@@ -52,7 +52,7 @@ def upscale_router(workshop: Workshop) -> APIRouter:
             await workshop.uploads.remove(upload)
             raise
         done = await _finished(job, workshop)
-        if (path := result_of(done, workshop.data)) is None:
+        if (path := finished_file(done, workshop.data)) is None:
             _take_away(done, workshop)
             detail = done.error or f"it took longer than {_LIMIT_S:.0f} s; upload the picture and order a job"
             raise ProblemError(422 if done.error else 503, detail)
