@@ -18,7 +18,7 @@ ROWS = {
     3: "media engine quality",
     2: "models picture autocrop color_correct",
     1: "windows scenes color options toml_options durable",
-    0: "lazy frames errors prefetch resample stand_in trace",
+    0: "lazy frames errors prefetch resample stand_in trace pulse offspring",
 }
 """Imports point downward only; places of one row do not import each other."""
 

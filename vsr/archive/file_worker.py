@@ -35,6 +35,7 @@ from vsr.jobs import (
 )
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
+from vsr.pulse import Pulse
 
 _TELL_EVERY_S = 0.25
 
@@ -69,7 +70,12 @@ class Begun:
     clock: Clock
 
 
-Said = Hello | Begun | Clock | str | Entry | VsrError
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """A worker gets on with what it is at."""
+
+
+Said = Hello | Begun | AtWork | Clock | str | Entry | VsrError
 """What comes through a worker's pipe. A clock: how far the file is that was begun last; a line that cannot wait;
 the entry of a file that is done or has failed; why the worker cannot work."""
 
@@ -86,10 +92,11 @@ class _PipeView:
             self._pipe.send(message)
 
     def _tick(self) -> None:
+        pulse = Pulse()
         while True:
             time.sleep(_TELL_EVERY_S)
-            if (clock := self._clock) is not None:
-                self.send(replace(clock))
+            if pulse.silent_s() < 1:
+                self.send(replace(clock) if (clock := self._clock) is not None else AtWork())
 
     @contextmanager
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:

@@ -22,6 +22,7 @@ from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_ro
 from vsr.durable import Stamp
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs import LEAST_FREE, Job, wait_for_room
+from vsr.pulse import at_work
 
 T = TypeVar("T")
 
@@ -112,7 +113,8 @@ class State:
         """
         while True:
             try:
-                self._db.execute("begin immediate")
+                with at_work():  # others may hold it for a while
+                    self._db.execute("begin immediate")
                 try:
                     value = action()
                     self._db.execute("commit")

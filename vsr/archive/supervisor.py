@@ -4,18 +4,20 @@ They are processes because a file can end one (a decoder that crashes, memory th
 failure of this file, and a new process goes on. All are equal: each claims in the state what it does next.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vsr.archive.entry import Entry
-from vsr.archive.file_worker import ArchiveWork, Begun, Hello, Said, run_worker
+from vsr.archive.file_worker import ArchiveWork, AtWork, Begun, Hello, Said, run_worker
 from vsr.archive.state import State
 from vsr.errors import VsrError
 from vsr.jobs import WorkerProcess, stop_all, wait_for_news
 from vsr.pipeline import Clock
+from vsr.pulse import STUCK_S
 
-_END_WITHIN_S = 30.0
-"""How long a worker may take to end when it is told to; an encoder may have a segment to flush."""
+_END_WITHIN_S = 3.5
+"""How long a worker may take to end when it is told to; it ends itself before."""
 
 Message = Begun | str | Entry
 """What is to be known of workers: a file has begun, and its clock goes on; a line; a file stands so in the end."""
@@ -28,6 +30,10 @@ class _FileWorker:
     """In the state; 0 until it has said hello."""
     clock: Clock | None = None
     """Of the file it is at."""
+    heard_s: float = 0.0
+    """When it gave a sign of life."""
+    is_stuck: bool = False
+    """It gave none, and was ended."""
 
 
 class Supervisor:
@@ -58,9 +64,12 @@ class Supervisor:
         for worker in list(self._workers):
             said: Said
             for said in worker.process.receive():
+                worker.heard_s = time.monotonic()
                 match said:
                     case Hello():
                         worker.number = said.worker
+                    case AtWork():
+                        pass
                     case VsrError():
                         raise said
                     case Clock():
@@ -71,6 +80,9 @@ class Supervisor:
                         yield said
             if worker.process.exit_code is not None:
                 yield from self._left(worker, worker.process.exit_code)
+            elif worker.number and time.monotonic() - worker.heard_s > STUCK_S:
+                worker.is_stuck = True
+                worker.process.kill()
 
     def _left(self, worker: _FileWorker, code: int) -> Iterator[Message]:
         """A worker has ended: for good, or it has crashed in a file."""
@@ -78,6 +90,10 @@ class Supervisor:
         if code in (0, 130):
             return
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if worker.is_stuck:
+            how = (
+                f"got on with nothing for {STUCK_S:.0f} s and was ended; the file, or the disk, makes it hang"
+            )
         failed = self._state.fail_claimed(worker.number, f"the process that enhanced it {how}")
         yield from failed
         if not failed:

@@ -15,6 +15,7 @@ from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
+from vsr.cli.signals import getting_on
 from vsr.durable import file_id, place_of, work_folder
 from vsr.engine import place
 from vsr.errors import ConfigError, SinkError
@@ -39,6 +40,7 @@ from vsr.jobs import (
 )
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
+from vsr.pulse import STUCK_S
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def enhance_command(
             if run.dry_run:
                 results[place] = _dry_run(each, options, alone=view.alone)
             else:
-                results[place] = view.run_file(each, options)
+                with getting_on(f"{each.path}: nothing got on for {STUCK_S:.0f} s; the file or a disk hangs"):
+                    results[place] = view.run_file(each, options)
                 view.conclude(results[place])
             if view.alone and (error := results[place].error) is not None:
                 raise error

@@ -20,6 +20,10 @@ from vsr.cli.console import fail
 from vsr.cli.presets import find_config
 from vsr.engine import tune_malloc
 from vsr.errors import ConfigError, VerifyError, VsrError
+from vsr.offspring import end_within
+
+_END_WITHIN_S = 4.5
+"""What a command may take to clean up when it is interrupted."""
 
 COMMANDS = {
     "enhance": ("enhance:enhance_command", "Enhance videos, pictures, folders or globs of both."),
@@ -92,6 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for name in ("SIGTERM", "SIGHUP"):  # a closed terminal ends us as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
+    end_within(
+        _END_WITHIN_S,
+        signal.SIGTERM,
+        signal.SIGINT,
+        code=130,
+        last_words=lambda: fail("interrupted; it did not end by itself"),
+    )
     sys.exit(run(words))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vsr.cli.console import duration
+from vsr.cli.signals import within
 from vsr.frames import StreamInfo
 from vsr.media import is_image, is_numbered, numbered_files, probe_image, probe_numbered
 from vsr.media import probe as probe_video
@@ -18,6 +19,7 @@ def probe_command(
     /,
     *,
     json_: Annotated[bool, Parameter(name="--json")] = False,
+    timeout: float = 10.0,
     debug: bool = False,
 ) -> int:
     """Print what was found in a video or picture.
@@ -28,15 +30,22 @@ def probe_command(
         Video or picture.
     json_
         Print JSON.
+    timeout
+        Seconds after which a file that cannot be seen through is given up.
     debug
         Show a traceback with an error.
     """
-    if is_numbered(file) and not file.exists():
-        info = probe_numbered(str(file), tuple(numbered_files(file).items()), None)
-    else:
-        info = probe_image(file) if is_image(file) else probe_video(file)
+    late = f"{file} was not seen through in {timeout:g} s; it is hostile or the disk is slow, --timeout waits longer"
+    with within(timeout, late):
+        info = _probed(file)
     print(json.dumps(asdict(info), indent=2, default=str) if json_ else describe_info(info))
     return 0
+
+
+def _probed(file: Path) -> StreamInfo:
+    if is_numbered(file) and not file.exists():
+        return probe_numbered(str(file), tuple(numbered_files(file).items()), None)
+    return probe_image(file) if is_image(file) else probe_video(file)
 
 
 def describe_format(info: StreamInfo) -> str:

@@ -1,14 +1,20 @@
 """How commands that run until they are told to end take signals, and leave handlers as they were."""
 
+import os
 import signal
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 
-from vsr.cli.console import is_terminal
+from vsr.cli.console import fail, is_terminal
+from vsr.offspring import kill_all
+from vsr.pulse import STUCK_S, Pulse
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 """Windows has no SIGHUP."""
+
+_LOOK_EVERY_S = 0.25
 
 
 class LiveSignals:
@@ -53,3 +59,37 @@ def terminable() -> Generator[list[int], None, None]:
         yield taken
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def ended_where(is_over: Callable[[], bool], line: str) -> Generator[None, None, None]:
+    """End this process with a line and exit code 1 where `is_over` says so while the block runs.
+
+    At once and from another thread: what hangs in a library hears of nothing else.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_EVERY_S):
+            if is_over():
+                fail(line)
+                kill_all()
+                os._exit(1)
+
+    threading.Thread(target=watch, name="vsr-limit", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def within(seconds: float, line: str) -> AbstractContextManager[None]:
+    """End this process where the block takes longer than so."""
+    end_s = time.monotonic() + seconds
+    return ended_where(lambda: time.monotonic() > end_s, line)
+
+
+def getting_on(line: str) -> AbstractContextManager[None]:
+    """End this process where nothing gets on in it for `STUCK_S`."""
+    pulse = Pulse()
+    return ended_where(lambda: pulse.silent_s() > STUCK_S, line)

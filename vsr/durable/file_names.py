@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from vsr.pulse import at_work
+
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 """What file systems say that know no such thing for folders (FUSE, SMB, virtual machines' shares)."""
 
@@ -32,7 +34,8 @@ def sync(path: Path) -> None:
             return  # one that may be written to and not listed, and any on Windows
         raise
     try:
-        os.fsync(descriptor)
+        with at_work():
+            os.fsync(descriptor)
     except OSError as error:
         if not is_folder or error.errno not in _NO_FOLDER_SYNC:
             raise

@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr.pulse import at_work
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -56,7 +58,8 @@ def sha256_of(*files: Path | int) -> str:
     digest = hashlib.sha256()
     for each in files:
         with open(each, "rb") as file:
-            hashlib.file_digest(file, lambda: digest)
+            with at_work():
+                hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 

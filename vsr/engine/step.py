@@ -11,6 +11,7 @@ from torch import Tensor
 from vsr.engine.tiles import padded, tiled
 from vsr.engine.windowed_stream import Place, WindowedStream, join_states, part_states
 from vsr.models import ModelSpec, Network, State
+from vsr.pulse import at_work
 
 
 class Stepper:
@@ -42,7 +43,8 @@ class Stepper:
         call = self._call(streams, resets, tile, after)
         step = partial(padded, call, scale=spec.scale, multiple=spec.size_multiple)
         cut = partial(tiled, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
-        out = step(frames) if tile is None else cut(step, frames, tile=tile)
+        with at_work():
+            out = step(frames) if tile is None else cut(step, frames, tile=tile)
         part_states(streams, after)  # not before all of it has worked: a state must not step twice
         return out
 

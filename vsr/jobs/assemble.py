@@ -8,6 +8,7 @@ from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
 from vsr.media import FileSink, ImageSink, ImageSource, NumberedSource, VideoSource
 from vsr.pipeline import PipelineOptions
+from vsr.pulse import at_work
 
 
 def open_source(plan: Plan) -> VideoSource | NumberedSource | ImageSource:
@@ -28,14 +29,15 @@ def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> Vide
 def make_engine(plan: Plan) -> Engine:
     """Load the models onto their device."""
     output = plan.output
-    return Engine(
-        plan.models,
-        plan.options.engine,
-        size=plan.resample,
-        sample_aspect=output.sample_aspect,
-        bit_depth=output.bit_depth,
-        rgb=output.range == "full" and output.layout in ("rgb", "gray"),
-    )
+    with at_work():
+        return Engine(
+            plan.models,
+            plan.options.engine,
+            size=plan.resample,
+            sample_aspect=output.sample_aspect,
+            bit_depth=output.bit_depth,
+            rgb=output.range == "full" and output.layout in ("rgb", "gray"),
+        )
 
 
 def make_sink(plan: Plan, source: VideoSource | NumberedSource | ImageSource) -> FileSink | ImageSink:

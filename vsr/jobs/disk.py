@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vsr.pulse import beat
+
 LEAST_FREE = 1 << 20
 """Bytes that are wanted in any case."""
 
@@ -25,5 +27,6 @@ def wait_for_room(folder: Path, num_bytes: int, tell: Callable[[str], None]) -> 
         f"the disk is full: {folder} has {left} left and {needed} are needed; paused, going on when there is room"
     )
     while free_bytes(folder) < num_bytes:
+        beat()
         time.sleep(_LOOK_EVERY_S)
     tell("there is room again, going on")

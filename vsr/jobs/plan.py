@@ -40,6 +40,7 @@ from vsr.options import (
     parse_aspect,
     parse_size,
 )
+from vsr.pulse import at_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = _wanted(format, info.rotation, options.models)
     verdict = _judged(info, options)
-    chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
+    with at_work():
+        chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
     if size is None and factor is not None:
         size = (round(format.height * factor), round(format.width * factor))
     given = _enlarged(format, chain.models)

@@ -10,17 +10,23 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from vsr import offspring
 from vsr.errors import SinkError, redact
+from vsr.pulse import beat
 
 PROTOCOLS = "file,pipe,crypto,data"
 """What an input opened by FFmpeg may reach: a playlist must not lead to other hosts."""
 
+FROZEN_S = 60.0
+"""How long FFmpeg may use no processor time while it is waited for."""
+_LOOK_EVERY_S = 1.0
 _LOG_LINES = 40
 """Last lines of standard error that are kept; FFmpeg's reason is always among them."""
 
@@ -104,6 +110,34 @@ class Child:
             target=self._read_log, args=(self._process.stderr,), name="ffmpeg-log", daemon=True
         )
         self._drain.start()
+        self.was_frozen = False
+        """It was ended because it did nothing any more."""
+        self._waiting, self._over = 0, threading.Event()
+        threading.Thread(target=self._watch, name="ffmpeg-watch", daemon=True).start()
+        offspring.begun(self.pid)
+
+    def _watch(self) -> None:
+        """End the child where it is waited for and uses no processor time: it is stopped, or hangs in the system."""
+        used, since = None, time.monotonic()
+        while not self._over.wait(_LOOK_EVERY_S):
+            ticks = offspring.cpu_ticks(self.pid)
+            if not self._waiting or ticks is None or ticks != used:
+                used, since = ticks, time.monotonic()
+                if self._waiting:
+                    beat()
+            elif time.monotonic() - since > FROZEN_S:
+                self.was_frozen = True
+                self.signal_kill()
+                return
+
+    @contextlib.contextmanager
+    def waited_for(self) -> Generator[None, None, None]:
+        """Say that nothing goes on before the child has done something."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     def _read_log(self, stream: IO[bytes]) -> None:
         with stream:
@@ -125,7 +159,10 @@ class Child:
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait for the end and return the exit code, negative for a signal. May raise `TimeoutExpired`."""
-        code = self._process.wait(timeout_s)
+        with self.waited_for():
+            code = self._process.wait(timeout_s)
+        self._over.set()
+        offspring.ended(self.pid)
         self._drain.join(5.0)
         return code
 
@@ -147,11 +184,17 @@ def quiet_command(output: Any, *more: str, binary: str = "") -> list[str]:
     return output.global_args(*flags).compile(cmd=binary or find_ffmpeg())
 
 
+def frozen_line() -> str:
+    """What is said of FFmpeg that was ended because it did nothing any more."""
+    return f"FFmpeg has done nothing for {FROZEN_S:.0f} s and was ended; it was stopped, or the disk hangs"
+
+
 def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple[int, str]:
     """Run FFmpeg to its end; return its exit code and last lines. One that takes too long is killed (-9)."""
     child = Child(arguments)
     try:
-        return child.wait(timeout_s), child.log
+        code = child.wait(timeout_s)
+        return code, frozen_line() if child.was_frozen else child.log
     except subprocess.TimeoutExpired:
         return child.kill(), child.log
     except BaseException:

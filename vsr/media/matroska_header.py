@@ -14,13 +14,22 @@ from av.video.stream import VideoStream
 
 from vsr.media.pixels import SITINGS
 
+_PLAIN_SETUP = b"\1" + bytes(23)
+_XIPH_SETUP = b"\0\x2a" + bytes(42) + b"\0\1\0" * 2
+_SETUPS = {"h264": _PLAIN_SETUP, "hevc": _PLAIN_SETUP, "vvc": _PLAIN_SETUP, "theora": _XIPH_SETUP}
+"""What stands in for a decoder's setup where Matroska's muxer wants one; it is taken as it is."""
+
 
 def header_of(stream: VideoStream) -> bytes:
-    """Return the header of a Matroska file with this stream; empty for a codec that Matroska cannot hold."""
+    """Return the header of a Matroska file with this stream; empty for a codec that Matroska cannot hold.
+
+    The decoder's setup stays out of it: the muxer looks through it, without end where somebody wants it to.
+    """
     header = io.BytesIO()
     try:
         with av.open(header, "w", format="matroska") as muxer:
-            muxer.add_stream_from_template(stream, opaque=True)
+            copied = cast(Any, muxer.add_stream_from_template(stream, opaque=True))
+            copied.codec_context.extradata = _SETUPS.get(stream.codec_context.codec.canonical_name)
             muxer.start_encoding()
     except (FFmpegError, ValueError):
         return b""

@@ -31,6 +31,7 @@ from vsr.media.matroska_header import (
 from vsr.media.picture_facts import picture_format
 from vsr.media.side_data import immersive_of, lines_of, mastering_of, mirrors, side_data_of
 from vsr.media.source_file import SourceFile, check_read, is_scrambled
+from vsr.pulse import beat
 
 _PLAYLISTS = frozenset(
     {"hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vapoursynth", "avisynth"}
@@ -96,7 +97,9 @@ def packets_of(container: InputContainer, *streams: Any) -> Generator[Any, None,
     """
     try:
         with suppress(IndexError):
-            yield from container.demux(*streams)
+            for packet in container.demux(*streams):
+                beat()
+                yield packet
     except FFmpegError:
         check_read(container)
         raise

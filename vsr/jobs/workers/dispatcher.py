@@ -18,6 +18,7 @@ from vsr.jobs.workers.pool import Died, Failed, Finished, News, Pool, SegmentPro
 from vsr.jobs.workers.worker import StretchReader
 from vsr.media import is_disk_full
 from vsr.pipeline import Clock, Report
+from vsr.pulse import beat
 
 _WAIT_S = 0.5
 _LOOK_EVERY = 4
@@ -143,6 +144,7 @@ class Dispatcher:
         """Write down what is finished before anything is made of what is not."""
         others: list[Failed | Died] = []
         for news in all_news:
+            beat()
             if isinstance(news, SegmentProgress):
                 self._progress[news.number] = news
             elif isinstance(news, Finished):

@@ -9,12 +9,18 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
 
+from vsr import offspring
 from vsr.engine import tune_malloc
+from vsr.offspring import end_within
+
+_END_WITHIN_S = 3.0
+"""What a worker that is told to end may take to clean up; an encoder may have a segment to flush."""
 
 _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
@@ -43,6 +49,8 @@ class WorkerProcess:
     def start(self) -> None:
         """Begin to work."""
         self._process.start()
+        assert self.pid is not None
+        offspring.begun(self.pid)
         self._theirs.close()  # or the end of the process would not be seen
 
     @property
@@ -61,7 +69,7 @@ class WorkerProcess:
             while self.pipe.poll():
                 yield self.pipe.recv()
         except (EOFError, OSError):
-            self._process.join()
+            self._join(None)
             self.pipe.close()
             self.exit_code = self._process.exitcode
 
@@ -70,14 +78,24 @@ class WorkerProcess:
         if self.pid is not None:
             self._process.terminate()
 
+    def kill(self) -> None:
+        """End it at once with all that it has started, whatever it is at; `receive` hears of it."""
+        if self.pid is not None:
+            offspring.kill_family(self.pid)
+
     def join(self, timeout_s: float) -> None:
         """Wait for its end; after so many seconds kill it."""
         if self.pid is not None:
-            self._process.join(timeout_s)
+            self._join(timeout_s)
             if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+                self.kill()
+                self._join(None)
         self.pipe.close()
+
+    def _join(self, timeout_s: float | None) -> None:
+        self._process.join(timeout_s)
+        if self.pid is not None and not self._process.is_alive():
+            offspring.ended(self.pid)
 
 
 def wait_for_news(processes: Iterable[WorkerProcess], timeout_s: float) -> None:
@@ -89,15 +107,16 @@ def stop_all(processes: Sequence[WorkerProcess], *, within_s: float) -> None:
     """End all processes; those that have not cleaned up after so many seconds are killed."""
     for process in processes:
         process.terminate()
+    end_s = time.monotonic() + within_s
     for process in processes:
-        process.join(within_s)
+        process.join(max(0.0, end_s - time.monotonic()))
 
 
 def become_worker(ended_by: BaseException) -> None:
     """Set this process up as a worker; called by its work before anything else.
 
-    SIGTERM, and the end of the process that has started it, raise `ended_by` in the main thread, once. The
-    terminal's signals are for that other process.
+    SIGTERM, and the end of the process that has started it, raise `ended_by` in the main thread, once; where that
+    does not end it soon, it is ended with its FFmpeg. The terminal's signals are for that other process.
     """
 
     def terminated(_signal: int, _frame: object) -> None:
@@ -108,6 +127,7 @@ def become_worker(ended_by: BaseException) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminated)
+    end_within(_END_WITHIN_S, signal.SIGTERM)
     threading.Thread(target=_end_with_parent, name="vsr-parent", daemon=True).start()
     tune_malloc()
 

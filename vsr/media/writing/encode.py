@@ -25,9 +25,10 @@ from av.error import FFmpegError
 
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, Plane
-from vsr.media.ffmpeg import Child, first_error_line, local, quiet_command
+from vsr.media.ffmpeg import Child, first_error_line, frozen_line, local, quiet_command
 from vsr.media.pixels import pixel_format
 from vsr.media.writing.encoders import EncoderChoice
+from vsr.pulse import beat
 
 _PIPE_BYTES = 1 << 20
 """Linux's largest pipe for a user without privileges; the default of 64 KiB costs 20 times the switches."""
@@ -159,9 +160,11 @@ class VideoEncoder:
         self._check(frame)
         pts = int(frame.pts * frame.time_base / self._time_base)
         try:
-            self._pipe.write(frame.planes, pts - (self._pts[0] if self._pts else pts))
+            with self._child.waited_for():
+                self._pipe.write(frame.planes, pts - (self._pts[0] if self._pts else pts))
         except (OSError, FFmpegError) as error:
             raise self._death() from error
+        beat()
         self._pts.append(pts)
         self._durations.append(int(frame.duration * frame.time_base / self._time_base))
 
@@ -234,6 +237,8 @@ class VideoEncoder:
         encoders = " and ".join(choice.encoder for choice in self._choices)
         if _DISK_FULL in log:
             message = f"the disk is full: {self._path.parent} has no space left ({after})"
+        elif self._child.was_frozen:
+            message = f"{frozen_line()} ({encoders}, {after})"
         elif code < 0:
             message = f"FFmpeg ({encoders}) was killed by signal {-code} {after}"
         else:

@@ -31,6 +31,7 @@ from vsr.media.writing.muxers import MUXERS, muxer_options
 from vsr.media.writing.other_streams import Carriage, Carried, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, interleave, readable, video_packets
 from vsr.media.writing.tracks import Contained, Track, without_cuts
+from vsr.pulse import beat
 
 _STALE = "major_brand minor_version compatible_brands encoder duration number_of_ bps _statistics"
 """Beginnings of metadata keys that describe the old file and not the film."""
@@ -142,6 +143,7 @@ class _Join:
         pictures = video_packets(parts, inputs, video, self._window.shift)
         tracks = {track.out.index: track for _, track in self._tracks}
         for packet in interleave([pictures, *readers]):
+            beat()
             track = tracks.get(packet.stream.index)
             # Damaged sound must not cost the pictures: what the muxer refuses is left out.
             if track is None or track.fit(packet):
