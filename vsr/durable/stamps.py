@@ -57,9 +57,8 @@ def sha256_of(*files: Path | int) -> str:
     those of all, one after the other. Files are named by their paths or descriptors; the latter are closed."""
     digest = hashlib.sha256()
     for each in files:
-        with open(each, "rb") as file:
-            with at_work():
-                hashlib.file_digest(file, lambda: digest)
+        with open(each, "rb") as file, at_work():
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
