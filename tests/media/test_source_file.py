@@ -105,7 +105,11 @@ def test_far_less_than_promised_is_never_done(tmp_path: Path, name: str):
     target = tmp_path / "o.mkv"
     assert run(["enhance", str(clip), "-o", str(target), *BICUBIC]) == 3
     assert run(["enhance", str(clip), "-o", str(target), "--segment", "1", *BICUBIC]) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name, "o.unverified.2.mkv", "o.unverified.mkv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        name,
+        "o.unverified.2.mkv",
+        "o.unverified.mkv",
+    ]
 
 
 @pytest.mark.slow
