@@ -10,7 +10,7 @@ import pytest
 from support.clips import run_ffmpeg
 
 from vsr.cli.main import run
-from vsr.media.numbered import by_number, describe_gaps, is_numbered, numbered_files
+from vsr.media.images.numbered import by_number, describe_gaps, is_numbered, numbered_files
 from vsr.options import parse_rate
 
 AS_IT_IS = ["--scale", "1", "--source", "clean"]
@@ -46,7 +46,16 @@ def enhance(*words: str | Path) -> int:
 def test_a_name_with_one_number_means_pictures():
     assert is_numbered("in/%05d.png")
     assert is_numbered("a_%d.tif")
-    for name in ("a.png", "in/%5.png", "%d_%d.png", "100%.png", "%d/a.png", "%s.png", "%d%.png"):
+    for name in (
+        "a.png",
+        "in/%5.png",
+        "%d_%d.png",
+        "100%.png",
+        "%d/a.png",
+        "%s.png",
+        "%d%.png",
+        "a %03d.mkv",
+    ):
         assert not is_numbered(name), name
 
 

@@ -167,7 +167,8 @@ def test_files_of_others_stay(tmp_path, capfd):
     assert "1 pictures of other numbers lie in" in capfd.readouterr().err
     assert np.array_equal(read(out / "0002.png"), noise(2))
     assert [(out / name).read_text() for name in ("0009.png", "notes.txt")] == ["precious"] * 2
-    assert enhance(pattern, "-o", pattern, "--overwrite", *AS_IT_IS) == 2
+    assert enhance(pattern, "-o", pattern, "--overwrite", *AS_IT_IS) == 1
+    assert "is an input itself" in capfd.readouterr().err
     assert enhance(pattern, "-o", tmp_path / "in" / "%05d.png", "--overwrite", *AS_IT_IS) == 0
 
 

@@ -15,6 +15,7 @@ from vsr.media import (
     CONTAINERS,
     PICTURES,
     READABLE,
+    STILLS,
     by_number,
     is_image,
     is_numbered,
@@ -28,9 +29,7 @@ _VIDEOS = (
     " mk3d mkv mod mov mp4 mp4v mpe mpeg mpg mpo mts mxf mxg nsv nut obu ogm ogv ogx pva qt rm rmvb roq smk tod tp trp"
     " ts ty usm vc1 vivo vob vro vvc webm wm wmv wtv xmv y4m"
 )
-_PICTURES = "dds hdr ico pcx pfm phm psd qoi ras sgi sun xbm xwd"
-_STILLS = frozenset(f".{ending}" for ending in _PICTURES.split()) | set(READABLE)
-MEDIA = _STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
+MEDIA = STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
 """Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
 photograph is among them; a file that is named itself is always tried."""
 
@@ -109,7 +108,7 @@ def _one_video(inputs: Sequence[str], found: Sequence[_Found]) -> _Found:
     if len(found) == 1 and found[0].pictures:
         return found[0]
     files = by_number(each.path for each in found)
-    if other := next((path for path in files.values() if path.suffix.lower() not in _STILLS), None):
+    if other := next((path for path in files.values() if path.suffix.lower() not in STILLS), None):
         raise ConfigError(f"{other} is no picture by its ending; as-video takes numbered pictures")
     folders = {path.parent for path in files.values()}
     name = Path(inputs[0]) if len(inputs) == 1 else folders.pop() if len(folders) == 1 else Path("pictures")

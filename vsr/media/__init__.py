@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     )
     from vsr.media.images.kinds import PICTURES, READABLE
     from vsr.media.images.metadata import MAX_PIXELS
+    from vsr.media.images.numbered import STILLS, by_number, is_numbered, numbered_files
     from vsr.media.images.probe_image import is_image, probe_image
+    from vsr.media.images.probe_numbered import probe_numbered
     from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
     from vsr.media.jpeg_tables import jpeg_quality
     from vsr.media.matroska_header import has_own_colours
-    from vsr.media.numbered import by_number, is_numbered, numbered_files
     from vsr.media.picture_facts import picture_format
     from vsr.media.pixels import PlanarConverter, make_frame
     from vsr.media.probe_video import best_stream, open_container, probe
     from vsr.media.reading.coded_runs import EXPORT, CodedPicture, quantiser_of, read_runs
     from vsr.media.reading.decode import ReadCounts, decode_packet
     from vsr.media.reading.fields import as_read, describe_fields
-    from vsr.media.reading.numbered_source import NumberedSource, probe_numbered
+    from vsr.media.reading.numbered_source import NumberedSource
     from vsr.media.reading.nvdec import why_no_nvdec
     from vsr.media.reading.source import ListSource, Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec

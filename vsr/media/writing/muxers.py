@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from vsr.errors import ConfigError
 from vsr.media.images.kinds import KINDS, PICTURES
-from vsr.media.numbered import is_numbered
+from vsr.media.images.numbered import is_numbered
 from vsr.options import EncodeOptions
 
 _MAX_TIMESCALE = 2**31 - 1

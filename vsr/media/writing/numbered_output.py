@@ -24,10 +24,10 @@ from vsr.frames import Frame, OtherStream, StreamInfo
 from vsr.media.ffmpeg import local
 from vsr.media.images import codec
 from vsr.media.images.metadata import DamagedError
+from vsr.media.images.numbered import numbered_files, path_of
 from vsr.media.images.png import pixels_alone, with_metadata
 from vsr.media.images.probe_image import is_image
 from vsr.media.images.to_kind import difference, fitted
-from vsr.media.numbered import numbered_files, path_of
 from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.encoders import EncoderChoice

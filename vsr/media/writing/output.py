@@ -11,7 +11,7 @@ from vsr.durable import WorkFolder, give_free_name, give_name, work_folder
 from vsr.errors import ConfigError, SinkError, VerifyError, reason_of
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.images.kinds import KINDS, PICTURES
-from vsr.media.numbered import is_numbered
+from vsr.media.images.numbered import is_numbered
 from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format

@@ -5,14 +5,21 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+from vsr.media.images.kinds import READABLE
+
+_BY_FFMPEG = "dds hdr ico pcx pfm phm psd qoi ras sgi sun xbm xwd"
+STILLS = frozenset(f".{ending}" for ending in _BY_FFMPEG.split()) | set(READABLE)
+"""Endings of single pictures: those of our kinds, and others that FFmpeg reads."""
+
 _NUMBER = re.compile(r"%(?:0(\d{1,2}))?d")
 _TRAILING = re.compile(r"(.*?)(\d+)")
 
 
 def is_numbered(path: str | Path) -> bool:
-    """Whether a path's name stands for numbered files: it holds one `%d` or `%05d`, and no other `%`."""
+    """Whether a path's name stands for numbered pictures: it holds one `%d` or `%05d`, and no other `%`."""
     name = Path(path).name
-    return len(_NUMBER.findall(name)) == 1 and name.count("%") == 1
+    one = len(_NUMBER.findall(name)) == 1 and name.count("%") == 1
+    return one and Path(name).suffix.lower() in STILLS
 
 
 def path_of(pattern: Path, number: int) -> Path:
