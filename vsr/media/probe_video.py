@@ -31,6 +31,8 @@ from vsr.media.matroska_header import (
 from vsr.media.picture_facts import picture_format
 from vsr.media.side_data import immersive_of, lines_of, mastering_of, mirrors, side_data_of
 from vsr.media.source_file import SourceFile, check_read, is_scrambled
+from vsr.media.timecode import timecode_in
+from vsr.media.track_tags import track_tags
 from vsr.pulse import beat
 
 _PLAYLISTS = frozenset(
@@ -203,11 +205,12 @@ def probe(path: str | Path) -> StreamInfo:
             interlaced=picture.interlaced_frame or stream.codec_context.field_order > 1,
             mastering=mastering_of(beside),
             coded_aspect=coded_aspect,
+            timecode=_timecode(container, stream, beside),
             immersive=immersive,
             dolby_vision=dolby_vision,
             bit_rate=stream.bit_rate or (container.bit_rate if len(container.streams) == 1 else None) or None,
             stream_index=stream.index,
-            others=tuple(_other(other) for other in container.streams if other.index != stream.index),
+            others=tuple(_others(container, stream, path)),
             num_chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             notes=tuple(dict.fromkeys(notes)),
@@ -241,6 +244,15 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
     )
 
 
+def _timecode(container: InputContainer, stream: VideoStream, beside: dict[int, bytes]) -> str:
+    """Return the first picture's time code: by its track, the file, or the picture itself."""
+    for holder in (stream, container, *container.streams.data):
+        for key, value in cast(Any, holder).metadata.items():
+            if key.lower() == "timecode":
+                return str(value)
+    return timecode_in(beside)
+
+
 def _dolby_vision(stream: VideoStream, beside: dict[int, bytes]) -> str:
     """Return the profile, by the container, else by the first picture; empty where there is none."""
     found = dolby_vision_in(header_of(stream))
@@ -253,11 +265,13 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
     return container.duration / 1_000_000 if container.duration else None
 
 
-def _other(stream: Any) -> OtherStream:
-    return OtherStream(
-        index=stream.index,
-        kind=stream.type,
-        codec=codec_of(stream),
-        language=stream.metadata.get("language"),
-        title=stream.metadata.get("title"),
-    )
+def _others(
+    container: InputContainer, stream: VideoStream, path: str | Path
+) -> Generator[OtherStream, None, None]:
+    in_mov = "mov" in container.format.name.split(",") and container.streams.data
+    tags = track_tags(Path(path)) if in_mov else {}
+    for other in container.streams:
+        if other.index != stream.index:
+            metadata = other.metadata
+            codec = codec_of(other) or tags.get(other.id, "")
+            yield OtherStream(other.index, other.type, codec, metadata.get("language"), metadata.get("title"))

@@ -26,15 +26,20 @@ from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.clock_jumps import find_jumps
 from vsr.media.writing.encode import Encoded, constant_rate
+from vsr.media.writing.kept_metadata import (
+    Move,
+    fresh,
+    fresh_of_stream,
+    keys_of,
+    stream_keys_of,
+    write_timecode,
+)
 from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.muxers import MUXERS, muxer_options
 from vsr.media.writing.other_streams import Carriage, Carried, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, interleave, readable, video_packets
 from vsr.media.writing.tracks import Contained, Track, without_cuts
 from vsr.pulse import beat
-
-_STALE = "major_brand minor_version compatible_brands encoder duration number_of_ bps _statistics"
-"""Beginnings of metadata keys that describe the old file and not the film."""
 
 _Readers = list[Iterator["Packet[Any]"]]
 _PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
@@ -55,6 +60,8 @@ class JoinedStream:
     tick: Fraction = Fraction(0)
     """Seconds in a tick of the file it came from."""
     language: str | None = None
+    keys: frozenset[str] = frozenset()
+    """Of its metadata, as `stream_keys_of` gives them."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,10 @@ class Joined:
     notes: tuple[str, ...] = ()
     streams: tuple[JoinedStream, ...] = ()
     num_chapters: int = 0
+    keys: frozenset[str] = frozenset()
+    """Of the file's metadata."""
+    video_keys: frozenset[str] = frozenset()
+    """Of the enhanced stream's."""
 
 
 def join(
@@ -137,7 +148,10 @@ class _Join:
         readers = self._add_others(carriage, original, source) if original else []
         num_chapters = 0
         if original is not None:
-            self._out.metadata.update(_fresh(original.metadata))
+            self._out.metadata.update(fresh(original.metadata))
+            rate = Fraction(cast(Any, original.streams[source.stream_index]).average_rate or 0)
+            moves = Move(self._window.start, rate, constant_rate(parts))
+            write_timecode(source, moves, self._out.metadata, video.metadata)
             num_chapters = self._add_chapters(original)
         self._out.start_encoding()  # from here on streams have the muxer's ticks
         pictures = video_packets(parts, inputs, video, self._window.shift)
@@ -160,6 +174,8 @@ class _Join:
             notes=tuple(self._notes),
             streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
             num_chapters=num_chapters,
+            keys=keys_of(self._out.metadata),
+            video_keys=stream_keys_of(video.metadata),
         )
 
     def _add_video(
@@ -188,7 +204,7 @@ class _Join:
             out.set_display_rotation(source.rotation)
         if original is not None and source.stream_index < len(original.streams):
             old = original.streams[source.stream_index]
-            out.metadata.update(_fresh(old.metadata))
+            out.metadata.update(fresh_of_stream(old.metadata))
             out.disposition = old.disposition
         return out
 
@@ -213,7 +229,7 @@ class _Join:
                 self._attach_cover(old, carried)
             else:
                 out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
-                out.metadata.update(_fresh(old.metadata))
+                out.metadata.update(fresh_of_stream(old.metadata))
                 out.disposition = old.disposition
                 track = Track(carried.name, stream, out, self._window, self._container, jumps=jumps)
                 self._stack.callback(track.close)
@@ -272,8 +288,14 @@ class _Join:
 
 def _joined_stream(carried: Carried, track: Track) -> JoinedStream:
     holds = Contained() if track.is_cover else track.holds
+    metadata = track.out.metadata
     return JoinedStream(
-        track.out.type, carried.name, holds, track.time_base, track.out.metadata.get("language")
+        track.out.type,
+        carried.name,
+        holds,
+        track.time_base,
+        metadata.get("language"),
+        stream_keys_of(metadata),
     )
 
 
@@ -281,8 +303,3 @@ def _check_same_headers(streams: Sequence[VideoStream]) -> None:
     headers = {bytes(stream.codec_context.extradata or b"") for stream in streams}
     if len(headers) > 1:
         raise SinkError("the parts of the video were encoded with different settings and cannot be joined")
-
-
-def _fresh(metadata: dict[str, str]) -> dict[str, str]:
-    stale = tuple(_STALE.split())
-    return {key: value for key, value in metadata.items() if not key.lower().startswith(stale)}

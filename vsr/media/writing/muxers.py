@@ -13,6 +13,7 @@ from av.container import InputContainer
 from vsr.errors import ConfigError
 from vsr.media.images.kinds import KINDS, PICTURES
 from vsr.media.images.numbered import is_numbered
+from vsr.media.writing.kept_metadata import wants_keys
 from vsr.options import EncodeOptions
 
 _MAX_TIMESCALE = 2**31 - 1
@@ -84,7 +85,8 @@ def muxer_options(container: str, time_base: Fraction, original: InputContainer 
     rates = [sound.sample_rate for sound in sounds if sound is not None and sound.sample_rate]
     movie = math.lcm(timescale, *rates)
     return {
-        "movflags": "+faststart",
+        "movflags": "+faststart"
+        + ("+use_metadata_tags" if original and wants_keys(original.metadata) else ""),
         "video_track_timescale": str(timescale),
         "movie_timescale": str(movie if movie <= _MAX_TIMESCALE else timescale),
     }

@@ -14,11 +14,12 @@ import av
 import ffmpeg
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from vsr.frames import StreamInfo
 from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
 from vsr.media.probe_video import codec_of
+from vsr.media.track_tags import track_tags
 from vsr.media.writing.muxers import MUXERS
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -57,9 +58,11 @@ class Carriage:
     """`NAME: REASON`."""
 
 
-def stream_name(stream: Any) -> str:
-    """Name a stream for a report."""
-    facts = [codec_name(stream), stream.metadata.get("language") or "", stream.metadata.get("title") or ""]
+def stream_name(stream: Any, tag: str = "") -> str:
+    """Name a stream for a report; `tag` is what its container calls data of no codec."""
+    said = stream.metadata
+    maker = said.get("handler_name") if stream.type == "data" else ""  # GoPro MET, Core Media Metadata, ...
+    facts = [codec_name(stream) or tag, maker or "", said.get("language") or "", said.get("title") or ""]
     kind = "cover picture" if stream.type == "video" and stream.disposition & COVER else stream.type
     return f"{kind} {stream.index} ({', '.join(fact for fact in facts if fact)})"
 
@@ -76,25 +79,28 @@ def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temp
     """
     carried: list[Carried] = []
     left_out: list[str] = []
+    in_mov = "mov" in info.container.split(",") and source.streams.data
+    tags = track_tags(Path(info.path)) if in_mov else {}
     for stream in source.streams:
         if stream.index == info.stream_index:
             continue
-        result = _carry(stream, info, container, temporary)
+        tag = tags.get(stream.id, "")
+        result = _carry(stream, tag, info, container, temporary)
         if isinstance(result, Carried):
             carried.append(result)
         elif result:
-            left_out.append(f"{stream_name(stream)}: {result}")
+            left_out.append(f"{stream_name(stream, tag)}: {result}")
     return Carriage(tuple(carried), tuple(left_out))
 
 
-def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Carried | str:
+def _carry(stream: Any, tag: str, info: StreamInfo, container: str, temporary: Path) -> Carried | str:
     """Return how a stream goes along, or why it does not; an empty reason where the muxer makes it anew."""
     name, path = stream_name(stream), Path(info.path)
     if stream.type == "attachment":
         if container == "mkv":
             return Carried(stream.index, name, "copied", path, stream.index)
         return f"{container} cannot hold attachments"
-    if stream.type == "data" and _is_made_anew(stream, info):
+    if stream.type == "data" and _is_made_anew(stream, tag):
         return ""
     if stream.type == "video" and stream.disposition & COVER:
         if container == "mkv":
@@ -107,16 +113,18 @@ def _carry(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Ca
     return _convert(stream, info, container, temporary) or refusal
 
 
-def _is_made_anew(stream: Any, info: StreamInfo) -> bool:
-    """Say whether a data stream is QuickTime's chapter text or time code, which
-    the muxer derives from the metadata."""
-    in_mov = "mov" in info.container.split(",")
-    return in_mov and (stream.metadata.get("timecode") is not None or (codec_name(stream) == "bin_data"))
+def _is_made_anew(stream: Any, tag: str) -> bool:
+    """Say whether a data stream is QuickTime's chapter text, which its demuxer leaves unread, or time code; the muxer
+    derives both from the metadata."""
+    return tag == "tmcd" or (bool(tag) and stream.discard == Discard.all)
 
 
 def _refusal(stream: Any, container: str) -> str | None:
     """Return why the container does not take the stream as it is, or None: a header is tried out."""
-    if stream.type not in ("video", "audio", "subtitle", "data"):
+    is_nameless = stream.type == "data" and not codec_name(
+        stream
+    )  # muxers would write a track that says nothing
+    if is_nameless or stream.type not in ("video", "audio", "subtitle", "data"):
         return f"{container} cannot hold it"
     try:
         with av.open(io.BytesIO(), "w", format=MUXERS[container]) as trial:

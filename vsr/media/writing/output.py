@@ -228,16 +228,21 @@ class Prepared:
             num_bytes=num_bytes,
             copied=self.joined.copied,
             converted=self.joined.converted,
-            left_out=self.joined.left_out,
+            left_out=self._left_out,
             notes=self._notes(),
             verification=checked,
         )
+
+    @property
+    def _left_out(self) -> tuple[str, ...]:
+        lost = (f"{what}: {self.output.container} has no place for it" for what in self.verification.lost)
+        return (*self.joined.left_out, *lost)
 
     def _notes(self) -> tuple[str, ...]:
         output, joined = self.output, self.joined
         notes = [*output.choice.notes, *joined.notes]
         notes += [f"converted: {name}" for name in joined.converted] + [
-            f"left out: {name}" for name in joined.left_out
+            f"left out: {name}" for name in self._left_out
         ]
         later = self.verification.shift + max(Fraction(0), -joined.shift)
         if later and not output.trim:

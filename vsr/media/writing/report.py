@@ -24,7 +24,7 @@ class WriteReport:
     converted: tuple[str, ...]
     """Streams that the container could not hold as they were, `NAME: FROM to TO`."""
     left_out: tuple[str, ...]
-    """Streams that could not go along, `NAME: REASON`."""
+    """Streams and metadata that could not go along, `NAME: REASON`."""
     notes: tuple[str, ...]
     """Lines that the user should read once."""
     verification: Verification

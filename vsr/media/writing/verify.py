@@ -4,7 +4,7 @@ Reads packets of the whole file and decodes one picture. Changes nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +18,7 @@ from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, 
 from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined, JoinedStream
+from vsr.media.writing.kept_metadata import keys_of
 from vsr.media.writing.other_streams import COVER
 from vsr.media.writing.tracks import Contained
 
@@ -39,6 +40,8 @@ class Verification:
     """Seconds by which all streams lie later than asked, because the container has no negative times."""
     differences: tuple[str, ...]
     """Sentences; empty where everything is as it should be."""
+    lost: tuple[str, ...] = ()
+    """Metadata that the container did not take, `metadata KEY, KEY of NAME`."""
 
 
 @dataclass
@@ -58,6 +61,7 @@ def verify(
     `format` is what the encoder was to write. Times may differ by half a tick of the container.
     """
     differences: list[str] = []
+    lost: list[str] = []
     shift = Fraction(0)
     num_frames = 0
     try:
@@ -71,11 +75,12 @@ def verify(
             shift, sentences = _compare_times(contents.pts, Fraction(video.time_base or 1), parts, joined)
             differences += sentences
             differences += _compare_streams(opened, video, contents, joined, shift)
+            lost += _compare_metadata(opened, video, joined)
             opened.seek(0)
             differences += _compare_picture(opened, video, format, rotation)
     except (FFmpegError, SourceError) as error:
         differences.append(f"the file cannot be read back: {error}")
-    return Verification(num_frames, shift, tuple(differences[:_MAX_DIFFERENCES]))
+    return Verification(num_frames, shift, tuple(differences[:_MAX_DIFFERENCES]), tuple(lost))
 
 
 def _demux(opened: Any, video: Any) -> _Contents:
@@ -126,19 +131,40 @@ def _compare_times(
     ]
 
 
+def _by_kind(opened: Any, video: Any, joined: Joined) -> Iterator[tuple[str, list[JoinedStream], list[Any]]]:
+    """Yield the streams beside the video that were written and those that are there.
+
+    Muxers add data streams of their own (chapter text, time code), and Matroska shows attached covers as video.
+    """
+    for kind in ("video", "audio", "subtitle", "data"):
+        expected = [s for s in joined.streams if s.kind == kind]
+        present = [s for s in opened.streams if s.index != video.index and s.type == kind]
+        if len(present) < len(expected):
+            expected = [s for s in expected if s.holds.num_packets]  # mp4 has no tracks without packets
+        yield kind, expected, present
+
+
+def _compare_metadata(opened: Any, video: Any, joined: Joined) -> Iterator[str]:
+    """Yield what the container did not take."""
+    # A time code of the file is one of the video's to mp4.
+    told = [
+        ("the file", joined.keys - keys_of(video.metadata), opened),
+        ("the video", joined.video_keys, video),
+    ]
+    for _, expected, present in _by_kind(opened, video, joined):
+        told += [
+            (wanted.name, wanted.keys, stream) for wanted, stream in zip(expected, present, strict=False)
+        ]
+    for name, keys, holder in told:
+        if lost := sorted(keys - keys_of(holder.metadata)):
+            yield f"metadata {', '.join(lost)} of {name}"
+
+
 def _compare_streams(
     opened: Any, video: Any, contents: _Contents, joined: Joined, shift: Fraction
 ) -> list[str]:
-    kinds = ("video", "audio", "subtitle", "data")
-    others = [s for s in opened.streams if s.index != video.index and s.type in kinds]
     differences: list[str] = []
-    for kind in kinds:
-        # Muxers add data streams of their own (chapter text, time code), and
-        # Matroska shows attached covers as video.
-        expected = [s for s in joined.streams if s.kind == kind]
-        present = [s for s in others if s.type == kind]
-        if len(present) < len(expected):
-            expected = [s for s in expected if s.holds.num_packets]  # mp4 has no tracks without packets
+    for kind, expected, present in _by_kind(opened, video, joined):
         if len(present) < len(expected) or (kind in ("audio", "subtitle") and len(present) > len(expected)):
             differences.append(
                 f"the file holds {len(present)} {kind} streams beside the video instead of {len(expected)}"
