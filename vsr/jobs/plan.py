@@ -23,6 +23,7 @@ from vsr.media import (
     NumberedOutput,
     Outputs,
     as_read,
+    clock_of,
     describe_fields,
     has_own_colours,
     is_numbered,
@@ -155,7 +156,8 @@ def _probed(job: Job, read: ReadOptions) -> StreamInfo:
     if job.is_image:
         return probe_image(job.path)
     if not job.pictures and not is_numbered(job.path):
-        return probe(job.path)
+        info = probe(job.path)
+        return clock_of(info.path, info.stream_index).correct(info)
     if read.deinterlace not in ("auto", "off"):
         raise ConfigError(
             f"deinterlace {read.deinterlace} means nothing for whole pictures; auto is accepted"

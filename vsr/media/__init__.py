@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.media.clock_scan import clock_of
     from vsr.media.ffmpeg import (
         PROTOCOLS,
         Child,

@@ -56,13 +56,14 @@ def _open_options() -> dict[str, str]:
     return {"protocol_whitelist": "file,crypto,data", "format_whitelist": ",".join(allowed)}
 
 
-def open_container(path: str | Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
-    """Open a local media file for reading. The caller closes it, in the thread that read from it.
+def open_container(path: str | Path, *, hwaccel: HWAccel | None = None, begin: int = 0) -> InputContainer:
+    """Open a local media file for reading, as if it began at a position of it. The caller closes it, in the thread
+    that read from it.
 
     Raises:
         SourceError: there is no such file, or it is no media file, or a playlist.
     """
-    file = SourceFile(Path(path))
+    file = SourceFile(Path(path), begin)
     beginning = file.read(16)
     file.check()
     file.seek(0)

@@ -6,6 +6,7 @@ Never opens what is no plain file: a pipe would wait for ever.
 
 import contextlib
 import errno
+import os
 import time
 from collections.abc import Generator
 from io import FileIO
@@ -31,8 +32,8 @@ class SourceFile:
     they are given.
     """
 
-    def __init__(self, path: Path):
-        """Open a plain file.
+    def __init__(self, path: Path, begin: int = 0):
+        """Open a plain file, as if it began at a position of it.
 
         Raises:
             SourceError: there is none, or it is a folder, a pipe or a device.
@@ -45,6 +46,8 @@ class SourceFile:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
             raise SourceError(f"cannot open {str(path)!r}: {error.strerror}") from error
+        self._begin = begin
+        self._file.seek(begin)
         reading = _reading(self._file, self._failures)
         next(reading)
         self.read = reading.send
@@ -53,13 +56,15 @@ class SourceFile:
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a place; -1 where there can be none, as hostile files ask for."""
         try:
-            return self._file.seek(offset, whence)
+            return (
+                self._file.seek(offset + (self._begin if whence == os.SEEK_SET else 0), whence) - self._begin
+            )
         except (OSError, OverflowError):
             return -1
 
     def tell(self) -> int:
         """Where the next byte is read."""
-        return self._file.tell()
+        return self._file.tell() - self._begin
 
     def check(self) -> None:
         """Raise what has stopped the reading, if anything has.

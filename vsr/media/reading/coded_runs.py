@@ -20,10 +20,12 @@ from av.video.stream import VideoStream
 
 from vsr.errors import SourceError
 from vsr.frames import Frame, StreamInfo
+from vsr.media.file_clock import FileClock, MendedReader
 from vsr.media.jpeg_tables import jpeg_quality
 from vsr.media.pixels import PlanarConverter, make_frame
 from vsr.media.probe_video import best_stream, open_container
-from vsr.media.reading.decode import ReadCounts, decode_packet, origin_of, read_packets
+from vsr.media.reading.decode import ReadCounts, decode_packet, read_packets
+from vsr.media.reading.entry import origin_of
 
 EXPORT = {"export_side_data": "venc_params"}
 """A decoder's option: H.264, VP9 and the MPEGs then tell their quantisers with each picture."""
@@ -128,7 +130,7 @@ def _in_passing(
 def _pictures(container: InputContainer, stream: VideoStream, info: StreamInfo) -> Iterator[CodedPicture]:
     converter, counts, tables = PlanarConverter(info.format), ReadCounts(), None
     bits: dict[int | None, int] = {}
-    with closing(read_packets(container, stream, counts)) as packets:
+    with closing(read_packets(MendedReader(container, FileClock(), info.path), stream, counts)) as packets:
         for number, packet in enumerate(packets):
             bits[packet.pts] = packet.size * 8
             if info.codec == "mjpeg" and packet.size:

@@ -19,6 +19,8 @@ from av.video.stream import VideoStream
 
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, StreamInfo
+from vsr.media.clock_scan import clock_of
+from vsr.media.file_clock import MendedReader
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe_video import best_stream, open_container, probe
 from vsr.media.reading.conform import Conformer
@@ -27,13 +29,11 @@ from vsr.media.reading.decode import (
     COUNTED,
     ReadCounts,
     Timestamps,
-    decode_after,
     decode_packet,
     drained_at_changes,
-    origin_of,
     read_packets,
-    seek_before,
 )
+from vsr.media.reading.entry import decode_after, enter, origin_of
 from vsr.media.reading.fields import as_read, make_fields
 from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
 from vsr.media.side_data import lines_of, side_data_of
@@ -123,6 +123,7 @@ class VideoSource:
         self._from_pts = from_pts
         self._jumps: set[int] = set()
         self._beside: dict[str, None] = {}
+        self._has_begun = False
         self._on_gpu = is_wanted(options.decoder, self.info)
         self._names = {self.info.pixel_format}
         """Of the pixel formats that count as the first picture's."""
@@ -139,12 +140,13 @@ class VideoSource:
         self._beside.clear()
         wanted, end = self._options.span
         converter = PlanarConverter(self.info.format)
-        container, origin = self._open_at(wanted)
+        reader, origin = self._open_at(wanted)
+        counts.notes += reader.clock.notes
         start = origin + wanted if wanted else None
         if self._from_pts is not None:
             start = self._from_pts * self.info.time_base
         try:
-            with closing(self._pictures(container)) as pictures:
+            with closing(self._pictures(reader)) as pictures:
                 for picture in pictures:
                     assert picture.pts is not None
                     time, jumped = picture.pts * self.info.time_base, self._has_jumped(picture)
@@ -158,22 +160,24 @@ class VideoSource:
                     if counts.frames == self._options.frames:
                         break
         finally:
-            container.close()
+            reader.close()
+            reader.container.close()
             self._summarise()
         if not counts.frames:
             raise SourceError(self._nothing())
 
-    def _open_at(self, wanted: Fraction) -> tuple[InputContainer, Fraction]:
-        """Return the container, at a point from where the frame at `wanted` can be decoded, and its start."""
-        container = self._open()
-        origin = origin_of(container)
+    def _open_at(self, wanted: Fraction) -> tuple[MendedReader, Fraction]:
+        """Return what reads the file, from where the frame at `wanted` can be decoded, and the file's start."""
+        clock = clock_of(self._path, self._file.stream_index)
+        reader = MendedReader(self._open(), clock, self._path)
+        origin = origin_of(reader.container)
         if self._from_pts is not None:
             wanted = self._from_pts * self.info.time_base - origin
         wanted = max(Fraction(0), wanted - _LEAD_S)
-        if wanted and not seek_before(container, self._stream(container), origin + wanted):
-            container.close()
-            container = self._open()
-        return container, origin
+        if wanted and not enter(reader, self._stream(reader.container), origin + wanted):
+            reader.container.close()
+            reader = MendedReader(self._open(), clock, self._path)
+        return reader, origin
 
     def _open(self) -> InputContainer:
         container = (self._open_on_gpu() if self._on_gpu else None) or open_container(self._path)
@@ -199,15 +203,16 @@ class VideoSource:
                 return stream
         return best_stream(container, self._path)
 
-    def _pictures(self, container: InputContainer) -> Generator[av.VideoFrame, None, None]:
+    def _pictures(self, reader: MendedReader) -> Generator[av.VideoFrame, None, None]:
         """Decode, give every picture its time, deinterlace."""
-        counts, info = self.counts, self._file
+        counts, info, container = self.counts, self._file, reader.container
         clock = Timestamps(
             counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc")
         )
-        self._jumps = clock.jumps
+        clock.jumps |= {round(time / info.time_base) for time in reader.clock.jumps}
+        self._jumps, self._has_begun = clock.jumps, False
         fields = make_fields(info, self._options)
-        with closing(self._decoded(container, clock)) as decoded:
+        with closing(self._decoded(reader, clock)) as decoded:
             for picture in decoded:
                 for timed in clock.push(picture):
                     yield from fields.push(timed)
@@ -217,7 +222,7 @@ class VideoSource:
         yield from fields.flush()
         counts.deinterlaced = fields.num_deinterlaced
         stream = self._stream(container)
-        if not stream.frames:
+        if not stream.frames and reader.clock.is_steady:
             self._check_length(stream, clock.end)
 
     def _has_jumped(self, picture: av.VideoFrame) -> bool:
@@ -225,17 +230,19 @@ class VideoSource:
         now = Fraction(picture.pts or 0) * self.info.time_base
         passed = {time for time in self._jumps if time * self._file.time_base <= now}
         self._jumps -= passed
-        return bool(passed)
+        began, self._has_begun = not self._has_begun, True
+        return bool(passed) and not began
 
-    def _decoded(self, container: InputContainer, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
+    def _decoded(self, reader: MendedReader, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
         counts, conformer = self.counts, Conformer(self.info, self._names, self.counts)
+        container = reader.container
         stream = self._stream(container)
         # An edit list hides pictures, or drops their packets from the index.
         expected = min(stream.frames, len(stream.index_entries) or stream.frames)
         num_packets = num_pictures = num_hidden = num_repeats = 0
         last: int | None = None
-        with closing(read_packets(container, stream, counts)) as packets:
+        with closing(read_packets(reader, stream, counts)) as packets:
             for packet in drained_at_changes(packets, stream):
                 num_packets += packet.size > 0
                 num_repeats += packet.size == 0 and packet.dts is not None
@@ -251,8 +258,9 @@ class VideoSource:
                         self._beside |= dict.fromkeys(lines_of(side_data_of(picture)))
                     yield conformer.conform(picture, stream.codec_context)
         if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
-            with closing(open_container(self._path)) as again:
-                rest = self._stream(again)
+            again = MendedReader(open_container(self._path), reader.clock, self._path)
+            with closing(again.container), closing(again):
+                rest = self._stream(again.container)
                 for picture in decode_after(again, rest, last):
                     yield conformer.conform(picture, rest.codec_context)
         if not self._options.start and self._from_pts is None and num_packets < expected:

@@ -6,7 +6,7 @@ shifted by the time of the first written frame. Memory does not grow with the le
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,15 +16,15 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Discard
 from av.video.stream import VideoStream
 
 from vsr.errors import SinkError, reason_of
 from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.clock_scan import clock_of
 from vsr.media.ffmpeg import local
+from vsr.media.file_clock import FileClock, MendedReader
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
-from vsr.media.probe_video import open_container, packets_of
-from vsr.media.writing.clock_jumps import find_jumps
+from vsr.media.probe_video import open_container
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.kept_metadata import (
     Move,
@@ -37,15 +37,13 @@ from vsr.media.writing.kept_metadata import (
 from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.muxers import MUXERS, muxer_options
 from vsr.media.writing.other_streams import Carriage, Carried, codec_name, plan_carriage
-from vsr.media.writing.packet_times import TimeSpan, interleave, readable, video_packets
-from vsr.media.writing.tracks import Contained, Track, without_cuts
+from vsr.media.writing.packet_times import TimeSpan, interleave, video_packets
+from vsr.media.writing.tracks import Contained, Track, read_tracks
 from vsr.pulse import beat
 
 _Readers = list[Iterator["Packet[Any]"]]
 _PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
-_SEEK_BACK_S = 30
-"""How far before a trimmed beginning reading starts: a subtitle may be shown for that long."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +99,12 @@ def join(
     """
     try:
         with ExitStack() as stack:
-            original, carriage = None, Carriage()
+            original, reader, carriage = None, None, Carriage()
             if Path(source.path).is_file():
                 original = stack.enter_context(open_container(source.path))
-                carriage = plan_carriage(
-                    original, source, container, target.with_name(f"carry-{target.stem}")
-                )
+                clock = clock_of(source.path, source.stream_index)
+                reader = stack.enter_context(closing(MendedReader(original, clock, source.path)))
+                carriage = plan_carriage(reader, source, container, target.with_name(f"carry-{target.stem}"))
                 for carried in carriage.carried:
                     if carried.how == "converted":
                         stack.callback(carried.path.unlink, missing_ok=True)
@@ -115,7 +113,7 @@ def join(
             opened = av.open(local(target), "w", format=MUXERS[container], container_options=options)
             out = stack.enter_context(opened)
             joined = _Join(out, TimeSpan.of(parts, trim=trim), container, stack).run(
-                parts, inputs, original, source, carriage, format
+                parts, inputs, reader, source, carriage, format
             )
             codec = codec_name(inputs[0].streams.video[parts[0].stream])
         if container in ("mkv", "webm") and format.sample_aspect != 1 and codec not in ("h264", "hevc"):
@@ -137,15 +135,16 @@ class _Join:
         self,
         parts: Sequence[Encoded],
         inputs: Sequence[InputContainer],
-        original: InputContainer | None,
+        reader: MendedReader | None,
         source: StreamInfo,
         carriage: Carriage,
         format: PictureFormat,
     ) -> Joined:
         templates = [opened.streams.video[part.stream] for part, opened in zip(parts, inputs, strict=True)]
         _check_same_headers(templates)
+        original = reader.container if reader else None
         video = self._add_video(templates[0], parts, format, source, original)
-        readers = self._add_others(carriage, original, source) if original else []
+        readers = self._add_others(carriage, reader) if reader else []
         num_chapters = 0
         if original is not None:
             self._out.metadata.update(fresh(original.metadata))
@@ -208,17 +207,16 @@ class _Join:
             out.disposition = old.disposition
         return out
 
-    def _add_others(self, carriage: Carriage, original: InputContainer, source: StreamInfo) -> _Readers:
+    def _add_others(self, carriage: Carriage, reader: MendedReader) -> _Readers:
         """Make the output's other streams, in the original's order; return a reader for each file."""
-        first, jumps = find_jumps(source, original)
-        if self._window.start not in (None, first):
-            jumps = ()  # read from a later start on, the pictures' own times were taken as they are
+        original = reader.container
         by_file: dict[Path, dict[int, Track]] = {}
-        opened: dict[Path, InputContainer] = {}
+        opened: dict[Path, MendedReader] = {}
         for carried in carriage.carried:
             if carried.how == "converted":
-                opened[carried.path] = self._stack.enter_context(av.open(local(carried.path)))
-            file = opened.setdefault(carried.path, original)
+                converted = self._stack.enter_context(av.open(local(carried.path)))
+                opened[carried.path] = MendedReader(converted, FileClock(), carried.path)
+            file = opened.setdefault(carried.path, reader).container
             old, stream = original.streams[carried.index], file.streams[carried.stream]
             if old.type == "attachment":
                 data = cast(Any, old)
@@ -231,11 +229,13 @@ class _Join:
                 out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
                 out.metadata.update(fresh_of_stream(old.metadata))
                 out.disposition = old.disposition
-                track = Track(carried.name, stream, out, self._window, self._container, jumps=jumps)
+                track = Track(carried.name, stream, out, self._window, self._container)
                 self._stack.callback(track.close)
                 self._tracks.append((carried, track))
                 by_file.setdefault(carried.path, {})[carried.stream] = track
-        return [self._read(opened[path], tracks) for path, tracks in by_file.items()]
+        return [
+            read_tracks(opened[path], tracks, self._window, self._notes) for path, tracks in by_file.items()
+        ]
 
     def _attach_cover(self, stream: Any, carried: Carried) -> None:
         mime, suffix = _COVER_TYPES.get(codec_name(stream), ("application/octet-stream", "bin"))
@@ -244,33 +244,6 @@ class _Join:
         if picture is not None:
             name = stream.metadata.get("filename") or f"cover.{suffix}"
             self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
-
-    def _read(self, opened: InputContainer, tracks: dict[int, Track]) -> Iterator["Packet[Any]"]:
-        """Yield the packets of some streams of a file, timed for the output. A
-        broken file ends early, with a note."""
-        for stream in opened.streams:
-            stream.discard = Discard.default if stream.index in tracks else Discard.all
-        start = self._window.start
-        if start is not None and start > _SEEK_BACK_S:
-            opened.seek(int((start - _SEEK_BACK_S) * 1_000_000))
-        broken: list[str] = []
-        past: set[int] = set()
-        # Subtitles are too rare to wait for.
-        waited = {index for index, track in tracks.items() if track.out.type != "subtitle"} or set(tracks)
-        found = readable(packets_of(opened, *(opened.streams[index] for index in tracks)), broken)
-        for packet in without_cuts(found):
-            if not packet.size:
-                continue  # the end of a stream
-            track = tracks[packet.stream_index]
-            if not waited - past and not track.has_jumps:
-                break  # a short span of a long recording is not paid with reading all of it
-            if self._window.is_past(packet):
-                past.add(packet.stream_index)
-            if track.admit(packet):
-                yield packet
-        self._notes += [
-            f"the original's other streams end early, where they are damaged: {reason}" for reason in broken
-        ]
 
     def _add_chapters(self, original: InputContainer) -> int:
         """Copy the chapters, cut to the window; return how many there are."""

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import av
 import ffmpeg
-from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
 from vsr.frames import StreamInfo
 from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
+from vsr.media.file_clock import FileClock, MendedReader, write_mended
 from vsr.media.probe_video import codec_of
 from vsr.media.track_tags import track_tags
 from vsr.media.writing.muxers import MUXERS
@@ -72,20 +72,20 @@ def codec_name(stream: Any) -> str:
     return codec_of(stream) or str(getattr(stream, "name", "") or "")
 
 
-def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temporary: Path) -> Carriage:
-    """Decide about every stream of `source` but the enhanced one; run the conversions that are needed.
+def plan_carriage(reader: MendedReader, info: StreamInfo, container: str, temporary: Path) -> Carriage:
+    """Decide about every stream of a file but the enhanced one; run the conversions that are needed.
 
     Converted streams are written to files whose names begin with `temporary`; the caller removes them.
     """
     carried: list[Carried] = []
     left_out: list[str] = []
-    in_mov = "mov" in info.container.split(",") and source.streams.data
+    in_mov = "mov" in info.container.split(",") and reader.container.streams.data
     tags = track_tags(Path(info.path)) if in_mov else {}
-    for stream in source.streams:
-        if stream.index == info.stream_index:
+    for stream in reader.container.streams:
+        if stream.index == info.stream_index or stream.index in reader.clock.continuing:
             continue
         tag = tags.get(stream.id, "")
-        result = _carry(stream, tag, info, container, temporary)
+        result = _carry(stream, tag, reader.clock, info, container, temporary)
         if isinstance(result, Carried):
             carried.append(result)
         elif result:
@@ -93,7 +93,9 @@ def plan_carriage(source: InputContainer, info: StreamInfo, container: str, temp
     return Carriage(tuple(carried), tuple(left_out))
 
 
-def _carry(stream: Any, tag: str, info: StreamInfo, container: str, temporary: Path) -> Carried | str:
+def _carry(
+    stream: Any, tag: str, clock: FileClock, info: StreamInfo, container: str, temporary: Path
+) -> Carried | str:
     """Return how a stream goes along, or why it does not; an empty reason where the muxer makes it anew."""
     name, path = stream_name(stream), Path(info.path)
     if stream.type == "attachment":
@@ -108,9 +110,11 @@ def _carry(stream: Any, tag: str, info: StreamInfo, container: str, temporary: P
         if container in ("webm", "mov"):
             return f"{container} cannot hold cover pictures"
     refusal = _refusal(stream, container)
+    if refusal is None and stream.index in clock.renewed:
+        refusal = "its coding changes on the way"
     if refusal is None:
         return Carried(stream.index, name, "copied", path, stream.index)
-    return _convert(stream, info, container, temporary) or refusal
+    return _convert(stream, clock, info, container, temporary) or refusal
 
 
 def _is_made_anew(stream: Any, tag: str) -> bool:
@@ -135,7 +139,9 @@ def _refusal(stream: Any, container: str) -> str | None:
     return None
 
 
-def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> Carried | str | None:
+def _convert(
+    stream: Any, clock: FileClock, info: StreamInfo, container: str, temporary: Path
+) -> Carried | str | None:
     codec = codec_name(stream)
     options: dict[str, Any]
     if stream.type == "subtitle" and codec in _TEXT_CODECS:
@@ -147,10 +153,17 @@ def _convert(stream: Any, info: StreamInfo, container: str, temporary: Path) -> 
     else:
         return None
     path = temporary.with_name(f"{temporary.name}.{stream.index}{_CONVERTED_SUFFIX[container]}")
-    demuxer = info.container.split(",")[0]
-    opened = ffmpeg.input(local(info.path), f=demuxer, protocol_whitelist=PROTOCOLS)
-    command = opened[str(stream.index)].output(local(path), **options)
-    code, log = run_ffmpeg(quiet_command(command, "-copyts"), timeout_s=_CONVERSION_LIMIT_S)
+    read, demuxer, index = Path(info.path), info.container.split(",")[0], stream.index
+    mended = temporary.with_name(f"{temporary.name}.{index}.nut")
+    try:
+        if not clock.is_steady or index in clock.renewed:
+            write_mended(info.path, clock, index, mended)
+            read, demuxer, index = mended, "nut", 0
+        opened = ffmpeg.input(local(read), f=demuxer, protocol_whitelist=PROTOCOLS)
+        command = opened[str(index)].output(local(path), **options)
+        code, log = run_ffmpeg(quiet_command(command, "-copyts"), timeout_s=_CONVERSION_LIMIT_S)
+    finally:
+        mended.unlink(missing_ok=True)
     if code != 0 or not path.exists():
         path.unlink(missing_ok=True)
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"

@@ -15,18 +15,24 @@ import av
 from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError, PatchWelcomeError
 from av.packet import Packet
+from av.stream import Discard
 
+from vsr.media.clock_scan import is_same_coding
 from vsr.media.ffmpeg import local
-from vsr.media.writing.clock_jumps import JUMP_S
+from vsr.media.file_clock import MendedReader
 from vsr.media.writing.muxers import MUXERS
 from vsr.media.writing.other_streams import COVER
-from vsr.media.writing.packet_times import TimeSpan
+from vsr.media.writing.packet_times import TimeSpan, readable
 
 _REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
 """What a muxer says of a packet it cannot read; a full disk is another matter."""
 _PRIMING_S = Fraction(1, 8)
 """What is hidden before sound begins is up to this long the encoder's run-up, which decoders want; what is longer
 has been cut away."""
+_NEWS = "new_extradata"
+"""FFmpeg's name of headers that a decoder is given on the way."""
+_SEEK_BACK_S = 30
+"""How far before a trimmed beginning reading starts: a subtitle may be shown for that long."""
 _MOST_TICKS = 2**31 - 1
 """Longest time of a packet in the mp4 family."""
 
@@ -58,19 +64,9 @@ class Track:
         out: the output's.
         window: what of the original goes along.
         container: `mp4`, `mkv`, `mov` or `webm`.
-        jumps: seconds to move by at each jump back of the clock.
     """
 
-    def __init__(
-        self,
-        name: str,
-        stream: Any,
-        out: Any,
-        window: TimeSpan,
-        container: str,
-        *,
-        jumps: Sequence[Fraction] = (),
-    ):
+    def __init__(self, name: str, stream: Any, out: Any, window: TimeSpan, container: str):
         self.name, self.out = name, out
         self.time_base = Fraction(stream.time_base)
         self.holds = Contained()
@@ -83,11 +79,7 @@ class Track:
         """When a packet without a time comes, in the original's ticks."""
         self._written: int | None = None
         """Time of decoding of the packet that was written last, in the output's ticks."""
-        self._jumps = list(reversed(jumps))
-        """Seconds to move by at each jump back that is still to come, the next one last."""
-        self._moved = 0
-        self._raw: int | None = None
-        self._num_refused = self._num_endless = 0
+        self._num_refused = self._num_endless = self._num_other = 0
         self._late_s = Fraction(0)
         self._trial: OutputContainer | None = None
 
@@ -97,33 +89,18 @@ class Track:
         return bool(self.out.disposition & COVER)
 
     @property
-    def has_jumps(self) -> bool:
-        """Whether times jump back later on, so that what lies behind the window now may come into it."""
-        return bool(self._jumps)
-
-    @property
     def notes(self) -> Iterator[str]:
         """Lines on what could not go along as it was."""
         if self._num_refused:
             yield f"{self.name}: {self._num_refused} packets that {self._container} refuses are left out"
+        if self._num_other:
+            yield f"{self.name}: its last {self._num_other} packets are coded in another way and are left out"
         if self._num_endless:
             shown = "lines without an end are shown until the next one or the film's end"
             yield f"{self.name}: {self._num_endless} {shown}"
         if self._late_s > self.time_base:
             late = f"{float(self._late_s):.3f} s late"
-            yield f"{self.name}: packets of one time follow each other in {self._container}, up to {late}"
-
-    def _move(self, packet: "Packet[Any]") -> None:
-        """Move what comes after a jump back as far as the pictures have been moved."""
-        time = packet.dts if packet.dts is not None else packet.pts
-        if time is None:
-            return
-        # Half: the sound of a short recording may end well before its pictures.
-        if self._raw is not None and self._jumps and (self._raw - time) * self.time_base > JUMP_S / 2:
-            self._moved += round(self._jumps.pop() / self.time_base)
-        self._raw = time
-        packet.pts = None if packet.pts is None else packet.pts + self._moved
-        packet.dts = None if packet.dts is None else packet.dts + self._moved
+            yield f"{self.name}: what {self._container} cannot show at once follows each other, up to {late}"
 
     def admit(self, packet: "Packet[Any]") -> bool:
         """Settle the packet's times; False where it lies outside of the window. Payload stays as it is."""
@@ -131,7 +108,9 @@ class Track:
         if self.is_cover:
             packet.pts = packet.dts = 0
             return True
-        self._move(packet)
+        if self._is_other_coding(packet):
+            self._num_other += 1
+            return False
         pts = packet.pts if packet.pts is not None else packet.dts
         pts = pts if pts is not None else (self._next or 0) + self._shift
         duration = packet.duration or 0
@@ -146,6 +125,13 @@ class Track:
         packet.pts, packet.dts = pts - self._shift, dts - self._shift
         self._next = packet.dts + max(1, duration)
         return True
+
+    def _is_other_coding(self, packet: "Packet[Any]") -> bool:
+        """Whether from a packet on the decoder needs other headers than those that the output has."""
+        if not self._num_other and packet.has_sidedata(_NEWS):
+            begun = bytes(self._stream.codec_context.extradata or b"")
+            return bool(begun) and not is_same_coding(bytes(packet.get_sidedata(_NEWS)), begun)
+        return bool(self._num_other)
 
     def fit(self, packet: "Packet[Any]") -> bool:
         """Put an admitted packet's times into the muxer's ticks and order; False where it is refused.
@@ -205,7 +191,40 @@ def _nearest(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2)) if value >= 0 else math.ceil(value - Fraction(1, 2))
 
 
-def without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
+def read_tracks(
+    reader: MendedReader, tracks: dict[int, Track], window: TimeSpan, notes: list[str]
+) -> Iterator["Packet[Any]"]:
+    """Yield the packets of some streams of a file, timed for the output. A
+    broken file ends early, with a note."""
+    opened, start = reader.container, window.start
+    for stream in opened.streams:
+        stream.discard = Discard.default if stream.index in tracks else Discard.all
+    if start is not None and start > _SEEK_BACK_S:
+        if reader.clock.is_steady:
+            opened.seek(int((start - _SEEK_BACK_S) * 1_000_000))
+        else:
+            reader.enter(start - _SEEK_BACK_S)
+    broken: list[str] = []
+    past: set[int] = set()
+    # Subtitles are too rare to wait for.
+    waited = {index for index, track in tracks.items() if track.out.type != "subtitle"} or set(tracks)
+    found = readable(reader.packets(*(opened.streams[index] for index in tracks)), broken)
+    for packet in _without_cuts(found):
+        if not packet.size:
+            continue  # the end of a stream
+        track = tracks[packet.stream_index]
+        if not waited - past:
+            break  # a short span of a long recording is not paid with reading all of it
+        if window.is_past(packet):
+            past.add(packet.stream_index)
+        if track.admit(packet):
+            yield _without_news(packet)
+    notes += [
+        f"the original's other streams end early, where they are damaged: {reason}" for reason in broken
+    ]
+
+
+def _without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
     """Yield packets but those that an edit list hides: what was cut out of a film must not be found in a copy of it.
 
     Up to `_PRIMING_S` before the beginning of sound goes along. Pictures after a cut wait for one that
@@ -231,6 +250,20 @@ def without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
             continue
         incomplete.discard(index)
         yield packet
+
+
+def _without_news(packet: "Packet[Any]") -> "Packet[Any]":
+    """The packet without new headers for the decoder: FFmpeg's muxers write them over those of the file."""
+    if not packet.has_sidedata(_NEWS):
+        return packet
+    plain = Packet(bytes(packet))
+    plain.stream, plain.time_base = packet.stream, packet.time_base
+    plain.pts, plain.dts, plain.duration = packet.pts, packet.dts, packet.duration
+    plain.is_keyframe = packet.is_keyframe
+    for data in packet.iter_sidedata():
+        if data.data_type != _NEWS:
+            plain.set_sidedata(data)
+    return plain
 
 
 def _length(packets: Sequence["Packet[Any]"]) -> Fraction:
