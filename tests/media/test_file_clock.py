@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
-from support.clips import read_number, run_ffmpeg
+from support.clips import ClipOptions, read_number, run_ffmpeg, write_clip
 from support.encoding import write
 from support.joined_files import join_files, remux, spoil_time
 
@@ -22,8 +22,6 @@ LENGTH = 20
 @pytest.fixture(scope="module")
 def pieces(tmp_path_factory):
     """Three clips of numbered pictures with sound."""
-    from support.clips import ClipOptions, write_clip
-
     folder = tmp_path_factory.mktemp("pieces")
     made = []
     for number in range(3):
@@ -63,9 +61,6 @@ def check_whole(joined, frames, counts, places=(LENGTH, 2 * LENGTH)):
     assert [n for n, frame in enumerate(frames) if frame.reset] == list(places)
     assert counts.retimed == counts.dropped == 0
     assert sum("begins anew or leaps 2 times" in note for note in counts.notes) == 1
-
-
-LEAPS = {"again": [], "forward": [("",), ("5000",), ("9000",)], "to and fro": [("3000",), ("",), ("40",)]}
 
 
 @pytest.mark.parametrize("kind", [".ts", ".mpg", ".flv", ".ogv"])
@@ -175,18 +170,13 @@ def test_a_broadcast_that_goes_on_as_another_video_is_not_cut_in_silence(pieces,
     assert any("goes on as another video (mpeg2video)" in note for note in counts.notes)
 
 
-@pytest.mark.parametrize("rate", ["48000", "22050"], ids=["same", "other"])
+@pytest.mark.parametrize("rate", ["44100", "22050"], ids=["same", "other"])
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
 def test_new_headers_on_the_way_harm_no_result(pieces, tmp_path, rate, container):
     """FLV repeats the decoder's headers where a recording follows another; sound coded in another way is converted."""
-    parts = [
-        remux(clip, tmp_path / f"{n}.flv", "-ar", r)
-        for n, (clip, r) in enumerate(zip(pieces, ["44100", rate], strict=False))
-    ]
-    for part in parts:
-        assert part.exists()
-    same = [parts[1], parts[1]] if rate == "48000" else parts
-    joined = join_files(same, tmp_path / "joined.flv")
+    first = remux(pieces[0], tmp_path / "0.flv", "-ar", "44100")
+    second = remux(pieces[1], tmp_path / "1.flv", "-ar", rate)
+    joined = join_files([first, second], tmp_path / "joined.flv")
     out = tmp_path / f"out.{container}"
     report = write(joined, out)
     assert report.verification.differences == ()

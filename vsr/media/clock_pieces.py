@@ -37,7 +37,7 @@ class _Span:
 
 
 @dataclass(eq=False)
-class Piece:
+class ClockPiece:
     """A stretch of a file within which its clock runs on."""
 
     number: int
@@ -57,14 +57,14 @@ class PacedStream:
     """How far a stream has come."""
 
     time_base: Fraction
-    piece: Piece
+    piece: ClockPiece
     step: int = 1
     """From one packet to the next, in ticks."""
     last: int | None = None
     """Time of its last packet."""
     due: int = 0
     """Time of the next one, as far as the last one tells."""
-    changes: list[tuple[Place, Piece, int]] = field(default_factory=list[tuple[Place, Piece, int]])
+    changes: list[tuple[Place, ClockPiece, int]] = field(default_factory=list[tuple[Place, ClockPiece, int]])
     """From which place on it belongs to which piece, and by how many ticks it is moved beside that."""
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class Pieces:
         self._main = main
         """Index of the stream that is enhanced: its pictures follow each other without a gap where pieces meet."""
         self._numbers = count()
-        self.all = [Piece(next(self._numbers))]
+        self.all = [ClockPiece(next(self._numbers))]
         self.streams: dict[int, PacedStream] = {}
 
     def add(self, packet: Any, place: Place) -> None:
@@ -114,7 +114,7 @@ class Pieces:
         earlier = [p for n, p in others.items() if n < here.number and -0.5 <= seconds - p.front <= _LEAP_S]
         following = next(iter([*later, *earlier]), None)
         if following is None:
-            following = Piece(next(self._numbers), is_leap=ahead_s > 0)
+            following = ClockPiece(next(self._numbers), is_leap=ahead_s > 0)
             self.all.append(following)
         stream.piece = following
         stream.changes.append((place, following, 0))
@@ -180,7 +180,7 @@ class Pieces:
         moved = [start for (a, b), start in zip(pairwise(held), starts[1:], strict=True) if a.move != b.move]
         return tuple(moved), min(starts), max(piece.spans[index].end * base + piece.move for piece in held)
 
-    def _move(self, before: Piece, piece: Piece, ends: dict[int, Fraction]) -> Fraction:
+    def _move(self, before: ClockPiece, piece: ClockPiece, ends: dict[int, Fraction]) -> Fraction:
         start = {index: span.start * self.streams[index].time_base for index, span in piece.spans.items()}
         common = [index for index in start if index in ends]
         if not common:  # whatever follows follows what ended last
@@ -203,5 +203,5 @@ def shown_at(packet: Any) -> int | None:
     return dts + max(1, packet.duration or 1)
 
 
-def _meets(piece: Piece, seconds: float) -> bool:
+def _meets(piece: ClockPiece, seconds: float) -> bool:
     return piece.begin - _APART_S <= seconds <= piece.front + _APART_S

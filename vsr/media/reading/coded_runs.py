@@ -25,7 +25,7 @@ from vsr.media.jpeg_tables import jpeg_quality
 from vsr.media.pixels import PlanarConverter, make_frame
 from vsr.media.probe_video import best_stream, open_container
 from vsr.media.reading.decode import ReadCounts, decode_packet, read_packets
-from vsr.media.reading.entry import origin_of
+from vsr.media.reading.seeking import origin_of
 
 EXPORT = {"export_side_data": "venc_params"}
 """A decoder's option: H.264, VP9 and the MPEGs then tell their quantisers with each picture."""

@@ -33,9 +33,9 @@ from vsr.media.reading.decode import (
     drained_at_changes,
     read_packets,
 )
-from vsr.media.reading.entry import decode_after, enter, origin_of
 from vsr.media.reading.fields import as_read, make_fields
 from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
+from vsr.media.reading.seeking import decode_after, enter, origin_of
 from vsr.media.side_data import lines_of, side_data_of
 from vsr.options import ReadOptions, parse_time
 
