@@ -79,9 +79,12 @@ def dolby_vision(profile: int, compatible: int) -> bytes:
     return box(name, bytes([1, 0, profile << 1, 1 << 3 | 0b101, compatible << 4]), bytes(19))
 
 
-def spherical(*, stereo: int = 0) -> bytes:
-    """An equirectangular picture turned by 90° (Spherical Video V2); `stereo` 1: top and bottom, 2: side by side."""
-    head = box(b"prhd", struct.pack(">Iiii", 0, 90 << 16, 0, 0))
+def spherical(*, stereo: int = 0, yaw: int = 90) -> bytes:
+    """An equirectangular picture, turned by so many degrees (Spherical Video V2).
+
+    Stereo is 0 for one view, 1 for top and bottom, 2 for side by side.
+    """
+    head = box(b"prhd", struct.pack(">Iiii", 0, yaw << 16, 0, 0))
     projection = box(b"proj", head, box(b"equi", bytes(20)))
     wrapped = box(b"sv3d", box(b"svhd", bytes(4), b"made by hand\0"), projection)
     return (box(b"st3d", bytes(4), bytes([stereo])) if stereo else b"") + wrapped

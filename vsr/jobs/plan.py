@@ -123,6 +123,8 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     _check_colours(info, options.read)
     frames = info if job.is_image else as_read(info, options.read)
     rectangle = _crop(info, options)
+    if rectangle is not None:
+        frames = replace(frames, immersive=None)  # it describes whole pictures
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = _wanted(format, info.rotation, options.models)
     verdict = _judged(info, options)
@@ -236,6 +238,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     if any(picture.crop.values()):
         cut = ", ".join(f"{lines} at the {side}" for side, lines in picture.crop.items() if lines)
         notes.append(f"crop: {cut} cut off")
+    if plan.crop and info.immersive:
+        notes.append("left out: spherical and stereo facts: the pictures are cut")
     if picture.autocrop:
         whole = f"{info.format.width}x{info.format.height}"
         notes.append(

@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsr.errors import SinkError, reason_of
-from vsr.frames import PictureFormat, StreamInfo
+from vsr.frames import Immersive, PictureFormat, StreamInfo
 from vsr.media.clock_scan import clock_of
 from vsr.media.ffmpeg import local
 from vsr.media.file_clock import FileClock, MendedReader
@@ -36,14 +36,14 @@ from vsr.media.writing.kept_metadata import (
 )
 from vsr.media.writing.matroska_aspect import write_aspect
 from vsr.media.writing.muxers import MUXERS, muxer_options
-from vsr.media.writing.other_streams import Carriage, Carried, codec_name, plan_carriage
-from vsr.media.writing.packet_times import TimeSpan, interleave, video_packets
+from vsr.media.writing.other_streams import Carriage, Carried, attach_cover, codec_name, plan_carriage
+from vsr.media.writing.packet_times import TimeSpan, cut_chapters, interleave, video_packets
 from vsr.media.writing.tracks import Contained, Track, read_tracks
+from vsr.media.writing.views import add_video, keep_google_box
 from vsr.pulse import beat
 
 _Readers = list[Iterator["Packet[Any]"]]
 _PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE
-_COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Joined:
     notes: tuple[str, ...] = ()
     streams: tuple[JoinedStream, ...] = ()
     num_chapters: int = 0
+    immersive: Immersive | None = None
+    """What the video was to say of itself."""
     keys: frozenset[str] = frozenset()
     """Of the file's metadata."""
     video_keys: frozenset[str] = frozenset()
@@ -110,12 +112,17 @@ def join(
                         stack.callback(carried.path.unlink, missing_ok=True)
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
             options = muxer_options(container, parts[0].time_base, original)
-            opened = av.open(local(target), "w", format=MUXERS[container], container_options=options)
-            out = stack.enter_context(opened)
+            if source.immersive:
+                options["strict"] = "unofficial"  # what FFmpeg calls Google's boxes
+            out = stack.enter_context(
+                av.open(local(target), "w", format=MUXERS[container], container_options=options)
+            )
             joined = _Join(out, TimeSpan.of(parts, trim=trim), container, stack).run(
                 parts, inputs, reader, source, carriage, format
             )
             codec = codec_name(inputs[0].streams.video[parts[0].stream])
+        if source.immersive and container == "mp4":
+            keep_google_box(target)
         if container in ("mkv", "webm") and format.sample_aspect != 1 and codec not in ("h264", "hevc"):
             write_aspect(target, format)
         return joined
@@ -151,7 +158,10 @@ class _Join:
             rate = Fraction(cast(Any, original.streams[source.stream_index]).average_rate or 0)
             moves = Move(self._window.start, rate, constant_rate(parts))
             write_timecode(source, moves, self._out.metadata, video.metadata)
-            num_chapters = self._add_chapters(original)
+            chapters = cut_chapters(original.chapters(), self._window)
+            num_chapters = len(chapters)
+            if chapters:
+                self._out.set_chapters(chapters)
         self._out.start_encoding()  # from here on streams have the muxer's ticks
         pictures = video_packets(parts, inputs, video, self._window.shift)
         tracks = {track.out.index: track for _, track in self._tracks}
@@ -173,6 +183,7 @@ class _Join:
             notes=tuple(self._notes),
             streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
             num_chapters=num_chapters,
+            immersive=source.immersive,
             keys=keys_of(self._out.metadata),
             video_keys=stream_keys_of(video.metadata),
         )
@@ -185,7 +196,7 @@ class _Join:
         source: StreamInfo,
         original: InputContainer | None,
     ) -> Any:
-        out = self._out.add_stream_from_template(template, opaque=True)
+        out = add_video(self._out, template, source.immersive, format)
         out.time_base = parts[0].time_base
         context = out.codec_context
         context.color_range = RANGES[format.range]
@@ -224,7 +235,7 @@ class _Join:
                     old.name or f"attachment {old.index}", data.mimetype or "", data.data
                 )
             elif carried.how == "attached":
-                self._attach_cover(old, carried)
+                attach_cover(self._out, old, carried)
             else:
                 out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
                 out.metadata.update(fresh_of_stream(old.metadata))
@@ -236,27 +247,6 @@ class _Join:
         return [
             read_tracks(opened[path], tracks, self._window, self._notes) for path, tracks in by_file.items()
         ]
-
-    def _attach_cover(self, stream: Any, carried: Carried) -> None:
-        mime, suffix = _COVER_TYPES.get(codec_name(stream), ("application/octet-stream", "bin"))
-        with open_container(carried.path) as again:
-            picture = next((p for p in again.demux(again.streams[carried.stream]) if p.size), None)
-        if picture is not None:
-            name = stream.metadata.get("filename") or f"cover.{suffix}"
-            self._out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))
-
-    def _add_chapters(self, original: InputContainer) -> int:
-        """Copy the chapters, cut to the window; return how many there are."""
-        chapters: list[Any] = []
-        for chapter in original.chapters():
-            base = chapter["time_base"] or Fraction(1, 1000)
-            kept = self._window.cut(chapter["start"] * base, chapter["end"] * base)
-            if kept is not None:
-                times = {"start": round(kept[0] / base), "end": round(kept[1] / base)}
-                chapters.append({**chapter, **times, "time_base": base})
-        if chapters:
-            self._out.set_chapters(chapters)
-        return len(chapters)
 
 
 def _joined_stream(carried: Carried, track: Track) -> JoinedStream:

@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import av
 import ffmpeg
+from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
 from vsr.frames import StreamInfo
 from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
 from vsr.media.file_clock import FileClock, MendedReader, write_mended
-from vsr.media.probe_video import codec_of
+from vsr.media.probe_video import codec_of, open_container
 from vsr.media.track_tags import track_tags
 from vsr.media.writing.muxers import MUXERS
 
@@ -29,6 +30,7 @@ _TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "
 _AUDIO = {"mp4": ("aac", 96_000), "mov": ("aac", 96_000), "mkv": ("flac", 0), "webm": ("libopus", 80_000)}
 """Encoder and bits a second for each channel: transparent to nearly everybody."""
 _CONVERTED_SUFFIX = {"mp4": ".mp4", "mov": ".mp4", "mkv": ".mkv", "webm": ".webm"}
+_COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 _CONVERSION_LIMIT_S = 3600.0
 
 
@@ -168,3 +170,13 @@ def _convert(
         path.unlink(missing_ok=True)
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
     return Carried(stream.index, stream_name(stream), "converted", path, 0, f"{codec} to {target}")
+
+
+def attach_cover(out: OutputContainer, stream: Any, carried: Carried) -> None:
+    """Attach a cover picture, as Matroska has it."""
+    mime, suffix = _COVER_TYPES.get(codec_name(stream), ("application/octet-stream", "bin"))
+    with open_container(carried.path) as again:
+        picture = next((p for p in again.demux(again.streams[carried.stream]) if p.size), None)
+    if picture is not None:
+        name = stream.metadata.get("filename") or f"cover.{suffix}"
+        out.add_attachment(name, stream.metadata.get("mimetype") or mime, bytes(picture))

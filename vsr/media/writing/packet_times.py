@@ -4,7 +4,7 @@ window, missing and backward timestamps.
 Pure arithmetic on packets; opens and writes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -147,3 +147,15 @@ def readable(packets: Iterator["Packet[Any]"], broken: "list[str]") -> Iterator[
         yield from packets
     except FFmpegError as error:
         broken.append(reason_of(error))
+
+
+def cut_chapters(chapters: Iterable[Any], window: TimeSpan) -> list[Any]:
+    """Return chapters as PyAV has them, cut to the window; those outside are left out."""
+    found: list[Any] = []
+    for chapter in chapters:
+        base = chapter["time_base"] or Fraction(1, 1000)
+        kept = window.cut(chapter["start"] * base, chapter["end"] * base)
+        if kept is not None:
+            times = {"start": round(kept[0] / base), "end": round(kept[1] / base)}
+            found.append({**chapter, **times, "time_base": base})
+    return found

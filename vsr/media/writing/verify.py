@@ -16,11 +16,13 @@ from vsr.errors import SourceError
 from vsr.frames import PictureFormat
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
 from vsr.media.probe_video import open_container, packets_of
+from vsr.media.side_data import immersive_of, side_data_of
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined, JoinedStream
 from vsr.media.writing.kept_metadata import keys_of
 from vsr.media.writing.other_streams import COVER
 from vsr.media.writing.tracks import Contained
+from vsr.media.writing.views import missing_views
 
 _MAX_DIFFERENCES = 8
 """Sentences are for people; a file that is wrong throughout need not say so a thousand times."""
@@ -41,7 +43,7 @@ class Verification:
     differences: tuple[str, ...]
     """Sentences; empty where everything is as it should be."""
     lost: tuple[str, ...] = ()
-    """Metadata that the container did not take, `metadata KEY, KEY of NAME`."""
+    """What the container did not take: `metadata KEY, KEY of NAME`, `spherical projection`."""
 
 
 @dataclass
@@ -77,6 +79,7 @@ def verify(
             differences += _compare_streams(opened, video, contents, joined, shift)
             lost += _compare_metadata(opened, video, joined)
             opened.seek(0)
+            lost += _compare_views(opened, video, joined)
             differences += _compare_picture(opened, video, format, rotation)
     except (FFmpegError, SourceError) as error:
         differences.append(f"the file cannot be read back: {error}")
@@ -158,6 +161,15 @@ def _compare_metadata(opened: Any, video: Any, joined: Joined) -> Iterator[str]:
     for name, keys, holder in told:
         if lost := sorted(keys - keys_of(holder.metadata)):
             yield f"metadata {', '.join(lost)} of {name}"
+
+
+def _compare_views(opened: Any, video: Any, joined: Joined) -> list[str]:
+    """Name what the container did not take of spherical and stereo facts."""
+    if joined.immersive is None:
+        return []
+    picture = next(iter(opened.decode(video)), None)
+    opened.seek(0)
+    return missing_views(joined.immersive, immersive_of(side_data_of(picture))[0] if picture else None)
 
 
 def _compare_streams(
