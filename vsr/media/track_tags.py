@@ -19,7 +19,7 @@ def track_tags(path: Path) -> dict[int, str]:
     tags: dict[int, str] = {}
     track = 0
     with suppress(OSError), path.open("rb") as file:  # whoever reads it next will say so
-        for number, (name, start, _) in enumerate(boxes(file, 0, path.stat().st_size)):
+        for number, (name, start, _) in enumerate(track_boxes(file, 0, path.stat().st_size)):
             if number > _MAX_BOXES:
                 break
             file.seek(start)
@@ -31,7 +31,7 @@ def track_tags(path: Path) -> dict[int, str]:
     return tags
 
 
-def boxes(file: BinaryIO, at: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+def track_boxes(file: BinaryIO, at: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, begin and end of contents of the boxes of a stretch, and of those inside of the few that matter."""
     while at + 8 <= end:
         file.seek(at)
@@ -47,5 +47,5 @@ def boxes(file: BinaryIO, at: int, end: int, depth: int = 0) -> Iterator[tuple[b
             return
         yield name, at + skip, min(end, at + size)
         if depth < len(_WAY) and name == _WAY[depth]:
-            yield from boxes(file, at + skip, min(end, at + size), depth + 1)
+            yield from track_boxes(file, at + skip, min(end, at + size), depth + 1)
         at += size

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from vsr.frames import Immersive, PictureFormat
 from vsr.media.probe_video import codec_of
-from vsr.media.track_tags import boxes
+from vsr.media.track_tags import track_boxes
 
 _CODECS = {
     "h264": "V_MPEG4/ISO/AVC",
@@ -61,7 +61,9 @@ def keep_google_box(path: Path) -> None:
     believes Apple's.
     """
     with path.open("r+b") as file:
-        found = [(begin, end) for name, begin, end in boxes(file, 0, path.stat().st_size) if name == b"stsd"]
+        found = [
+            (begin, end) for name, begin, end in track_boxes(file, 0, path.stat().st_size) if name == b"stsd"
+        ]
         for begin, end in found:
             file.seek(begin)
             at = file.read(end - begin).find(b"vexu")
