@@ -6,7 +6,7 @@ from pathlib import Path
 from vsr.durable import sha256_of
 from vsr.errors import ModelError
 from vsr.models.catalogue.model_facts import ModelFacts, find_model, names, not_installed
-from vsr.models.files.any_file import SUFFIXES, read_file
+from vsr.models.files.any_file import SUFFIXES, read_file, read_known_file
 from vsr.models.files.checkpoint import read_model
 from vsr.models.files.diffusion_folder import INDEX
 from vsr.models.networks.resampling import Resampler, resampling_spec
@@ -59,7 +59,7 @@ def _published(facts: ModelFacts) -> Model:
         raise not_installed(facts)
     if sha256_of(facts.path) != facts.sha256:
         raise ModelError(f"{facts.path} is damaged (SHA-256 differs); `vsr models pull {name}` gets it anew")
-    return _with_terms(read_file(facts.path, scale=facts.scale), facts)
+    return _with_terms(read_known_file(facts.path, scale=facts.scale), facts)
 
 
 def _with_terms(model: Model, facts: ModelFacts) -> Model:

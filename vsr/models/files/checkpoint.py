@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from vsr.durable import sha256_of, whole
 from vsr.errors import ModelError, one_line
 from vsr.models.files.architectures import ARCHITECTURES, Architecture
+from vsr.models.files.pickles import why_not
 from vsr.models.spec import PACKED, TOLD, Model, ModelSpec
 
 _GROWTH = 64
@@ -57,6 +58,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise ModelError(
                 f"{path.name} would unpack to {size >> 20} MiB; no weights are packed so tightly"
             )
+        if path.suffix != ".safetensors" and (reason := why_not(path)):
+            raise ModelError(f"{path.name} {reason}; a checkpoint that holds a state_dict is expected")
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
@@ -130,12 +133,18 @@ def read_model(path: Path, *, name: str = "", scale: int = 0) -> Model:
     """
     tensors = read_tensors(path)
     for architecture in ARCHITECTURES:
-        found = architecture.parameters(tensors)
+        try:
+            found = architecture.parameters(tensors)
+        except _MISFITS as error:
+            raise _refused(architecture, path, f"{type(error).__name__}: {one_line(error)}") from None
         if found is None:
             continue
         if architecture.any_scale:
             found["scale"] = _named_scale(path) or scale or 2
-        return _build(architecture, found, architecture.keys(tensors), path, name or path.stem)
+        try:
+            return _build(architecture, found, architecture.keys(tensors), path, name or path.stem)
+        except _MISFITS as error:
+            raise _refused(architecture, path, f"{type(error).__name__}: {one_line(error)}") from None
     example = ", ".join(f"{key} {tuple(value.shape)}" for key, value in list(tensors.items())[:3])
     known = "; ".join(architecture.name for architecture in ARCHITECTURES)
     raise UnknownLayoutError(f"{path.name} has an unknown layout ({example[:200]}, ...); known are: {known}")
@@ -144,6 +153,14 @@ def read_model(path: Path, *, name: str = "", scale: int = 0) -> Model:
 def _named_scale(path: Path) -> int:
     found = re.search(r"(?:x([2348])|([2348])x)(?![0-9a-z])", path.stem.lower())
     return int(found[1] or found[2]) if found else 0
+
+
+_MISFITS = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)
+"""What architectures and PyTorch raise on tensors that are not theirs after all."""
+
+
+def _refused(architecture: Architecture, path: Path, difference: str) -> ModelError:
+    return ModelError(f"{path.name} looks like {architecture.name} but does not fit it: {difference}")
 
 
 class _Unfilled(TorchFunctionMode):
@@ -160,16 +177,12 @@ class _Unfilled(TorchFunctionMode):
 def _build(
     architecture: Architecture, found: dict[str, Any], tensors: dict[str, Tensor], path: Path, name: str
 ) -> Model:
-    refused = f"{path.name} looks like {architecture.name} but does not fit it: "
-    try:
-        with torch.device("meta"), _Unfilled():  # a file may claim any size
-            wanted = architecture.build(**found)
-    except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
-        raise ModelError(refused + one_line(error)) from None
+    with torch.device("meta"), _Unfilled():  # a file may claim any size
+        wanted = architecture.build(**found)
     buffers = dict(wanted.named_buffers())
     difference = _first_difference(wanted.state_dict(), tensors, may_lack=set(buffers))
     if difference:
-        raise ModelError(refused + difference)
+        raise _refused(architecture, path, difference)
     network = architecture.build(**found)
     # What checkpoints of an older version lack keeps its first value.
     network.load_state_dict({key: v for key, v in network.state_dict().items() if key in buffers} | tensors)

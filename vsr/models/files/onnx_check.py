@@ -55,6 +55,16 @@ def check_onnx(path: Path) -> float:
     return count
 
 
+def bytes_beside(path: Path) -> int:
+    """Size of the files that an ONNX file keeps weights in; 0 where it is none."""
+    try:
+        places = {place for each in _tensors(path.read_bytes()) for place in _tensor(each).elsewhere}
+    except (LookupError, ValueError, RecursionError):
+        return 0
+    files = [path.parent / place for place in places if Path(place).name == place]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _are_numbers(tensor: _Tensor) -> bool:
     """Infinity may be meant: masks of attention hold it."""
     values, kind = tensor.raw or tensor.content, _FLOATS.get(tensor.kind, "")

@@ -7,6 +7,7 @@ none. Then the three names that it asks for stand in while it is imported; those
 
 import importlib
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,9 @@ from vsr.models.layers.facts import facts_of
 from vsr.models.layers.single_frame import SingleFrame
 from vsr.models.spec import Model, ModelSpec
 from vsr.stand_in import standing_in
+
+_MOST_BLOCKS = 9999
+"""Highest number in a tensor's name; networks have hundreds of layers."""
 
 
 def has_spandrel() -> bool:
@@ -82,6 +86,7 @@ def read_with_spandrel(path: Path) -> Model:
 def _detected(path: Path) -> Any:
     """What spandrel says of a checkpoint's tensors: an `ImageModelDescriptor` of one or three colours."""
     tensors = read_tensors(path)
+    _check_numbers(path, tensors)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of is its own affair
@@ -98,6 +103,16 @@ def _detected(path: Path) -> Any:
     if colors not in (1, 3):
         raise ModelError(f"{named} takes {colors} channels; 1 or 3 are expected")
     return descriptor
+
+
+def _check_numbers(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Architectures count their blocks by the numbers in keys: of one that is far too high they make so many."""
+    for key in tensors:
+        for digits in re.findall(r"\d+", key):
+            if len(digits) > 9 or int(digits) > _MOST_BLOCKS:
+                raise ModelError(
+                    f"{path.name} names a tensor {key[:60]!r}; numbers up to {_MOST_BLOCKS} are expected in names"
+                )
 
 
 def _import() -> Any:

@@ -1,0 +1,145 @@
+"""Files of strangers are read once in a process of its own, with limits of memory and time, before they are read
+here: what hangs, takes all memory or crashes there is one clear error."""
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vsr.errors import ModelError, one_line
+from vsr.models.files.onnx_check import bytes_beside
+from vsr.pulse import at_work
+
+MOST_TIMES = "VSR_MODEL_LIMIT"
+"""Environment variable: how many times these limits a file may take; 0 reads without a trial."""
+
+_BYTES = 1 << 30
+_TIMES_THE_FILE = 8
+"""Memory beyond what the process has: so much, and so many copies of the file."""
+
+_SECONDS = {".onnx": 4.0, ".pb": 4.0}
+_SECONDS_ELSE = 8.0
+_BYTES_PER_S = 20 << 20
+"""Processor time: so much by the file's ending, and what a file takes that is read at this pace."""
+
+_PATIENCE = 8
+"""How many times as long it may take on a machine that is busy with other things."""
+
+_START = "fork" if sys.platform == "linux" else "spawn"
+
+
+def try_out(read: Callable[[Path], object], path: Path) -> None:
+    """Have a file read by another process, which ends then.
+
+    On Linux it is a fork, which has all that is loaded; it uses no GPU and one thread.
+
+    Args:
+        read: a function of a module; reads on the CPU alone.
+        path: of the file.
+
+    Raises:
+        ModelError: what the reader says, or that it took too much memory or time, or crashed.
+    """
+    times = _times()
+    if not times or not path.is_file():
+        return
+    size = path.stat().st_size + (bytes_beside(path) if path.suffix == ".onnx" else 0)
+    memory = round(times * (_BYTES + _TIMES_THE_FILE * size))
+    seconds = times * (_SECONDS.get(path.suffix, _SECONDS_ELSE) + size / _BYTES_PER_S)
+    context: Any = multiprocessing.get_context(_START)
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_try, args=(theirs, read, path, memory, round(seconds) + 1), daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # that we have threads: the child uses none of theirs
+        process.start()
+    theirs.close()
+    try:
+        with at_work():
+            error = ours.recv() if ours.poll(_PATIENCE * seconds) else None
+    except EOFError:
+        error = None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if error is None:
+        error = ModelError(f"{path.name} {_death(process.exitcode, seconds)}")
+    if isinstance(error, MemoryError):
+        raise _too_large(path, memory)
+    if error != "":
+        raise error
+
+
+def _times() -> float:
+    value = os.environ.get(MOST_TIMES, "1")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        raise ModelError(f"{MOST_TIMES} is {value!r}; a number such as 4 is expected") from None
+
+
+def _too_large(path: Path, memory: int) -> ModelError:
+    return ModelError(
+        f"{path.name} takes more than {memory / 1e9:.1f} GB to read, far more than the file's size explains;"
+        f" {MOST_TIMES}=4 allows it four times as much"
+    )
+
+
+def _death(code: int | None, seconds: float) -> str:
+    """What the end of a process that has said nothing means."""
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return (
+            f"was not read in {seconds:.0f} s of processor time; {MOST_TIMES}=4 allows it four times as much"
+        )
+    return "cannot be read: it crashes its reader; it is damaged or made to do harm"
+
+
+def _try(pipe: Connection, read: Callable[[Path], object], path: Path, memory: int, seconds: int) -> None:
+    """What the other process does: reads, and says what came of it."""
+    gc.disable()  # what the parent has, such as threads of ONNX Runtime's, must not be taken down here
+    _limit(memory, seconds)
+    torch.set_num_threads(1)
+    try:
+        read(path)
+        said: object = ""
+    except ModelError as error:
+        said = MemoryError() if _is_of_memory(error) else error
+    except MemoryError:
+        said = MemoryError()
+    except Exception as error:
+        lack = _is_of_memory(error)
+        said = MemoryError() if lack else ModelError(f"{path.name} cannot be read: {_told(error)}")
+    pipe.send(said)
+    os._exit(0)  # without what the parent would do at its end
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether a library means that there was no memory; each has words of its own."""
+    return any(
+        word in str(error) for word in ("allocate memory", "bad_alloc", "bad allocation", "MemoryError")
+    )
+
+
+def _limit(memory: int, seconds: int) -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
