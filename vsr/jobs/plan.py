@@ -17,6 +17,7 @@ from vsr.jobs.inputs import Job
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_quality import judge_source
 from vsr.media import (
+    CONTAINERS,
     MAX_PIXELS,
     EncoderChoice,
     FileOutput,
@@ -94,7 +95,7 @@ class Plan:
     def is_long(self) -> bool:
         """Whether it is enhanced in segments: a video longer than one of them, or of unknown length."""
         seconds, read = self.options.job.segment, self.options.read
-        if seconds == "off" or self.outputs is None:
+        if seconds == "off" or self.outputs is None or self.job.is_image:
             return False
         start, end = (float(time) if time is not None else None for time in read.span)
         length = min((time for time in (self.frames.duration_s, end) if time is not None), default=None)
@@ -147,7 +148,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         output=outputs.format if outputs else output,
         resample=None if size is None or size == given else size,
         outputs=outputs,
-        num_frames=1 if job.is_image else _num_frames(frames, options.read),
+        num_frames=info.num_frames if job.is_image else _num_frames(frames, options.read),
         options=options,
         notes=chain.notes,
     )
@@ -156,7 +157,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
 
 def _probed(job: Job, read: ReadOptions) -> StreamInfo:
     if job.is_image:
-        return probe_image(job.path)
+        return probe_image(job.path, opaque=_is_video(job.target))
     if not job.pictures and not is_numbered(job.path):
         info = probe(job.path)
         return clock_of(info.path, info.stream_index).correct(info)
@@ -175,6 +176,10 @@ def _check_colours(info: StreamInfo, read: ReadOptions) -> None:
         )
 
 
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in CONTAINERS
+
+
 def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
     """What the source looks like, where the user has not decided all that follows of it."""
     if not options.models.measures:
@@ -183,7 +188,7 @@ def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
 
 
 def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs | None:
-    if job.is_image:
+    if job.is_image and not (_is_video(job.target) and (frames.num_frames or 1) > 1):
         if is_numbered(job.target):
             raise ConfigError(
                 f"{job.target} means many pictures, and {job.path} is one; name one, or give as-video"
@@ -256,7 +261,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
         format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
         height, width = _enlarged(format, plan.models)
         notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
-    if plan.job.is_image and options.also.also:
+    if plan.outputs is None and options.also.also:
         notes.append("also means nothing for a picture")
     choices = plan.outputs.choices if plan.outputs else []
     return (*notes, *(note for choice in choices for note in choice.notes))

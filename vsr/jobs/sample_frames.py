@@ -22,13 +22,14 @@ UNKNOWN = 600
 
 
 def spread_frames(info: StreamInfo, read: ReadOptions) -> Iterator[Frame]:
-    """Yield frames from the middles of equal parts of the span that will be read, or the one of a picture.
+    """Yield frames from the middles of equal parts of the span that will be read, or of a picture that moves.
 
     Raises:
         SourceError: nothing can be decoded.
     """
     if info.kind == "image":
-        yield from ImageSource(info.path).frames()
+        step = max(1, (info.num_frames or 1) // COUNT)
+        yield from islice(ImageSource(info.path).frames(), step // 2, None, step)
         return
     start, end = (float(time or 0) for time in read.span)
     rate = float(info.average_rate or 25)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from statistics import mean, median
 
@@ -11,6 +12,7 @@ from vsr.frames import Plane, StreamInfo
 from vsr.media import ImageSource, NumberedSource, jpeg_quality, read_runs
 from vsr.models import Damage, Verdict
 from vsr.options import ReadOptions
+from vsr.prefetch import closed_after
 from vsr.quality import (
     EFFICIENCY,
     QUANTISED,
@@ -81,7 +83,9 @@ def _look_at_image(info: StreamInfo) -> tuple[Coding, LookOfPictures]:
         coding = Coding(info.codec, key_bits=file.stat().st_size * 8 / pixels, jpeg_quality=quality)
     except OSError as error:
         raise SourceError(f"cannot read {str(file)!r}: {error.strerror}") from error
-    look = look_at_pictures([[luma_codes(frame)] for frame in ImageSource(file).frames()])
+    frames = ImageSource(file).frames()
+    with closed_after(frames):
+        look = look_at_pictures([[luma_codes(frame)] for frame in islice(frames, 1)])
     return coding, look
 
 

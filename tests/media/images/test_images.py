@@ -261,14 +261,7 @@ def test_a_bomb_is_refused_before_decoding(tmp_path: Path):
         probe_image(path)
 
 
-def test_animated_webp_and_pages_of_tiff_are_noted(tmp_path: Path):
-    animation = cv2.Animation()
-    animation.frames = [picture(3), 255 - picture(3)]
-    animation.durations = np.array([100, 100])
-    cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
-    source = ImageSource(tmp_path / "a.webp")
-    assert source.info.notes == ("animated WebP: only its first picture is read",)
-    assert len(list(source.frames())) == 1
+def test_pages_of_tiff_are_noted(tmp_path: Path):
     with tifffile.TiffWriter(tmp_path / "b.tif") as file:
         for _ in range(2):
             file.write(picture(1)[..., 0], photometric="minisblack", metadata=None)

@@ -5,11 +5,17 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from av.error import FFmpegError
 
-from vsr.errors import reason_of
 from vsr.media.images.linear import BRIGHTEST, PQ, SRGB, Floats, from_linear, to_linear
-from vsr.media.images.metadata import MAX_PIXELS, DamagedError, Header, Metadata, Pixels, density
+from vsr.media.images.metadata import (
+    MAX_PIXELS,
+    DamagedError,
+    Header,
+    Metadata,
+    Pixels,
+    density,
+    taken_for_damage,
+)
 
 _DECODERS = {"tga": "targa", "pnm": "ppm", "openexr": "exr"}
 _PACKED = {
@@ -48,10 +54,8 @@ def _decode(data: bytes, container: str) -> av.VideoFrame:
     decoder = cast(Any, av.CodecContext.create(_DECODERS.get(container, container), "r"))
     decoder.thread_count = 1
     decoder.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
-    try:
+    with taken_for_damage(f"it cannot be decoded, or has more than {MAX_PIXELS:,} pixels"):
         pictures = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
-    except (FFmpegError, ValueError) as error:
-        raise DamagedError(f"is damaged or larger than {MAX_PIXELS:,} pixels ({reason_of(error)})") from error
     if not pictures or pictures[0].is_corrupt:
         raise DamagedError("is damaged: its pixels cannot be decoded")
     return pictures[0]

@@ -19,10 +19,7 @@ def imagecodecs_header(data: bytes, container: str) -> Header:
     Raises:
         DamagedError: it is broken or too large.
     """
-    try:
-        return _HEADERS[container](data)
-    except (struct.error, IndexError, ValueError) as error:
-        raise DamagedError("is damaged") from error
+    return _HEADERS[container](data)
 
 
 def _jpeg2000(data: bytes) -> Header:
@@ -102,17 +99,12 @@ _HEADERS = {"png": png.png_header, "jpeg2000": _jpeg2000, "jpegxl": _jpegxl}
 
 
 def _decoded(data: bytes, container: str) -> Pixels:
-    try:
-        if container == "png":
-            pixels = imagecodecs.png_decode(png.pixels_alone(data))
-        elif container == "jpeg2000":
-            pixels = imagecodecs.jpeg2k_decode(data, numthreads=1)
-        else:
-            pixels = imagecodecs.jpegxl_decode(data, index=0, numthreads=1)
-    except DamagedError:
-        raise
-    except Exception as error:  # each of its codecs has an error of its own
-        raise DamagedError(f"is damaged: its pixels cannot be decoded ({error})") from error
+    if container == "png":
+        pixels = imagecodecs.png_decode(png.pixels_alone(data))
+    elif container == "jpeg2000":
+        pixels = imagecodecs.jpeg2k_decode(data, numthreads=1)
+    else:
+        pixels = imagecodecs.jpegxl_decode(data, index=0, numthreads=1)
     pixels = np.atleast_3d(pixels)
     if pixels.dtype.kind == "f":
         return np.rint(np.clip(pixels.astype(np.float32), 0, 1) * 65535).astype(np.uint16)

@@ -19,7 +19,6 @@ from vsr.media.images.metadata import (
     Pixels,
     density_of,
     portable,
-    quiet,
 )
 from vsr.media.pixels import PRIMARIES, TRANSFERS, name_of
 
@@ -35,6 +34,8 @@ _OPENERS = {
 _SURE_TO_FIT = 65_000
 """Bytes of EXIF or XMP that a JPEG holds."""
 
+GIF_NOTE = "a GIF holds 256 colours a frame, each pixel is clear or not, and times are hundredths of a second"
+
 _CHROMA_WHOLE, _CHROMA_HALVED = 0, 2
 
 
@@ -45,20 +46,12 @@ def opened(data: bytes, container: str) -> Image.Image:
         DamagedError: it is no such file, or needs what is not installed.
     """
     opener = _heif_opener() if container == "heic" else _OPENERS[container]
-    try:
-        with quiet():
-            image = opener(io.BytesIO(data))
-    except Exception as error:  # Pillow leaks whatever its parsing trips over
-        raise DamagedError(f"is damaged ({_reason(error)})") from error
+    image = opener(io.BytesIO(data))
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise DamagedError(
             f"claims {image.width}x{image.height} pixels; 1 to {MAX_PIXELS:,} pixels are accepted"
         )
     return image
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _heif_opener() -> Any:
@@ -122,6 +115,8 @@ def _deep(data: bytes, image: Image.Image) -> tuple[int, str, str]:
 
 def _broken(data: bytes, container: str) -> Iterator[str]:
     """What is wrong with a file that is read all the same."""
+    if container == "gif" and not data.rstrip(b"\0").endswith(b";"):
+        yield "the file ends without its end mark; frames may be missing"
     at = 2
     while container == "jpeg" and data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -153,36 +148,29 @@ def pillow_decode(data: bytes, header: Header) -> Pixels:
     if header.bit_depth > 8:
         return _decode_deep(data, header)
     image = opened(data, header.container)
-    try:
-        with quiet():
-            image.load()
-    except Exception as error:
-        raise DamagedError(f"is damaged: its pixels cannot be decoded ({_reason(error)})") from error
+    image.load()
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[header.num_channels]
     return np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode)))
 
 
 def _decode_deep(data: bytes, header: Header) -> Pixels:
     """Of more than 8 bits: AVIF by imagecodecs, HEIC by pillow-heif, which puts the value into the high bits."""
-    try:
-        if header.container == "avif":
-            import imagecodecs
+    if header.container == "avif":
+        import imagecodecs
 
-            pixels = np.atleast_3d(imagecodecs.avif_decode(data, index=0))
-        else:
-            import pillow_heif
+        pixels = np.atleast_3d(imagecodecs.avif_decode(data, index=0))
+    else:
+        import pillow_heif
 
-            wide = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-            pixels = np.atleast_3d(np.asarray(wide[wide.primary_index])) >> (16 - header.bit_depth)
-    except Exception as error:
-        raise DamagedError(f"is damaged: its pixels cannot be decoded ({_reason(error)})") from error
+        wide = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+        pixels = np.atleast_3d(np.asarray(wide[wide.primary_index])) >> (16 - header.bit_depth)
     return pixels[..., : header.num_channels]
 
 
 def pillow_encode(
     pixels: Pixels, container: str, *, quality: int = 75, metadata: Metadata = Metadata(), **_: Any
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Encode 8-bit pixels as JPEG, WebP or AVIF.
+    """Encode 8-bit pixels as JPEG, WebP, AVIF or GIF.
 
     Returns:
         The file, and notes about what of the metadata it cannot hold.
@@ -193,24 +181,36 @@ def pillow_encode(
     metadata, notes = _fitting(metadata) if container == "jpeg" else (metadata, ())
     # Chroma stays whole where quality is asked for, because enlarged colour edges show.
     whole = quality >= 50
-    options: dict[str, Any] = {"quality": _level(quality)}
+    options: dict[str, Any] = {"quality": level_of(quality)} if container != "gif" else {}
     if container == "jpeg":
         options |= {"subsampling": _CHROMA_WHOLE if whole else _CHROMA_HALVED, "optimize": True}
     elif container == "webp":
         options |= {"lossless": quality == 100, "exact": quality == 100}
-    else:
+    elif container == "avif":
         options |= {"subsampling": "4:4:4" if whole else "4:2:0"}
+    else:
+        notes = (GIF_NOTE,)
+        if pixels.shape[2] == 4:
+            pixels = np.concatenate(
+                [pixels[..., :3], np.where(pixels[..., 3:] < 128, 0, 255).astype(np.uint8)], axis=2
+            )
     if metadata.density and container == "jpeg":
         options["dpi"] = tuple(round(each) for each in metadata.density)
     exif = b"Exif\0\0" + metadata.exif if metadata.exif else b""
     along = {"exif": exif, "xmp": metadata.xmp, "icc_profile": metadata.icc}
-    file = io.BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.save(file, container.upper(), **options, **{name: value for name, value in along.items() if value})
-    return file.getvalue(), notes
+    along = {name: value for name, value in along.items() if value}
+    return saved(image, container.upper(), **options, **along), notes
 
 
-def _level(quality: int) -> int:
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    """Encode by Pillow, in memory."""
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def level_of(quality: int) -> int:
     """The encoder's own scale, from 50 on; 75 gives its 95."""
     return round(50 + 0.6 * quality if quality <= 75 else 95 + 0.2 * (quality - 75))
 

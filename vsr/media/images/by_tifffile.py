@@ -19,7 +19,7 @@ from vsr.media.images.metadata import (
     Pixels,
     density,
     portable,
-    quiet,
+    taken_for_damage,
 )
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else its remarks on damage go to stderr
@@ -28,17 +28,16 @@ _XMP, _ICC = 700, 34675
 _COLORS: dict[int, Color] = {0: "gray", 1: "gray", 2: "rgb", 3: "palette", 5: "cmyk", 6: "rgb"}
 """Colour by photometric interpretation (TIFF 6.0, page 37)."""
 _CHANNELS = {"gray": 1, "palette": 1, "rgb": 3, "cmyk": 4}
+_JPEG = (6, 7)
+"""Compressions whose decoder gives RGB."""
 _MAX_EXTRA = 4
 """Samples beyond the colours that are unpacked, though one alone, opacity, is taken."""
 _ACCEPTED = "whole numbers of 1 to 16 bits, or floats, of grey, RGB or CMYK are accepted"
 
 
 def _first_page(data: bytes) -> tuple[Any, int]:
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            return file.pages[0], len(file.pages)
-    except Exception as error:  # tifffile leaks whatever its parsing trips over
-        raise DamagedError("is damaged") from error
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        return file.pages[0], len(file.pages)
 
 
 def _tag(page: Any, number: int) -> Any:
@@ -68,11 +67,8 @@ def tifffile_header(data: bytes, container: str = "tiff") -> Header:
         DamagedError: the structure is broken, or samples are of a kind that is not read.
     """
     page, count = _first_page(data)
-    try:
-        header = _header(page, count, data)
-        return _with_range(header, data) if page.dtype.kind == "f" else header
-    except (TypeError, ValueError, AttributeError) as error:  # a tag of another kind than it should be
-        raise DamagedError("is damaged") from error
+    header = _header(page, count, data)
+    return _with_range(header, data) if page.dtype.kind == "f" else header
 
 
 def _header(page: Any, count: int, data: bytes) -> Header:
@@ -112,7 +108,7 @@ def _with_range(header: Header, data: bytes) -> Header:
 
 def _unpacked(data: bytes) -> Pixels:
     """The first page's samples as they are stored; (height, width, channels)."""
-    with quiet(), tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
         short = [n for n, size in enumerate(page.databytecounts) if page.dataoffsets[n] + size > len(data)]
         if short:
@@ -129,18 +125,10 @@ def tifffile_decode(data: bytes, header: Header) -> Pixels:
         DamagedError: the pixels cannot be decoded.
     """
     page, _ = _first_page(data)
-    try:
+    with taken_for_damage("it is packed in a way that is not understood"):
         pixels = _whole_codes(_unpacked(data), page)
-        pixels = _as_rgb(pixels, page, header.color)
-        straight = header.alpha and int(page.extrasamples[0]) != 1
-    except DamagedError:
-        raise
-    except Exception as error:
-        raise DamagedError(f"is damaged or packed in a way that is not understood ({error})") from error
-    pixels = pixels[..., : header.num_channels]
-    if pixels.shape != (header.height, header.width, header.num_channels):
-        raise DamagedError("is damaged")
-    return pixels if straight or not header.alpha else _straight(pixels)
+    pixels = _as_rgb(pixels, page, header.color)[..., : header.num_channels]
+    return _straight(pixels) if header.alpha and int(page.extrasamples[0]) == 1 else pixels
 
 
 def _whole_codes(pixels: Pixels, page: Any) -> Pixels:
@@ -168,11 +156,24 @@ def _as_rgb(pixels: Pixels, page: Any, color: Color) -> Pixels:
         return np.concatenate([full - pixels[..., :1], pixels[..., 1:]], axis=2)
     if color == "palette":
         return (np.asarray(page.colormap)[:, pixels[..., 0]] >> 8).astype(np.uint8).transpose(1, 2, 0)
+    if int(page.photometric) == 6 and int(page.compression) not in _JPEG:
+        return _from_ycc(pixels, _tag(page, 529))
     if color == "cmyk":
         ink = full - pixels[..., :4].astype(np.float32)
         rgb = np.rint(ink[..., :3] * ink[..., 3:] / full).astype(pixels.dtype)
         return np.concatenate([rgb, pixels[..., 4:]], axis=2)
     return pixels
+
+
+def _from_ycc(pixels: Pixels, coefficients: Any) -> Pixels:
+    """Y'CbCr of full range to RGB, by the weights of red and blue that the file names (TIFF 6.0, page 89)."""
+    pairs = np.reshape(coefficients or (299, 1000, 587, 1000, 114, 1000), (3, 2))
+    red, _, blue = (float(above / below) for above, below in pairs)
+    full = np.iinfo(pixels.dtype).max
+    luma, cb, cr = (pixels[..., channel].astype(np.float32) for channel in range(3))
+    r, b = luma + (2 - 2 * red) * (cr - (full + 1) / 2), luma + (2 - 2 * blue) * (cb - (full + 1) / 2)
+    rgb = np.stack([r, (luma - red * r - blue * b) / (1 - red - blue), b], axis=2)
+    return np.concatenate([np.clip(np.rint(rgb), 0, full).astype(pixels.dtype), pixels[..., 3:]], axis=2)
 
 
 def tifffile_encode(

@@ -9,7 +9,7 @@ from typing import Any
 from vsr.errors import one_line
 from vsr.media.images.kinds import KINDS
 from vsr.media.images.linear import SRGB
-from vsr.media.images.metadata import DamagedError, Header, Metadata, Pixels
+from vsr.media.images.metadata import MAX_PIXELS, DamagedError, Header, Metadata, Pixels, taken_for_damage
 from vsr.media.images.png import png_header
 
 _BY = {
@@ -19,11 +19,18 @@ _BY = {
 }
 """Which library has a kind; FFmpeg has the others."""
 
+_TELLING = ("png", "jpeg", "webp", "avif", "heic", "gif", "jpeg2000")
+"""Kinds whose header tells all, but where they move."""
+
 
 def _by(container: str, what: str) -> Any:
     """The function that has a kind, loaded when it is needed: what OpenCV and tifffile bring takes half a second."""
     library = _BY.get(container, "ffmpeg")
     return getattr(import_module(f"vsr.media.images.by_{library}"), f"{library}_{what}")
+
+
+_READ_LAST: dict[tuple[str, int, int], Header] = {}
+"""The last header that took decoding to know, by its file's kind, size and hash: a file is asked several times."""
 
 
 def image_header(data: bytes, container: str) -> Header:
@@ -32,7 +39,21 @@ def image_header(data: bytes, container: str) -> Header:
     Raises:
         DamagedError: it is broken, of a variant that is not read, or needs what is not installed.
     """
-    return png_header(data) if container == "png" else _by(container, "header")(data, container)
+    key = container, len(data), hash(data)
+    if known := _READ_LAST.get(key):
+        return known
+    with taken_for_damage():
+        header: Header = png_header(data) if container == "png" else _by(container, "header")(data, container)
+        is_large = header.height * header.width > MAX_PIXELS
+        if is_large or (container in _TELLING and header.num_frames == 1):
+            return header
+        if header.num_frames > 1:
+            from vsr.media.images.moving import moving_header
+
+            header = moving_header(data, header)
+    _READ_LAST.clear()
+    _READ_LAST[key] = header
+    return header
 
 
 def decode_image(data: bytes, header: Header) -> Pixels:
@@ -43,7 +64,8 @@ def decode_image(data: bytes, header: Header) -> Pixels:
     Raises:
         DamagedError: the pixels cannot be decoded.
     """
-    pixels: Pixels = _by(header.container, "decode")(data, header)
+    with taken_for_damage("its pixels cannot be decoded"):
+        pixels: Pixels = _by(header.container, "decode")(data, header)
     if pixels.shape != (header.height, header.width, header.num_channels):
         raise DamagedError("is damaged: its size differs from its header")
     return pixels

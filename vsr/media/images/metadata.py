@@ -4,15 +4,17 @@ EXIF blocks are Pillow's to read; they travel byte for byte wherever a format ho
 """
 
 import struct
-import threading
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin, TiffTags
+
+from vsr.errors import one_line
 
 Color = Literal["gray", "rgb", "palette", "cmyk"]
 
@@ -24,6 +26,9 @@ MAX_PIXELS = 200_000_000
 
 MAX_METADATA = 64 << 20
 """Bytes that a compressed profile or text may unfold to."""
+
+TICK = Fraction(1, 100_000)
+"""Seconds, in which the times of frames that move are counted: APNG's may last 1/30 s, others' whole milliseconds."""
 
 ORIENTATION = 274
 """Tag of the way the stored picture is turned and mirrored, 1 to 8 (TIFF 6.0, page 36)."""
@@ -79,30 +84,36 @@ class Header:
     transfer: str = "iec61966-2-1"
     num_frames: int = 1
     """More than one where it moves."""
+    ticks: tuple[int, ...] = ()
+    """How long each frame of a picture that moves is shown, in `TICK`s."""
+    plays: int = 0
+    """How often it is played; 0 for ever."""
 
     @property
     def num_channels(self) -> int:
         return (1 if self.color == "gray" else 3) + self.alpha
 
 
-_WARNINGS = threading.Lock()
+warnings.filterwarnings("ignore", module=r"PIL\.")  # else its remarks on damage go to stderr
 
 
 @contextmanager
-def quiet() -> Generator[None]:
-    """Keep Pillow's and tifffile's remarks on damage off the terminal."""
-    with _WARNINGS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def taken_for_damage(what: str = "it cannot be read") -> Generator[None]:
+    """Whatever a library trips over in a file is the file's damage; each has errors of its own, and leaks others."""
+    try:
         yield
+    except DamagedError:
+        raise
+    except Exception as error:
+        raise DamagedError(f"is damaged: {what} ({one_line(error, 120)})") from error
 
 
 def read_exif(exif: bytes) -> Image.Exif:
     """Read a block, from its byte order mark on; of one that makes no sense nothing."""
     tags = Image.Exif()
     try:
-        with quiet():
-            tags.load(exif)
-            tags.get(ORIENTATION)
+        tags.load(exif)
+        tags.get(ORIENTATION)
     except Exception:  # Pillow leaks whatever its parsing trips over
         return Image.Exif()
     return tags
@@ -110,8 +121,7 @@ def read_exif(exif: bytes) -> Image.Exif:
 
 def _directory(exif: Image.Exif, number: int | None) -> dict[int, Any]:
     try:
-        with quiet():
-            return dict(exif if number is None else exif.get_ifd(number))
+        return dict(exif if number is None else exif.get_ifd(number))
     except Exception:
         return {}
 
@@ -198,6 +208,5 @@ def _directory_bytes(values: dict[int, Any], offset: int) -> bytes:
         elif isinstance(value, bytes):
             made.tagtype[tag] = TiffTags.UNDEFINED
         made[tag] = value
-    with quiet():
-        data = made.tobytes(offset)
+    data = made.tobytes(offset)
     return data + b"\0" * (len(data) % 2)

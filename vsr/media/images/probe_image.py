@@ -1,13 +1,15 @@
 """What a picture file holds, from its header. Owns the limits on what is read."""
 
 import os
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from vsr.errors import ReadError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.images import codec
 from vsr.media.images.kinds import BEGINNING, KINDS, kind_of, title
-from vsr.media.images.metadata import MAX_PIXELS, TURNS, DamagedError, Header, orientation_of
+from vsr.media.images.metadata import MAX_PIXELS, TICK, TURNS, DamagedError, Header, orientation_of
 from vsr.media.source_file import check_plain
 
 MAX_BYTES = 2 << 30
@@ -74,8 +76,6 @@ def picture_info(path: str | Path, header: Header) -> StreamInfo:
     """Return what a picture's header says."""
     layout = "gray" if header.color == "gray" else "rgb"
     notes = header.notes + ((_CMYK_NOTE,) if header.color == "cmyk" else ())
-    if header.num_frames > 1:
-        notes += (f"animated {title(header.container)}: only its first picture is read",)
     return StreamInfo(
         path=str(path),
         kind="image",
@@ -93,17 +93,20 @@ def picture_info(path: str | Path, header: Header) -> StreamInfo:
             primaries=header.primaries,
             transfer=header.transfer,
         ),
+        time_base=TICK if header.ticks else Fraction(1, 1000),
         start_pts=0,
+        duration_s=float(sum(header.ticks) * TICK) if header.ticks else None,
         num_frames=header.num_frames,
         rotation=TURNS.get(orientation_of(header.metadata.exif), 0),
         notes=notes,
     )
 
 
-def probe_image(path: str | Path) -> StreamInfo:
-    """Tell what a picture file holds.
+def probe_image(path: str | Path, *, opaque: bool = False) -> StreamInfo:
+    """Tell what a picture file holds; with `opaque` as it is where what is transparent is laid over white.
 
     Raises:
         SourceError: the file is missing, empty, damaged, too large or no picture.
     """
-    return picture_info(path, read(path)[1])
+    info = picture_info(path, read(path)[1])
+    return replace(info, format=replace(info.format, alpha=False)) if opaque else info

@@ -5,48 +5,69 @@ output cannot hold is named in a note. No temporary file but the output's own.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
+from zlib import crc32
 
 import numpy as np
+from av.error import FFmpegError
 
 from vsr.durable import give_free_name, whole
-from vsr.errors import ConfigError, SinkError, SourceError, VerifyError
-from vsr.frames import Frame, StreamInfo
+from vsr.errors import ConfigError, SinkError, SourceError, VerifyError, one_line
+from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.images import codec
+from vsr.media.images.codec import held
 from vsr.media.images.kinds import KINDS, PICTURES, title
-from vsr.media.images.metadata import DamagedError
+from vsr.media.images.metadata import TICK, DamagedError, Header, Pixels
 from vsr.media.images.probe_image import picture_info, probe_image, read
-from vsr.media.images.to_kind import Fitted, difference, fitted
+from vsr.media.images.to_kind import Fitted, difference, fitted, over_white
 from vsr.media.target import check_target, unverified_names
 
 
 class ImageSource:
-    """A picture as a stream of one frame.
+    """A picture as a stream of one frame, or of several with their times where it moves.
+
+    `opaque` lays what is transparent over white.
 
     Raises:
         SourceError: as `probe_image`.
     """
 
-    def __init__(self, path: str | Path):
-        self.info = probe_image(path)
+    def __init__(self, path: str | Path, *, opaque: bool = False):
+        self.info = probe_image(path, opaque=opaque)
         """What the file holds."""
 
     def frames(self) -> Iterator[Frame]:
-        """Decode the picture and yield it.
+        """Decode and yield each frame.
 
         Raises:
             SourceError: the pixels are damaged.
         """
         data, header = read(self.info.path)
+        format, pts = replace(picture_info(self.info.path, header).format, alpha=self.info.format.alpha), 0
         try:
-            pixels = codec.decode_image(data, header)
+            for pixels, ticks in _decoded(data, header):
+                if header.alpha and not format.alpha:
+                    pixels = over_white(pixels, format.bit_depth)
+                planes = tuple(
+                    np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[2])
+                )
+                yield Frame(planes, format, pts, self.info.time_base, ticks)
+                pts += ticks
         except DamagedError as error:
             raise SourceError(f"{self.info.path}: the {title(header.container)} file {error}") from error
-        planes = tuple(np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[2]))
-        yield Frame(planes, picture_info(self.info.path, header).format, time_base=self.info.time_base)
+
+
+def _decoded(data: bytes, header: Header) -> Iterator[tuple[Pixels, int]]:
+    """Each frame, and how many ticks it is shown for."""
+    if not header.ticks:
+        yield codec.decode_image(data, header), 0
+        return
+    from vsr.media.images.moving import moving_frames
+
+    yield from moving_frames(data, header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +81,82 @@ class ImageReport:
     """What the format could not hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    data: bytes
-    fitted: Fitted
-    """What reading it back must give."""
-    notes: tuple[str, ...]
+class _Still:
+    """One frame on its way into a file in memory."""
 
+    def __init__(self, container: str, header: Header | None, quality: int, notes: Sequence[str] = ()):
+        self._container, self._header, self._quality = container, header, quality
+        self._fits: Fitted | None = None
+        self._data, self.num_frames, self.notes = b"", 0, [*notes]
 
-def _encode(frame: Frame, path: Path, source: StreamInfo, quality: int) -> _Encoded:
-    container = PICTURES[path.suffix.lower()]
-    format, edge = frame.format, KINDS[container].max_edge
-    if max(format.height, format.width) > edge:
-        size = f"{format.width}x{format.height}"
-        raise SinkError(
-            f"{path}: {size} is too large for {title(container)} (at most {edge}); PNG and TIFF hold it"
-        )
-    if format.layout not in ("rgb", "gray"):
-        raise SinkError(
-            f"{path}: a picture is written from rgb or gray frames, and this one is {format.layout}"
-        )
-    fits = fitted(frame, container, source)
-    try:
-        data, reduced = codec.encode_image(
+    def add(self, frame: Frame) -> None:
+        fits = self._fits = fitted(frame, self._container, self._header)
+        self._data, notes = codec.encode_image(
             fits.pixels,
-            container,
-            quality=quality,
+            self._container,
+            quality=self._quality,
             metadata=fits.metadata,
             bit_depth=fits.bit_depth,
-            transfer=format.transfer,
+            transfer=fits.transfer,
         )
-    except codec.EncoderError as error:
-        raise SinkError(f"{path} cannot be encoded: {error}") from error
-    return _Encoded(data, fits, (*fits.notes, *reduced))
+        self.notes += [*fits.notes, *notes]
+        self.num_frames = 1
+
+    def finish(self) -> bytes:
+        return self._data
+
+    def difference(self, data: bytes, header: Header) -> str:
+        """How what is read back differs from what went in."""
+        assert self._fits is not None
+        return difference(data, header, self._fits)
+
+
+class _Moving:
+    """Frames with their times on their way into a file in memory."""
+
+    def __init__(self, container: str, header: Header, quality: int):
+        from vsr.media.images.by_pillow import GIF_NOTE
+        from vsr.media.images.moving import MovingAvif, MovingPicture
+
+        kept, lost = held(header.metadata, container)
+        self.notes = (
+            [f"{', '.join(lost)} left out, which such a {title(container)} does not hold"] if lost else []
+        )
+        if container == "gif":
+            self.notes.append(GIF_NOTE)
+        self._container = container
+        header = replace(header, metadata=kept)
+        is_avif = container == "avif"
+        self._picture = MovingAvif(header, quality) if is_avif else MovingPicture(container, header, quality)
+        self._written: list[tuple[int, int]] = []
+
+    @property
+    def num_frames(self) -> int:
+        return len(self._written)
+
+    def add(self, frame: Frame) -> None:
+        fits = fitted(frame, self._container, None)
+        self.notes += fits.notes if not self._written else ()
+        ticks = round(frame.duration * frame.time_base / TICK)
+        self._picture.add(fits.pixels, round(frame.pts * frame.time_base / TICK), ticks)
+        self._written.append((ticks, crc32(fits.pixels.tobytes())))
+
+    def finish(self) -> bytes:
+        return self._picture.finish()
+
+    def difference(self, data: bytes, header: Header) -> str:
+        """How what is read back differs from what went in."""
+        if header.num_frames != self.num_frames:
+            return f"{self.num_frames} frames were written, {header.num_frames} are read back"
+        coarse = {"gif": 0.01, "png": 0.0}.get(self._container, 0.001)
+        for number, ((ticks, crc), (pixels, shown)) in enumerate(
+            zip(self._written, _decoded(data, header), strict=True), 1
+        ):
+            if abs(ticks - shown) * TICK > coarse:
+                return f"frame {number} is shown for {float(shown * TICK)} s instead of {float(ticks * TICK)}"
+            if self._container == "png" and crc != crc32(pixels.tobytes()):
+                return f"pixels of frame {number} differ from what was written"
+        return ""
 
 
 class ImageSink:
@@ -113,9 +177,15 @@ class ImageSink:
         self._path, self._replace = Path(path), replace
         if self._path.suffix.lower() not in PICTURES:
             raise ConfigError(f"{path}: pictures are written as {', '.join(PICTURES)}")
-        self._source = source
-        self._quality = quality
-        self._encoded: _Encoded | None = None
+        self._container = PICTURES[self._path.suffix.lower()]
+        self._source, self._quality = source, quality
+        self._moves = source.kind == "image" and (source.num_frames or 1) > 1
+        if self._moves and not KINDS[self._container].moves:
+            moving = ", ".join(name for name in PICTURES if KINDS[PICTURES[name]].moves)
+            raise ConfigError(
+                f"{path} holds one picture, and {source.path} moves; name {moving}, or a video file"
+            )
+        self._encoding: _Still | _Moving | None = None
 
     def __enter__(self) -> Self:
         """Check where the output is to lie, before anything is enhanced.
@@ -132,26 +202,53 @@ class ImageSink:
         """Encode the frame in memory.
 
         Raises:
-            SinkError: it is the second frame, or the format cannot hold its size or layout.
+            SinkError: it is the second frame of what does not move, or the format cannot hold its size or layout.
         """
-        if self._encoded is not None:
+        self._check(frame.format)
+        encoding = self._encoding = self._encoding or self._begin()
+        try:
+            encoding.add(frame)
+        except (codec.EncoderError, FFmpegError, OSError, ValueError) as error:
+            raise SinkError(f"{self._path} cannot be encoded: {one_line(error)}") from error
+
+    def _check(self, format: PictureFormat) -> None:
+        edge = KINDS[self._container].max_edge
+        if max(format.height, format.width) > edge:
+            size = f"{format.width}x{format.height}"
+            raise SinkError(
+                f"{self._path}: {size} is too large for {title(self._container)} (at most {edge}); PNG and TIFF hold it"
+            )
+        if format.layout not in ("rgb", "gray"):
+            raise SinkError(
+                f"{self._path}: a picture is written from rgb or gray frames, and this one is {format.layout}"
+            )
+        if self._encoding and not self._moves:
             raise SinkError(
                 f"{self._path} holds one picture and a second frame came; name a video file instead"
             )
-        self._encoded = _encode(frame, self._path, self._source, self._quality)
+
+    def _begin(self) -> _Still | _Moving:
+        """What takes the frames, knowing what the source's file says beside the pixels."""
+        if self._source.kind != "image":
+            return _Still(self._container, None, self._quality)
+        try:
+            header = read(self._source.path)[1]
+        except SourceError as error:
+            return _Still(self._container, None, self._quality, [f"metadata is not carried: {error}"])
+        return (_Moving if self._moves else _Still)(self._container, header, self._quality)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._finish()
 
     def _finish(self) -> None:
-        if self._encoded is None:
+        if self._encoding is None:
             raise SinkError(f"{self._path}: no frame came, so no picture was written")
         try:
+            data = self._encoding.finish()
             with whole(self._path, replace=self._replace) as part:
-                part.write_bytes(self._encoded.data)
-                different = difference(part, self._path.suffix, self._encoded.fitted)
-                if different:
+                part.write_bytes(data)
+                if different := self._difference(part):
                     kept = give_free_name(part, unverified_names(self._path))
                     raise VerifyError(f"{self._path}: {different}; what was written lies in {kept.name}")
         except FileExistsError:
@@ -160,4 +257,12 @@ class ImageSink:
             ) from None
         except OSError as error:
             raise SinkError(f"{self._path} cannot be written: {error.strerror or error}") from error
-        self.report = ImageReport(str(self._path), 1, len(self._encoded.data), self._encoded.notes)
+        notes = tuple(self._encoding.notes)
+        self.report = ImageReport(str(self._path), self._encoding.num_frames, len(data), notes)
+
+    def _difference(self, part: Path) -> str:
+        assert self._encoding is not None
+        try:
+            return self._encoding.difference(*read(part, self._path.suffix))
+        except (SourceError, DamagedError) as error:
+            return f"the written file cannot be read back ({error})"

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from vsr.errors import SourceError
-from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.frames import Frame, PictureFormat
 from vsr.media.images import codec
 from vsr.media.images.kinds import KINDS, PictureKind, title
 from vsr.media.images.linear import HLG, PQ
 from vsr.media.images.metadata import (
-    DamagedError,
     Header,
     Metadata,
     Pixels,
@@ -20,7 +17,6 @@ from vsr.media.images.metadata import (
     orientation_of,
     portable,
 )
-from vsr.media.images.probe_image import read
 from vsr.media.pixels import PRIMARIES, TRANSFERS
 
 _NAMES = {"exif": "EXIF", "xmp": "XMP", "icc": "colour profile", "density": "density"}
@@ -41,10 +37,9 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-def fitted(frame: Frame, container: str, source: StreamInfo) -> Fitted:
+def fitted(frame: Frame, container: str, header: Header | None) -> Fitted:
     """Bring a frame, and what its source's file says beside the pixels, to what a kind holds, with notes."""
     format, notes = frame.format, list[str]()
-    header = _header_of(source, notes)
     pixels, depth = _samples(frame, container, notes)
     orientation = orientation_of(header.metadata.exif) if header else 1
     if orientation != 1 and "exif" not in KINDS[container].holds:
@@ -53,16 +48,6 @@ def fitted(frame: Frame, container: str, source: StreamInfo) -> Fitted:
     metadata = _carried(header, pixels, container, notes) if header else Metadata()
     metadata = _with_colours(metadata, format, container, notes)
     return Fitted(pixels, container, depth, metadata, format.transfer, tuple(notes))
-
-
-def _header_of(source: StreamInfo, notes: list[str]) -> Header | None:
-    if source.kind != "image":
-        return None
-    try:
-        return read(source.path)[1]
-    except SourceError as error:
-        notes.append(f"metadata is not carried: {error}")
-        return None
 
 
 def _samples(frame: Frame, container: str, notes: list[str]) -> tuple[Pixels, int]:
@@ -75,14 +60,19 @@ def _samples(frame: Frame, container: str, notes: list[str]) -> tuple[Pixels, in
     pixels = _to_depth(pixels, format.bit_depth, depth)
     channels = pixels.shape[2]
     if channels not in kind.channels and format.alpha and not {channels, channels + 2} & set(kind.channels):
-        white = (1 << depth) - 1
-        opacity = pixels[..., -1:] / white
-        pixels = np.rint(pixels[..., :-1] * opacity + white * (1 - opacity)).astype(pixels.dtype)
+        pixels = over_white(pixels, depth)
         notes.append(f"transparency is laid over white, since {name} holds none")
     if pixels.shape[2] not in kind.channels:
         pixels = pixels[..., [0, 0, 0, 1][: pixels.shape[2] + 2]]
         notes.append(f"grey is stored as RGB, since {name} holds no {'such ' if format.alpha else ''}grey")
     return pixels, depth
+
+
+def over_white(pixels: Pixels, depth: int) -> Pixels:
+    """Lay pixels with opacity over white."""
+    white = (1 << depth) - 1
+    opacity = pixels[..., -1:] / white
+    return np.rint(pixels[..., :-1] * opacity + white * (1 - opacity)).astype(pixels.dtype)
 
 
 def _depth(kind: PictureKind, format: PictureFormat, channels: int) -> int:
@@ -141,21 +131,23 @@ def _with_colours(metadata: Metadata, format: PictureFormat, container: str, not
     return replace(metadata, chunks=((b"cICP", codes), *metadata.chunks))
 
 
-def difference(path: Path, ending: str, expected: Fitted) -> str:
-    """Read a file back that will have this ending, and say how it differs from what went in, if it does."""
-    try:
-        data, header = read(path, ending)
-        pixels = codec.decode_image(data, replace(header, transfer=expected.transfer))
-    except (SourceError, DamagedError) as error:
-        return f"the written file cannot be read back ({error})"
+def difference(data: bytes, header: Header, expected: Fitted) -> str:
+    """Say how a file that is read back differs from what went in; empty where it does not.
+
+    Raises:
+        DamagedError: its pixels cannot be decoded.
+    """
+    pixels = codec.decode_image(data, replace(header, transfer=expected.transfer))
     return next(_differences(pixels, header.metadata, expected), "")
 
 
 def _differences(pixels: Pixels, metadata: Metadata, expected: Fitted) -> Iterator[str]:
     wanted, kind = expected.pixels, KINDS[expected.container]
     opaque = wanted.shape[2] in (2, 4) and bool((wanted[..., -1] == np.iinfo(wanted.dtype).max).all())
-    if opaque and pixels.shape[2] == wanted.shape[2] - 1:
-        wanted = wanted[..., :-1]  # WebP and AVIF leave out an alpha that is opaque everywhere
+    if (opaque or expected.container == "gif") and pixels.shape[2] == wanted.shape[2] - 1:
+        wanted = wanted[
+            ..., :-1
+        ]  # an alpha that is opaque everywhere is left out, in a GIF what is nearly so, too
     if (pixels.shape, pixels.dtype) != (wanted.shape, wanted.dtype):
         yield f"written as {wanted.shape} {wanted.dtype}, read back as {pixels.shape} {pixels.dtype}"
     elif expected.container == "openexr":

@@ -102,7 +102,7 @@ def join(
     try:
         with ExitStack() as stack:
             original, reader, carriage = None, None, Carriage()
-            if Path(source.path).is_file():
+            if source.kind == "video" and Path(source.path).is_file():
                 original = stack.enter_context(open_container(source.path))
                 clock = clock_of(source.path, source.stream_index)
                 reader = stack.enter_context(closing(MendedReader(original, clock, source.path)))
