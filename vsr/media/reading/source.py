@@ -35,6 +35,7 @@ from vsr.media.reading.decode import (
 )
 from vsr.media.reading.fields import as_read, make_fields
 from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
+from vsr.media.reading.packed_bitstream import by_place, is_packed
 from vsr.media.reading.seeking import decode_after, enter, origin_of
 from vsr.media.side_data import lines_of, side_data_of
 from vsr.options import ReadOptions, parse_time
@@ -123,7 +124,7 @@ class VideoSource:
         self._from_pts = from_pts
         self._jumps: set[int] = set()
         self._beside: dict[str, None] = {}
-        self._has_begun = False
+        self._has_begun = self._is_packed = False
         self._on_gpu = is_wanted(options.decoder, self.info)
         self._names = {self.info.pixel_format}
         """Of the pixel formats that count as the first picture's."""
@@ -169,8 +170,11 @@ class VideoSource:
     def _open_at(self, wanted: Fraction) -> tuple[MendedReader, Fraction]:
         """Return what reads the file, from where the frame at `wanted` can be decoded, and the file's start."""
         clock = clock_of(self._path, self._file.stream_index)
+        self._is_packed = is_packed(self._file)
         reader = MendedReader(self._open(), clock, self._path)
         origin = origin_of(reader.container)
+        if self._is_packed:
+            origin = min(origin, Fraction(0))  # FFmpeg's times of the pictures are a frame late
         if self._from_pts is not None:
             wanted = self._from_pts * self.info.time_base - origin
         wanted = max(Fraction(0), wanted - _LEAD_S)
@@ -206,9 +210,8 @@ class VideoSource:
     def _pictures(self, reader: MendedReader) -> Generator[av.VideoFrame, None, None]:
         """Decode, give every picture its time, deinterlace."""
         counts, info, container = self.counts, self._file, reader.container
-        clock = Timestamps(
-            counts, info.time_base, sort=container.format.name == "avi" and info.codec in ("h264", "hevc")
-        )
+        in_order = container.format.name == "avi" and info.codec in ("h264", "hevc")
+        clock = Timestamps(counts, info.time_base, sort=in_order or self._is_packed)
         clock.jumps |= {round(time / info.time_base) for time in reader.clock.jumps}
         self._jumps, self._has_begun = clock.jumps, False
         fields = make_fields(info, self._options)
@@ -243,7 +246,8 @@ class VideoSource:
         num_packets = num_pictures = num_hidden = num_repeats = 0
         last: int | None = None
         with closing(read_packets(reader, stream, counts)) as packets:
-            for packet in drained_at_changes(packets, stream):
+            prepared = by_place if self._is_packed else drained_at_changes
+            for packet in prepared(packets, stream):
                 num_packets += packet.size > 0
                 num_repeats += packet.size == 0 and packet.dts is not None
                 num_hidden += packet.is_discard
