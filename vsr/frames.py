@@ -163,6 +163,8 @@ class StreamInfo:
     rotation: int = 0
     """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or
     270. Metadata alone; pixels stay."""
+    mirrored: bool = False
+    """A player mirrors the picture, too: top to bottom before it turns it."""
     interlaced: bool = False
     mastering: MasteringMetadata | None = None
     coded_aspect: Fraction | None = None

@@ -8,6 +8,7 @@ import pytest
 from av.sidedata.sidedata import Type
 from support.beside import CAPTIONS, dolby_vision, with_box, with_exif, with_h264_sei, with_mpeg2_user_data
 from support.clips import run_ffmpeg
+from support.encoding import write
 
 from vsr.errors import SourceError
 from vsr.jobs import Job, make_plan
@@ -57,8 +58,17 @@ def test_motion_jpeg_with_exif_is_read(tmp_path: Path, orientation: int | None, 
     assert len(list(VideoSource(clip, threads=1).frames())) == 3
 
 
-def test_mirrored_motion_jpeg_says_so(tmp_path: Path):
-    assert any("mirror" in note for note in probe(motion_jpeg(tmp_path / "x.mjpeg", 2)).notes)
+@pytest.mark.parametrize(("orientation", "rotation"), [(2, 180), (4, 0), (5, 270), (7, 90)])
+def test_mirrored_pictures_stay_mirrored(tmp_path: Path, orientation: int, rotation: int):
+    clip = motion_jpeg(tmp_path / "x.mjpeg", orientation)
+    info = probe(clip)
+    assert (info.rotation, info.mirrored) == (rotation, True)
+    assert any("mirror" in note for note in info.notes)
+    for ending in ("mp4", "mov", "mkv"):
+        write(clip, tmp_path / f"o.{ending}")
+        with av.open(str(clip)) as before, av.open(str(tmp_path / f"o.{ending}")) as after:
+            first, second = (side_data_of(next(each.decode(video=0)))[6][:20] for each in (before, after))
+        assert first == second
 
 
 def test_captions_are_named(make_clip: MakeClip, tmp_path: Path):

@@ -189,7 +189,7 @@ def probe(path: str | Path) -> StreamInfo:
                 "left out: opacity: it is a video of its own beside the pictures, which is not decoded"
             )
         if mirrors(beside):
-            notes.append("the source asks players to mirror the picture")
+            notes.append("the source asks players to mirror the picture; so does the result")
         return StreamInfo(
             path=str(path),
             kind="video",
@@ -203,6 +203,7 @@ def probe(path: str | Path) -> StreamInfo:
             num_frames=stream.frames or (round(duration * rate) if duration and rate else None),
             average_rate=Fraction(rate) if rate else None,
             rotation=round(picture.rotation / 90) * 90 % 360,
+            mirrored=mirrors(beside),
             interlaced=picture.interlaced_frame or stream.codec_context.field_order > 1,
             mastering=mastering_of(beside),
             coded_aspect=coded_aspect,

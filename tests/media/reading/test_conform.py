@@ -1,10 +1,12 @@
 """What changes in the middle of a file is brought to what it began with, and counted; nothing is squashed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from support.clips import read_number, run_ffmpeg
@@ -162,9 +164,26 @@ def test_the_largest_size_of_the_first_minute_is_made(tmp_path: Path, make_clip:
         assert source.counts.resampled == 12
 
 
-def test_a_shape_that_the_user_gives_counts_for_all(tmp_path: Path, make_clip: MakeClip):
-    from dataclasses import replace
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_recorded_calls_grow(tmp_path: Path, make_clip: MakeClip, codec: str):
+    """They begin small and are given more as the line allows; key frames alone say so."""
+    parts = [make_clip(f"{n}.ivf", codec=codec, size=(48 << n, 64 << n), num_frames=6, gop=6) for n in (0, 1)]
+    whole = tmp_path / "call.webm"
+    with av.open(str(whole), "w") as out, av.open(str(parts[0])) as one, av.open(str(parts[1])) as two:
+        stream = out.add_stream_from_template(one.streams.video[0], opaque=True)
+        packets = [packet for part in (one, two) for packet in part.demux(video=0) if packet.size]
+        for number, packet in enumerate(packets):
+            again = av.Packet(bytes(packet))
+            again.is_keyframe, again.stream, again.time_base = packet.is_keyframe, stream, Fraction(1, 25)
+            again.pts = again.dts = number
+            out.mux(again)
+    source, frames = read(whole)
+    assert {frame.planes[0].shape for frame in frames} == {(96, 128)}
+    assert [read_number(frame.planes[0]) for frame in frames] == [*range(6)] * 2
+    assert source.counts.resampled == 6
 
+
+def test_a_shape_that_the_user_gives_counts_for_all(tmp_path: Path, make_clip: MakeClip):
     parts = [
         make_clip(f"{n}.ts", size=(64, 96), num_frames=5, gop=5, sample_aspect=aspect)
         for n, aspect in enumerate([Fraction(1), Fraction(3, 2)])

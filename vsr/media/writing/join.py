@@ -39,7 +39,7 @@ from vsr.media.writing.muxers import MUXERS, muxer_options
 from vsr.media.writing.other_streams import Carriage, Carried, attach_cover, codec_name, plan_carriage
 from vsr.media.writing.packet_times import TimeSpan, cut_chapters, interleave, video_packets
 from vsr.media.writing.tracks import Contained, Track, read_tracks
-from vsr.media.writing.views import add_video, keep_google_box
+from vsr.media.writing.views import add_video, keep_google_box, mirroring
 from vsr.pulse import beat
 
 _Readers = list[Iterator["Packet[Any]"]]
@@ -76,6 +76,8 @@ class Joined:
     num_chapters: int = 0
     immersive: Immersive | None = None
     """What the video was to say of itself."""
+    mirrored: bool = False
+    """Whether players are to mirror the video."""
     keys: frozenset[str] = frozenset()
     """Of the file's metadata."""
     video_keys: frozenset[str] = frozenset()
@@ -184,6 +186,7 @@ class _Join:
             streams=tuple(_joined_stream(carried, track) for carried, track in self._tracks),
             num_chapters=num_chapters,
             immersive=source.immersive,
+            mirrored=source.mirrored,
             keys=keys_of(self._out.metadata),
             video_keys=stream_keys_of(video.metadata),
         )
@@ -210,7 +213,9 @@ class _Join:
             context.codec_tag = template.codec_context.codec_tag  # 422 HQ or 4444
         if template.codec_context.name == "hevc" and self._out.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # Apple's players ignore hev1
-        if source.rotation:
+        if source.mirrored:
+            out.set_display_matrix(mirroring(source.rotation))
+        elif source.rotation:
             out.set_display_rotation(source.rotation)
         if original is not None and source.stream_index < len(original.streams):
             old = original.streams[source.stream_index]

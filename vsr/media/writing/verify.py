@@ -16,7 +16,7 @@ from vsr.errors import SourceError
 from vsr.frames import PictureFormat
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
 from vsr.media.probe_video import open_container, packets_of
-from vsr.media.side_data import immersive_of, side_data_of
+from vsr.media.side_data import immersive_of, mirrors, side_data_of
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.join import Joined, JoinedStream
 from vsr.media.writing.kept_metadata import keys_of
@@ -80,7 +80,7 @@ def verify(
             lost += _compare_metadata(opened, video, joined)
             opened.seek(0)
             lost += _compare_views(opened, video, joined)
-            differences += _compare_picture(opened, video, format, rotation)
+            differences += _compare_picture(opened, video, format, (rotation, joined.mirrored))
     except (FFmpegError, SourceError) as error:
         differences.append(f"the file cannot be read back: {error}")
     return Verification(num_frames, shift, tuple(differences[:_MAX_DIFFERENCES]), tuple(lost))
@@ -232,7 +232,7 @@ def _layout(picture: Any, wanted: PictureFormat) -> str:
     return "gray" if all((plane == 1 << (how.bit_depth - 1)).all() for plane in chroma) else how.layout
 
 
-def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: int) -> list[str]:
+def _compare_picture(opened: Any, video: Any, format: PictureFormat, shown: tuple[int, bool]) -> list[str]:
     picture = next(iter(opened.decode(video)), None)
     if picture is None:
         return ["no picture of the file can be decoded"]
@@ -248,6 +248,7 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
         "range": range_of(picture, how),
         "sample aspect": aspect,
         "rotation": round(picture.rotation) % 360,
+        "mirroring": mirrors(side_data_of(picture)),
     }
     wanted: dict[str, object] = {
         "size": f"{format.width}x{format.height}",
@@ -255,7 +256,8 @@ def _compare_picture(opened: Any, video: Any, format: PictureFormat, rotation: i
         "bit depth": format.bit_depth,
         "range": "full" if format.layout == "rgb" else format.range,
         "sample aspect": format.sample_aspect,
-        "rotation": rotation,
+        "rotation": shown[0],
+        "mirroring": shown[1],
     }
     for name, (is_tagged, should_be) in _tags(picture, format).items():
         found[name], wanted[name] = is_tagged, should_be

@@ -54,6 +54,12 @@ def add_video(
     return stream
 
 
+def mirroring(rotation: int) -> list[int]:
+    """Return the display matrix of a mirrored picture, in FFmpeg's fixed point; degrees as `StreamInfo` has them."""
+    cos, sin = {0: (1, 0), 90: (0, -1), 180: (-1, 0), 270: (0, 1)}[rotation]
+    return [cos << 16, sin << 16, 0, sin << 16, -cos << 16, 0, 0, 0, 1 << 30]
+
+
 def keep_google_box(path: Path) -> None:
     """Take Apple's box of views out of an mp4 file, in whose place nothing is moved.
 
