@@ -9,7 +9,7 @@ import pytest
 from cyclopts import CycloptsError
 
 import vsr
-from vsr.cli.main import command_app
+from vsr.cli.main import command_app, undashed
 from vsr.errors import ConfigError
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
@@ -53,6 +53,7 @@ def parse(words: list[str]) -> None:
     Raises:
         CycloptsError, ConfigError: it would be refused.
     """
+    words = undashed(words)
     command_app(words).parse_args(words, exit_on_error=False, print_error=False)
 
 

@@ -269,8 +269,9 @@ class EncodeOptions:
     keeps more of what networks make of 8; numbered pictures and FFV1 hold 16."""
     chroma: Literal["auto", "420", "422", "444"] = "auto"
     """How chroma is subsampled in the file; `auto` as in the source."""
-    container: Literal["auto", "mp4", "mkv", "mov", "webm"] = "auto"
-    """`auto` follows the output's name, else the input's container."""
+    container: Literal["auto", "mp4", "mkv", "mov", "webm", "nut", "y4m", "ts"] = "auto"
+    """`auto` follows the output's name, else the input's container. Into a pipe (`-o -`) go nut (as a rule), y4m, ts
+    and mkv."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.quality <= 100:

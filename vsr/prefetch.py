@@ -54,6 +54,11 @@ class _Line(Generic[T]):
             self._changed.notify_all()
             return item
 
+    @property
+    def has_stopped(self) -> bool:
+        """Whether nobody takes anything any more."""
+        return self._stopped
+
     def stop(self) -> None:
         """Refuse what is put from now on."""
         with self._changed:
@@ -97,9 +102,20 @@ def prefetch(
         thread.join()
 
 
+_filled = threading.local()
+"""The line that a thread fills."""
+
+
+def still_wanted() -> bool:
+    """Whether what this thread makes is still wanted: who waits for something outside may ask, and end."""
+    line: _Line[object] | None = getattr(_filled, "line", None)
+    return line is None or not line.has_stopped
+
+
 def _fill(line: _Line[T], items: Iterable[T], num_bytes: Callable[[T], int]) -> None:
     """Work of the thread."""
     error: BaseException | None = None
+    _filled.line = line
     try:
         with closed_after(items):
             for item in items:

@@ -202,13 +202,14 @@ def _conclusion(plan: Plan, outcome: Outcome) -> list[str]:
     frames = f"{report.num_frames} frames" + (f" ({', '.join(saved)})" if saved else "")
     what = f"{frames}, {speed:.1f} fps, slowest: {report.slowest}, "
     what = "" if plan.job.is_image else what
-    lines.append(f"{outcome.target}: {what}{duration(report.seconds)}, {size_of(outcome.written.num_bytes)}")
+    size = f", {size_of(outcome.written.num_bytes)}" if outcome.written.num_bytes else ""
+    lines.append(f"{outcome.target}: {what}{duration(report.seconds)}{size}")
     return [*lines, *([f"{outcome.also.path}: {size_of(outcome.also.num_bytes)}"] if outcome.also else [])]
 
 
 def describe_plan(plan: Plan) -> str:
     """The plan as text: input facts, models, output, encoder and why, estimated time and size."""
-    guess = estimate_plan(plan)
+    guess = None if plan.is_piped else estimate_plan(plan)  # a pipe is read once
     lines = [
         f"input    {plan.job.path}",
         f"         {describe_format(plan.source)}",
@@ -227,6 +228,8 @@ def describe_plan(plan: Plan) -> str:
     lines += [f"note     {note}" for note in plan.notes]
     if plan.standing:
         lines.append("note     the output exists; --overwrite replaces it, without it nothing is done")
+    if guess is None:
+        return "\n".join(lines)
     if guess.seconds is not None and guess.num_bytes is not None:
         lines.append(f"estimate about {duration(guess.seconds)} and {size_of(guess.num_bytes)}")
         if plan.is_long:

@@ -106,8 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(words))
 
 
+def undashed(words: Sequence[str]) -> list[str]:
+    """The same words, standard input and output by a name that the parser does not take for a flag."""
+    return ["pipe:" if word == "-" else word for word in words]
+
+
 def run(words: list[str]) -> int:
     """Run one command; returns the exit code."""
+    words = undashed(words)
     debug = "--debug" in words
     try:
         result = command_app(words)(

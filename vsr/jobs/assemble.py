@@ -6,7 +6,7 @@ from fractions import Fraction
 from vsr.engine import Engine
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
-from vsr.media import FileSink, ImageSink, ImageSource, NumberedSource, VideoSource
+from vsr.media import FileSink, ImageSink, ImageSource, NumberedSource, PipeSink, VideoSource
 from vsr.pipeline import PipelineOptions
 from vsr.pulse import at_work
 
@@ -42,7 +42,9 @@ def make_engine(plan: Plan) -> Engine:
         )
 
 
-def make_sink(plan: Plan, source: VideoSource | NumberedSource | ImageSource) -> FileSink | ImageSink:
+def make_sink(
+    plan: Plan, source: VideoSource | NumberedSource | ImageSource
+) -> FileSink | PipeSink | ImageSink:
     """What writes all results in one piece."""
     if plan.outputs is None:
         quality = plan.options.encode.quality
@@ -51,6 +53,8 @@ def make_sink(plan: Plan, source: VideoSource | NumberedSource | ImageSource) ->
     def doubt() -> str:
         return "" if isinstance(source, ImageSource) else source.counts.doubt
 
+    if plan.outputs.pipe is not None:
+        return PipeSink(plan.outputs.pipe, plan.outputs.format, doubt)
     return FileSink.planned(plan.outputs, doubt, replace=plan.overwrite)
 
 

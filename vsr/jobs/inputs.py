@@ -15,10 +15,12 @@ from vsr.media import (
     CONTAINERS,
     PICTURES,
     READABLE,
+    STANDARD,
     STILLS,
     by_number,
     is_image,
     is_numbered,
+    is_standard,
     numbered_files,
 )
 from vsr.options import AlsoOptions, ModelOptions
@@ -76,6 +78,7 @@ def find_jobs(
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
         ConfigError: `out` names one file, and there are several inputs.
     """
+    out = STANDARD if is_standard(out) else out
     found = [each for text in inputs for each in _expand(text, tell, Path(out) if out else None)]
     if as_video:
         found = [_one_video(inputs, found)]
@@ -117,7 +120,9 @@ def _one_video(inputs: Sequence[str], found: Sequence[_Found]) -> _Found:
 
 def _expand(text: str, tell: Callable[[str], None], out: Path | None) -> Iterator[_Found]:
     path = Path(text)
-    if is_numbered(path) and not os.path.exists(text):
+    if is_standard(path):
+        yield _Found(Path(STANDARD), None)
+    elif is_numbered(path) and not os.path.exists(text):
         yield _Found(path, None, tuple(numbered_files(path).items()))
     elif os.path.isdir(text):
         inside = sorted(media_of(walk(path, [out] if out else [], tell=tell), tell))
@@ -197,13 +202,15 @@ def media_of(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Pat
 
 
 def _means_folder(out: str) -> bool:
-    return out.endswith(("/", "\\")) or os.path.isdir(out) or not Path(out).suffix
+    return not is_standard(out) and (out.endswith(("/", "\\")) or os.path.isdir(out) or not Path(out).suffix)
 
 
 def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container: str) -> Job:
     if item.pictures or is_numbered(item.path):
         return _numbered_job(item, out, into_file, suffix, container)
     image = is_image(item.path)
+    if is_standard(item.path) and not into_file:
+        raise ConfigError("standard input has no name; name the result with -o, or -o - for standard output")
     if out is not None and into_file:
         return Job(item.path, out, image, creates_folder=is_numbered(out))
     extension = extension_of(item.path, container, is_image=image)

@@ -28,6 +28,7 @@ from vsr.media import (
     describe_fields,
     has_own_colours,
     is_numbered,
+    is_standard,
     plan_outputs,
     probe,
     probe_image,
@@ -84,7 +85,7 @@ class Plan:
     @property
     def encoder(self) -> EncoderChoice | None:
         """Of the result; None for a picture."""
-        return self.outputs.first.choice if self.outputs else None
+        return self.outputs.choices[0] if self.outputs else None
 
     @property
     def second(self) -> FileOutput | NumberedOutput | None:
@@ -92,10 +93,15 @@ class Plan:
         return self.outputs.files[1] if self.outputs and len(self.outputs.files) > 1 else None
 
     @property
+    def is_piped(self) -> bool:
+        """Whether it comes or goes through a pipe, which nothing can be done again with."""
+        return is_standard(self.job.path) or is_standard(self.job.target)
+
+    @property
     def is_long(self) -> bool:
         """Whether it is enhanced in segments: a video longer than one of them, or of unknown length."""
         seconds, read = self.options.job.segment, self.options.read
-        if seconds == "off" or self.outputs is None or self.job.is_image:
+        if seconds == "off" or self.outputs is None or self.job.is_image or self.is_piped:
             return False
         start, end = (float(time) if time is not None else None for time in read.span)
         length = min((time for time in (self.frames.duration_s, end) if time is not None), default=None)
@@ -182,7 +188,7 @@ def _is_video(path: Path) -> bool:
 
 def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
     """What the source looks like, where the user has not decided all that follows of it."""
-    if not options.models.measures:
+    if not options.models.measures or is_standard(info.path):
         return Verdict(is_real=False, why="not looked at")
     return judge_source(info, options.read)
 
@@ -216,6 +222,10 @@ def _crop(info: StreamInfo, options: EnhanceOptions) -> Rectangle | None:
     left = cut_sides(info.format, options.picture.crop)
     if not options.picture.autocrop:
         return left
+    if is_standard(info.path):
+        raise ConfigError(
+            "autocrop looks at frames spread over a file, and a pipe is read once; give crop-top and its kin"
+        )
     samples = spread_frames(info, options.read)
     found = find_borders(samples if left is None else crop(samples, left))
     return left if found is None else found.within(left)
@@ -234,6 +244,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     notes = [*info.notes]
     if info.pictures and not options.read.fps and not is_numbered(plan.job.target):
         notes.append(f"{info.average_rate} frames a second are assumed; --fps says otherwise")
+    if is_standard(info.path):
+        notes.append("a pipe is read once: what comes counts as clean (--source real says otherwise)")
     if not info.pictures and options.read.fps:
         notes.append("fps means nothing here: the frames have times of their own")
     if plan.job.is_image and replace(options.read, fps="") != ReadOptions():

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vsr.media.reading.nvdec import why_no_nvdec
     from vsr.media.reading.source import ListSource, Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec
+    from vsr.media.standard_streams import STANDARD, is_standard
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
     from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full
     from vsr.media.writing.encoder_table import ENCODERS
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from vsr.media.writing.muxers import CONTAINERS
     from vsr.media.writing.numbered_output import NumberedOutput
     from vsr.media.writing.output import FileOutput, Outputs, complete, plan_outputs
+    from vsr.media.writing.pipe_sink import PipeSink
     from vsr.media.writing.report import WriteReport
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
 

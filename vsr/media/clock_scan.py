@@ -20,6 +20,7 @@ from vsr.errors import SourceError
 from vsr.media.clock_pieces import PacedStream, Pieces, Place
 from vsr.media.file_clock import FileClock, MendedReader, Moves, Section, twins
 from vsr.media.probe_video import codec_of, open_container, packets_of
+from vsr.media.standard_streams import is_standard
 
 _MAY_JUMP = frozenset({"flv", "live_flv", "asf"})
 """Formats whose clock may jump, beside those of which FFmpeg says so: broadcasts, Ogg."""
@@ -45,6 +46,8 @@ def clock_of(path: str | Path, main: int) -> FileClock:
     Raises:
         SourceError: the file cannot be opened.
     """
+    if is_standard(path):
+        return FileClock(main)  # what is read once is taken as it comes
     try:
         stat = Path(path).stat()
     except OSError as error:

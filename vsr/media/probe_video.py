@@ -31,6 +31,7 @@ from vsr.media.matroska_header import (
 from vsr.media.picture_facts import picture_format
 from vsr.media.side_data import immersive_of, lines_of, mastering_of, mirrors, side_data_of
 from vsr.media.source_file import SourceFile, check_read, is_scrambled
+from vsr.media.standard_streams import StandardInput, is_standard, standard_input
 from vsr.media.timecode import timecode_in
 from vsr.media.track_tags import track_tags
 from vsr.pulse import beat
@@ -57,18 +58,19 @@ def _open_options() -> dict[str, str]:
 
 
 def open_container(path: str | Path, *, hwaccel: HWAccel | None = None, begin: int = 0) -> InputContainer:
-    """Open a local media file for reading, as if it began at a position of it. The caller closes it, in the thread
-    that read from it.
+    """Open a local media file, as if it began at a position of it, or standard input for reading. The caller closes
+    it, in the thread that read from it.
 
     Raises:
         SourceError: there is no such file, or it is no media file, or a playlist.
     """
-    file = SourceFile(Path(path), begin)
+    file = _source(path, begin)
     beginning = file.read(16)
     file.check()
-    file.seek(0)
+    file.rewind()
     if not beginning:
-        raise SourceError(f"cannot read {str(path)!r}: the file is empty")
+        what = "standard input" if is_standard(path) else "the file"
+        raise SourceError(f"cannot read {str(path)!r}: {what} is empty")
     if beginning.startswith((b"#EXTM3U", b"ffconcat", b"v=0")):
         raise SourceError(f"cannot read {str(path)!r}: it is a playlist; give the media file it names")
     try:
@@ -84,9 +86,19 @@ def open_container(path: str | Path, *, hwaccel: HWAccel | None = None, begin: i
         return opened
     except (FFmpegError, ValueError) as error:
         file.check()
+        piped = "; NUT, y4m, Matroska and MPEG-TS can be read from a pipe" if is_standard(path) else ""
         raise SourceError(
-            f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off ({reason_of(error)})"
+            f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off"
+            f" ({reason_of(error)}){piped}"
         ) from error
+
+
+def _source(path: str | Path, begin: int) -> SourceFile | StandardInput:
+    """What is read, at its beginning."""
+    if not is_standard(path):
+        return SourceFile(Path(path), begin)
+    standard_input().rewind()
+    return standard_input()
 
 
 def packets_of(container: InputContainer, *streams: Any) -> Generator[Any, None, None]:
@@ -125,7 +137,8 @@ def _check_clear_stream(stream: VideoStream, path: str | Path) -> None:
     """Raise SourceError for a stream that its container says is encrypted: Matroska by
     a key's name, QuickTime by the type of its samples, broadcasts by a bit of each packet."""
     named = "enc_key_id" in stream.metadata or stream.codec_context.codec_tag in ("encv", "drmi")
-    if named or (stream.container.format.name == "mpegts" and is_scrambled(Path(path), stream.id)):
+    broadcast = stream.container.format.name == "mpegts" and not is_standard(path)
+    if named or (broadcast and is_scrambled(Path(path), stream.id)):
         raise _encrypted(path)
 
 
@@ -173,6 +186,8 @@ def probe(path: str | Path) -> StreamInfo:
         duration = _duration_s(container, stream)
         rate = stream.average_rate or stream.guessed_rate or None
         first, packets = format, packets_of(container, stream)
+        if is_standard(path):  # no minute is waited for
+            packets = iter(())
         format, coded_aspect = at_most(packets, stream, format, coded_aspect_of(stream))
         if format != first:
             was, is_now = (f"{each.width}x{each.height}" for each in (first, format))

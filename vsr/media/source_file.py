@@ -8,7 +8,8 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,7 @@ class SourceFile:
             raise SourceError(f"cannot open {str(path)!r}: {error.strerror}") from error
         self._begin = begin
         self._file.seek(begin)
-        reading = _reading(self._file, self._failures)
-        next(reading)
-        self.read = reading.send
+        self.read = read_by(partial(_read, self._file), self._failures)
         """Takes a number of bytes, gives at most so many; none at the end, and where reading has failed."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -61,6 +60,10 @@ class SourceFile:
             )
         except (OSError, OverflowError):
             return -1
+
+    def rewind(self) -> None:
+        """Go to the beginning."""
+        self.seek(0)
 
     def tell(self) -> int:
         """Where the next byte is read."""
@@ -88,8 +91,15 @@ class SourceFile:
             self._file.close()
 
 
-def _reading(file: FileIO, failures: list[BaseException]) -> Generator[bytes, int, None]:
-    """What `SourceFile.read` does.
+def read_by(read: Callable[[int], bytes], failures: list[BaseException]) -> Callable[[int], bytes]:
+    """The same function as C may call it: what is raised in it is kept, and nothing is read any more."""
+    reading = _reading(read, failures)
+    next(reading)
+    return reading.send
+
+
+def _reading(read: Callable[[int], bytes], failures: list[BaseException]) -> Generator[bytes, int, None]:
+    """What `read_by` does.
 
     A generator, because C calls it and drops interrupts: one that comes at that moment is raised inside of the
     block that keeps it, while a function would not have begun its own.
@@ -99,7 +109,7 @@ def _reading(file: FileIO, failures: list[BaseException]) -> Generator[bytes, in
         try:
             while True:
                 size = yield data
-                data = b"" if failures else _read(file, size)
+                data = b"" if failures else read(size)
         except GeneratorExit:
             raise
         except BaseException as failure:

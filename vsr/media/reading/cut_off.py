@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from vsr.media.standard_streams import is_standard
+
 _MOST_BOXES = 100_000
 """Looked at; a long recording in fragments has two for each."""
 
@@ -16,6 +18,8 @@ def is_cut_off(path: str | Path, container: str) -> bool:
         path: of the file.
         container: FFmpeg's name of it.
     """
+    if is_standard(path):
+        return True  # who sent it may have been stopped
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         end_of = next((end_of for name, end_of in _BOXES.items() if name in container), None)

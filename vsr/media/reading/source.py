@@ -38,6 +38,7 @@ from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_o
 from vsr.media.reading.packed_bitstream import by_place, is_packed
 from vsr.media.reading.seeking import decode_after, enter, origin_of
 from vsr.media.side_data import lines_of, side_data_of
+from vsr.media.standard_streams import is_standard, standard_input
 from vsr.options import ReadOptions, parse_time
 
 _LEAD_S = Fraction(1, 2)
@@ -245,10 +246,12 @@ class VideoSource:
         expected = min(stream.frames, len(stream.index_entries) or stream.frames)
         num_packets = num_pictures = num_hidden = num_repeats = 0
         last: int | None = None
+        end = 0
         with closing(read_packets(reader, stream, counts)) as packets:
             prepared = by_place if self._is_packed else drained_at_changes
             for packet in prepared(packets, stream):
                 num_packets += packet.size > 0
+                end = (packet.pos or 0) + packet.size if packet.size else end
                 num_repeats += packet.size == 0 and packet.dts is not None
                 num_hidden += packet.is_discard
                 clock.expect(packet)
@@ -261,7 +264,8 @@ class VideoSource:
                     if picture.side_data:
                         self._beside |= dict.fromkeys(lines_of(side_data_of(picture)))
                     yield conformer.conform(picture, stream.codec_context)
-        if num_pictures < num_packets - num_hidden and last is not None and container.format.name != "avi":
+        once = container.format.name == "avi" or is_standard(self._path)
+        if num_pictures < num_packets - num_hidden and last is not None and not once:
             again = MendedReader(open_container(self._path), reader.clock, self._path)
             with closing(again.container), closing(again):
                 rest = self._stream(again.container)
@@ -272,6 +276,8 @@ class VideoSource:
             self._doubt(num_packets, expected, "frames")
         elif not self._options.start and self._from_pts is None and self.info.container == "avi":
             self._doubt(num_packets + num_repeats, stream.frames, "frames")
+        if is_standard(self._path) and container.format.name == "yuv4mpegpipe":
+            counts.notes += standard_input().beyond(end)
         if num_pictures < (num_packets - num_hidden) // _LEAST_SHARE:
             self._doubt(num_pictures, num_packets, "pictures")
 

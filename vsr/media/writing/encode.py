@@ -66,7 +66,15 @@ class RawPipe:
         SourceError: FFmpeg has no pixel format for `format`.
     """
 
-    def __init__(self, write_end: int, *, format: PictureFormat, time_base: Fraction):
+    def __init__(
+        self,
+        write_end: int,
+        *,
+        format: PictureFormat,
+        time_base: Fraction,
+        rate: Fraction | None = None,
+    ):
+        """`rate`: frames a second that the header names, for readers that look there."""
         self._write_end, self._layout, self._closed = write_end, format.layout, False
         sizes = [format.plane_size(i) for i in range(format.num_planes)]
         self._sample = np.dtype(np.uint8 if format.bit_depth == 8 else np.uint16)
@@ -76,7 +84,7 @@ class RawPipe:
             # Written through a file descriptor and not a Python file: the GIL is
             # free while FFmpeg is the slower one.
             self._muxer = av.open(f"pipe:{write_end}", "w", format="nut")
-            self._stream = self._muxer.add_stream("rawvideo", time_base=time_base)
+            self._stream = self._muxer.add_stream("rawvideo", rate, time_base=time_base)
             self._stream.width, self._stream.height = format.width, format.height
             self._stream.pix_fmt = pixel_format(format)
         except BaseException:
@@ -124,20 +132,41 @@ class VideoEncoder:
     """
 
     def __init__(
-        self, path: Path, *, choices: Sequence[EncoderChoice], format: PictureFormat, time_base: Fraction
+        self,
+        path: Path,
+        *,
+        choices: Sequence[EncoderChoice],
+        format: PictureFormat,
+        time_base: Fraction,
+        into: tuple[str, int] | None = None,
+        rate: Fraction | None = None,
     ):
+        """Start the child.
+
+        Args:
+            path: the intermediate file.
+            choices: an encoder for each stream.
+            format: of the frames to come.
+            time_base: of their times.
+            into: a muxer of FFmpeg's and the descriptor that it writes to, instead of the file.
+            rate: frames a second that the muxer is told.
+        """
         self._path, self._choices, self._format, self._time_base = path, choices, format, time_base
         self._pts, self._durations = array("q"), array("q")
         read_end, write_end = os.pipe()
         try:
-            self._child = Child(_command(path, choices, time_base), stdin=read_end)
+            self._child = Child(
+                _command(path, choices, time_base, into[0] if into else None),
+                stdin=read_end,
+                stdout=into[1] if into else subprocess.DEVNULL,
+            )
         except BaseException:
             os.close(write_end)
             raise
         finally:
             os.close(read_end)
         try:
-            self._pipe = RawPipe(write_end, format=format, time_base=time_base)
+            self._pipe = RawPipe(write_end, format=format, time_base=time_base, rate=rate)
         except BaseException:
             self._child.kill()
             raise
@@ -266,9 +295,11 @@ def _fill_durations(pts: "array[int]", durations: "array[int]") -> None:
         durations[-1] = durations[-2] if len(durations) > 1 else 1
 
 
-def _command(path: Path, choices: Sequence[EncoderChoice], time_base: Fraction) -> list[str]:
+def _command(
+    path: Path, choices: Sequence[EncoderChoice], time_base: Fraction, muxer: str | None
+) -> list[str]:
     options: dict[str, str | int] = {
-        "f": "nut",
+        "f": muxer or "nut",
         "fps_mode": "passthrough",
         # Written out, because `-1` (5.1) and `demux` (since 6.1) are each refused by the other.
         "enc_time_base": f"{time_base.numerator}/{time_base.denominator}",
@@ -279,7 +310,8 @@ def _command(path: Path, choices: Sequence[EncoderChoice], time_base: Fraction) 
     for index, choice in enumerate(choices):
         own = {"filter": ",".join(choice.filters), **dict(choice.arguments)}
         options |= {f"{name.removesuffix(':v')}:v:{index}": value for name, value in own.items()}
-    command = ffmpeg.output(*[pictures] * len(choices), local(path), **options)
+    target = "pipe:1" if muxer else local(path)
+    command = ffmpeg.output(*[pictures] * len(choices), target, **options)
     # copyts: a gap of hours between two frames is data, not a discontinuity to repair.
     return quiet_command(command, "-copyts")
 

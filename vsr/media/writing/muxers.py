@@ -13,6 +13,7 @@ from av.container import InputContainer
 from vsr.errors import ConfigError
 from vsr.media.images.kinds import KINDS, PICTURES
 from vsr.media.images.numbered import is_numbered
+from vsr.media.standard_streams import is_standard
 from vsr.media.writing.kept_metadata import wants_keys
 from vsr.options import EncodeOptions
 
@@ -24,6 +25,12 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".qt": "mov", ".mkv":
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """Our names of containers to FFmpeg's names of muxers."""
 
+PIPED = {"nut": "nut", "y4m": "yuv4mpegpipe", "ts": "mpegts", "mkv": "matroska"}
+"""The same of what is written into a pipe."""
+
+_IN_TS = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
+"""What receivers of broadcasts know; its muxer refuses nothing."""
+
 
 def output_container(path: str | Path, options: EncodeOptions) -> str:
     """Return the container to write, or of numbered pictures their kind: by the output's name, or as asked where
@@ -32,6 +39,12 @@ def output_container(path: str | Path, options: EncodeOptions) -> str:
     Raises:
         ConfigError: the name has an ending of no container that is written, or of another than the option.
     """
+    if is_standard(path):
+        if options.container not in ("auto", *PIPED):
+            raise ConfigError(f"{options.container} is not written into a pipe; {', '.join(PIPED)} are")
+        return "nut" if options.container == "auto" else options.container
+    if options.container in PIPED.keys() - MUXERS.keys():
+        raise ConfigError(f"container {options.container} is for a pipe: name - as the output")
     if is_numbered(path):
         return _numbered_container(Path(path), options)
     named = CONTAINERS.get(Path(path).suffix.lower())
@@ -57,7 +70,9 @@ def _numbered_container(path: Path, options: EncodeOptions) -> str:
 def _codecs_of(container: str) -> frozenset[str]:
     if container in KINDS:
         return frozenset({"png"})
-    with av.open(io.BytesIO(), "w", format=MUXERS[container]) as empty:
+    if container == "ts":
+        return _IN_TS
+    with av.open(io.BytesIO(), "w", format=(PIPED | MUXERS)[container]) as empty:
         return frozenset(empty.supported_codecs)
 
 

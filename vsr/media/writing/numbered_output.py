@@ -6,12 +6,11 @@ All are written and read back before the first takes its name.
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from itertools import islice
+from itertools import count
 from pathlib import Path
 
 import av
@@ -20,7 +19,7 @@ from av.error import FFmpegError
 
 from vsr.durable import WorkFolder, give_name, sync
 from vsr.errors import SinkError, VerifyError, reason_of
-from vsr.frames import Frame, OtherStream, StreamInfo
+from vsr.frames import Frame, StreamInfo
 from vsr.media.ffmpeg import local
 from vsr.media.images import codec
 from vsr.media.images.metadata import DamagedError
@@ -31,8 +30,10 @@ from vsr.media.images.to_kind import difference, fitted
 from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.encoders import EncoderChoice
-from vsr.media.writing.report import WriteReport
+from vsr.media.writing.report import WriteReport, names_of
 from vsr.media.writing.verify import Verification
+from vsr.prefetch import parallel_map
+from vsr.pulse import beat
 
 _AT_ONCE = min(8, os.cpu_count() or 1)
 """Pictures that are encoded side by side; libraries of codecs let go of Python meanwhile."""
@@ -79,18 +80,14 @@ class NumberedOutput:
             SinkError: they cannot be written.
         """
         made, notes, wrong = dict[int, Path](), dict[str, None](), [doubt] if doubt else []
-        pictures = zip(_numbers(parts, self.source), self._packets(parts), strict=False)
+        files = (work.fresh("picture", self.path.suffix) for _ in count())
+        pictures = zip(_numbers(parts, self.source), self._packets(parts), files, strict=False)
         write = partial(self._write, originals=dict(self.source.pictures))
         try:
-            with ThreadPoolExecutor(_AT_ONCE, "vsr-pictures") as pool:
-                while some := [
-                    (*picture, work.fresh("picture", self.path.suffix))
-                    for picture in islice(pictures, 4 * _AT_ONCE)
-                ]:
-                    for (number, _, file), done in zip(some, pool.map(write, some), strict=True):
-                        made[number] = file
-                        notes |= dict.fromkeys(done.notes)
-                        wrong += [f"number {number}: {done.different}"] if done.different else []
+            for done in parallel_map(write, pictures, workers=_AT_ONCE, name="vsr-pictures"):
+                made[done.number] = done.file
+                notes |= dict.fromkeys(done.notes)
+                wrong += [f"number {done.number}: {done.different}"] if done.different else []
             if len(made) != (expected := sum(len(part.pts) for part in parts)):
                 wrong.append(f"{len(made)} pictures are there, and {expected} frames were encoded")
             if wrong:
@@ -146,7 +143,8 @@ class NumberedOutput:
             )
         file.write_bytes(data)
         sync(file)
-        return _Written((*fits.notes, *reduced), difference(file, self.path.suffix, fits))
+        beat()
+        return _Written(number, file, (*fits.notes, *reduced), difference(file, self.path.suffix, fits))
 
     def _frame(self, packet: bytes) -> Frame:
         """The picture of a packet, of the depth that is wanted where the packet has been given more."""
@@ -163,6 +161,8 @@ class NumberedOutput:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
+    number: int
+    file: Path
     notes: tuple[str, ...]
     different: str
     """How it differs from what was to be written; empty where it does not."""
@@ -176,19 +176,12 @@ def _numbers(parts: Sequence[Encoded], source: StreamInfo) -> "array[int]":
 
 def _left_out(source: StreamInfo, parts: Sequence[Encoded]) -> tuple[str, ...]:
     """What pictures cannot hold, one line each."""
-    left = [f"{_name(other)}: pictures hold none" for other in source.others]
-    if source.num_chapters:
-        left.append(f"{source.num_chapters} chapters: pictures hold none")
+    left = list(names_of(source, "pictures hold none"))
     if source.rotation and not source.pictures:
         left.append(f"rotation by {source.rotation}°: the pictures are as they are stored")
     if not source.pictures and not constant_rate(parts):
         left.append("times: frames are shown for longer and shorter, and pictures have only numbers")
     return tuple(left)
-
-
-def _name(stream: OtherStream) -> str:
-    facts = ", ".join(fact for fact in (stream.codec, stream.language, stream.title) if fact)
-    return f"{stream.kind} {stream.index} ({facts})"
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from vsr.errors import ConfigError, SinkError, VerifyError, reason_of
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.images.kinds import KINDS, PICTURES
 from vsr.media.images.numbered import is_numbered
+from vsr.media.standard_streams import STANDARD, is_standard
 from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded
 from vsr.media.writing.encoders import EncoderChoice, choose_encoder, wanted_format
 from vsr.media.writing.join import Joined, join
 from vsr.media.writing.muxers import output_container
 from vsr.media.writing.numbered_output import NumberedOutput, PreparedPictures
-from vsr.media.writing.report import WriteReport
+from vsr.media.writing.pipe_sink import PipeOutput, raw_choice
+from vsr.media.writing.report import WriteReport, names_of
 from vsr.media.writing.verify import Verification, verify
 from vsr.options import AlsoOptions, EncodeOptions
 
@@ -56,6 +58,9 @@ class FileOutput:
         own = [replace(part, stream=self.stream) for part in parts]
         finished, kept = work.fresh("joined", f".{self.container}"), self.choice.format
         joined = join(own, self.source, finished, container=self.container, format=kept, trim=self.trim)
+        if is_standard(self.source.path):
+            lost = names_of(self.source, "a pipe is read once, for its pictures")
+            joined = replace(joined, left_out=lost)
         checked = verify(finished, own, joined, format=kept, rotation=self.source.rotation)
         if differences := [*([doubt] if doubt else []), *checked.differences]:
             try:
@@ -82,6 +87,8 @@ class Outputs:
     """Of the frames to come."""
     files: tuple[FileOutput | NumberedOutput, ...]
     """The result, then where the same frames go, too, such as a viewing copy beside a master."""
+    pipe: PipeOutput | None = None
+    """Standard output, instead of files."""
 
     @property
     def first(self) -> FileOutput | NumberedOutput:
@@ -91,12 +98,12 @@ class Outputs:
     @property
     def choices(self) -> list[EncoderChoice]:
         """The encoder of each."""
-        return [file.choice for file in self.files]
+        return [each.choice for each in (self.pipe, *self.files) if each]
 
     @property
     def time_base(self) -> Fraction:
         """Of the frames to come."""
-        return self.first.source.time_base
+        return (self.pipe or self.first).source.time_base
 
     def check(self) -> None:
         """Raise SinkError where a file cannot be written, as far as can be told before."""
@@ -127,6 +134,8 @@ def plan_outputs(
         ConfigError: a name, container, encoder and picture do not go together.
         SinkError: the encoder asked for does not work here.
     """
+    if is_standard(path):
+        return _into_pipe(source, format, options, also)
     wanted = [(path, options)]
     if also.also:
         named = path.parent if is_numbered(path) else path
@@ -188,6 +197,23 @@ def output_of(
         )
     depth = wanted_format(options, format).bit_depth
     return NumberedOutput(path, source, container, choice, stream, bit_depth=depth, quality=options.quality)
+
+
+def _into_pipe(
+    source: StreamInfo, format: PictureFormat, options: EncodeOptions, also: AlsoOptions
+) -> Outputs:
+    """Raw pictures where the container is for such and nothing else is asked for, else encoded ones."""
+    if also.also:
+        raise ConfigError("also and a pipe exclude each other; write a file, and send that")
+    container = output_container(STANDARD, options)
+    format = replace(format, bit_depth=wanted_format(options, format).bit_depth)
+    if options.encoder == "auto" and container in ("nut", "y4m"):
+        choice = raw_choice(format, container)
+    elif container == "y4m":
+        raise ConfigError("y4m holds raw pictures alone; nut, ts and mkv hold encoded ones")
+    else:
+        choice = choose_encoder(options, format, container, source.mastering)
+    return Outputs(format, (), PipeOutput(source, container, choice))
 
 
 @dataclass(frozen=True)

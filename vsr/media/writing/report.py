@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsr.frames import OtherStream, StreamInfo
 from vsr.media.writing.verify import Verification
+
+
+def names_of(source: StreamInfo, why: str) -> tuple[str, ...]:
+    """What of a source beside its pictures is left out, one line each, and why."""
+    left = [f"{stream.kind} {stream.index} ({_facts(stream)}): {why}" for stream in source.others]
+    return (*left, *([f"{source.num_chapters} chapters: {why}"] if source.num_chapters else []))
+
+
+def _facts(stream: OtherStream) -> str:
+    return ", ".join(fact for fact in (stream.codec, stream.language, stream.title) if fact)
 
 
 @dataclass(frozen=True)
