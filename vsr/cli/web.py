@@ -4,6 +4,7 @@ from typing import Annotated
 
 from vsr.cli.console import say
 from vsr.cli.flags import Flat
+from vsr.cli.signals import terminable
 from vsr.errors import ConfigError
 from vsr.web import WebOptions
 
@@ -22,5 +23,10 @@ def web_command(*, options: Annotated[WebOptions, Flat] = WebOptions(), debug: b
         from vsr.web import serve_web
     except ModuleNotFoundError as error:
         raise ConfigError(f"vsr web needs {error.name}; `pip install 'vsr[web]'` installs it") from None
-    serve_web(options, say, debug=debug)
+    with terminable() as terminated:
+        try:
+            serve_web(options, say, debug=debug)
+        except KeyboardInterrupt:
+            if not terminated:
+                raise KeyboardInterrupt("the same command goes on") from None
     return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.web.client import Client, WebError
     from vsr.web.server import serve_web
     from vsr.web.web_options import WebOptions
 

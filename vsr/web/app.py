@@ -42,6 +42,7 @@ def make_app(workshop: Workshop, tokens: Tokens) -> Guard:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         separate_input_output_schemas=False,
     )
     answer_with_problems(app)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vsr.web.problems import problem
+from vsr.web.problems import ProblemError, problem
 from vsr.web.tokens import Tokens
 from vsr.web.web_options import LOOPBACK, WebOptions
 
@@ -126,7 +126,7 @@ def _most(path: str) -> int | None:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """The same body, cut off where it is larger than its header said it may be."""
+    """The same body, refused where it grows too large without having said how large it is."""
     most = _most(scope["path"])
     if most is None:
         return receive
@@ -137,7 +137,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         come += len(message.get("body", b""))
         if message["type"] == "http.request" and come > most:
-            return {"type": "http.disconnect"}
+            raise ProblemError(413, f"bodies of up to {most} bytes are accepted here")
         return message
 
     return counted

@@ -25,6 +25,9 @@ _STATES: dict[str, JobState] = {"done": "succeeded", "failed": "failed", "unveri
 """What an archive says, as jobs have it."""
 _AGAIN_AFTER_S = 5.0
 
+_Ended = tuple[JobState, str, Mapping[str, Any] | None]
+"""State, what went wrong in a line, where the result comes from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -89,12 +92,14 @@ class Runner:
                     self._news[lane].clear()
                     continue
                 try:
-                    self._do(job)
+                    ended = self._ended(job)
                 finally:
                     self.progress.pop(job.id, None)
                     with self._hold:
                         self._at_work.discard(job.id)
-                    self.tidy(job.id)
+                if ended is not None:
+                    self._settle(job, *ended)
+                self.tidy(job.id)
             except (sqlite3.Error, OSError):  # the disk is full, or fails: the state stays as it was
                 self._stopping.wait(_AGAIN_AFTER_S)
 
@@ -107,17 +112,19 @@ class Runner:
             if leftover == "all":
                 self._store.forget(id)
 
-    def _do(self, job: WebJob) -> None:
+    def _ended(self, job: WebJob) -> _Ended | None:
+        """Do a job, and say how it has ended; None where it was stopped."""
         try:
-            ended = self._enhance(job)
+            while (ended := self._enhance(job)) is None and not self._is_stopped(job):
+                self._stopping.wait(1.0)  # a process of a server that was killed still ends
         except (VsrError, sqlite3.Error) as error:
             ended = "failed", str(error), None
         except Exception as error:
             ended = "failed", f"unexpected {type(error).__name__}: {error}", None
-        if ended is not None:
-            state, error, record = ended
-            report = None if record is None else _shown(record, job)
-            self._settle(job, state, self._in_their_words(job, error), report)
+        if ended is None:
+            return None
+        state, error, record = ended
+        return state, self._in_their_words(job, error), None if record is None else _shown(record, job)
 
     def _settle(self, job: WebJob, state: JobState, error: str, report: Mapping[str, Any] | None) -> None:
         while True:
@@ -127,7 +134,7 @@ class Runner:
                 if self._stopping.wait(_AGAIN_AFTER_S):
                     return None  # the archive knows; the next start asks it
 
-    def _enhance(self, job: WebJob) -> tuple[JobState, str, Mapping[str, Any] | None] | None:
+    def _enhance(self, job: WebJob) -> _Ended | None:
         """Have a job's file enhanced; None where it was stopped."""
         options, folder = options_of(job.options), self._data.job(job.id)
         todo_job = file_of(job, options, self._data)

@@ -156,10 +156,11 @@ class Store:
     def upload(self, id: str) -> Upload | None:
         return next((Upload(*row) for row in self._rows("select * from uploads where id = ?", id)), None)
 
-    def touch(self, id: str) -> None:
-        """Count an upload's time anew."""
+    def touch(self, id: str, at_s: float | None = None) -> None:
+        """Count an upload's time from now, or from another time; from 0, it has expired."""
         with self._writing():
-            self._db.execute("update uploads set touched_s = ? where id = ?", (time.time(), id))
+            at_s = time.time() if at_s is None else at_s
+            self._db.execute("update uploads set touched_s = ? where id = ?", (at_s, id))
 
     def remove_upload(self, id: str) -> bool:
         """Forget an upload; False where a job needs it."""

@@ -94,4 +94,5 @@ async def _finished(job: WebJob, workshop: Workshop) -> WebJob:
 
 def _take_away(job: WebJob, workshop: Workshop) -> None:
     workshop.delete(job.id)
-    workshop.tidy()
+    workshop.store.touch(job.upload, 0.0)
+    workshop.uploads.remove_old()

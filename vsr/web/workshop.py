@@ -64,7 +64,7 @@ class Workshop:
         before_s = time.time() - self.options.keep_s
         for job in self.store.jobs():
             if job.ended_s is not None and job.ended_s < before_s:
-                self.store.mark_deleted(job.id)
+                self.delete(job.id)
         for id in self.store.deleted():
             self.runner.tidy(id)
         self.store.forget_events(before_s)

@@ -1,0 +1,203 @@
+"""A file's whole way through a real server: the result is the command line's."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from support.archives import wait_until
+from support.web_server import WebServer
+
+from vsr.cli.main import run
+from vsr.web.client import WebError
+
+OPTIONS = {"model": ["bicubic-x2"], "preset": "ultrafast"}
+
+
+def events(server: WebServer, path: str, **headers: str) -> list[dict]:
+    """A stream until its end."""
+    status, _, body = server.send("GET", path, **headers)
+    assert status == 200
+    blocks = [
+        dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
+        for block in body.decode().split("\n\n")[:-1]
+    ]
+    return [block | json.loads(block["data"]) for block in blocks if block]
+
+
+def test_a_clip_comes_home_as_the_command_line_would_have_made_it(web_server, clip, tmp_path):
+    client = web_server.client
+    upload = client.upload(clip)
+    assert client.get(f"/v1/uploads/{upload}")["complete"]
+    job = client.order(upload, **OPTIONS)
+    told = events(web_server, f"/v1/jobs/{job['id']}/events")
+    states = [each["state"] for each in told if each["event"] == "state"]
+    assert states == ["queued", "running", "succeeded"]
+    assert all("id" not in each for each in told if each["event"] == "progress")
+
+    done = client.get(f"/v1/jobs/{job['id']}")
+    assert done["result"]["name"] == "two words_enhanced.mp4"
+    client.save(job["id"], tmp_path / "web.mp4")
+    words = [
+        "enhance",
+        str(clip),
+        "-o",
+        str(tmp_path / "cli.mp4"),
+        "--model",
+        "bicubic-x2",
+        "--preset",
+        "ultrafast",
+        "--quiet",
+    ]
+    assert run(words) == 0
+    assert (tmp_path / "web.mp4").read_bytes() == (tmp_path / "cli.mp4").read_bytes()
+
+    report = client.get(f"/v1/jobs/{job['id']}/report")
+    assert report["source"]["path"] == "two words.mp4"
+    assert report["verification"]["passed"]
+    assert "/data/" not in json.dumps(report)
+    # What was told before is told again from where a client was, and then there is no more.
+    last = [each["id"] for each in told if "id" in each]
+    again = events(web_server, f"/v1/jobs/{job['id']}/events", Last_Event_ID=last[0])
+    assert [each["id"] for each in again] == last[1:]
+    assert web_server.send("GET", f"/v1/jobs/{job['id']}/events", Last_Event_ID=last[-1])[0] == 204
+
+
+def test_a_result_goes_out_in_parts_and_never_as_a_page(web_server, clip):
+    client = web_server.client
+    job = client.wait(client.order(client.upload(clip), **OPTIONS)["id"], every_s=0.05)
+    path = f"/v1/jobs/{job['id']}/result"
+    status, headers, body = web_server.send("GET", path)
+    assert status == 200
+    assert len(body) == job["result"]["bytes"]
+    assert headers["content-disposition"] == "attachment; filename*=utf-8''two%20words_enhanced.mp4"
+    assert headers["content-type"] == "video/mp4"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"] == "sandbox; default-src 'none'"
+    status, part, some = web_server.send("GET", path, Range="bytes=10-19")
+    assert (status, some, part["content-range"]) == (206, body[10:20], f"bytes 10-19/{len(body)}")
+    assert web_server.send("GET", path, Range="bytes=10-19", If_Range='"another"')[2] == body
+    assert web_server.send("GET", path, If_None_Match=headers["etag"])[0] == 304
+    assert web_server.send("GET", path, Range=f"bytes={len(body)}-")[0] == 416
+    assert web_server.send("HEAD", path)[1]["content-length"] == str(len(body))
+
+    client.ask("DELETE", f"/v1/jobs/{job['id']}")
+    assert web_server.send("GET", path)[0] == 404
+
+
+def test_what_is_in_a_file_and_what_would_be_done(web_server, clip):
+    client = web_server.client
+    upload = client.upload(clip)
+    found = client.get(
+        f"/v1/uploads/{upload}/probe?options=%7B%22scale%22%3A4%2C%22model%22%3A%22bicubic-x4%22%7D"
+    )
+    assert found["name"] == "two words.mp4"
+    assert found["source"]["num_frames"] == 40
+    assert (found["plan"]["width"], found["plan"]["models"][0]["name"]) == (
+        4 * found["source"]["format"]["width"],
+        "bicubic-x4",
+    )
+    assert found["plan"]["estimate"] is None
+
+
+def test_a_preview_shows_a_moment_before_and_after(web_server, clip):
+    client = web_server.client
+    upload = client.upload(clip)
+    order = {"at": 0.8, "seconds": 0.4, "options": {"model": "bicubic-x2"}}
+    preview = json.loads(client.ask("POST", f"/v1/uploads/{upload}/previews", order)[1])
+    place = f"/v1/previews/{preview['id']}"
+    sizes = []
+    for name in ("before.png", "after.png"):
+        picture = cv2.imdecode(
+            np.frombuffer(client.ask("GET", f"{place}/{name}")[1], np.uint8), cv2.IMREAD_COLOR
+        )
+        assert picture is not None
+        sizes.append(picture.shape[1])
+    assert sizes[1] == 2 * sizes[0]
+    for name in ("before.mp4", "after.mp4"):
+        assert client.ask("GET", f"{place}/{name}")[1][4:8] == b"ftyp"
+    for name, status in {
+        "web.sqlite": 422,
+        "../../web.sqlite": 404,
+        "%2e%2e%2f%2e%2e%2fweb.sqlite": 404,
+    }.items():
+        assert web_server.send("GET", f"{place}/{name}")[0] == status
+
+
+def test_a_picture_in_a_form_comes_back_as_png(web_server, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    form = (
+        b'--x\r\nContent-Disposition: form-data; name="image"; filename="../../a b.jpg"\r\n\r\n'
+        + jpeg
+        + b"\r\n--x--\r\n"
+    )
+    kind = "multipart/form-data; boundary=x"
+    status, headers, body = web_server.send("POST", "/upscale?model=bicubic-x2", form, Content_Type=kind)
+    assert (status, headers["content-type"]) == (200, "image/png"), body
+    assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
+    assert headers["content-disposition"] == "attachment; filename*=utf-8''a%20b_enhanced.png"
+
+    no_picture = form.replace(jpeg, b"<html>")
+    status, _, body = web_server.send("POST", "/upscale", no_picture, Content_Type=kind)
+    assert (status, json.loads(body)["detail"]) == (
+        415,
+        "that is no picture; PNG, JPEG, WebP and TIFF are accepted",
+    )
+    kept = [f"/v1/{kind}" for kind in ("uploads", "jobs")]
+    wait_until(
+        lambda: not any(each["name"] == "a b" for path in kept for each in web_server.client.get(path))
+    )
+
+
+def test_a_file_that_cannot_be_read_fails_with_the_terminals_line(web_server, tmp_path, monkeypatch, capsys):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all" * 100)
+    client = web_server.client
+    job = client.wait(client.order(client.upload(broken))["id"], every_s=0.05)
+    assert job["state"] == "failed"
+    with pytest.raises(WebError) as refused:
+        client.get(f"/v1/uploads/{job['upload']}/probe")
+    monkeypatch.chdir(tmp_path)
+    assert run(["enhance", broken.name]) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1].removeprefix("error: ")
+    assert job["error"] == str(refused.value) == line
+    client.ask("POST", f"/v1/jobs/{job['id']}/retry")
+    assert client.wait(job["id"], every_s=0.05)["state"] == "failed"
+
+
+def test_options_are_the_keys_of_option_files_and_nothing_else(web_server, clip):
+    client = web_server.client
+    upload = client.upload(clip)
+    wrong = {
+        "scales": 2,
+        "scale": 9,
+        "quality": 101,
+        "model": "/etc/passwd",
+        "also": "_x.mp4",
+        "cluster": "local",
+        "workers": 4096,
+        "crop_top": "3",
+    }
+    for key, value in wrong.items():
+        with pytest.raises(WebError, match=key.replace("_", ".")) as refused:
+            client.order(upload, **{key: value})
+        assert refused.value.status == 422
+    assert not [job for job in client.get("/v1/jobs") if job["upload"] == upload]
+
+
+def test_the_same_order_twice_is_one_job(web_server, clip):
+    client = web_server.client
+    upload = client.upload(clip)
+    order = {"upload": upload, "options": OPTIONS}
+    first, second = (
+        json.loads(client.ask("POST", "/v1/jobs", order, Idempotency_Key="k")[1]) for _ in range(2)
+    )
+    assert first["id"] == second["id"]
+    with pytest.raises(WebError, match="Idempotency-Key"):
+        client.ask("POST", "/v1/jobs", {"upload": upload}, Idempotency_Key="k")
+    client.wait(first["id"], every_s=0.05)
+    with pytest.raises(WebError, match="succeeded"):
+        client.ask("POST", f"/v1/jobs/{first['id']}/pause")
+    with pytest.raises(WebError, match="needs this upload"):
+        client.ask("DELETE", f"/v1/uploads/{upload}")
