@@ -4,7 +4,8 @@ import base64
 import http.client
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,9 +34,7 @@ class Client:
         self._parts, self._timeout_s = urlsplit(address), timeout_s
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def ask(
-        self, method: str, path: str, body: object = None, **headers: str
-    ) -> tuple[Mapping[str, str], bytes]:
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[HTTPMessage, bytes]:
         """Send one request; returns the answer's headers and bytes. A body that is not bytes goes as JSON."""
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._parts.netloc, timeout=self._timeout_s)
