@@ -17,7 +17,7 @@ ROWS = {
     4: "pipeline machine",
     3: "media engine quality",
     2: "models picture autocrop color_correct",
-    1: "windows scenes color options toml_options durable",
+    1: "windows scenes color options toml_options durable limits",
     0: "lazy frames errors prefetch resample stand_in trace pulse offspring",
 }
 """Imports point downward only; places of one row do not import each other."""

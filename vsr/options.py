@@ -4,6 +4,7 @@ A field's docstring is its help text. Checks that need only the value itself
 are made here, when the value is made.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -327,9 +328,14 @@ class JobOptions:
     cluster: str = ""
     """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or
     `local` to start one here. Instead of workers."""
+    max_memory: float = 8.0
+    """Gigabytes that a video's frames may take while they are under way; one that needs more is refused,
+    because a file of a few bytes may claim any size. What networks take is fitted to the memory there is."""
 
     def __post_init__(self) -> None:
         at_least(1, workers=self.workers)
+        if not 0 < self.max_memory < math.inf:
+            raise ConfigError(f"max-memory {self.max_memory:g} is no number of gigabytes; 8 is usual")
         if self.cluster and self.workers != "auto":
             raise ConfigError(
                 "workers and cluster exclude each other; a cluster runs as many tasks as it has room for"

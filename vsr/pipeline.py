@@ -15,6 +15,7 @@ from vsr.autocrop import Rectangle, crop
 from vsr.color_correct import Adaptation, correct_colors
 from vsr.engine import Engine
 from vsr.frames import Frame
+from vsr.limits import BUDGET_BYTES, READ_AHEAD, WRITE_AHEAD
 from vsr.media import Sink, Source
 from vsr.prefetch import closed_after, prefetch
 from vsr.scenes import Scene, mark_scene_cuts
@@ -27,11 +28,11 @@ T = TypeVar("T")
 class PipelineOptions:
     """What is put right on the way to the engine, and how far the stages may run ahead of each other."""
 
-    read_ahead: int = 8
+    read_ahead: int = READ_AHEAD
     """Decoded frames that may wait for the engine."""
-    write_ahead: int = 4
+    write_ahead: int = WRITE_AHEAD
     """Enhanced frames that may wait for the encoder."""
-    budget_bytes: int = 1 << 30
+    budget_bytes: int = BUDGET_BYTES
     """Bytes that may wait in each of the two queues."""
     crop: Rectangle | None = None
     """The part of each picture that is enhanced; None for all of it."""

@@ -23,7 +23,7 @@ _BLOCK = 1 << 16
 _NUM_BLOCKS = 18
 """Head, tail and samples between them: a file of terabytes is told in a moment."""
 
-_WITHOUT_EFFECT = {"device", "threads", "skip_static", "restart", "workers", "cluster"}
+_WITHOUT_EFFECT = {"device", "threads", "skip_static", "restart", "workers", "cluster", "max_memory"}
 """Options that change no pixel; of the device, `running on` says what does."""
 
 _HOW = _WITHOUT_EFFECT | {"segment", "decoder", "device", "tile", "batch", "executor"}

@@ -16,6 +16,7 @@ from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_quality import judge_source
+from vsr.limits import check_stream
 from vsr.media import (
     CONTAINERS,
     MAX_PIXELS,
@@ -128,6 +129,8 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         raise ConfigError(job.clash)
     info = _shown(_probed(job, options.read), options.picture)
     _check_colours(info, options.read)
+    if not job.is_image:  # before a frame of it is looked at
+        check_stream(info.path, info.format, _guessed(info.format, options.models), options.job.max_memory)
     frames = info if job.is_image else as_read(info, options.read)
     rectangle = _crop(info, options)
     if rectangle is not None:
@@ -144,6 +147,8 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     if options.picture.square:
         output = _squared(output, keep_height=bool(options.models.height), exact=bool(options.models.size))
         size = (output.height, output.width)
+    if not job.is_image:
+        check_stream(info.path, format, output, options.job.max_memory)
     outputs = _outputs(job, frames, output, options)
     plan = Plan(
         job=job,
@@ -159,6 +164,13 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         notes=chain.notes,
     )
     return replace(plan, notes=_notes(plan))
+
+
+def _guessed(format: PictureFormat, models: ModelOptions) -> PictureFormat:
+    """The size that the result will have at least, as far as it is known before models are."""
+    factor, size = _wanted(format, 0, models)
+    height, width = size or (round(side * (factor or 1)) for side in (format.height, format.width))
+    return replace(format, height=max(1, height), width=max(1, width))
 
 
 def _probed(job: Job, read: ReadOptions) -> StreamInfo:
@@ -201,7 +213,9 @@ def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: Enhan
             )
         if format.height * format.width > MAX_PIXELS:
             size = f"{format.width}x{format.height}"
-            raise ConfigError(f"{size} is too large; pictures of up to {MAX_PIXELS:,} pixels are written")
+            raise SourceError(
+                f"{job.path} would become {size}, too large; pictures of up to {MAX_PIXELS:,} pixels are written"
+            )
         return None
     read = options.read
     trim = bool(read.start or read.end or read.frames or job.pictures)  # the first number is no time

@@ -2,6 +2,7 @@
 here: what hangs, takes all memory or crashes there is one clear error."""
 
 import contextlib
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -108,6 +109,8 @@ def _death(code: int | None, seconds: float) -> str:
 def _try(pipe: Connection, read: Callable[[Path], object], path: Path, memory: int, seconds: int) -> None:
     """What the other process does: reads, and says what came of it."""
     gc.disable()  # what the parent has, such as threads of ONNX Runtime's, must not be taken down here
+    faulthandler.disable()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries tell of what they die; we do, too
     _limit(memory, seconds)
     torch.set_num_threads(1)
     try:
