@@ -1,5 +1,6 @@
 """Whatever lies beside a picture is kept or named, and nothing that is not known ends a job."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_the_table_has_a_row_for_every_kind_that_has_a_name():
 
 
 def test_a_kind_that_nobody_knows_is_named(make_clip: MakeClip):
-    assert list(lines_of({4711: b"x"})) == ["left out: side data of kind 4711: it is not known here"]
+    assert list(lines_of([(4711, b"x")])) == ["left out: side data of kind 4711: it is not known here"]
     with av.open(make_clip(num_frames=1)) as clip:
         assert isinstance(side_data_of(next(clip.decode(video=0))), dict)
     assert Type(4711).value == 4711
@@ -96,7 +97,24 @@ def test_user_data_is_named_but_for_what_encoders_write_of_themselves(make_clip:
     clip = make_clip(num_frames=3)  # libx264 writes its settings
     (line,) = told(with_h264_sei(clip, tmp_path / "u.mp4", 5, b"MISPmicrosectime" + b"\x1f" * 12))
     assert line.startswith("left out: user data")
+    (line,) = told(with_h264_sei(clip, tmp_path / "v.264", 5, b"MISPmicrosectime" + b"\x1f" * 12))
     assert not told(x265(tmp_path / "5.mp4"))
+
+
+def test_dynamic_metadata_is_named(tmp_path: Path):
+    bright = {"AverageRGB": 1, "MaxScl": [1, 1, 1]}
+    bright["LuminanceDistributions"] = {
+        "DistributionIndex": [1, 5, 10, 25, 50, 75, 90, 95, 99],
+        "DistributionValues": [3, *[1] * 8],
+    }
+    scene = {"LuminanceParameters": bright, "NumberOfWindows": 1, "TargetedSystemDisplayMaximumLuminance": 0}
+    scene |= {"SceneFrameIndex": 0, "SceneId": 0, "SequenceFrameIndex": 0}
+    facts = tmp_path / "hdr.json"
+    facts.write_text(
+        json.dumps({"JSONInfo": {"HDR10plusProfile": "A", "Version": "1.0"}, "SceneInfo": [scene]})
+    )
+    clip = x265(tmp_path / "h.mkv", f"dhdr10-info={facts}")
+    assert told(clip) == ["left out: HDR10+ dynamic metadata: it describes the pictures as they were"]
 
 
 @pytest.mark.parametrize(
@@ -142,8 +160,8 @@ def test_film_grain_is_said_to_be_in_the_pictures(make_clip: MakeClip):
     )
 
 
-def x265(path: Path) -> Path:
-    coding = ("-c:v", "libx265", "-x265-params", "log-level=error", "-pix_fmt", "yuv420p10le")
+def x265(path: Path, more: str = "") -> Path:
+    coding = ("-c:v", "libx265", "-x265-params", f"log-level=error:{more}", "-pix_fmt", "yuv420p10le")
     run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.08:r=25", *coding, path)
     return path
 

@@ -1,13 +1,23 @@
-"""The format of a decoded picture: what it says of itself, and the usual rule for what it does not say."""
+"""What a decoded picture is and what lies beside it, and the usual rule for what it does not say."""
 
 from fractions import Fraction
+from typing import Any, cast
 
 import av
+from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vsr.frames import PictureFormat
-from vsr.media.matroska_header import header_of, siting_in
+from vsr.media.matroska_header import (
+    dolby_vision_in,
+    dolby_vision_of_metadata,
+    has_own_colours,
+    header_of,
+    siting_in,
+)
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, reading
+from vsr.media.side_data import each_side_data, immersive_of, lines_of, mastering_of, mirrors, side_data_of
+from vsr.media.timecode import timecode_in
 
 
 def picture_format(picture: av.VideoFrame, stream: VideoStream) -> tuple[PictureFormat, list[str]]:
@@ -49,3 +59,42 @@ def _usual_colours(height: int, primaries: str, transfer: str) -> tuple[str, str
     if transfer == "unknown" and matrix in ("smpte170m", "bt709"):
         transfer = matrix
     return matrix, primaries, transfer
+
+
+def facts_beside(
+    container: InputContainer, stream: VideoStream, picture: av.VideoFrame
+) -> tuple[dict[str, Any], list[str]]:
+    """Return fields of `StreamInfo` that no sample tells of, by their names, and what will be left out, in lines."""
+    beside = side_data_of(picture)
+    immersive, lines = immersive_of(beside)
+    dolby_vision, mirrored = _dolby_vision(stream, beside), mirrors(beside)
+    lines += lines_of([*each_side_data(picture), *([(24, b"")] if dolby_vision else [])])
+    if has_own_colours(dolby_vision):
+        lines.append(f"Dolby Vision profile {dolby_vision}: colours come out wrong; they are no Y'CbCr")
+    if stream.metadata.get("alpha_mode") == "1" and len(picture.format.components) == 3:
+        lines.append("left out: opacity: it is a video of its own beside the pictures, which is not decoded")
+    if mirrored:
+        lines.append("the source asks players to mirror the picture; so does the result")
+    fields = {
+        "mirrored": mirrored,
+        "mastering": mastering_of(beside),
+        "immersive": immersive,
+        "dolby_vision": dolby_vision,
+        "timecode": _timecode(container, stream, beside),
+    }
+    return fields, lines
+
+
+def _timecode(container: InputContainer, stream: VideoStream, beside: dict[int, bytes]) -> str:
+    """Return the first picture's time code: by its track, the file, or the picture itself."""
+    for holder in (stream, container, *container.streams.data):
+        for key, value in cast(Any, holder).metadata.items():
+            if key.lower() == "timecode":
+                return str(value)
+    return timecode_in(beside)
+
+
+def _dolby_vision(stream: VideoStream, beside: dict[int, bytes]) -> str:
+    """Return the profile, by the container, else by the first picture; empty where there is none."""
+    found = dolby_vision_in(header_of(stream))
+    return found or (dolby_vision_of_metadata(beside[24]) if 24 in beside else "")

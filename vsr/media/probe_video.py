@@ -22,17 +22,9 @@ from av.video.stream import VideoStream
 from vsr.errors import SourceError, reason_of
 from vsr.frames import OtherStream, StreamInfo
 from vsr.media.largest_picture import at_most, coded_aspect_of
-from vsr.media.matroska_header import (
-    dolby_vision_in,
-    dolby_vision_of_metadata,
-    has_own_colours,
-    header_of,
-)
-from vsr.media.picture_facts import picture_format
-from vsr.media.side_data import immersive_of, lines_of, mastering_of, mirrors, side_data_of
+from vsr.media.picture_facts import facts_beside, picture_format
 from vsr.media.source_file import SourceFile, check_read, is_scrambled
 from vsr.media.standard_streams import StandardInput, is_standard, standard_input
-from vsr.media.timecode import timecode_in
 from vsr.media.track_tags import track_tags
 from vsr.pulse import beat
 
@@ -192,19 +184,7 @@ def probe(path: str | Path) -> StreamInfo:
         if format != first:
             was, is_now = (f"{each.width}x{each.height}" for each in (first, format))
             notes.append(f"the pictures change their size: {was} at first, {is_now} in the first minute")
-        beside = side_data_of(picture)
-        immersive, lines = immersive_of(beside)
-        dolby_vision = _dolby_vision(stream, beside)
-        notes += [*lines, *lines_of(beside)]
-        notes += lines_of({24: b""} if dolby_vision else {})
-        if has_own_colours(dolby_vision):
-            notes.append(f"Dolby Vision profile {dolby_vision}: colours come out wrong; they are no Y'CbCr")
-        if stream.metadata.get("alpha_mode") == "1" and len(picture.format.components) == 3:
-            notes.append(
-                "left out: opacity: it is a video of its own beside the pictures, which is not decoded"
-            )
-        if mirrors(beside):
-            notes.append("the source asks players to mirror the picture; so does the result")
+        beside, lines = facts_beside(container, stream, picture)
         return StreamInfo(
             path=str(path),
             kind="video",
@@ -218,19 +198,15 @@ def probe(path: str | Path) -> StreamInfo:
             num_frames=stream.frames or (round(duration * rate) if duration and rate else None),
             average_rate=Fraction(rate) if rate else None,
             rotation=round(picture.rotation / 90) * 90 % 360,
-            mirrored=mirrors(beside),
             interlaced=picture.interlaced_frame or stream.codec_context.field_order > 1,
-            mastering=mastering_of(beside),
             coded_aspect=coded_aspect,
-            timecode=_timecode(container, stream, beside),
-            immersive=immersive,
-            dolby_vision=dolby_vision,
             bit_rate=stream.bit_rate or (container.bit_rate if len(container.streams) == 1 else None) or None,
             stream_index=stream.index,
             others=tuple(_others(container, stream, path)),
             num_chapters=len(container.chapters()),
             metadata=dict(container.metadata),
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys([*notes, *lines])),
+            **beside,
         )
 
 
@@ -259,21 +235,6 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: str | P
     raise SourceError(
         f"cannot decode {str(path)!r}: no picture of its {codec_of(stream)} stream can be decoded ({problem})"
     )
-
-
-def _timecode(container: InputContainer, stream: VideoStream, beside: dict[int, bytes]) -> str:
-    """Return the first picture's time code: by its track, the file, or the picture itself."""
-    for holder in (stream, container, *container.streams.data):
-        for key, value in cast(Any, holder).metadata.items():
-            if key.lower() == "timecode":
-                return str(value)
-    return timecode_in(beside)
-
-
-def _dolby_vision(stream: VideoStream, beside: dict[int, bytes]) -> str:
-    """Return the profile, by the container, else by the first picture; empty where there is none."""
-    found = dolby_vision_in(header_of(stream))
-    return found or (dolby_vision_of_metadata(beside[24]) if 24 in beside else "")
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:

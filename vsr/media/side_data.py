@@ -4,7 +4,7 @@ Side data are read here and nowhere else, because PyAV raises at the first kind 
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, cast
@@ -91,12 +91,18 @@ cast(Any, Type)._missing_ = classmethod(cast(Any, _name_unknown))
 
 def side_data_of(picture: av.VideoFrame) -> dict[int, bytes]:
     """Return a picture's side data by FFmpeg's numbers; of several of a kind the last."""
-    return {data.type.value: bytes(data) for data in cast(Any, picture.side_data)}
+    return dict(each_side_data(picture))
 
 
-def lines_of(found: dict[int, bytes]) -> Iterator[str]:
+def each_side_data(picture: av.VideoFrame) -> Iterator[tuple[int, bytes]]:
+    """Yield a picture's side data with FFmpeg's numbers of their kinds."""
+    for data in cast(Any, picture.side_data):
+        yield data.type.value, bytes(data)
+
+
+def lines_of(found: Iterable[tuple[int, bytes]]) -> Iterator[str]:
     """Yield `left out: NAME: REASON` for what will not be in the result."""
-    for number, data in found.items():
+    for number, data in found:
         kind = KINDS.get(number) or SideData(
             f"side data of kind {number}", "left out", "it is not known here"
         )

@@ -37,7 +37,7 @@ from vsr.media.reading.fields import as_read, make_fields
 from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
 from vsr.media.reading.packed_bitstream import by_place, is_packed
 from vsr.media.reading.seeking import decode_after, enter, origin_of
-from vsr.media.side_data import lines_of, side_data_of
+from vsr.media.side_data import each_side_data, lines_of
 from vsr.media.standard_streams import is_standard, standard_input
 from vsr.options import ReadOptions, parse_time
 
@@ -262,7 +262,7 @@ class VideoSource:
                     last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
                     counts.concealed += picture.is_corrupt
                     if picture.side_data:
-                        self._beside |= dict.fromkeys(lines_of(side_data_of(picture)))
+                        self._beside |= dict.fromkeys(lines_of(each_side_data(picture)))
                     yield conformer.conform(picture, stream.codec_context)
         once = container.format.name == "avi" or is_standard(self._path)
         if num_pictures < num_packets - num_hidden and last is not None and not once:
