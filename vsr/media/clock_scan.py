@@ -162,7 +162,7 @@ class _Look:
             often = _times(len(given.sections) - 1)
             notes.append(f"the streams go on under other numbers {often} and are read on there")
         if jumps:
-            often, first = _times(len(jumps)), f"first at {float(jumps[0]):.3f} s"
+            often, first = _times(len(jumps)), f"first after {float(jumps[0] - start):.3f} s"
             notes.append(
                 f"the file's clock begins anew or leaps {often}, {first}; what follows is moved up to it"
             )
