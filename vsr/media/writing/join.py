@@ -25,6 +25,7 @@ from vsr.media.ffmpeg import local
 from vsr.media.file_clock import FileClock, MendedReader
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe_video import open_container
+from vsr.media.writing.cut_beginning import template_of
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.kept_metadata import (
     Move,
@@ -242,7 +243,8 @@ class _Join:
             elif carried.how == "attached":
                 attach_cover(self._out, old, carried)
             else:
-                out = self._out.add_stream_from_template(cast(Any, stream), opaque=True)
+                template = template_of(stream, carried, self._container, self._window, self._stack)
+                out = self._out.add_stream_from_template(template, opaque=True)
                 out.metadata.update(fresh_of_stream(old.metadata))
                 out.disposition = old.disposition
                 track = Track(carried.name, stream, out, self._window, self._container)

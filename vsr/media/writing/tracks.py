@@ -26,7 +26,7 @@ from vsr.media.writing.packet_times import TimeSpan, readable
 
 _REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
 """What a muxer says of a packet it cannot read; a full disk is another matter."""
-_PRIMING_S = Fraction(1, 8)
+PRIMING_S = Fraction(1, 8)
 """What is hidden before sound begins is up to this long the encoder's run-up, which decoders want; what is longer
 has been cut away."""
 _NEWS = "new_extradata"
@@ -227,7 +227,7 @@ def read_tracks(
 def _without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
     """Yield packets but those that an edit list hides: what was cut out of a film must not be found in a copy of it.
 
-    Up to `_PRIMING_S` before the beginning of sound goes along. Pictures after a cut wait for one that
+    Up to `PRIMING_S` before the beginning of sound goes along. Pictures after a cut wait for one that
     needs none of those that are missing.
     """
     run_up: dict[int, list[Packet[Any]]] = {}
@@ -238,7 +238,7 @@ def _without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
         if packet.is_discard:
             hidden = run_up.setdefault(index, [])
             hidden.append(packet)
-            if index in begun or packet.stream.type != "audio" or _length(hidden) > _PRIMING_S:
+            if index in begun or packet.stream.type != "audio" or _length(hidden) > PRIMING_S:
                 hidden.clear()
                 incomplete.add(index)
                 begun.add(index)
