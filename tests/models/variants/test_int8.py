@@ -17,7 +17,7 @@ from vsr.models.networks.plain import PlainNet
 from vsr.models.networks.planes import PlanesNet
 from vsr.models.variants.blend import blend
 from vsr.models.variants.int8 import calibrate_int8, has_int8
-from vsr.models.variants.over_time import over_time
+from vsr.models.variants.over_time import OverTime, over_time
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import EngineOptions
 from vsr.picture import from_planes
@@ -46,9 +46,13 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return 10 * np.log10(255**2 / np.mean((a - b) ** 2))
 
 
-def test_every_plain_network_that_comes_along_is_calibrated():
-    plain = [name for name in catalogue.names() if isinstance(catalogue.load(name).network, PlainNet)]
-    assert CALIBRATED == plain != []
+def test_every_network_that_can_count_in_integers_comes_calibrated():
+    ours = [
+        name
+        for name in catalogue.names()
+        if isinstance(catalogue.load(name).network, PlainNet | PlanesNet | OverTime)
+    ]
+    assert CALIBRATED == ours != []
 
 
 @needs_vnni
