@@ -115,7 +115,7 @@ def _write(drawn: _Drawn, options: CompareOptions) -> None:
     info, out, clock = drawn.info, Path(options.out), Clock()
     if options.one_frame:
         # A drawing carries the colours of the screen, not the camera's metadata.
-        sink = ImageSink(out, source=replace(info, path=options.out, kind="image"))
+        sink = ImageSink(out, source=replace(info, path=options.out, kind="image", num_frames=1))
     else:
         sink = FileSink(out, source=info, format=info.format, options=EncodeOptions(), trim=bool(options.at))
     with progress("compare", clock, info.num_frames, quiet=options.quiet):

@@ -79,7 +79,9 @@ def _write_pictures(plan: Plan, engine: Engine, folder: Path) -> None:
 
 def _write_png(path: Path, frame: Frame, info: StreamInfo) -> None:
     # For the screen: without what a camera or a file says of its colours.
-    with ImageSink(path, source=replace(info, path=str(path), kind="image", metadata={})) as sink:
+    with ImageSink(
+        path, source=replace(info, path=str(path), kind="image", num_frames=1, metadata={})
+    ) as sink:
         sink.write(as_frame(to_rgb(frame)))
 
 

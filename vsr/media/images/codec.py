@@ -39,14 +39,15 @@ def image_header(data: bytes, container: str) -> Header:
     Raises:
         DamagedError: it is broken, of a variant that is not read, or needs what is not installed.
     """
-    key = container, len(data), hash(data)
-    if known := _READ_LAST.get(key):
-        return known
     with taken_for_damage():
-        header: Header = png_header(data) if container == "png" else _by(container, "header")(data, container)
-        is_large = header.height * header.width > MAX_PIXELS
-        if is_large or (container in _TELLING and header.num_frames == 1):
-            return header
+        if container in _TELLING:
+            header = png_header(data) if container == "png" else _by(container, "header")(data, container)
+            if header.num_frames == 1 or header.height * header.width > MAX_PIXELS:
+                return header
+        key = container, len(data), hash(data)
+        if known := _READ_LAST.get(key):
+            return known
+        header = _by(container, "header")(data, container)
         if header.num_frames > 1:
             from vsr.media.images.moving import moving_header
 

@@ -22,7 +22,7 @@ from vsr.media.images.codec import held
 from vsr.media.images.kinds import KINDS, PICTURES, title
 from vsr.media.images.metadata import TICK, DamagedError, Header, Pixels
 from vsr.media.images.probe_image import picture_info, probe_image, read
-from vsr.media.images.to_kind import Fitted, difference, fitted, over_white
+from vsr.media.images.to_kind import Fitted, difference, fitted, over_white, source_header
 from vsr.media.target import check_target, unverified_names
 
 
@@ -105,10 +105,10 @@ class _Still:
     def finish(self) -> bytes:
         return self._data
 
-    def difference(self, data: bytes, header: Header) -> str:
+    def difference(self, path: Path, ending: str) -> str:
         """How what is read back differs from what went in."""
         assert self._fits is not None
-        return difference(data, header, self._fits)
+        return difference(path, ending, self._fits)
 
 
 class _Moving:
@@ -144,8 +144,14 @@ class _Moving:
     def finish(self) -> bytes:
         return self._picture.finish()
 
-    def difference(self, data: bytes, header: Header) -> str:
+    def difference(self, path: Path, ending: str) -> str:
         """How what is read back differs from what went in."""
+        try:
+            return self._different(*read(path, ending))
+        except (SourceError, DamagedError) as error:
+            return f"the written file cannot be read back ({error})"
+
+    def _different(self, data: bytes, header: Header) -> str:
         if header.num_frames != self.num_frames:
             return f"{self.num_frames} frames were written, {header.num_frames} are read back"
         coarse = {"gif": 0.01, "png": 0.0}.get(self._container, 0.001)
@@ -231,11 +237,10 @@ class ImageSink:
         """What takes the frames, knowing what the source's file says beside the pixels."""
         if self._source.kind != "image":
             return _Still(self._container, None, self._quality)
-        try:
-            header = read(self._source.path)[1]
-        except SourceError as error:
-            return _Still(self._container, None, self._quality, [f"metadata is not carried: {error}"])
-        return (_Moving if self._moves else _Still)(self._container, header, self._quality)
+        header, notes = source_header(self._source.path)
+        if header and self._moves:
+            return _Moving(self._container, header, self._quality)
+        return _Still(self._container, header, self._quality, notes)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
@@ -248,7 +253,7 @@ class ImageSink:
             data = self._encoding.finish()
             with whole(self._path, replace=self._replace) as part:
                 part.write_bytes(data)
-                if different := self._difference(part):
+                if different := self._encoding.difference(part, self._path.suffix):
                     kept = give_free_name(part, unverified_names(self._path))
                     raise VerifyError(f"{self._path}: {different}; what was written lies in {kept.name}")
         except FileExistsError:
@@ -259,10 +264,3 @@ class ImageSink:
             raise SinkError(f"{self._path} cannot be written: {error.strerror or error}") from error
         notes = tuple(self._encoding.notes)
         self.report = ImageReport(str(self._path), self._encoding.num_frames, len(data), notes)
-
-    def _difference(self, part: Path) -> str:
-        assert self._encoding is not None
-        try:
-            return self._encoding.difference(*read(part, self._path.suffix))
-        except (SourceError, DamagedError) as error:
-            return f"the written file cannot be read back ({error})"

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from vsr.errors import SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.media.images import codec
 from vsr.media.images.kinds import KINDS, PictureKind, title
 from vsr.media.images.linear import HLG, PQ
 from vsr.media.images.metadata import (
+    DamagedError,
     Header,
     Metadata,
     Pixels,
@@ -17,6 +20,7 @@ from vsr.media.images.metadata import (
     orientation_of,
     portable,
 )
+from vsr.media.images.probe_image import read
 from vsr.media.pixels import PRIMARIES, TRANSFERS
 
 _NAMES = {"exif": "EXIF", "xmp": "XMP", "icc": "colour profile", "density": "density"}
@@ -35,6 +39,14 @@ class Fitted:
     metadata: Metadata
     transfer: str
     notes: tuple[str, ...]
+
+
+def source_header(path: str | Path) -> tuple[Header | None, tuple[str, ...]]:
+    """Read what a source's file says beside its pixels; where it cannot be read, None and a note."""
+    try:
+        return read(path)[1], ()
+    except SourceError as error:
+        return None, (f"metadata is not carried: {error}",)
 
 
 def fitted(frame: Frame, container: str, header: Header | None) -> Fitted:
@@ -131,13 +143,13 @@ def _with_colours(metadata: Metadata, format: PictureFormat, container: str, not
     return replace(metadata, chunks=((b"cICP", codes), *metadata.chunks))
 
 
-def difference(data: bytes, header: Header, expected: Fitted) -> str:
-    """Say how a file that is read back differs from what went in; empty where it does not.
-
-    Raises:
-        DamagedError: its pixels cannot be decoded.
-    """
-    pixels = codec.decode_image(data, replace(header, transfer=expected.transfer))
+def difference(path: Path, ending: str, expected: Fitted) -> str:
+    """Read a file back that will have this ending, and say how it differs from what went in, if it does."""
+    try:
+        data, header = read(path, ending)
+        pixels = codec.decode_image(data, replace(header, transfer=expected.transfer))
+    except (SourceError, DamagedError) as error:
+        return f"the written file cannot be read back ({error})"
     return next(_differences(pixels, header.metadata, expected), "")
 
 

@@ -18,15 +18,15 @@ import numpy as np
 from av.error import FFmpegError
 
 from vsr.durable import WorkFolder, give_name, sync
-from vsr.errors import SinkError, SourceError, VerifyError, reason_of
+from vsr.errors import SinkError, VerifyError, reason_of
 from vsr.frames import Frame, StreamInfo
 from vsr.media.ffmpeg import local
 from vsr.media.images import codec
 from vsr.media.images.metadata import DamagedError
 from vsr.media.images.numbered import numbered_files, path_of
 from vsr.media.images.png import pixels_alone, with_metadata
-from vsr.media.images.probe_image import is_image, read
-from vsr.media.images.to_kind import difference, fitted
+from vsr.media.images.probe_image import is_image
+from vsr.media.images.to_kind import difference, fitted, source_header
 from vsr.media.target import check_target, unverified_names
 from vsr.media.writing.encode import Encoded, constant_rate
 from vsr.media.writing.encoders import EncoderChoice
@@ -126,7 +126,7 @@ class NumberedOutput:
         """Make one picture's file, see it onto the disk and read it back."""
         number, packet, file = picture
         original = originals.get(number)
-        header = read(original)[1] if original is not None and is_image(original) else None
+        header, notes = source_header(original) if original is not None and is_image(original) else (None, ())
         fits = fitted(self._frame(packet), self.container, header)
         if self.container == "png":
             data, reduced = with_metadata(pixels_alone(packet), fits.metadata), tuple[str, ...]()
@@ -142,11 +142,9 @@ class NumberedOutput:
         file.write_bytes(data)
         sync(file)
         beat()
-        try:
-            different = difference(*read(file), fits)
-        except (SourceError, DamagedError) as error:
-            different = f"the written file cannot be read back ({error})"
-        return _Written(number, file, (*fits.notes, *reduced), different)
+        return _Written(
+            number, file, (*notes, *fits.notes, *reduced), difference(file, self.path.suffix, fits)
+        )
 
     def _frame(self, packet: bytes) -> Frame:
         """The picture of a packet, of the depth that is wanted where the packet has been given more."""
