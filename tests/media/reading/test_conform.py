@@ -90,6 +90,29 @@ def test_another_transfer_is_converted(tmp_path: Path):
         assert source.counts.recoloured == 5
 
 
+def test_rgb_and_ycc_in_one_file(tmp_path: Path):
+    rgb = tmp_path / "rgb.264"
+    run_ffmpeg(
+        "-f", "lavfi", "-i", "color=0xff0000:s=48x64:r=25:d=0.2", "-c:v", "libx264rgb", "-qp", "0", rgb
+    )
+    ycc = flat(tmp_path / "ycc.264", RED["bt709"], tagged("bt709"))
+    for parts, expected in (([rgb, ycc], (255, 0, 0)), ([ycc, rgb], RED["bt709"])):
+        source, frames = read(joined(tmp_path, parts, ".264"))
+        got = [int(plane[plane.shape[0] // 2, plane.shape[1] // 2]) for plane in frames[-1].planes]
+        assert got == pytest.approx(expected, abs=3)
+        assert source.counts.fitted == source.counts.resampled == 5
+        assert source.counts.recoloured == 0
+
+
+def test_colours_of_a_picture_are_not_those_of_the_next_sequence(tmp_path: Path, make_clip: MakeClip):
+    """FFmpeg gives pictures that say nothing the decoder's tags, and this is ahead where pictures are reordered."""
+    first = make_clip("0.ts", num_frames=8, gop=8, b_frames=2, size=(64, 64))
+    second = make_clip("1.ts", num_frames=8, gop=8, b_frames=2, matrix="bt709", range="full", size=(64, 64))
+    source, frames = read(joined(tmp_path, [first, second], ".ts"))
+    assert len(frames) == 16
+    assert source.counts.recoloured == 8
+
+
 def test_what_is_not_said_or_the_same_under_another_name_is_left_alone(tmp_path: Path):
     colour = RED["smpte170m"]
     parts = [

@@ -50,9 +50,11 @@ class _Colours:
         return "bt709" if self.transfer in _SAME_CURVE else self.transfer
 
     def differences(self, other: "_Colours") -> set[str]:
-        """Which of these differ from the other's; `unreadable` stands for a matrix that swscale does not know."""
-        found = {"range"} if self.range != other.range else set[str]()
-        if self.matrix != other.matrix:
+        """Which of these differ from the other's; `unreadable` stands for a matrix that swscale does not know, `model`
+        for R'G'B' and Y'CbCr, whose ranges say nothing of each other."""
+        is_other_model = (self.matrix == "gbr") != (other.matrix == "gbr")
+        found = {"model"} if is_other_model else {"range"} if self.range != other.range else set[str]()
+        if self.matrix != other.matrix and not is_other_model:
             ours, theirs = SWS_MATRICES.get(self.matrix), SWS_MATRICES.get(other.matrix)
             found |= {"unreadable"} if None in (ours, theirs) else {"matrix"} if ours != theirs else set()
         narrow = {self.primaries, other.primaries} <= _NEARLY_709
@@ -71,6 +73,7 @@ class Conformer:
         """`names` are the pixel formats that count as the first picture's."""
         self._format, self._names, self._counts = info.format, names, counts
         self._first_aspect = self._aspect = info.coded_aspect
+        self._tags: tuple[int, ...] = ()
         format = info.format
         self._colours = _Colours(format.matrix, format.range, format.primaries, format.transfer)
         self._scalers: dict[object, VideoReformatter] = {}
@@ -79,17 +82,20 @@ class Conformer:
     def conform(self, picture: av.VideoFrame, context: Any) -> av.VideoFrame:
         """Return the picture, or one like the first ones that is made of it.
 
-        `context` is the decoder's, which says the shape of samples; PyAV's pictures do not. It may run a
-        few pictures ahead, so it is believed where a new sequence can begin.
+        `context` is the decoder's, which says the shape of samples; PyAV's pictures do not. It may run a few pictures
+        ahead, and what pictures do not say of their colours FFmpeg takes from it: both are believed where a new
+        sequence can begin.
 
         Raises:
             SourceError: swscale refuses.
         """
-        if picture.key_frame and self._first_aspect:
-            self._aspect = Fraction(context.sample_aspect_ratio or self._aspect or 1)
-        name, tags = picture.format.name, (picture.colorspace, picture.color_range)
-        more = (picture.color_primaries, picture.color_trc)
-        kind = (name, picture.height, picture.width, self._aspect, *tags, *more)
+        if picture.key_frame or not self._tags:
+            range_and_more = (picture.color_range, picture.color_primaries, picture.color_trc)
+            self._tags = (picture.colorspace, *range_and_more)
+            if self._first_aspect:
+                self._aspect = Fraction(context.sample_aspect_ratio or self._aspect or 1)
+        name = picture.format.name
+        kind = (name, picture.height, picture.width, self._aspect, self._tags)
         if kind in self._alike:
             return picture
         size, colours = self._size(picture), self._colours_of(picture)
@@ -97,7 +103,7 @@ class Conformer:
         differences = colours.differences(self._colours)
         whole = size == (self._format.height, self._format.width)
         self._counts.resampled += not same_size or name not in self._names
-        self._counts.recoloured += bool(differences - {"unreadable"})
+        self._counts.recoloured += bool(differences - {"unreadable", "model"})
         self._counts.fitted += not whole
         self._counts.misread += "unreadable" in differences
         if not differences and whole:
@@ -119,23 +125,22 @@ class Conformer:
         return height, _within(width, width * wanted / ours, columns)
 
     def _colours_of(self, picture: av.VideoFrame) -> _Colours:
-        """What the picture says of itself; where it says nothing, it is as the first ones were."""
+        """What is said of the picture; where nothing is said, it is as the first ones were."""
         how, first = reading(picture.format.name), self._colours
-        if how.layout in ("rgb", "gray") or self._format.layout in ("rgb", "gray"):
+        colorspace, color_range, primaries, transfer = self._tags
+        light = (name_of(PRIMARIES, primaries), name_of(TRANSFERS, transfer))
+        if how.layout == "gray" or self._format.layout == "gray":
             return first  # what becomes of these says `PlanarConverter`
-        matrix = name_of(MATRICES, picture.colorspace)
+        if how.layout == "rgb":
+            return _Colours("gbr", "full", *light)
+        matrix = name_of(MATRICES, colorspace)
         if matrix in ("unknown", "gbr"):
             is_hd = picture.height >= _HD_LINES
-            usual = "bt709" if is_hd else "smpte170m"
-            matrix = first.matrix if is_hd == (self._format.height >= _HD_LINES) else usual
+            is_as_first = first.matrix != "gbr" and is_hd == (self._format.height >= _HD_LINES)
+            matrix = first.matrix if is_as_first else "bt709" if is_hd else "smpte170m"
         # FFmpeg's decoders keep the pixel format where only the range changes: the tag is right.
-        unsaid = "full" if how.full_range else first.range
-        return _Colours(
-            matrix,
-            name_of(RANGES, picture.color_range, unsaid),
-            name_of(PRIMARIES, picture.color_primaries),
-            name_of(TRANSFERS, picture.color_trc),
-        )
+        unsaid = "full" if how.full_range else "limited" if first.matrix == "gbr" else first.range
+        return _Colours(matrix, name_of(RANGES, color_range, unsaid), *light)
 
     def _made(self, picture: av.VideoFrame, size: tuple[int, int], colours: _Colours) -> av.VideoFrame:
         """Scale and recolour a picture."""
@@ -154,7 +159,9 @@ class Conformer:
             )
             picture = plain
         source, target = (SWS_MATRICES.get(each.matrix) for each in (colours, first))
-        if source is None or target is None:
+        if "gbr" in (colours.matrix, first.matrix):
+            source = target = source or target
+        elif source is None or target is None:
             source = target = None  # equal codes on both sides keep swscale from touching them
             picture.colorspace = MATRICES["unknown"]
         differences = colours.differences(first)
