@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,13 @@ class WebServer:
         self.process.join(40)
         assert not lives(self.process.pid)
         return self.process.exitcode
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def begin_web(folder: Path, *words: str) -> WebServer:

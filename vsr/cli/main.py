@@ -41,6 +41,10 @@ COMMANDS = {
         "web:web_command",
         "Serve a page and an API: upload, preview, enhance, take home. Until SIGTERM or Ctrl-C.",
     ),
+    "serve": (
+        "serve:serve_command",
+        "Answer as a cloud's container: GET /ping, and POST /invocations with a picture, until SIGTERM.",
+    ),
     "probe": ("probe:probe_command", "Print what was found in a video or picture."),
     "doctor": (
         "doctor:doctor_command",

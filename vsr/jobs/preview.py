@@ -3,17 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vsr.autocrop import crop
 from vsr.engine import Engine
 from vsr.errors import SourceError
-from vsr.frames import Frame, StreamInfo
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.inputs import Job
 from vsr.jobs.plan import Plan, make_plan
-from vsr.media import ImageSink, ListSource, MemorySink
-from vsr.options import AlsoOptions, EncodeOptions, EngineOptions, EnhanceOptions, JobOptions, ModelOptions
+from vsr.media import ImageSink, MemorySink
+from vsr.options import AlsoOptions, EncodeOptions, EnhanceOptions, JobOptions, ModelOptions
 from vsr.pipeline import enhance
-from vsr.prefetch import closed_after
 from vsr.quality import as_frame, to_rgb
 
 _PLAYABLE = EncodeOptions(encoder="x264", quality=85, bit_depth=8, chroma="420", container="mp4")
@@ -41,48 +38,40 @@ def preview_file(
     Raises:
         VsrError: as for the whole file.
     """
-    if is_image:
-        plan = make_plan(Job(path, folder / "enhanced.png", is_image=True), options)
-        return _write_pictures(plan, make_engine(plan), folder)
-    options = replace(options, encode=_PLAYABLE, also=AlsoOptions(), job=JobOptions(segment="off"))
+    if not is_image:
+        options = replace(options, encode=_PLAYABLE, also=AlsoOptions(), job=JobOptions(segment="off"))
     start = max(0.0, moment.at_s - moment.seconds / 2)
-    around = _between(options, start, start + max(moment.seconds, 0.001))
-    plan = make_plan(Job(path, folder / "after.mp4", is_image=False), around)
-    engine = make_engine(plan)
-    one = replace(options.read, start=f"{moment.at_s:.3f}", end="", frames=1)
-    _write_pictures(replace(plan, options=replace(around, read=one)), engine, folder)
-    if moment.seconds:
-        unchanged = replace(around, models=ModelOptions(scale=1, source="clean"), engine=EngineOptions())
-        before = make_plan(Job(path, folder / "before.mp4", is_image=False), unchanged)
+    around = options if is_image else _between(options, start, start + max(moment.seconds, 0.001))
+    ending = "png" if is_image else "mp4"
+    unchanged = replace(around, models=ModelOptions(scale=1, source="clean"))
+    # The source's own picture is there at once; what the networks are to be is only found out after it.
+    before = make_plan(Job(path, folder / f"before.{ending}", is_image), unchanged)
+    _write_picture(before, make_engine(before), moment, folder / "before.png")
+    after = make_plan(Job(path, folder / f"after.{ending}", is_image), around)
+    engine = make_engine(after)
+    _write_picture(after, engine, moment, folder / "after.png")
+    if not is_image and moment.seconds:
         _write_clip(before, make_engine(before))
-        _write_clip(plan, engine)
-    return None
+        _write_clip(after, engine)
 
 
 def _between(options: EnhanceOptions, start_s: float, end_s: float) -> EnhanceOptions:
     return replace(options, read=replace(options.read, start=f"{start_s:.3f}", end=f"{end_s:.3f}", frames=0))
 
 
-def _write_pictures(plan: Plan, engine: Engine, folder: Path) -> None:
-    """Write the first frame of a plan, as it is and enhanced."""
-    source, sink = open_source(plan), MemorySink()
-    frames = source.frames()
-    with closed_after(frames):
-        first = next(iter(frames), None)
-    if first is None:
-        raise SourceError(f"{plan.job.path} has no picture at that time; give one within the clip")
-    shown = first if plan.crop is None else next(iter(crop([first], plan.crop)))
-    _write_png(folder / "before.png", shown, plan.source)
-    enhance(ListSource([first]), engine, sink, pipeline_options(plan))
-    _write_png(folder / "after.png", sink.frames[0], plan.source)
-
-
-def _write_png(path: Path, frame: Frame, info: StreamInfo) -> None:
+def _write_picture(plan: Plan, engine: Engine, moment: Moment, path: Path) -> None:
+    """Write the picture that is shown at a moment, as a plan makes it."""
+    if not plan.job.is_image:
+        one = replace(plan.options.read, start=f"{moment.at_s:.3f}", end="", frames=1)
+        plan = replace(plan, options=replace(plan.options, read=one))
+    made = MemorySink()
+    enhance(open_source(plan), engine, made, pipeline_options(plan))
+    if not made.frames:
+        raise SourceError(f"{plan.job.path} has no picture at {moment.at_s:g} s; give a time within the clip")
     # For the screen: without what a camera or a file says of its colours.
-    with ImageSink(
-        path, source=replace(info, path=str(path), kind="image", num_frames=1, metadata={})
-    ) as sink:
-        sink.write(as_frame(to_rgb(frame)))
+    info = replace(plan.source, path=str(path), kind="image", num_frames=1, metadata={})
+    with ImageSink(path, source=info) as sink:
+        sink.write(as_frame(to_rgb(made.frames[0])))
 
 
 def _write_clip(plan: Plan, engine: Engine) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vsr.media.reading.fields import as_read, describe_fields
     from vsr.media.reading.numbered_source import NumberedSource
     from vsr.media.reading.nvdec import why_no_nvdec
-    from vsr.media.reading.source import ListSource, Source, VideoSource
+    from vsr.media.reading.source import Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec
     from vsr.media.standard_streams import STANDARD, is_standard
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1

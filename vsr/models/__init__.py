@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from vsr.models.catalogue.pull import pull, source_of
     from vsr.models.chain import Chain, Verdict, make_chain
+    from vsr.models.files.any_file import SUFFIXES
     from vsr.models.files.checkpoint import read_model, read_tensors, save_network
     from vsr.models.files.protobuf import fields_at, message_fields, varint
     from vsr.models.layers.bidirectional import in_chunks

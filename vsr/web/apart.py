@@ -4,13 +4,14 @@ which is ended when it takes too long."""
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from vsr.engine import place
-from vsr.errors import SourceError, VsrError, one_line
+from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VsrError, one_line
 from vsr.jobs import (
     Job,
     Moment,
@@ -30,53 +31,99 @@ _END_WITHIN_S = 5.0
 _LISTEN_S = 0.25
 
 
+class Apart:
+    """A process that answers questions, one after another, and another one where it has died; until `close`.
+
+    Used by one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._process: WorkerProcess | None = None
+
+    def ask(
+        self,
+        question: Callable[..., Any],
+        *arguments: object,
+        limit_s: float,
+        stop: threading.Event | None = None,
+    ) -> Any:
+        """Have a function of a module answer. Returns what it returns.
+
+        Args:
+            question: what it takes and returns is pickled.
+            arguments: of the question.
+            limit_s: seconds after which the process is ended.
+            stop: ends it before.
+
+        Raises:
+            VsrError: as the question says; SourceError where the process dies or takes too long.
+        """
+        try:
+            answer = self._answer(self._begun(), (question, arguments), limit_s, stop)
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(answer, VsrError):
+            raise answer
+        return answer[0]
+
+    def _begun(self) -> WorkerProcess:
+        if self._process is None:
+            self._process = WorkerProcess(_answer, name="vsr-apart")
+            self._process.start()
+        return self._process
+
+    def _answer(
+        self, process: WorkerProcess, asked: object, limit_s: float, stop: threading.Event | None
+    ) -> Any:
+        until = time.monotonic() + limit_s
+        process.send(asked)
+        while (left_s := until - time.monotonic()) > 0 and not (stop and stop.is_set()):
+            wait_for_news([process], min(left_s, _LISTEN_S))
+            for answer in process.receive():
+                return answer
+            if (code := process.exit_code) is not None:
+                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                raise SourceError(f"the process that looked at the file ended with {how}")
+        raise SourceError(f"it took longer than {limit_s:.0f} s to look at the file")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            stop_all([self._process], within_s=_END_WITHIN_S)
+            self._process = None
+
+
 def ask(
     question: Callable[..., Any], *arguments: object, limit_s: float, stop: threading.Event | None = None
 ) -> Any:
-    """Have a function of a module answer in a process of its own. Returns what it returns.
-
-    Args:
-        question: what it takes and returns is pickled.
-        limit_s: seconds after which the process is ended.
-        stop: ends it before.
-
-    Raises:
-        VsrError: as the question says; SourceError where the process dies or takes too long.
-    """
-    process = WorkerProcess(_answer, question, arguments, name="vsr-apart", daemon=True)
-    until = time.monotonic() + limit_s
-    try:
-        process.start()
-        while time.monotonic() < until and not (stop and stop.is_set()):
-            wait_for_news([process], _LISTEN_S)
-            for answer in process.receive():
-                if isinstance(answer, VsrError):
-                    raise answer
-                return answer[0]
-            if process.exit_code is not None:
-                how = (
-                    f"signal {-process.exit_code}"
-                    if process.exit_code < 0
-                    else f"exit code {process.exit_code}"
-                )
-                raise SourceError(f"the process that looked at the file ended with {how}")
-        raise SourceError(f"it took longer than {limit_s:.0f} s to look at the file")
-    finally:
-        stop_all([process], within_s=_END_WITHIN_S)
+    """Have a function answer in a process of its own, as `Apart.ask` does."""
+    with closing(Apart()) as apart:
+        return apart.ask(question, *arguments, limit_s=limit_s, stop=stop)
 
 
-def _answer(pipe: "Connection[Any, Any]", question: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _answer(pipe: "Connection[Any, Any]") -> None:
     """The process's whole life."""
     try:
         become_worker(KeyboardInterrupt())
-        try:
-            pipe.send((question(*arguments),))
-        except VsrError as error:
-            pipe.send(VsrError(str(error)) if type(error).__init__ is not VsrError.__init__ else error)
-        except Exception as error:
-            pipe.send(VsrError(f"unexpected {type(error).__name__}: {one_line(error)}"))
-    except (KeyboardInterrupt, OSError):
+        while True:
+            question, arguments = pipe.recv()
+            try:
+                pipe.send((question(*arguments),))
+            except VsrError as error:
+                pipe.send(_sendable(error))
+            except Exception as error:
+                pipe.send(VsrError(f"unexpected {type(error).__name__}: {one_line(error)}"))
+    except (KeyboardInterrupt, EOFError, OSError):
         return
+
+
+def _sendable(error: VsrError) -> VsrError:
+    """The same error of a class that is made of its line alone."""
+    return next(kind(str(error)) for kind in type(error).__mro__ if kind in _PLAIN)
+
+
+_PLAIN: tuple[type[VsrError], ...] = (ConfigError, SourceError, ModelError, SinkError, VsrError)
 
 
 def warm_up() -> None:

@@ -1,4 +1,4 @@
-"""What `vsr web` can be told."""
+"""What `vsr web` and `vsr serve` can be told."""
 
 import os
 import re
@@ -74,3 +74,15 @@ class WebOptions:
             return Path(self.data)
         found = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA")
         return (Path(found) if found else Path.home() / ".local" / "share") / "vsr" / "web"
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """How the container listens, and where its model lies."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on. Nobody is asked for a token: the cloud stands before it."""
+    port: int = 8080
+    """Port to listen on."""
+    model_folder: str = "/opt/ml/model"
+    """Folder where the cloud puts a model: the one file in it is what enlarges, unless --model names another."""
