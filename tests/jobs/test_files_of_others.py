@@ -248,7 +248,7 @@ def test_an_input_is_no_output_by_any_name(tmp_path, clip, capfd):
 def test_what_did_not_verify_before_stays(tmp_path, monkeypatch, capfd):
     photo, kept = picture(tmp_path / "a.png"), tmp_path / "b.unverified.png"
     kept.write_bytes(PRECIOUS)
-    monkeypatch.setattr(stream, "_difference", lambda *_: "pixels differ")
+    monkeypatch.setattr(stream, "difference", lambda *_: "pixels differ")
     assert still(photo, tmp_path / "b.png") == 3
     assert still(photo, tmp_path / "b.png") == 3
     assert kept.read_bytes() == PRECIOUS
@@ -272,7 +272,7 @@ def test_names_as_long_as_the_file_system_has_them(clip, tmp_path, letters, capf
         == 0
     )
     assert len(list(tmp_path.glob("*.vsr.json"))) == 2
-    monkeypatch.setattr(stream, "_difference", lambda *_: "pixels differ")
+    monkeypatch.setattr(stream, "difference", lambda *_: "pixels differ")
     assert still(photo, tmp_path / name(".png"), "--overwrite") == 3
     assert len(list(tmp_path.glob("*.unverified.png"))) == 1
     assert still(photo, tmp_path / f"xxx{name('.png')}") == 1

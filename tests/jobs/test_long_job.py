@@ -236,7 +236,7 @@ def test_a_run_that_is_killed_during_the_join_joins_again(clip, tmp_path, monkey
     with monkeypatch.context() as patched:
         patched.setattr(Prepared, "publish", stop)
         assert enhance(clip, out) == 130
-    assert list(work_folder(out).glob("joined-*.mkv"))
+    assert len(records_of(out).segments) == 6
     assert not out.exists()
     assert enhance(clip, out) == 0
     assert len(contents(out)[0]) == 100

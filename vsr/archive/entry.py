@@ -54,6 +54,12 @@ class Entry:
     """Counts changes."""
 
 
+def what_lies_at(place: Path) -> str:
+    """Describe what lies in a result's place, so that it is known again; empty where nothing does."""
+    there = Stamp.of(place)
+    return f"{there.size}:{there.mtime_ns}" if there else ""
+
+
 def text_of(path: Path | str) -> str:
     """Return a path as text that every file and database takes; bytes that are not UTF-8 are spelled out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from vsr.archive.entry import Entry
+from vsr.archive.entry import Entry, what_lies_at
 from vsr.archive.state import State
 from vsr.durable import Stamp, WorkFolder, work_folder
 from vsr.errors import ReadError, SourceError, VerifyError, VsrError
@@ -192,9 +192,10 @@ def _enhanced(job: Job, entry: Entry, work: ArchiveWork, view: _PipeView) -> tup
 def _lies_there(job: Job, entry: Entry) -> bool:
     """Whether a process had just finished the result when it died: only what
     is verified takes a result's name."""
-    there = Stamp.of(job.target)
-    is_new = there is not None and entry.before != f"{there.size}:{there.mtime_ns}"
-    return is_new and not (work_folder(job.target) / JOURNAL).exists()
+    return (
+        what_lies_at(job.target) not in ("", entry.before)
+        and not (work_folder(job.target) / JOURNAL).exists()
+    )
 
 
 def _adopted(job: Job, work: ArchiveWork) -> _Made | None:

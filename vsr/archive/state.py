@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vsr.archive.alive import Alive, lives
-from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_row
+from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_row, what_lies_at
 from vsr.durable import Stamp
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs import LEAST_FREE, Job, wait_for_room
@@ -182,10 +182,7 @@ class State:
             return None
         entry = from_row(row)
         job = self._jobs[entry.result]
-        there = Stamp.of(job.target)
-        before = (
-            entry.before if entry.before is not None else f"{there.size}:{there.mtime_ns}" if there else ""
-        )
+        before = what_lies_at(job.target) if entry.before is None else entry.before
         claimed = replace(entry, status="working", owner=self.worker, before=before, stamp=Stamp.of(job.path))
         return job, self._change(claimed)
 
@@ -208,7 +205,7 @@ class State:
         """Write down why a worker's process died: the file that it was at has
         failed. Returns that one, if any."""
         change = (
-            "update files set status = 'failed', owner = null, before = null, error = ?, version = version + 1"
+            "update files set status = 'failed', owner = null, error = ?, version = version + 1"
             " where owner = ? and status = 'working' returning *"
         )
         return [

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vsr.archive.entry import Entry, differences, key_of, text_of
-from vsr.durable import Stamp, sha256_of
+from vsr.archive.entry import Entry, differences, key_of, text_of, what_lies_at
+from vsr.durable import Stamp, sha256_of, were_promised, work_folder
 from vsr.jobs import Job, sampled_hash, targets_of
 
 
@@ -107,10 +107,12 @@ def _foreign(job: Job, entry: Entry | None, ending: str) -> Path | None:
     """What lies in a result's place, or its second output's, and was not made here: not by one that is done, and not
     by one that was begun."""
     record = entry.record or {} if entry else {}
-    is_begun = entry is not None and entry.before is not None
+    is_begun = entry is not None and entry.before not in (None, what_lies_at(job.target))
     is_made = [entry is not None and entry.made is not None, bool(record.get("also"))]
     there = zip(targets_of(job, ending), is_made, strict=False)
-    return next((path for path, made in there if os.path.lexists(path) and not made and not is_begun), None)
+    foreign = [path for path, made in there if os.path.lexists(path) and not made and not is_begun]
+    folder = work_folder(job.target)
+    return next((path for path in foreign if not were_promised([path], folder)), None)
 
 
 def _conflict(job: Job, entry: Entry | None, fresh: Entry, other: Job | None, again: Again) -> str:

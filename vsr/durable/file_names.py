@@ -81,7 +81,8 @@ def _take(finished: Path, target: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
     else:
-        os.unlink(finished)
+        with contextlib.suppress(OSError):  # it goes with its work folder
+            os.unlink(finished)
         return
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))

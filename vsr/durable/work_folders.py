@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Self
@@ -56,8 +57,16 @@ def fresh_name(what: str, ending: str = "") -> str:
     return f"{what}-{os.urandom(8).hex()}{ending}"
 
 
+_held = Counter[tuple[int, int]]()
+"""How often this process holds each folder, by device and inode."""
+
+
 class WorkFolder:
-    """A work folder, made or taken up, and held by this process until `close`. Used by one thread."""
+    """A work folder, made or taken up, and held by this process until `close`. Used by one thread.
+
+    Who holds it while others of this process do so, too, has the mark stay for as long: what has got its name is
+    known for ours until all is done that belongs to it.
+    """
 
     def __init__(self, path: Path, adopt: "Callable[[WorkFolder], bool]" = lambda _: False):
         """Make the folder, or take up what a process that was killed has left of it.
@@ -71,6 +80,7 @@ class WorkFolder:
             SinkError: it cannot be written to, or another process is at work in it.
         """
         self.path, self._mark = path, -1
+        self._key: tuple[int, int] | None = None
         self._descriptor: int | None = None
         made = False
         try:
@@ -80,8 +90,7 @@ class WorkFolder:
             self._descriptor = _entered(path)
             self._uid = self._own_uid()
             self._mark = self._marked(adopt)
-            hold(self._mark, path)
-            self.sweep()
+            self._hold()
         except OSError as error:
             if made:
                 self.close()
@@ -92,6 +101,15 @@ class WorkFolder:
         except BaseException:
             self.release()
             raise
+
+    def _hold(self) -> None:
+        facts = os.stat(self.path if self._descriptor is None else self._descriptor)
+        key = facts.st_dev, facts.st_ino
+        if not _held[key]:
+            hold(self._mark, self.path)
+            self.sweep()
+        self._key = key
+        _held[key] += 1
 
     def _own_uid(self) -> int:
         """Whose files are in here; raise NotOursError where these are not of this user.
@@ -197,11 +215,13 @@ class WorkFolder:
         os.fsync(self._mark)
 
     def close(self) -> Collection[str]:
-        """Remove what is temporary, and the folder if nothing else lies in it; returns what does."""
+        """Remove what is temporary, and the folder if nothing else lies in it; returns what does. Harmless twice."""
+        if self._key is None and self._mark < 0:
+            return ()
         try:
             self.sweep()
             left = self.names()
-            if not left:
+            if not left and self._key is not None and _held[self._key] == 1:
                 self.remove(MARK)
                 os.rmdir(self.path)
             return left
@@ -215,7 +235,9 @@ class WorkFolder:
         for descriptor in (self._mark, self._descriptor):
             if descriptor is not None and descriptor >= 0:
                 os.close(descriptor)
-        self._mark, self._descriptor = -1, None
+        if self._key is not None:
+            _held[self._key] -= 1
+        self._mark, self._descriptor, self._key = -1, None, None
 
     def __enter__(self) -> Self:
         return self
@@ -273,14 +295,15 @@ def is_marked(folder: Path) -> bool:
     return read_plain(folder, MARK) is not None
 
 
-def were_promised(target: Path, files: Sequence[Path]) -> bool:
-    """Whether files were made by a process that was killed before it had cleaned up: what lies there is its result.
+def were_promised(files: Sequence[Path], folder: Path) -> bool:
+    """Whether files are such as were about to leave a work folder for their names when the process was killed, or had
+    left it and something that belongs to them was not done.
 
     Args:
-        target: the result.
-        files: what bears its name, or the names of its pictures.
+        files: what bears a result's name, or the names of its pictures, and a second output's.
+        folder: of the result.
     """
-    told = read_plain(work_folder(target), MARK)
+    told = read_plain(folder, MARK)
     if told is None or any(file.is_symlink() or not file.is_file() for file in files):
         return False
     return {" ".join(map(str, stamp(file))).encode() for file in files} <= set(told.splitlines())

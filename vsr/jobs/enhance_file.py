@@ -2,24 +2,25 @@
 several, its error kept for the end."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vsr.durable import were_promised, work_folder
+from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
-from vsr.errors import SinkError, VerifyError, VsrError
+from vsr.errors import SinkError, VerifyError, VsrError, reason_of
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.inputs import Job
 from vsr.jobs.long_job import OpenPool, run_long
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal_records import read_records
+from vsr.jobs.segments.unmarked import adopt_unmarked
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.ray_connection import check_cluster
 from vsr.jobs.workers.ray_pool import RayPool
-from vsr.media import FileSink, ImageReport, ImageSource, ReadCounts, WriteReport
+from vsr.media import FileSink, ImageReport, ImageSource, ReadCounts, WriteReport, check_target
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock, Report, enhance
 
@@ -39,24 +40,55 @@ class Outcome:
     """The second output."""
 
 
-def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str], None]) -> Outcome:
+def _nothing(*_: object) -> None:
+    return
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    overwrite: bool,
+    clock: Clock,
+    tell: Callable[[str], None],
+    after: Callable[[Plan, Outcome], None] = _nothing,
+) -> Outcome:
     """Enhance one file as planned. On any error no file is left behind, but
     the finished segments of a long one.
 
-    `tell` is given lines that cannot wait: that the disk is full, that a segment is damaged.
+    `tell` is given lines that cannot wait: that the disk is full, that a segment is damaged. `after` is what belongs
+    to the result once it is there; where that fails, the same command goes on.
 
     Raises:
         VsrError: as the stages say; VerifyError where the result was written
             and differs from what it should be.
     """
-    there = plan.standing
-    overwrite = overwrite or (bool(there) and all(_is_left_over(*each) for each in there.items()))
+    folder, there = work_folder(plan.job.target), plan.standing
+    overwrite = overwrite or (bool(there) and _is_left_over(there, folder))
     if there and not overwrite:
-        first = next(iter(there.values()))[0]
-        raise SinkError(f"{first} exists; pass --overwrite to replace it or name another output with -o")
+        if os.path.lexists(folder):
+            with suppress(SinkError):
+                WorkFolder(folder, adopt_unmarked).close()  # of one who was killed at the very end
+        raise SinkError(f"{there[0]} exists; pass --overwrite to replace it or name another output with -o")
     plan = replace(plan, overwrite=overwrite)
     if plan.job.creates_folder:
         _make_folder(plan.job.target.parent)
+    check_target(plan.job.target, plan.job.path)
+    work = WorkFolder(folder, adopt_unmarked)
+    try:
+        outcome = _enhanced(plan, clock, tell)
+        after(plan, outcome)
+    except BaseException as error:
+        if (named := plan.standing) and were_promised(named, folder):
+            work.release()
+        if isinstance(error, OSError):
+            raise SinkError(f"{error.filename or plan.job.target}: {reason_of(error)}") from error
+        raise
+    finally:
+        work.close()
+    return outcome
+
+
+def _enhanced(plan: Plan, clock: Clock, tell: Callable[[str], None]) -> Outcome:
     if plan.outputs is not None and plan.is_long:
         return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan.options), clock=clock, tell=tell))
     source = open_source(plan)
@@ -67,12 +99,12 @@ def carry_out(plan: Plan, *, overwrite: bool, clock: Clock, tell: Callable[[str]
     return _outcome(plan, report, counts, sink.reports if isinstance(sink, FileSink) else [sink.report])
 
 
-def _is_left_over(path: Path, there: Sequence[Path]) -> bool:
-    """Whether all that is there of a result was made by a process that was killed before it had cleaned up."""
-    if were_promised(path, there):
+def _is_left_over(files: Sequence[Path], folder: Path) -> bool:
+    """Whether what is there of results was made by a process that was killed before it had cleaned up."""
+    if were_promised(files, folder):
         return True
-    records = read_records(work_folder(path))  # 0.4.0 has written it there
-    return records is not None and records.has_become(path)
+    records = read_records(folder)  # 0.4.0 has written it there
+    return records is not None and all(map(records.has_become, files))
 
 
 def _outcome(
@@ -151,10 +183,6 @@ class FileView(Protocol):
         ...
 
 
-def _nothing(*_: object) -> None:
-    return
-
-
 def run_file(
     job: Job,
     options: EnhanceOptions,
@@ -176,8 +204,7 @@ def run_file(
         result.plan = plan = make_plan(job, options)
         clock = Clock()
         with view.at_work(plan, clock):
-            result.outcome = carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell)
-            after(plan, result.outcome)
+            result.outcome = carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell, after=after)
     except Exception as error:
         result.error = error
     return result

@@ -35,9 +35,7 @@ def estimate_plan(plan: Plan, *, limit_s: float = 4.0, max_frames: int = 50) -> 
         if plan.num_frames is None:
             return Estimate(None, None, frames_per_s)
         share = plan.num_frames / report.num_frames
-        num_bytes = round(
-            sum(path.stat().st_size for files in plan.standing.values() for path in files) * share
-        )
+        num_bytes = round(sum(path.stat().st_size for path in plan.standing) * share)
         return Estimate(report.seconds * share, num_bytes, frames_per_s)
 
 

@@ -75,13 +75,11 @@ class Plan:
     """What bears the results' names when they are finished may lose them."""
 
     @property
-    def standing(self) -> dict[Path, list[Path]]:
-        """What is there under the names of results, by the result; nothing of those of which nothing is."""
-        if self.outputs is not None:
-            there = {file.path: file.standing() for file in self.outputs.files}
-        else:
-            there = {self.job.target: [self.job.target] if os.path.lexists(self.job.target) else []}
-        return {path: files for path, files in there.items() if files}
+    def standing(self) -> list[Path]:
+        """What is there under the names of results and their pictures."""
+        if self.outputs is None:
+            return [self.job.target] if os.path.lexists(self.job.target) else []
+        return [path for file in self.outputs.files for path in file.standing()]
 
     @property
     def encoder(self) -> EncoderChoice | None:

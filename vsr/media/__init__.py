@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vsr.media.reading.source import Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec
     from vsr.media.standard_streams import STANDARD, is_standard
+    from vsr.media.target import check_target
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
     from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full
     from vsr.media.writing.encoder_table import ENCODERS

@@ -94,7 +94,6 @@ class NumberedOutput:
                 aside = self._put_aside(made)
                 of = "are not all of the source" if doubt else "differ from what was written"
                 raise VerifyError(f"the pictures in {aside} {of}: {'; '.join(wrong[:8])}")
-            work.promise(*made.values())
         except (FFmpegError, OSError) as error:
             raise self.unwritable(error) from error
         except (codec.EncoderError, DamagedError) as error:

@@ -69,10 +69,6 @@ class FileOutput:
                 raise self._unwritable(error) from error
             of = "is not all of the source" if doubt else "differs from what was written"
             raise VerifyError(f"{aside} {of}: {'; '.join(differences)}")
-        try:
-            work.promise(finished)
-        except OSError as error:
-            raise self._unwritable(error) from error
         return Prepared(self, finished, joined, checked)
 
     def _unwritable(self, error: OSError) -> SinkError:
@@ -300,6 +296,10 @@ def complete(
         for output in outputs.files[1:]:
             beside = stack.enter_context(WorkFolder(work_folder(output.path)))
             prepared.append(output.prepare(parts, beside, doubt))
+        try:
+            work.promise(*(file for each in prepared for file, _ in each.names()))
+        except OSError as error:
+            raise SinkError(f"{work.path} cannot be written: {reason_of(error)}") from error
         return _published(prepared, replace=replace)
 
 
