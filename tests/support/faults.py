@@ -88,6 +88,7 @@ class FaultyCommand:
 
 def serve(warm_up: list[str]) -> None:
     """A server's life: a line says what to run, a line says how it ended, together with all that it had started."""
+    import vsr.cli.batch  # noqa: F401 — is there when children are forked
     from vsr.cli.main import run
     from vsr.jobs.workers import worker_process
 

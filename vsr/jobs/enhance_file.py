@@ -1,6 +1,7 @@
 """One file from its plan to the finished result, in one piece or in segments; one of
 several, its error kept for the end."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
