@@ -209,14 +209,14 @@ def test_a_state_is_not_begun_in_what_others_have(tmp_path, theirs, capfd):
 
 def test_a_result_that_comes_to_exist_meanwhile_is_not_replaced(tmp_path, monkeypatch, capfd, clip):
     photo, out = picture(tmp_path / "a.png"), tmp_path / "b.png"
-    encode = stream._encode
+    write = stream.ImageSink.write
 
-    def slowly(*arguments):
+    def slowly(self, frame):
         out.write_bytes(PRECIOUS)
-        return encode(*arguments)
+        write(self, frame)
 
     with monkeypatch.context() as patched:
-        patched.setattr(stream, "_encode", slowly)
+        patched.setattr(stream.ImageSink, "write", slowly)
         assert still(photo, out) == 1
         assert out.read_bytes() == PRECIOUS
         assert "has come to exist" in capfd.readouterr().err

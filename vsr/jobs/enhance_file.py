@@ -2,8 +2,8 @@
 several, its error kept for the end."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from vsr.jobs.segments.unmarked import adopt_unmarked
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.ray_connection import check_cluster
 from vsr.jobs.workers.ray_pool import RayPool
-from vsr.media import FileSink, ImageReport, ImageSource, ReadCounts, WriteReport, check_target
+from vsr.media import FileSink, ImageReport, ImageSource, ReadCounts, WriteReport, check_target, is_standard
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock, Report, enhance
 
@@ -73,20 +73,31 @@ def carry_out(
     plan = replace(plan, overwrite=overwrite)
     if plan.job.creates_folder:
         _make_folder(plan.job.target.parent)
-    check_target(plan.job.target, plan.job.path)
-    work = WorkFolder(folder, adopt_unmarked)
-    try:
+    with _marked(plan):
         outcome = _enhanced(plan, clock, tell)
         after(plan, outcome)
+    return outcome
+
+
+@contextmanager
+def _marked(plan: Plan) -> Generator[None]:
+    """Hold the result's work folder. Its mark stays where the result has its name and the block ends badly, so that
+    the same command knows it for ours."""
+    if is_standard(plan.job.target):
+        yield
+        return
+    check_target(plan.job.target, plan.job.path)
+    work = WorkFolder(work_folder(plan.job.target), adopt_unmarked)
+    try:
+        yield
     except BaseException as error:
-        if (named := plan.standing) and were_promised(named, folder):
+        if (named := plan.standing) and were_promised(named, work.path):
             work.release()
         if isinstance(error, OSError):
             raise SinkError(f"{error.filename or plan.job.target}: {reason_of(error)}") from error
         raise
     finally:
         work.close()
-    return outcome
 
 
 def _enhanced(plan: Plan, clock: Clock, tell: Callable[[str], None]) -> Outcome:
