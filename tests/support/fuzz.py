@@ -176,7 +176,8 @@ def _wrong(status: int | None, kilobytes: int, said: bytes) -> list[str]:
     elif os.WEXITSTATUS(status) not in (0, 1, 2, 3):
         wrong.append(f"ended with exit code {os.WEXITSTATUS(status)}")
     if b"Traceback" in said or b"unexpected " in said:
-        wrong.append(f"said {said[-300:].decode(errors='replace')!r}")
+        at = max(said.find(b"Traceback"), said.find(b"unexpected "))
+        wrong.append(f"said {said[at : at + 300].decode(errors='replace')!r}")
     if kilobytes > MOST_KB:
         wrong.append(f"took {kilobytes >> 10} MiB")
     return wrong

@@ -21,6 +21,8 @@ COLUMNS: tuple[str, ...] = tuple(_COLUMNS.split())
 """Of the CSV. Several models, options and notes are parted by `; `."""
 
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
 _BEGINNINGS = {".csv": b"status,source,result,", ".json": b'{\n "vsr": '}
 """Of PATH + ending, by which one of ours is known; 0.4.0 began them so, too."""
 
@@ -51,7 +53,7 @@ def write_manifest(entries: Iterable[Entry], path: Path) -> None:
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, COLUMNS)
     table.writeheader()
-    table.writerows(rows)
+    table.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
     files = [_full(entry) for entry in entries]
     whole = json.dumps({"vsr": __version__, "files": files}, indent=1, ensure_ascii=False) + "\n"
     try:
@@ -59,6 +61,11 @@ def write_manifest(entries: Iterable[Entry], path: Path) -> None:
             write_whole(_places(path)[ending], content)
     except OSError as error:
         raise SinkError(f"manifest {path} cannot be written: {error.strerror or error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: one that begins as such gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
 
 
 def _full(entry: Entry) -> dict[str, Any]:

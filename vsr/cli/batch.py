@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from vsr.archive import Again, Archive, ArchiveOptions, Entry, Naming, Todo, find_archive, look
 from vsr.cli.batch_view import ArchiveView, conclude
-from vsr.cli.console import say
+from vsr.cli.console import say, show
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import ConfigError
@@ -82,10 +82,10 @@ def batch_command(
 
 def _dry_run(jobs: Sequence[Job], todo: Todo) -> int:
     for job, reason in zip(todo.jobs, todo.reasons.values(), strict=True):
-        print(f"{job.path} → {job.target}: {reason}")
+        show(f"{job.path} → {job.target}: {reason}")
     for conflict in todo.conflicts:
-        print(f"{conflict.job.path}: fails, {conflict.reason}")
-    print(_announcement(jobs, todo))
+        show(f"{conflict.job.path}: fails, {conflict.reason}")
+    show(_announcement(jobs, todo))
     return 1 if todo.conflicts else 0
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 import vsr
 from vsr.bench import ON_COMPUTE_STREAM, BenchOptions, Cost, Row, bench_rows
 from vsr.cli.bench_timeline import draw_timeline, json_of
-from vsr.cli.console import check_writable, say, size_of, wide, write_result
+from vsr.cli.console import check_writable, say, show, size_of, wide, write_result
 from vsr.cli.eval_view import write_json
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
@@ -68,7 +68,7 @@ def bench_command(
     }
     if results.json == "-":
         json.dump(report, sys.stdout, indent=2)
-        print()
+        show()
     else:
         for row in rows:
             _print(row, options)
@@ -101,10 +101,10 @@ def _print(row: Row, options: BenchOptions) -> None:
     table.add_row("end to end", *_figures(row.end_to_end))
     if row.peer is not None:
         table.add_row("against", *_figures(row.peer))
-    print(f"\n{_title(row)}")
+    show(f"\n{_title(row)}")
     wide().print(table)
     for line in _conclusion(row, options):
-        print(line)
+        show(line)
 
 
 def _figures(cost: Cost) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.cli.console import say
+from vsr.cli.console import say, show
 from vsr.cli.flags import Flat
 from vsr.cli.progress_view import progress
 from vsr.engine import Engine
@@ -88,9 +88,9 @@ def _print_scores(a: Source, b: Source) -> None:
     comparison = compare_streams(a, b)
     if comparison.scores:
         scores = f"luma PSNR {comparison.psnr:.2f} dB, SSIM {comparison.ssim:.4f}"
-        print(f"{scores} over {len(comparison.scores)} frames")
+        show(f"{scores} over {len(comparison.scores)} frames")
     for note in comparison.notes:
-        print(f"note: {note}")
+        show(f"note: {note}")
 
 
 class _Drawn:

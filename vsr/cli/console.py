@@ -1,6 +1,7 @@
 """What the user sees: lines on stderr, tables on stdout; and files of results."""
 
 import sys
+import unicodedata
 from pathlib import Path
 
 from rich.console import Console
@@ -23,15 +24,58 @@ def wide() -> Console:
     return screen if screen.is_terminal else Console(width=160)
 
 
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Letters that turn what follows them around, so that a name reads as another one."""
+
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of controls, of bytes that are no text, and of ends of lines and paragraphs."""
+
+
+def spelled_out(text: object) -> str:
+    """A text of others, such as a name, metadata or what a server says, with everything that a terminal would obey
+    spelled out; lines stay lines.
+    """
+    return "".join(
+        letter if letter == "\n" or not _is_unseen(letter) else _spelled(letter) for letter in str(text)
+    )
+
+
+def _is_unseen(letter: str) -> bool:
+    return letter in _DIRECTIONS or (not letter.isprintable() and unicodedata.category(letter) in _UNSEEN)
+
+
+def _spelled(letter: str) -> str:
+    number = ord(letter)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte of a name that is not UTF-8
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def in_a_line(text: object) -> str:
+    """The same in one line."""
+    return spelled_out(text).replace("\n", "\\n")
+
+
+def cell(text: object) -> str:
+    """A text of others in a table of rich's: in one line, and no markup."""
+    return escape(in_a_line(text))
+
+
+def show(text: object = "") -> None:
+    """Print lines of results on standard output."""
+    print(spelled_out(text))
+
+
 def say(line: str, *, quiet: bool = False) -> None:
     """Print one line for the user."""
     if not quiet:
-        console.print(escape(line))
+        console.print(escape(spelled_out(line)))
 
 
 def fail(line: str) -> None:
     """Print one line about an error; also when quiet."""
-    console.print(f"[red]error:[/red] {escape(line)}" if console.is_terminal else escape(f"error: {line}"))
+    line = cell(line)
+    console.print(f"[red]error:[/red] {line}" if console.is_terminal else f"error: {line}")
 
 
 def duration(seconds: float) -> str:

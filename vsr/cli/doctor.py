@@ -1,5 +1,6 @@
 """`vsr doctor`: what works on this machine, and what to do about each gap."""
 
+from vsr.cli.console import show
 from vsr.machine import what_works
 
 
@@ -12,5 +13,5 @@ def doctor_command(*, debug: bool = False) -> int:
         Show a traceback with an error.
     """
     for line in what_works():
-        print(line)
+        show(line)
     return 0

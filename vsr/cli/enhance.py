@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from vsr.cli.console import duration, say, size_of, write_result
+from vsr.cli.console import duration, say, show, size_of, write_result
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
@@ -154,7 +154,7 @@ def _dry_run(job: Job, options: EnhanceOptions, *, alone: bool) -> Result:
     result = Result(job)
     try:
         result.plan = make_plan(job, options)
-        print(describe_plan(result.plan))
+        show(describe_plan(result.plan))
     except Exception as error:
         result.error = error
         if not alone:

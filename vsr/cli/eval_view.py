@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from vsr.cli.console import wide, write_result
+from vsr.cli.console import cell, show, wide, write_result
 from vsr.evaluation import Candidate, ClipResult, PicturesResult
 
 
@@ -59,11 +59,11 @@ def print_scores(scored: Sequence[Scored]) -> None:
     for row in rows:
         model = Path(row["model"]).name  # of a path, which would leave no room for figures
         names = [model, row["source"]] if len(sources) > 1 else [model]
-        table.add_row(*names, *(_COLUMNS[name][1].format(row[name]) for name in shown))
+        table.add_row(*map(cell, names), *(_COLUMNS[name][1].format(row[name]) for name in shown))
     wide().print(table)
     if "original_warping_error" in rows[0]:
         error = f"{rows[0]['original_warping_error']:.2e}"
-        print(f"{rows[0]['num_frames']} frames; warping error of the original {error}")
+        show(f"{rows[0]['num_frames']} frames; warping error of the original {error}")
 
 
 def flattened(scored: Sequence[Scored]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
-from vsr.cli.console import check_writable, say, write_result
+from vsr.cli.console import check_writable, say, show, write_result
 from vsr.cli.eval_view import Scored, flattened, print_scores, write_json
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
@@ -158,7 +158,7 @@ def _tables(options: EvalOptions, engine: EngineOptions) -> int:
     if not data:
         raise ConfigError("table: name the folder that holds testsets/Set5/HR and testsets/BSD100 by --data")
     rows = measure_models(Path(data), engine, only=options.model, say=say)
-    print(markdown(rows))
+    show(markdown(rows))
     if options.json:
         write_json(options.json, {"rungs": [asdict(row) for row in rows]})
     return 0

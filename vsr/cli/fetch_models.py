@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -16,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from vsr.cli.console import console, say, size_of
+from vsr.cli.console import cell, console, say, size_of
 from vsr.errors import ConfigError
 from vsr.models import ModelFacts, not_installed, pull, source_of, to_fetch
 
@@ -61,7 +60,7 @@ def _agreed(entry: ModelFacts) -> bool:
     needs = f", needs vsr[{entry.needs}]" if entry.needs else ""
     question = f"{what}, from {urlsplit(source).hostname or source}{needs}; fetch it? [Y/n] "
     try:
-        return console.input(escape(question)).strip().lower() in ("", "y", "yes")
+        return console.input(cell(question)).strip().lower() in ("", "y", "yes")
     except EOFError:
         return False
 

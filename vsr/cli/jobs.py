@@ -6,7 +6,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from vsr.cli.console import say, size_of
+from vsr.cli.console import cell, say, show, size_of
 from vsr.jobs import Unfinished, find_unfinished, remove
 
 jobs = App(name="jobs", help="List, show and clean up long jobs that lie unfinished.")
@@ -29,7 +29,9 @@ def list_jobs(folder: Path = Path(), /) -> int:
     for heading in ("result", "frames", "on disk", ""):
         table.add_column(heading)
     for job in found:
-        table.add_row(job.target, _frames(job), size_of(job.num_bytes), "running" if job.is_running else "")
+        table.add_row(
+            cell(job.target), _frames(job), size_of(job.num_bytes), "running" if job.is_running else ""
+        )
     Console().print(table)
     return 0
 
@@ -49,15 +51,15 @@ def show_job(result: Path, /) -> int:
         The output it works on, or its work folder.
     """
     for job in find_unfinished(result):
-        print(f"result    {job.target}")
-        print(f"source    {job.records.told.get('source', '')}")
-        print(f"lies in   {job.folder}, {size_of(job.num_bytes)}{', running' if job.is_running else ''}")
-        print(f"frames    {_frames(job)}")
+        show(f"result    {job.target}")
+        show(f"source    {job.records.told.get('source', '')}")
+        show(f"lies in   {job.folder}, {size_of(job.num_bytes)}{', running' if job.is_running else ''}")
+        show(f"frames    {_frames(job)}")
         for name, value in job.records.identity.items():
-            print(f"          {name}: {value}")
+            show(f"          {name}: {value}")
         for number, segment in sorted(job.records.segments.items()):
             span = f"pts {segment.first} to {segment.last}, {segment.num_frames} frames"
-            print(f"segment   {number}: {span}, {size_of(segment.num_bytes)}, {segment.sha256[:16]}")
+            show(f"segment   {number}: {span}, {size_of(segment.num_bytes)}, {segment.sha256[:16]}")
     return 0
 
 

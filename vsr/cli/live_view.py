@@ -6,7 +6,7 @@ import sys
 from rich.markup import escape
 from rich.table import Table
 
-from vsr.cli.console import console, duration
+from vsr.cli.console import cell, console, duration, spelled_out
 from vsr.live import CameraView, JsonLines, LiveService, LiveView, LogEvent
 
 _COLORS = {"playing": "green", "connecting": "yellow", "stalled": "yellow", "away": "red", "refused": "red"}
@@ -18,7 +18,7 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line. An end of standard error that nobody reads any more ends no camera."""
         try:
-            line = self.format(record)
+            line = spelled_out(self.format(record))
             if console.is_terminal and not isinstance(self.formatter, JsonLines):
                 console.print(
                     f"[yellow]{escape(line)}[/]" if record.levelno >= logging.WARNING else escape(line)
@@ -128,7 +128,7 @@ def _row(camera: CameraView, level: str) -> list[str]:
     state += f" {duration(facts.away_s)}" if facts.away_s else ""
     running = sum(output.state == "running" for output in outputs)
     return [
-        escape(facts.name),
+        cell(facts.name),
         state,
         f"{facts.fps_in:.1f}→{facts.fps_out:.1f}",
         f"{facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f}",
@@ -136,5 +136,5 @@ def _row(camera: CameraView, level: str) -> list[str]:
         str(facts.camera.reconnects),
         f"{camera.bitrate_kbps:.0f}",
         f"{running}/{len(outputs)}" if running == len(outputs) else f"[red]{running}/{len(outputs)}[/]",
-        escape(level),
+        cell(level),
     ]

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from rich.markdown import Markdown
 from rich.table import Column, Table
 
-from vsr.cli.console import fail, size_of, wide
+from vsr.cli.console import cell, fail, show, size_of, spelled_out, wide
 from vsr.cli.fetch_models import fetch_model
 from vsr.errors import ConfigError, ModelError
 from vsr.models import (
@@ -71,7 +71,7 @@ def _print_all(cards: Sequence[ModelFacts]) -> None:
         terms = [f"{card.sees}{frames}", quality, card.licence] if roomy else []
         table.add_row(card.name, f"x{card.scale}", card.speed, _where(card), *terms, _purpose(card))
     screen.print(table)
-    print(_LEGEND)
+    show(_LEGEND)
 
 
 def _print_few(cards: Sequence[ModelFacts]) -> None:
@@ -89,11 +89,16 @@ def _print_few(cards: Sequence[ModelFacts]) -> None:
             card, scales = of_name[0], " ".join(str(card.scale) for card in of_name)
             terms = [card.licence] if licences else []
             table.add_row(
-                f"  {name}", scales, card.speed, _where(card).removeprefix("pull, "), *terms, _purpose(card)
+                f"  {cell(name)}",
+                scales,
+                card.speed,
+                _where(card).removeprefix("pull, "),
+                *terms,
+                _purpose(card),
             )
     screen.print(table)
-    print(_LEGEND)
-    print("What has a size is fetched when it is named. `vsr models --all` lists all", len(cards), "names.")
+    show(_LEGEND)
+    show(f"What has a size is fetched when it is named. `vsr models --all` lists all {len(cards)} names.")
 
 
 def _purpose(card: ModelFacts) -> str:
@@ -135,11 +140,11 @@ def show_model(model: str, /, *, json_: Annotated[bool, Parameter(name="--json")
     for name, value in card.items():
         if value not in ("", None, ()) and name != "text":
             text = ", ".join(value) if isinstance(value, tuple) else str(value)
-            table.add_row(name.replace("_", " "), text)
+            table.add_row(name.replace("_", " "), cell(text))
     out = wide()
     out.print(table)
     if card["text"]:
-        out.print(Markdown(card["text"]))
+        out.print(Markdown(spelled_out(card["text"])))
     return 0
 
 
@@ -195,7 +200,7 @@ def verify_models(*names: str) -> int:
         if sound is None and not names:
             continue
         damaged += sound is False
-        print(f"{name}: {'not installed' if sound is None else 'sound' if sound else 'damaged'}")
+        show(f"{name}: {'not installed' if sound is None else 'sound' if sound else 'damaged'}")
     if damaged:
         fail(f"{damaged} damaged; `vsr models pull` replaces models of others, installing vsr again its own")
     return 1 if damaged else 0

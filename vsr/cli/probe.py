@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vsr.cli.console import duration
+from vsr.cli.console import duration, in_a_line, show
 from vsr.cli.signals import within
 from vsr.frames import StreamInfo
 from vsr.media import is_image, is_numbered, numbered_files, probe_image, probe_numbered
@@ -38,7 +38,10 @@ def probe_command(
     late = f"{file} was not seen through in {timeout:g} s; it is hostile or the disk is slow, --timeout waits longer"
     with within(timeout, late):
         info = _probed(file)
-    print(json.dumps(asdict(info), indent=2, default=str) if json_ else describe_info(info))
+    if json_:
+        print(json.dumps(asdict(info), indent=2, default=str))
+    else:
+        show(describe_info(info))
     return 0
 
 
@@ -88,5 +91,5 @@ def describe_info(info: StreamInfo) -> str:
         lines.append(f"  stream {other.index}: {other.kind} {other.codec}" + (f" ({extra})" if extra else ""))
     if info.num_chapters:
         lines.append(f"  {info.num_chapters} chapters")
-    lines += [f"  {key}: {value}" for key, value in info.metadata.items()]
+    lines += [f"  {in_a_line(key)}: {in_a_line(value)}" for key, value in info.metadata.items()]
     return "\n".join([*lines, *(f"  note: {note}" for note in info.notes)])

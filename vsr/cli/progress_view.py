@@ -7,10 +7,9 @@ from contextlib import contextmanager
 
 from rich.console import RenderableType, RichCast
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from vsr.cli.console import console
+from vsr.cli.console import cell, console, spelled_out
 from vsr.pipeline import Clock
 
 LINE_EVERY_S = 10.0
@@ -35,7 +34,7 @@ class Bar:
             TimeRemainingColumn(),
             TextColumn("{task.fields[slowest]}"),
         )
-        self._task: TaskID = self._bar.add_task(escape(label), total=total, speed="", slowest="")
+        self._task: TaskID = self._bar.add_task(cell(label), total=total, speed="", slowest="")
 
     def __rich__(self) -> RenderableType:
         clock = self._clock
@@ -81,7 +80,7 @@ def progress(
 
     def speak() -> None:
         while not done.wait(LINE_EVERY_S):
-            print(plain_line(label, clock, total), file=sys.stderr, flush=True)
+            print(spelled_out(plain_line(label, clock, total)), file=sys.stderr, flush=True)
 
     speaker = threading.Thread(target=speak, name="progress", daemon=True)
     speaker.start()
