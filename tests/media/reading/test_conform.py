@@ -187,6 +187,27 @@ def test_the_largest_size_of_the_first_minute_is_made(tmp_path: Path, make_clip:
         assert source.counts.resampled == 12
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_fields_are_not_mixed(tmp_path: Path, make_clip: MakeClip, codec: str):
+    large = make_clip("0.ts", codec=codec, size=(96, 128), num_frames=4, gop=4)
+    lines = tmp_path / "1.ts"
+    drawn = "nullsrc=s=64x48:r=25:d=0.16,format=yuv420p,geq=lum='if(mod(Y,2),16,235)':cb=128:cr=128"
+    interlaced = (
+        "-flags",
+        "+ildct+ilme",
+        "-field_order",
+        "tt",
+        *(["-qp", "0"] if codec == "libx264" else ["-q:v", "1"]),
+    )
+    run_ffmpeg("-f", "lavfi", "-i", drawn, "-vf", "setfield=tff", "-c:v", codec, *interlaced, lines)
+    source, frames = read(joined(tmp_path, [large, lines], ".ts"), deinterlace="off")
+    assert source.counts.resampled == 4
+    luma = frames[-2].planes[0].astype(int)
+    assert luma.shape == (96, 128)
+    assert luma[0::2].min() > 220
+    assert luma[1::2].max() < 30
+
+
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
 def test_recorded_calls_grow(tmp_path: Path, make_clip: MakeClip, codec: str):
     """They begin small and are given more as the line allows; key frames alone say so."""

@@ -3,7 +3,7 @@
 They are brought to what the file began with, by swscale. Shapes are kept: what is left of the frame becomes bars.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +19,7 @@ from vsr.media.pixels import (
     RANGES,
     SWS_MATRICES,
     TRANSFERS,
+    PlanarConverter,
     name_of,
     pixel_format,
     read_planes,
@@ -110,7 +111,7 @@ class Conformer:
             if same_size and name in self._names:
                 self._alike.add(kind)
             return picture
-        made = self._made(picture, size, colours)
+        made = self._fields_made(picture, size, colours)
         return made if whole else self._with_bars(picture, made, colours)
 
     def _size(self, picture: av.VideoFrame) -> tuple[int, int]:
@@ -121,7 +122,7 @@ class Conformer:
         wanted = Fraction(picture.width, picture.height) * (self._aspect or 1)
         rows, columns = SUBSAMPLING[format.layout]
         if wanted > ours:
-            return _within(height, height * ours / wanted, rows), width
+            return _within(height, height * ours / wanted, 2 * rows), width
         return height, _within(width, width * wanted / ours, columns)
 
     def _colours_of(self, picture: av.VideoFrame) -> _Colours:
@@ -145,19 +146,8 @@ class Conformer:
     def _made(self, picture: av.VideoFrame, size: tuple[int, int], colours: _Colours) -> av.VideoFrame:
         """Scale and recolour a picture."""
         first, (height, width) = self._colours, size
-        full = RANGES["full"]
-        name = picture.format.name
-        if colours.range == "limited" and name.startswith(
-            "yuvj"
-        ):  # which is full range to swscale, whatever is said
-            plain = VideoReformatter().reformat(
-                picture,
-                format=name.replace("j", "", 1),
-                src_color_range=full,
-                dst_color_range=full,
-                threads=1,
-            )
-            picture = plain
+        if colours.range == "limited":
+            picture = _plain(picture)
         source, target = (SWS_MATRICES.get(each.matrix) for each in (colours, first))
         if "gbr" in (colours.matrix, first.matrix):
             source = target = source or target
@@ -188,6 +178,21 @@ class Conformer:
                 f"ones of the file: {error}"
             ) from error
 
+    def _fields_made(self, picture: av.VideoFrame, size: tuple[int, int], colours: _Colours) -> av.VideoFrame:
+        """Do the same; fields that belong to two moments are scaled each by itself."""
+        made = self._made(picture, size, colours)
+        height, width = size
+        if not picture.interlaced_frame or picture.height == height or picture.height % 4 or height % 4:
+            return made
+        made.make_writable()
+        planes = read_planes(made, replace(self._format, height=height, width=width))
+        half = replace(self._format, height=height // 2, width=width)
+        for parity in (0, 1):
+            field = self._made(_field(picture, parity), (height // 2, width), colours)
+            for source, target in zip(read_planes(field, half), planes, strict=True):
+                target[parity::2] = source
+        return made
+
     def _scaler(self, size: tuple[int, int], colours: _Colours) -> VideoReformatter:
         """One for each way: making one ready for another transfer takes swscale seconds."""
         if len(self._scalers) > _MAX_SCALERS:
@@ -201,6 +206,36 @@ class Conformer:
         return _centred(made, whole, self._format)
 
 
+def _plain(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a picture of limited range in no pixel format that swscale takes for full range, whatever is said."""
+    name, full = picture.format.name, RANGES["full"]
+    if not name.startswith("yuvj"):
+        return picture
+    return VideoReformatter().reformat(
+        picture, format=name.replace("j", "", 1), src_color_range=full, dst_color_range=full, threads=1
+    )
+
+
+def _field(picture: av.VideoFrame, parity: int) -> av.VideoFrame:
+    """Copy every other line."""
+    how = reading(picture.format.name)
+    whole = PictureFormat(
+        picture.height,
+        picture.width,
+        how.bit_depth,
+        how.layout,
+        range="full" if how.full_range else "limited",
+    )
+    planar = PlanarConverter(whole).convert(picture)
+    half = replace(whole, height=picture.height // 2)
+    field = av.VideoFrame(half.width, half.height, pixel_format(half))
+    for source, target in zip(read_planes(planar, whole), read_planes(field, half), strict=True):
+        target[...] = source[parity::2]
+    field.colorspace, field.color_range = picture.colorspace, picture.color_range
+    field.color_primaries, field.color_trc = picture.color_primaries, picture.color_trc
+    return field
+
+
 def _within(whole: int, part: Fraction, step: int) -> int:
     """Round to whole chroma samples; what is nearly all is all."""
     rounded = max(step, step * round(part / step))
@@ -212,7 +247,7 @@ def _centred(inner: av.VideoFrame, outer: av.VideoFrame, format: PictureFormat) 
     is_yuv = format.layout.startswith("yuv")
     rows, columns = SUBSAMPLING[format.layout]
     top, left = ((a - b) // 2 // step * step for a, b, step in (
-        (outer.height, inner.height, rows), (outer.width, inner.width, columns)))  # fmt: skip
+        (outer.height, inner.height, 2 * rows), (outer.width, inner.width, columns)))  # fmt: skip
     black = 16 << (format.bit_depth - 8) if format.range == "limited" and format.layout != "rgb" else 0
     small = PictureFormat(inner.height, inner.width, format.bit_depth, format.layout)
     for index, (source, target) in enumerate(
