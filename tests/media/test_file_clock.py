@@ -63,7 +63,7 @@ def check_whole(joined, frames, counts, places=(LENGTH, 2 * LENGTH)):
     assert sum("begins anew or leaps 2 times" in note for note in counts.notes) == 1
 
 
-@pytest.mark.parametrize("kind", [".ts", ".mpg", ".flv", ".ogv"])
+@pytest.mark.parametrize("kind", [".ts", ".mpg", ".flv", ".ogv", ".mkv"])
 def test_sound_and_pictures_follow_each_other_where_clocks_jump(pieces, tmp_path, kind):
     """Short pieces, each from time 0: no time goes back by a second."""
     joined = joined_of(pieces, tmp_path, kind)
@@ -96,7 +96,7 @@ def test_a_leap_of_the_clock_is_no_frozen_picture(pieces, tmp_path, kind, leaps)
     assert any("begins anew" in note for note in info.notes)
 
 
-@pytest.mark.parametrize("kind", [".ts", ".mpg", ".flv", ".ogv"])
+@pytest.mark.parametrize("kind", [".ts", ".mpg", ".flv", ".ogv", ".mkv"])
 def test_reading_may_begin_anywhere(pieces, tmp_path, kind):
     joined = joined_of(pieces, tmp_path, kind)
     whole, _ = read(joined)

@@ -9,6 +9,7 @@ CODING = {
     ".ts": ["-c:v", "copy", "-c:a", "mp2"],
     ".mpg": ["-c:v", "mpeg2video", "-q:v", "2", "-bf", "2", "-c:a", "mp2", "-f", "mpeg"],
     ".flv": ["-c:v", "copy", "-c:a", "aac"],
+    ".mkv": ["-c", "copy"],
     ".ogv": ["-c:v", "libtheora", "-q:v", "10", "-c:a", "libvorbis"],
 }
 """How a clip with sound comes into each kind."""

@@ -62,6 +62,8 @@ class PacedStream:
     """From one packet to the next, in ticks."""
     last: int | None = None
     """Time of its last packet."""
+    is_decoding: bool = False
+    """That is a time of decoding, which nothing that follows is before: those of presentation go to and fro."""
     due: int = 0
     """Time of the next one, as far as the last one tells."""
     changes: list[tuple[Place, ClockPiece, int]] = field(default_factory=list[tuple[Place, ClockPiece, int]])
@@ -104,7 +106,7 @@ class Pieces:
         if self._was_wrong(stream, packet.stream_index, time, place):
             return
         tick, seconds = stream.tick, time * stream.tick
-        back_s = _BACK_S if packet.dts is not None else _LEAP_S
+        back_s = _BACK_S if stream.is_decoding else _LEAP_S
         ahead_s = seconds - max(stream.due * tick, stream.piece.front)
         if (time - stream.last) * tick >= -back_s and ahead_s <= _LEAP_S:
             return
@@ -149,7 +151,7 @@ class Pieces:
         span.num_packets += 1
         piece.front = max(piece.front, time * stream.tick)
         piece.begin = min(piece.begin, time * stream.tick)
-        stream.last = time
+        stream.last, stream.is_decoding = time, packet.dts is not None
 
     def finish(self) -> None:
         """Say of each piece by how much it is moved."""

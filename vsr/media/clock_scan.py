@@ -30,8 +30,13 @@ _MAX_ERRORS = 100
 _MOST_SECTIONS = 64
 _LOOKED_AT = 50
 """Packets of a section, of which one is its first."""
+_CHAINS = {"ogg": b"OggS\0\2", "matroska,webm": b"\x1a\x45\xdf\xa3"}
+"""What begins a recording behind another in formats whose demuxers do not read on: the first page of a stream
+(RFC 3533, 6), the header of a file (RFC 8794, 11.2.1)."""
 _PACKET = 188
 """Bytes of a broadcast's packet."""
+_BEGINNING = 4096
+"""Bytes in which a Matroska file's first segment begins, and fewer than hold another one."""
 _LEAST_REST = 20 * _PACKET
 """Bytes of a broadcast behind its last picture that may hold others."""
 
@@ -58,8 +63,9 @@ def clock_of(path: str | Path, main: int) -> FileClock:
 @lru_cache(maxsize=16)
 def _clock_of(path: str, main: int, size: int, _changed: int) -> FileClock:
     with closing(open_container(path)) as container:
-        may_jump = container.format.flags & Flags.ts_discont.value or container.format.name in _MAY_JUMP
-    if not may_jump:
+        name, flags = container.format.name, container.format.flags
+    joined = "matroska" in name and not _is_one_segment(path, size)
+    if not (joined or name in _MAY_JUMP or flags & Flags.ts_discont.value):
         return FileClock(main)
     sections: tuple[Section, ...] = (Section(),)
     while True:
@@ -117,8 +123,8 @@ class _Look:
     def following(self, size: int) -> tuple[Section | None, str]:
         """Where the pictures go on in another stream; or what is there that cannot be read on, as a line."""
         begin = self._last_pos + _PACKET
-        if self._format == "ogg":
-            begin = _next_chain(self._path, begin)
+        if self._format in _CHAINS:
+            begin = _find(_CHAINS[self._format], self._path, self._last_pos)
         elif self._format != "mpegts" or size - begin < _LEAST_REST:
             return None, ""
         if begin is None:
@@ -136,7 +142,7 @@ class _Look:
         codec, share = codec_of(videos[0]), round(100 * (size - begin) / size)
         left = f"the file goes on as another video ({codec}); the {share} % from there on are not read"
         is_same = codec == self._codecs[self._given.main]
-        if self._format == "ogg":
+        if self._format in _CHAINS:
             return (Section(begin, begin), "") if is_same else (None, left)
         old = {number for index, number in self._ids.items() if self._begins.get(index, begin) < begin}
         if videos[0].id in old:
@@ -158,7 +164,7 @@ class _Look:
             return steady
         moves = {index: _moves(stream) for index, stream in pieces.streams.items()}
         jumps, start, end = pieces.borders(given.main)
-        if len(given.sections) > 1:
+        if len(given.sections) > 1 and self._format not in _CHAINS:
             often = _times(len(given.sections) - 1)
             notes.append(f"the streams go on under other numbers {often} and are read on there")
         if jumps:
@@ -186,9 +192,22 @@ class _Look:
         )
 
 
-def _next_chain(path: str, begin: int) -> int | None:
-    """Position of the next page of an Ogg file that begins a stream (RFC 3533, 6: a flag of 2), None where none is."""
-    mark, kept = b"OggS\0\x02", b""
+def _is_one_segment(path: str, size: int) -> bool:
+    """Whether a Matroska file holds one recording and no other behind it: its first segment's size says so
+    (RFC 8794, 6; ones alone say nothing)."""
+    with open(path, "rb") as file:
+        data = file.read(_BEGINNING)
+    at = data.find(b"\x18\x53\x80\x67") + 4
+    length = 9 - data[at].bit_length() if 4 <= at < len(data) else 9
+    if length > 8:
+        return False
+    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    return value != (1 << 7 * length) - 1 and size - (at + length + value) < _BEGINNING
+
+
+def _find(mark: bytes, path: str, begin: int) -> int | None:
+    """Position of some bytes in a file behind another position; None where they are not."""
+    kept = b""
     with open(path, "rb") as file:
         file.seek(begin)
         while data := file.read(1 << 20):

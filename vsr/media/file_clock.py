@@ -22,6 +22,9 @@ from vsr.media.clock_pieces import Place, shown_at
 from vsr.media.ffmpeg import local
 from vsr.media.probe_video import codec_of, open_container, packets_of
 
+_BY_BYTES = frozenset({"mpegts", "mpeg", "flv", "ogg"})
+"""Formats that can be entered at any byte."""
+
 
 @dataclass(frozen=True)
 class Moves:
@@ -160,7 +163,9 @@ class MendedReader:
         self._from = self.clock.entry_before(seconds)
         begins = [section.begin for section in self.clock.sections]
         self._open(bisect_right(begins, self._from) - 1)
-        with suppress(FFmpegError):  # what lies before is then read and passed over
+        if self.container.format.name not in _BY_BYTES:
+            return  # what lies before is read and passed over
+        with suppress(FFmpegError):
             at = self._from - self.clock.sections[self._section].opened_at
             self.opened.seek(at, unsupported_byte_offset=True)
 

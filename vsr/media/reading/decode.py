@@ -49,6 +49,8 @@ class ReadCounts:
     """Pictures made progressive."""
     retimed: int = 0
     """Pictures whose time was missing or did not come after the one before, and was moved."""
+    jumped: int = 0
+    """Times that pictures went back by more than a second in a file whose clock is none that may."""
     dropped: int = 0
     """Damaged or repeated pictures left out because no time was free for them between their neighbours."""
     notes: list[str] = field(default_factory=list[str])
@@ -66,6 +68,7 @@ COUNTED = {
     "recoloured": "pictures of other colours (matrix, range, transfer or primaries) were converted to the first one's",
     "misread": "pictures have a colour matrix that cannot be converted, and were taken as the first one's",
     "retimed": "pictures had no time of their own and were given the next free one",
+    "jumped": "times the pictures went back where no clock does; they were moved, sound and all else was not",
     "dropped": "damaged or repeated pictures had no time of their own, none was free, and were left out",
 }
 """What is said of each of `ReadCounts` that is not 0."""
@@ -179,7 +182,7 @@ class Timestamps:
                 self._early.append(picture)
                 return
             yield from self.flush()
-            self._counts.retimed += 1
+            self._counts.jumped += 1
             self._shift += self._last + self._step - time
             time = self._last + self._step
             self.jumps.add(time)

@@ -300,7 +300,9 @@ class VideoSource:
     def _doubt(self, there: float, promised: float, of: str) -> None:
         """Keep that so much is not there, where it is much, and neither damage nor a cut explains it."""
         counts = self.counts
-        explained = counts.corrupt_packets or counts.concealed or counts.dropped or counts.retimed
+        explained = (
+            counts.corrupt_packets or counts.concealed or counts.dropped or counts.retimed or counts.jumped
+        )
         if there < promised * _ENOUGH and not explained and not is_cut_off(self._path, self.info.container):
             counts.doubt = (
                 f"only {there:.6g} of the {promised:.6g} {of} that it promises came, and nothing says why"
