@@ -96,6 +96,8 @@ class ReadOptions:
     as_video: bool = False
     """Take all pictures that are named, by a pattern, a folder or one by one, for the frames of one video. A name
     with a number, such as frames/%05d.png, always means that."""
+    allow_network: bool = False
+    """Let addresses (http, https) be read; what they lead to reaches no file of this machine."""
     fps: str = ""
     """Frames a second of such a video: 25, 23.976 or 24000/1001; empty for 24. Other videos have times of their own."""
     force: bool = False

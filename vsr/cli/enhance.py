@@ -99,7 +99,9 @@ def enhance_command(
             if run.dry_run:
                 results[place] = _dry_run(each, options, alone=view.alone)
             else:
-                with getting_on(f"{each.path}: nothing got on for {STUCK_S:.0f} s; the file or a disk hangs"):
+                with getting_on(
+                    f"{each.named}: nothing got on for {STUCK_S:.0f} s; the file or a disk hangs"
+                ):
                     results[place] = view.run_file(each, options)
                 view.conclude(results[place])
             if view.alone and (error := results[place].error) is not None:
@@ -147,7 +149,7 @@ class _Terminal:
         if result.error is not None and not self.alone:
             if self.run.debug:
                 traceback.print_exception(result.error)
-            say(f"{result.job.path}: {result.reason}")
+            say(f"{result.job.named}: {result.reason}")
 
 
 def _dry_run(job: Job, options: EnhanceOptions, *, alone: bool) -> Result:
@@ -158,7 +160,7 @@ def _dry_run(job: Job, options: EnhanceOptions, *, alone: bool) -> Result:
     except Exception as error:
         result.error = error
         if not alone:
-            say(f"{job.path}: {result.reason}")
+            say(f"{job.named}: {result.reason}")
     return result
 
 
@@ -170,7 +172,7 @@ def _announcement(plan: Plan) -> list[str]:
         spot = place(options.engine, plan.models[0].spec.dtypes)
         where = f" on {spot.device} in {spot.precision}"
     lines = [
-        f"{plan.job.path}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"
+        f"{plan.job.named}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"
     ]
     if plan.encoder is not None:
         lines.append(f"encoder: {plan.encoder.why}")
@@ -211,7 +213,7 @@ def describe_plan(plan: Plan) -> str:
     """The plan as text: input facts, models, output, encoder and why, estimated time and size."""
     guess = None if plan.is_piped else estimate_plan(plan)  # a pipe is read once
     lines = [
-        f"input    {plan.job.path}",
+        f"input    {plan.job.named}",
         f"         {describe_format(plan.source)}",
         f"output   {plan.job.target}",
         f"         {plan.output.width}x{plan.output.height}, {plan.output.bit_depth} bit {plan.output.layout}",
@@ -243,7 +245,7 @@ def _room(plan: Plan, earlier: Records | None) -> str:
     it cannot be told from the source."""
     if earlier is None or not earlier.num_frames or not plan.num_frames:
         files = [file for _, file in plan.source.pictures] or [Path(plan.job.path)]
-        least = sum(file.stat().st_size for file in files)
+        least = sum(file.stat().st_size for file in files if file.exists())
         short = "" if _free(plan) >= least else f", less than the {size_of(least)} of the source alone"
         return (
             f"disk: {size_of(_free(plan))} are free{short}; if that is too little the first segment will tell"
@@ -273,7 +275,7 @@ def _conclude(results: Sequence[Result]) -> int:
         return 0
     say(f"{len(results) - len(failed)} of {len(results)} done; failed:")
     for result in failed:
-        say(f"  {result.job.path}: {result.reason}")
+        say(f"  {result.job.named}: {result.reason}")
     return 3 if all(result.status == "unverified" for result in failed) else 1
 
 
@@ -295,7 +297,7 @@ def _write_report(path: Path, results: Sequence[Result]) -> None:
 
 
 def _as_json(result: Result) -> dict[str, Any]:
-    report: dict[str, Any] = {"input": result.job.path, "output": result.job.target, "status": result.status}
+    report: dict[str, Any] = {"input": result.job.named, "output": result.job.target, "status": result.status}
     if result.plan is not None:
         plan, second = result.plan, result.plan.second
         report |= {

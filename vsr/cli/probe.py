@@ -18,6 +18,7 @@ def probe_command(
     file: Annotated[Path, Parameter(show_default=False)],
     /,
     *,
+    allow_network: bool = False,
     json_: Annotated[bool, Parameter(name="--json")] = False,
     timeout: float = 10.0,
     debug: bool = False,
@@ -28,6 +29,8 @@ def probe_command(
     ----------
     file
         Video or picture.
+    allow_network
+        Let an address (http, https) be read.
     json_
         Print JSON.
     timeout
@@ -37,7 +40,7 @@ def probe_command(
     """
     late = f"{file} was not seen through in {timeout:g} s; it is hostile or the disk is slow, --timeout waits longer"
     with within(timeout, late):
-        info = _probed(file)
+        info = _probed(file, network=allow_network)
     if json_:
         print(json.dumps(asdict(info), indent=2, default=str))
     else:
@@ -45,10 +48,10 @@ def probe_command(
     return 0
 
 
-def _probed(file: Path) -> StreamInfo:
+def _probed(file: Path, *, network: bool) -> StreamInfo:
     if is_numbered(file) and not file.exists():
         return probe_numbered(str(file), tuple(numbered_files(file).items()), None)
-    return probe_image(file) if is_image(file) else probe_video(file)
+    return probe_image(file) if is_image(file) else probe_video(file, network=network)
 
 
 def describe_format(info: StreamInfo) -> str:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
-from vsr.errors import SinkError, VerifyError, VsrError, reason_of
+from vsr.errors import ConfigError, SinkError, VerifyError, VsrError, reason_of
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.inputs import Job
 from vsr.jobs.long_job import OpenPool, run_long
@@ -21,7 +21,16 @@ from vsr.jobs.segments.unmarked import adopt_unmarked
 from vsr.jobs.workers.local_pool import LocalPool
 from vsr.jobs.workers.ray_connection import check_cluster
 from vsr.jobs.workers.ray_pool import RayPool
-from vsr.media import FileSink, ImageReport, ImageSource, ReadCounts, WriteReport, check_target, is_standard
+from vsr.media import (
+    FileSink,
+    ImageReport,
+    ImageSource,
+    ReadCounts,
+    WriteReport,
+    check_target,
+    is_address,
+    is_standard,
+)
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock, Report, enhance
 
@@ -102,7 +111,7 @@ def _marked(plan: Plan) -> Generator[None]:
 
 def _enhanced(plan: Plan, clock: Clock, tell: Callable[[str], None]) -> Outcome:
     if plan.outputs is not None and plan.is_long:
-        return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan.options), clock=clock, tell=tell))
+        return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan), clock=clock, tell=tell))
     source = open_source(plan)
     sink = make_sink(plan, source)
     report = enhance(source, make_engine(plan), sink, pipeline_options(plan), clock=clock)
@@ -130,9 +139,12 @@ def _outcome(
     return Outcome(plan.job.target, report, counts, written[0], tuple(dict.fromkeys(notes)), also)
 
 
-def _open_pool(options: EnhanceOptions) -> OpenPool | None:
+def _open_pool(plan: Plan) -> OpenPool | None:
     """Who enhances the segments of a long job; None for this process alone."""
+    options = plan.options
     if options.job.cluster:
+        if plan.source.pictures or is_address(plan.job.path):
+            raise ConfigError("a cluster's nodes read one file each sees or is sent; use --workers")
         check_cluster(options.job.cluster)
         return partial(RayPool, address=options.job.cluster)
     workers = num_workers(options)

@@ -13,9 +13,9 @@ import torch
 from vsr import __version__
 from vsr.durable import sha256_of
 from vsr.engine import place
-from vsr.errors import ModelError
+from vsr.errors import ModelError, redact
 from vsr.jobs.plan import Plan
-from vsr.media import ffmpeg_version, find_ffmpeg
+from vsr.media import address_of, ffmpeg_version, find_ffmpeg, is_address
 from vsr.models import Model
 from vsr.options import EnhanceOptions
 
@@ -123,6 +123,8 @@ def describe_source(path: Path, pictures: Sequence[tuple[int, Path]] = ()) -> di
             (number, file.name, file.stat().st_size, file.stat().st_mtime_ns) for number, file in pictures
         ]
         return {"source size": f"{len(pictures)} pictures", "source contents": _short(stats)}
+    if is_address(path):
+        return {"source address": redact(address_of(path))}
     stat = path.stat()
     changed = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()
     return {

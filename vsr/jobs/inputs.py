@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsr.durable import file_id, lies_in, place_of
-from vsr.errors import ConfigError, SourceError
+from vsr.errors import ConfigError, SourceError, redact
 from vsr.media import (
     CONTAINERS,
     PICTURES,
     READABLE,
     STANDARD,
     STILLS,
+    address_of,
     by_number,
+    file_name,
+    is_address,
     is_image,
     is_numbered,
     is_standard,
@@ -51,6 +54,11 @@ class Job:
     """Numbers and files, ascending, where the frames are numbered pictures; `path` is what names them."""
     clash: str = ""
     """Why it cannot be done beside the others: a result would take the place of another one or of an input."""
+
+    @property
+    def named(self) -> str:
+        """What is read, as the user has it but for passwords."""
+        return redact(address_of(self.path)) if is_address(self.path) else str(self.path)
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -122,6 +130,8 @@ def _expand(text: str, tell: Callable[[str], None], out: Path | None) -> Iterato
     path = Path(text)
     if is_standard(path):
         yield _Found(Path(STANDARD), None)
+    elif is_address(text):
+        yield _Found(path, None)
     elif is_numbered(path) and not os.path.exists(text):
         yield _Found(path, None, tuple(numbered_files(path).items()))
     elif os.path.isdir(text):
@@ -213,6 +223,11 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
         raise ConfigError("standard input has no name; name the result with -o, or -o - for standard output")
     if out is not None and into_file:
         return Job(item.path, out, image, creates_folder=is_numbered(out))
+    if is_address(item.path):
+        path, alone = Path(file_name(item.path)), out is None
+        extension = extension_of(path, container, is_image=False)
+        name = f"{path.stem}{suffix if alone else ''}{extension}"
+        return Job(item.path, (out or Path()) / name, is_image=False, creates_folder=not alone)
     extension = extension_of(item.path, container, is_image=image)
     if out is None and item.root is None:
         return Job(item.path, item.path.with_name(f"{item.path.stem}{suffix}{extension}"), image)

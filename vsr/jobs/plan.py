@@ -175,7 +175,7 @@ def _probed(job: Job, read: ReadOptions) -> StreamInfo:
     if job.is_image:
         return probe_image(job.path, opaque=_is_video(job.target))
     if not job.pictures and not is_numbered(job.path):
-        info = probe(job.path)
+        info = probe(job.path, network=read.allow_network)
         return clock_of(info.path, info.stream_index).correct(info)
     if read.deinterlace not in ("auto", "off"):
         raise ConfigError(

@@ -2,7 +2,7 @@
 For a sidecar and for a manifest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from vsr.errors import SinkError
 from vsr.jobs.enhance_file import Outcome
 from vsr.jobs.identity import running_on, software, wishes_of
 from vsr.jobs.plan import Plan
-from vsr.media import WriteReport, is_numbered, numbered_files
+from vsr.media import WriteReport, is_address, is_numbered, is_standard, numbered_files
 
 Record = dict[str, Any]
 """As JSON takes it."""
@@ -41,18 +41,24 @@ def provenance_of(plan: Plan, outcome: Outcome | None) -> Record:
 
 def _source(plan: Plan) -> Record:
     info, path = plan.source, plan.job.path
-    files = [file for _, file in info.pictures] or [path]
-    stats = [file.stat() for file in files]
-    modified = max(stat.st_mtime for stat in stats)
-    return {
-        "path": str(path.absolute()),
-        "bytes": sum(stat.st_size for stat in stats),
-        "modified": datetime.fromtimestamp(modified, UTC).isoformat(),
-        "sha256": sha256_of(*files),
+    stored: Record = {"path": plan.job.named}
+    if not is_address(path) and not is_standard(path):
+        stored = _stored([file for _, file in info.pictures] or [path]) | {"path": str(path.absolute())}
+    return stored | {
         "codec": info.codec,
         "width": info.format.width,
         "height": info.format.height,
         "duration_s": info.duration_s,
+    }
+
+
+def _stored(files: Sequence[Path]) -> Record:
+    stats = [file.stat() for file in files]
+    modified = max(stat.st_mtime for stat in stats)
+    return {
+        "bytes": sum(stat.st_size for stat in stats),
+        "modified": datetime.fromtimestamp(modified, UTC).isoformat(),
+        "sha256": sha256_of(*files),
     }
 
 

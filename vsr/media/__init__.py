@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
     from vsr.media.jpeg_tables import jpeg_quality
     from vsr.media.matroska_header import has_own_colours
+    from vsr.media.network import address_of, file_name, is_address
     from vsr.media.picture_facts import picture_format
     from vsr.media.pixels import PlanarConverter, make_frame
     from vsr.media.probe_video import best_stream, open_container, probe

@@ -19,6 +19,7 @@ from av.stream import Disposition
 from vsr.errors import SourceError
 from vsr.media.clock_pieces import PacedStream, Pieces, Place
 from vsr.media.file_clock import FileClock, MendedReader, Moves, Section, twins
+from vsr.media.network import is_address
 from vsr.media.probe_video import codec_of, open_container, packets_of
 from vsr.media.standard_streams import is_standard
 
@@ -51,8 +52,8 @@ def clock_of(path: str | Path, main: int) -> FileClock:
     Raises:
         SourceError: the file cannot be opened.
     """
-    if is_standard(path):
-        return FileClock(main)  # what is read once is taken as it comes
+    if is_standard(path) or is_address(path):
+        return FileClock(main)  # what is read once, or from afar, is taken as it comes
     try:
         stat = Path(path).stat()
     except OSError as error:

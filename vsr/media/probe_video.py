@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from vsr.errors import SourceError, reason_of
 from vsr.frames import OtherStream, StreamInfo
 from vsr.media.largest_picture import at_most, coded_aspect_of
+from vsr.media.network import REMOTE_PROTOCOLS, TIMEOUT_S, address_of, check_allowed, is_address
 from vsr.media.picture_facts import facts_beside, picture_format
 from vsr.media.source_file import SourceFile, check_read, is_scrambled
 from vsr.media.standard_streams import StandardInput, is_standard, standard_input
@@ -56,6 +57,8 @@ def open_container(path: str | Path, *, hwaccel: HWAccel | None = None, begin: i
     Raises:
         SourceError: there is no such file, or it is no media file, or a playlist.
     """
+    if is_address(path):
+        return _open_address(address_of(path), hwaccel)
     file = _source(path, begin)
     beginning = file.read(16)
     file.check()
@@ -83,6 +86,16 @@ def open_container(path: str | Path, *, hwaccel: HWAccel | None = None, begin: i
             f"cannot read {str(path)!r}: no video format is recognised, or the file is cut off"
             f" ({reason_of(error)}){piped}"
         ) from error
+
+
+def _open_address(address: str, hwaccel: HWAccel | None) -> InputContainer:
+    options = {**_open_options(), "protocol_whitelist": REMOTE_PROTOCOLS}
+    try:
+        return av.open(
+            address, "r", options=options, metadata_errors="replace", hwaccel=hwaccel, timeout=TIMEOUT_S
+        )
+    except (FFmpegError, ValueError, OSError) as error:
+        raise SourceError(f"cannot read {address}: {reason_of(error)}") from error
 
 
 def _source(path: str | Path, begin: int) -> SourceFile | StandardInput:
@@ -129,7 +142,8 @@ def _check_clear_stream(stream: VideoStream, path: str | Path) -> None:
     """Raise SourceError for a stream that its container says is encrypted: Matroska by
     a key's name, QuickTime by the type of its samples, broadcasts by a bit of each packet."""
     named = "enc_key_id" in stream.metadata or stream.codec_context.codec_tag in ("encv", "drmi")
-    broadcast = stream.container.format.name == "mpegts" and not is_standard(path)
+    local = not (is_standard(path) or is_address(path))
+    broadcast = stream.container.format.name == "mpegts" and local
     if named or (broadcast and is_scrambled(Path(path), stream.id)):
         raise _encrypted(path)
 
@@ -164,12 +178,17 @@ def codec_of(stream: Any) -> str:
     return str(context.codec.canonical_name) if context is not None else ""
 
 
-def probe(path: str | Path) -> StreamInfo:
+def probe(path: str | Path, *, network: bool = False) -> StreamInfo:
     """Return the facts of a video file: it is opened, its first picture decoded, and closed again.
 
+    `network`: an address (http, https) may be read.
+
     Raises:
+        ConfigError: it is an address, and none may be read.
         SourceError: the file is missing, no video, or not one picture of it can be decoded.
     """
+    check_allowed(path, allowed=network)
+    path = address_of(path) if is_address(path) else path
     with open_container(path) as container:
         stream = best_stream(container, path)
         _check_clear_stream(stream, path)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from vsr.media.network import is_address
 from vsr.media.standard_streams import is_standard
 
 _MOST_BOXES = 100_000
@@ -18,7 +19,7 @@ def is_cut_off(path: str | Path, container: str) -> bool:
         path: of the file.
         container: FFmpeg's name of it.
     """
-    if is_standard(path):
+    if is_standard(path) or is_address(path):
         return True  # who sent it may have been stopped
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

@@ -116,7 +116,7 @@ class VideoSource:
         threads: int = 0,
         from_pts: int | None = None,
     ):
-        self._file = info or probe(path)
+        self._file = info or probe(path, network=options.allow_network)
         self.info = as_read(self._file, options)
         self.counts = ReadCounts()
         self._path = path

@@ -23,6 +23,7 @@ from vsr.frames import Immersive, PictureFormat, StreamInfo
 from vsr.media.clock_scan import clock_of
 from vsr.media.ffmpeg import local
 from vsr.media.file_clock import FileClock, MendedReader
+from vsr.media.network import is_address
 from vsr.media.pixels import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from vsr.media.probe_video import open_container
 from vsr.media.writing.cut_beginning import template_of
@@ -105,7 +106,7 @@ def join(
     try:
         with ExitStack() as stack:
             original, reader, carriage = None, None, Carriage()
-            if source.kind == "video" and Path(source.path).is_file():
+            if source.kind == "video" and (Path(source.path).is_file() or is_address(source.path)):
                 original = stack.enter_context(open_container(source.path))
                 clock = clock_of(source.path, source.stream_index)
                 reader = stack.enter_context(closing(MendedReader(original, clock, source.path)))

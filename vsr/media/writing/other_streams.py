@@ -19,6 +19,7 @@ from av.stream import Discard, Disposition
 from vsr.frames import StreamInfo
 from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
 from vsr.media.file_clock import FileClock, MendedReader, write_mended
+from vsr.media.network import REMOTE_PROTOCOLS, address_of, is_address
 from vsr.media.probe_video import codec_of, open_container
 from vsr.media.track_tags import track_tags
 from vsr.media.writing.muxers import MUXERS
@@ -161,7 +162,12 @@ def _convert(
         if not clock.is_steady or index in clock.renewed:
             write_mended(info.path, clock, index, mended)
             read, demuxer, index = mended, "nut", 0
-        opened = ffmpeg.input(local(read), f=demuxer, protocol_whitelist=PROTOCOLS)
+        far = is_address(read)
+        opened = ffmpeg.input(
+            address_of(read) if far else local(read),
+            f=demuxer,
+            protocol_whitelist=REMOTE_PROTOCOLS if far else PROTOCOLS,
+        )
         command = opened[str(index)].output(local(path), **options)
         code, log = run_ffmpeg(quiet_command(command, "-copyts"), timeout_s=_CONVERSION_LIMIT_S)
     finally:

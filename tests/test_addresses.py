@@ -1,0 +1,69 @@
+"""Sources on other machines: read where that is allowed, by what FFmpeg may reach, and never beyond."""
+
+from pathlib import Path
+
+import av
+import pytest
+from support.clips import ClipOptions, read_video, write_clip
+from support.http_shelf import serving
+
+from vsr.cli.main import run
+from vsr.errors import ConfigError
+from vsr.media.network import address_of, file_name, is_address
+from vsr.media.reading.source import VideoSource
+
+FLAGS = ["--scale", "1", "--source", "clean", "--preset", "ultrafast"]
+
+
+def test_addresses_outlive_being_paths():
+    for address in ("http://a.example/b%20c.mp4?d=e", "https://u:p@a.example:8080/b.mkv"):
+        assert is_address(Path(address))
+        assert address_of(Path(address)) == address
+    assert file_name("http://a.example/b%20c.mp4?d=e") == "b c.mp4"
+    assert not is_address("httpd/conf.mp4")
+
+
+def test_an_address_is_read_where_that_is_allowed(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "served").mkdir()
+    options = ClipOptions(
+        num_frames=5, size=(48, 64), audio=True, container_options={"movflags": "+faststart"}
+    )
+    clip = write_clip(tmp_path / "served" / "in.mp4", options)
+    with serving({"/in.mp4": clip.read_bytes()}) as shelf:
+        address = f"{shelf.address.replace('//', '//user:secret@')}/in.mp4"
+        assert run(["enhance", address, *FLAGS]) == 2
+        said = capfd.readouterr().err
+        assert "--allow-network lets it be read" in said
+        assert "secret" not in said
+        with pytest.raises(ConfigError, match="allow-network"):
+            VideoSource(address)
+        assert run(["enhance", address, *FLAGS, "--allow-network", "--sidecar"]) == 0
+        assert "secret" not in capfd.readouterr().err + (tmp_path / "in_x1.mp4.vsr.json").read_text()
+        assert len(read_video(tmp_path / "in_x1.mp4")[0]) == 5
+        with av.open(str(tmp_path / "in_x1.mp4")) as made, av.open(str(clip)) as original:
+            sounds = [
+                [bytes(packet) for packet in opened.demux(audio=0) if packet.size]
+                for opened in (made, original)
+            ]
+        assert sounds[0] == sounds[1] != []
+        assert run(["probe", address, "--allow-network"]) == 0
+
+
+def test_what_an_address_leads_to_reaches_no_file_here(tmp_path, capfd):
+    secret, out = (
+        write_clip(tmp_path / "secret.mkv", ClipOptions(num_frames=2, size=(48, 64))),
+        tmp_path / "out.mkv",
+    )
+    lists = {
+        "/list.ffconcat": f"ffconcat version 1.0\nfile '{secret}'\n",
+        "/list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n",
+    }
+    with serving({name: text.encode() for name, text in lists.items()}) as shelf:
+        shelf.moved["/moved.mkv"] = f"file://{secret}"
+        for name in (*lists, "/moved.mkv", "/none.mp4"):
+            assert run(["enhance", f"{shelf.address}{name}", "-o", str(out), "--allow-network", *FLAGS]) == 1
+            said = capfd.readouterr().err
+            assert "cannot read http://" in said
+            assert ("404" in said) == (name == "/none.mp4")
+            assert not out.exists()
