@@ -3,6 +3,7 @@
 import struct
 import sys
 import zlib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from vsr.media.images.kinds import KINDS, PICTURES
 from vsr.media.images.linear import PQ, SRGB, from_linear, to_linear
 from vsr.media.images.metadata import CAMERA, GPS, Metadata, portable
 from vsr.media.images.probe_image import is_image, probe_image, read
+from vsr.media.images.probe_numbered import probe_numbered
 from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
+from vsr.media.reading.numbered_source import NumberedSource
 
 
 def smooth(channels: int, dtype: Any = np.uint8, size: tuple[int, int] = (30, 41)) -> np.ndarray:
@@ -86,6 +89,22 @@ def test_light_beyond_white_is_kept(tmp_path: Path):
     convert(path, tmp_path / "b.png")
     assert (b"cICP", bytes((1, 16, 0, 1))) in read(tmp_path / "b.png")[1].metadata.chunks
     assert any("does not say its colours" in note for note in convert(path, tmp_path / "b.webp").notes)
+
+
+def test_numbered_pictures_of_light_are_coded_alike(tmp_path: Path):
+    light = np.linspace(0, 1, 3 * 16 * 16, dtype=np.float32).reshape(16, 16, 3)
+    for number, brightest in enumerate((1.0, 8.0, 1.0)):
+        data = codec.encode_image(from_linear(brightest * light, PQ), "openexr", transfer=PQ)[0]
+        (tmp_path / f"{number}.exr").write_bytes(data)
+    pictures = tuple((number, tmp_path / f"{number}.exr") for number in range(3))
+    source = NumberedSource(probe_numbered("x", pictures, None))
+    for frame, brightest in zip(source.frames(), (1.0, 8.0, 1.0), strict=True):
+        assert frame.format.transfer == PQ
+        assert np.abs(to_linear(np.stack(frame.planes, axis=2), PQ) - brightest * light).max() < 4e-3
+    settled = probe_numbered("x", pictures[::2], None)
+    source = NumberedSource(replace(settled, pictures=pictures))
+    assert [frame.format.transfer for frame in source.frames()] == [SRGB] * 3
+    assert "1 pictures have light beyond white" in source.counts.notes[0]
 
 
 def test_opacity_of_float_pictures_is_straight_here(tmp_path: Path):
@@ -260,6 +279,15 @@ def test_density_goes_along(tmp_path: Path):
     with Image.open(tmp_path / "g.jpg") as image:
         assert image.info["dpi"] == (254, 254)
     assert "density left out" in convert(tmp_path / "f.tif", tmp_path / "g.webp").notes[0]
+
+
+def test_comments_and_iptc_texts_stay_with_a_jpeg(tmp_path: Path):
+    texts = b"\xff\xfe\0\x09A photo" + b"\xff\xed\0\x1ePhotoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\0\0\0"
+    jpeg = codec.encode_image(smooth(3), "jpeg")[0]
+    (tmp_path / "a.jpg").write_bytes(jpeg[:20] + texts + jpeg[20:])
+    assert convert(tmp_path / "a.jpg", tmp_path / "b.jpg").notes == ()
+    assert texts in (tmp_path / "b.jpg").read_bytes()
+    assert "comments and IPTC texts left out" in convert(tmp_path / "a.jpg", tmp_path / "c.png").notes[0]
 
 
 def test_what_cannot_say_how_it_is_turned_is_turned(tmp_path: Path):

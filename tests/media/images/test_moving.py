@@ -11,7 +11,7 @@ from PIL import Image
 from vsr.errors import ConfigError, SourceError
 from vsr.jobs import Job, make_plan
 from vsr.jobs.enhance_file import carry_out
-from vsr.media.images.metadata import TICK
+from vsr.media.images.metadata import TICK, Directories, portable
 from vsr.media.images.probe_image import probe_image, read
 from vsr.media.images.stream import ImageReport, ImageSink, ImageSource
 from vsr.options import EnhanceOptions, ModelOptions
@@ -104,11 +104,15 @@ def test_an_apngs_still_for_other_programs_is_no_frame(tmp_path: Path):
     assert np.array_equal(np.stack(frame.planes, axis=2)[..., 2], np.asarray(drawn(1))[..., 2])
 
 
-def test_a_profile_stays_with_what_moves_in_a_png(tmp_path: Path):
-    profile = bytes(range(256)) * 3
-    write(tmp_path / "a.png", icc_profile=profile)
-    assert convert(tmp_path / "a.png", tmp_path / "b.png").notes == ()
-    assert read(tmp_path / "b.png")[1].metadata.icc == profile
+def test_profile_and_exif_stay_with_what_moves(tmp_path: Path):
+    profile, exif = bytes(range(256)) * 3 + b"odd", Directories({271: "Maker"}, {}, {}).block()
+    source = write(tmp_path / "a.png", icc_profile=profile, exif=exif)
+    for name in ("b.png", "c.webp", "d.webp", "e.avif"):
+        assert convert(source, tmp_path / name).notes == ()
+        source = tmp_path / name
+        metadata = read(source)[1].metadata
+        assert (metadata.icc, portable(metadata.exif).first) == (profile, {271: "Maker"})
+    assert "EXIF, colour profile left out, which GIF" in convert(source, tmp_path / "f.gif").notes[1]
 
 
 def test_what_holds_one_picture_is_refused_before_anything_is_done(tmp_path: Path):

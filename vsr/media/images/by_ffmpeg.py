@@ -116,7 +116,7 @@ def _of_light(light: Pixels) -> tuple[str, list[str]]:
     """The transfer that holds linear light, and what it cuts."""
     low, high = float(np.nanmin(light)), float(np.nanmax(light))
     notes = ["light below 0 is cut"] if low < 0 else []
-    if high <= 1:
+    if high <= 1.0005:  # what a half float makes of white
         return SRGB, notes
     notes.append(f"light up to {high:.4g} times white is kept as PQ in 16 bits")
     return PQ, [*notes, *([f"above {BRIGHTEST:.1f} it is cut"] if high > BRIGHTEST else [])]

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def pillow_header(data: bytes, container: str) -> Header:
             xmp=image.info.get("xmp") or b"",
             icc=image.info.get("icc_profile") or b"",
             density=jfif or density_of(exif),
+            segments=_texts(image),
         ),
         notes=(*_broken(data, container), *_left_behind(image)),
         primaries=primaries,
@@ -124,14 +126,21 @@ def _broken(data: bytes, container: str) -> Iterator[str]:
         yield f"damaged near byte {at}, outside of the picture; what is there is left out"
 
 
+def _texts(image: Image.Image) -> bytes:
+    """A JPEG's comments and what Photoshop's segment holds, of which IPTC texts are a part."""
+    wanted = {"COM": b"\xff\xfe", "APP13": b"\xff\xed"}
+    segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
+    return b"".join(
+        wanted[name] + (len(body) + 2).to_bytes(2, "big") + body for name, body in segments if name in wanted
+    )
+
+
 def _left_behind(image: Image.Image) -> list[str]:
     """What of a file does not go along, in lines."""
     notes: list[str] = []
     segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
     if any(body.startswith(b"http://ns.adobe.com/xmp/extension/") for _, body in segments):
         notes.append("the extended part of its XMP is not carried")
-    if 0x0404 in image.info.get("photoshop", ()):
-        notes.append("its IPTC texts are not carried")
     if any(name == "APP2" and body.startswith(b"MPF\0") for name, body in segments):
         notes.append("further pictures inside the file (preview, depth or gain map) are not carried")
     if image.format == "HEIF" and getattr(image, "n_frames", 1) > 1:
@@ -197,7 +206,7 @@ def pillow_encode(
     if metadata.density and container == "jpeg":
         options["dpi"] = tuple(round(each) for each in metadata.density)
     exif = b"Exif\0\0" + metadata.exif if metadata.exif else b""
-    along = {"exif": exif, "xmp": metadata.xmp, "icc_profile": metadata.icc}
+    along = {"extra": metadata.segments, "exif": exif, "xmp": metadata.xmp, "icc_profile": metadata.icc}
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     along = {name: value for name, value in along.items() if value}
     return saved(image, container.upper(), **options, **along), notes
@@ -224,4 +233,4 @@ def _fitting(metadata: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     if len(xmp) > _SURE_TO_FIT:
         xmp = b""
         notes.append("XMP is larger than a JPEG can hold and is left out")
-    return Metadata(exif, xmp, metadata.icc, metadata.density), tuple(notes)
+    return replace(metadata, exif=exif, xmp=xmp), tuple(notes)

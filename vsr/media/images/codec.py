@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any
 
 from vsr.errors import one_line
-from vsr.media.images.kinds import KINDS
 from vsr.media.images.linear import SRGB
 from vsr.media.images.metadata import MAX_PIXELS, DamagedError, Header, Metadata, Pixels, taken_for_damage
 from vsr.media.images.png import png_header
@@ -104,10 +103,3 @@ def encode_image(
 
 class EncoderError(Exception):
     """A picture cannot be encoded; the text says why."""
-
-
-def held(metadata: Metadata, container: str) -> tuple[Metadata, list[str]]:
-    """What of the metadata a kind holds, and the names of what it does not."""
-    there, holds = metadata.named(), KINDS[container].holds.split()
-    kept = {name: value for name, value in there.items() if name in holds}
-    return Metadata(**kept), [name for name in there if name not in holds]

@@ -34,7 +34,7 @@ KINDS = {
         (8,),
         _OPAQUE,
         lossless=False,
-        holds="exif xmp icc density",
+        holds="exif xmp icc density segments",
         max_edge=65_500,
     ),
     "webp": PictureKind(

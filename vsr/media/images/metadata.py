@@ -58,6 +58,8 @@ class Metadata:
     icc: bytes = b""
     density: tuple[float, float] | None = None
     """Pixels an inch across and down."""
+    segments: bytes = b""
+    """A JPEG's comments and IPTC texts, as they lie in the file."""
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     """Further PNG chunks (name, body) that only a PNG can hold."""
 

@@ -145,7 +145,7 @@ class MovingPicture:
         data = self._file.getvalue()
         if self._container == "png":
             return with_metadata(pixels_alone(data), self._header.metadata)
-        return _webp_with_last(data, self._header.ticks[-1]) if self._container == "webp" else data
+        return _webp_with(data, self._header) if self._container == "webp" else data
 
 
 class MovingAvif:
@@ -205,14 +205,30 @@ def _palette_of_each(height: int, width: int) -> Any:
     return graph
 
 
-def _webp_with_last(data: bytes, ticks: int) -> bytes:
-    """Say how long the last frame is shown, which FFmpeg does not: its ANMF chunk, bytes 12 to 14, milliseconds."""
+_WEBP_XMP, _WEBP_EXIF, _WEBP_ICC = 0x04, 0x08, 0x20
+
+
+def _webp_with(data: bytes, header: Header) -> bytes:
+    """Say what FFmpeg does not: how long the last frame is shown, and what travels along.
+
+    https://developers.google.com/speed/webp/docs/riff_container: VP8X with flags comes first, a profile next, then
+    frames (ANMF, whose bytes 12 to 14 are milliseconds), EXIF and XMP.
+    """
+    metadata, whole = header.metadata, bytearray(data)
     at, last = 12, 0
     while at + 8 <= len(data):
         last = at if data[at : at + 4] == b"ANMF" else last
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8 + size + size % 2
-    place = last + 8 + 12
-    return (
-        data[:place] + round(ticks * TICK * 1000).to_bytes(3, "little") + data[place + 3 :] if last else data
-    )
+    if last:
+        whole[last + 20 : last + 23] = round(header.ticks[-1] * TICK * 1000).to_bytes(3, "little")
+    parts = ((_WEBP_ICC, metadata.icc), (_WEBP_EXIF, metadata.exif), (_WEBP_XMP, metadata.xmp))
+    whole[20] |= sum(flag for flag, body in parts if body)
+    behind = _webp_chunk(b"EXIF", metadata.exif) + _webp_chunk(b"XMP ", metadata.xmp)
+    whole = whole[:30] + _webp_chunk(b"ICCP", metadata.icc) + whole[30:] + behind
+    whole[4:8] = (len(whole) - 8).to_bytes(4, "little")
+    return bytes(whole)
+
+
+def _webp_chunk(name: bytes, body: bytes) -> bytes:
+    return name + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2) if body else b""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vsr.errors import SourceError
 from vsr.frames import PictureFormat, StreamInfo
+from vsr.media.images.linear import PQ
 from vsr.media.images.numbered import describe_gaps
 from vsr.media.images.probe_image import is_image, probe_image
 from vsr.media.probe_video import probe
@@ -66,7 +67,10 @@ def _probe_one(path: Path) -> StreamInfo:
 def _widest(known: PictureFormat, new: PictureFormat, path: Path, first: Path) -> PictureFormat:
     """The format that holds pictures of both without loss."""
     base = new if _is_coloured(new) and not _is_coloured(known) else known
-    wide = replace(base, bit_depth=max(known.bit_depth, new.bit_depth), alpha=known.alpha or new.alpha)
+    bright = PQ if PQ in (known.transfer, new.transfer) else base.transfer
+    wide = replace(
+        base, transfer=bright, bit_depth=max(known.bit_depth, new.bit_depth), alpha=known.alpha or new.alpha
+    )
     if not (holds(wide, known) and holds(wide, new)):
         raise SourceError(
             f"{path} is {in_words(new)}, and {first} is {in_words(known)}; pictures of one size and kind are accepted"

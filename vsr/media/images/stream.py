@@ -18,24 +18,25 @@ from vsr.durable import give_free_name, whole
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError, one_line
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.images import codec
-from vsr.media.images.codec import held
 from vsr.media.images.kinds import KINDS, PICTURES, title
 from vsr.media.images.metadata import TICK, DamagedError, Header, Pixels
 from vsr.media.images.probe_image import picture_info, probe_image, read
-from vsr.media.images.to_kind import Fitted, difference, fitted, over_white, source_header
+from vsr.media.images.to_kind import Fitted, difference, fitted, kept_of, over_white, source_header
 from vsr.media.target import check_target, unverified_names
 
 
 class ImageSource:
     """A picture as a stream of one frame, or of several with their times where it moves.
 
-    `opaque` lays what is transparent over white.
+    `opaque` lays what is transparent over white; `transfer` is how linear light is coded, where it is not left to
+    the file.
 
     Raises:
         SourceError: as `probe_image`.
     """
 
-    def __init__(self, path: str | Path, *, opaque: bool = False):
+    def __init__(self, path: str | Path, *, opaque: bool = False, transfer: str = ""):
+        self._transfer = transfer
         self.info = probe_image(path, opaque=opaque)
         """What the file holds."""
 
@@ -46,6 +47,8 @@ class ImageSource:
             SourceError: the pixels are damaged.
         """
         data, header = read(self.info.path)
+        if self._transfer and header.container == "openexr":
+            header = replace(header, transfer=self._transfer)
         format, pts = replace(picture_info(self.info.path, header).format, alpha=self.info.format.alpha), 0
         try:
             for pixels, ticks in _decoded(data, header):
@@ -118,14 +121,11 @@ class _Moving:
         from vsr.media.images.by_pillow import GIF_NOTE
         from vsr.media.images.moving import MovingAvif, MovingPicture
 
-        kept, lost = held(header.metadata, container)
-        self.notes = (
-            [f"{', '.join(lost)} left out, which such a {title(container)} does not hold"] if lost else []
-        )
+        self.notes = list[str]()
         if container == "gif":
             self.notes.append(GIF_NOTE)
         self._container = container
-        header = replace(header, metadata=kept)
+        header = replace(header, metadata=kept_of(header.metadata, container, self.notes))
         is_avif = container == "avif"
         self._picture = MovingAvif(header, quality) if is_avif else MovingPicture(container, header, quality)
         self._written: list[tuple[int, int]] = []

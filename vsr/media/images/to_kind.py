@@ -23,7 +23,13 @@ from vsr.media.images.metadata import (
 from vsr.media.images.probe_image import read
 from vsr.media.pixels import PRIMARIES, TRANSFERS
 
-_NAMES = {"exif": "EXIF", "xmp": "XMP", "icc": "colour profile", "density": "density"}
+_NAMES = {
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "icc": "colour profile",
+    "density": "density",
+    "segments": "comments and IPTC texts",
+}
 _SURE_TO_FIT = 65_000
 """Bytes of EXIF or XMP that every kind holds that holds such at all."""
 _WIDE = ("bt2020", "smpte431", "smpte432")
@@ -108,6 +114,18 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels[:: -1 if down else 1, :: -1 if across else 1]
 
 
+def kept_of(metadata: Metadata, container: str, notes: list[str]) -> Metadata:
+    """What of the metadata a kind holds; the rest is named in a note."""
+    holds = KINDS[container].holds.split()
+    there = metadata.named()
+    names = [_NAMES[name] for name in there if name not in holds and name != "chunks"]
+    if metadata.chunks and "chunks" not in holds:
+        names += sorted({name.decode() for name, _ in metadata.chunks})
+    if names:
+        notes.append(f"{', '.join(names)} left out, which {title(container)} does not have")
+    return Metadata(**{name: value for name, value in there.items() if name in holds})
+
+
 def _carried(header: Header, pixels: Pixels, container: str, notes: list[str]) -> Metadata:
     """Metadata of the source's file that fits the output."""
     metadata = header.metadata
@@ -116,12 +134,7 @@ def _carried(header: Header, pixels: Pixels, container: str, notes: list[str]) -
         metadata = replace(metadata, icc=b"")
         if header.color != "cmyk":  # probing has said so for CMYK
             notes.append("the colour profile is left out, since grey and RGB need different ones")
-    kept, lost = codec.held(metadata, container)
-    names = [_NAMES[name] for name in lost if name != "chunks"]
-    if "chunks" in lost:
-        names += sorted({name.decode() for name, _ in metadata.chunks})
-    if names:
-        notes.append(f"{', '.join(names)} left out, which {title(container)} does not have")
+    kept = kept_of(metadata, container, notes)
     if container == "tiff" and (beyond := num_beyond(kept.exif)):
         notes.append(
             f"of EXIF, {beyond} fields that TIFFs do not have are left out, such as a preview picture"
@@ -188,6 +201,7 @@ def _kept(expected: Fitted, got: Metadata) -> dict[str, bool]:
         "xmp": want.xmp == got.xmp or len(want.xmp) > _SURE_TO_FIT,
         "icc": want.icc == got.icc,
         "density": want.density is None or near,
+        "segments": want.segments == got.segments,
     }
 
 

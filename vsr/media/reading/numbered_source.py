@@ -12,6 +12,7 @@ import numpy as np
 
 from vsr.errors import SourceError
 from vsr.frames import Frame, PictureFormat, Plane, StreamInfo
+from vsr.media.images.linear import PQ
 from vsr.media.images.probe_image import is_image
 from vsr.media.images.probe_numbered import holds, in_words
 from vsr.media.images.stream import ImageSource
@@ -56,8 +57,11 @@ class NumberedSource:
         """
         counts = self.counts = ReadCounts()
         last: int | None = None
+        num_cut = 0
         for number, path, duration in self._wanted():
-            frame = _read_one(path)
+            source = _open_one(path, self.info.format.transfer)
+            frame = next(iter(source.frames()))
+            num_cut += source.info.format.transfer == PQ != self.info.format.transfer
             if not holds(self.info.format, frame.format):
                 wanted, found = (in_words(each) for each in (self.info.format, frame.format))
                 raise SourceError(
@@ -74,6 +78,10 @@ class NumberedSource:
                 reset=last is not None and number != last + 1,
             )
             last = number
+        if num_cut:
+            counts.notes.append(
+                f"{num_cut} pictures have light beyond white, which is cut: those that were looked at have none"
+            )
         if not counts.frames:
             raise SourceError(f"{self.info.path} has no picture in the span that is wanted")
 
@@ -93,6 +101,7 @@ class NumberedSource:
             yield number, path, after - number
 
 
-def _read_one(path: Path) -> Frame:
-    source = ImageSource(path) if is_image(path) else VideoSource(path, ReadOptions(frames=1))
-    return next(iter(source.frames()))
+def _open_one(path: Path, transfer: str) -> ImageSource | VideoSource:
+    return (
+        ImageSource(path, transfer=transfer) if is_image(path) else VideoSource(path, ReadOptions(frames=1))
+    )
