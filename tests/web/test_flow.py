@@ -201,3 +201,30 @@ def test_the_same_order_twice_is_one_job(web_server, clip):
         client.ask("POST", f"/v1/jobs/{first['id']}/pause")
     with pytest.raises(WebError, match="needs this upload"):
         client.ask("DELETE", f"/v1/uploads/{upload}")
+
+
+def test_every_path_is_described_and_shown_without_a_script(web_server):
+    described = web_server.client.get("/openapi.json")
+    assert described["openapi"].startswith("3.1")
+    options = described["components"]["schemas"]["JobOrder"]["properties"]["options"]
+    assert options["additionalProperties"] is False
+    assert options["properties"]["scale"]["enum"] == ["auto", 1, 2, 3, 4]
+    assert options["properties"]["quality"]["description"].startswith("0 to 100")
+    page = web_server.send("GET", "/docs")[2].decode()
+    assert all(
+        f"{method.upper()} {path}" in page for path, each in described["paths"].items() for method in each
+    )
+    assert "<script" not in page
+    assert "https:" not in page
+
+
+def test_metrics_count_what_is_there(web_server, clip):
+    before = web_server.send("GET", "/metrics")[2].decode()
+    web_server.client.upload(clip)
+    after = web_server.send("GET", "/metrics")[2].decode()
+    values = [
+        float(next(line for line in text.splitlines() if line.startswith("vsr_web_uploads ")).split()[1])
+        for text in (before, after)
+    ]
+    assert values[1] == values[0] + 1
+    assert 'vsr_web_jobs{state="queued"}' in after

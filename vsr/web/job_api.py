@@ -75,9 +75,9 @@ def job_router(workshop: Workshop) -> APIRouter:
             raise ProblemError(409, f"a job that is {job.state} has no report")
         return dict(job.report)
 
-    @router.api_route(
+    @router.head("/jobs/{id}/result", include_in_schema=False)
+    @router.get(
         "/jobs/{id}/result",
-        methods=["GET", "HEAD"],
         summary="The finished file",
         response_class=Response,
         responses=sent(*VIDEO_OR_PICTURE) | problems(404, 409),

@@ -2,8 +2,11 @@
 
 import json
 import time
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Annotated, Any, TypeVar
 
+import anyio
 from fastapi import APIRouter, Query, Request, Response
 
 from vsr.errors import VsrError
@@ -18,7 +21,10 @@ from vsr.web.shapes import PreviewOrder, UploadView
 from vsr.web.store import Upload
 from vsr.web.workshop import Workshop, check_installed
 
+T = TypeVar("T")
+
 _LOOK_S = 60.0
+_MOST_AT_ONCE = 2
 _MACHINE_KEPT_S = 600.0
 
 
@@ -47,7 +53,7 @@ def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
         description="While it still comes, too, as soon as the file can be told by what is there.",
         responses=problems(404),
     )
-    def probe(
+    async def probe(
         id: str,
         options: Annotated[str, Query(description="Options of the job, as JSON.")] = "{}",
         estimate: Annotated[
@@ -58,10 +64,21 @@ def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
         wanted = options_of(_table(options))
         check_installed(wanted)
         try:
-            found = look_at(workshop.uploads.path(upload), wanted, estimate=estimate, limit_s=_LOOK_S)
+            found = await _apart(look_at, workshop.uploads.path(upload), wanted, estimate=estimate)
         except VsrError as error:
             raise _about(error, upload, workshop) from None
         return {"name": upload.name, **found}
+
+
+async def _apart(question: Callable[..., T], *arguments: object, **named: object) -> T:
+    """Ask a process, when it is our turn: twenty files that are dropped at once are no twenty processes."""
+    asked = partial(question, *arguments, **named, limit_s=_LOOK_S)
+    return await anyio.to_thread.run_sync(asked, limiter=_at_once())
+
+
+@cache
+def _at_once() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(_MOST_AT_ONCE)
 
 
 def _table(text: str) -> dict[str, Any]:
@@ -104,9 +121,9 @@ def _add_previews(router: APIRouter, workshop: Workshop) -> None:
     def state(id: str) -> PreviewView:
         return workshop.previews.state(id)
 
-    @router.api_route(
+    @router.head("/previews/{id}/{name}", include_in_schema=False)
+    @router.get(
         "/previews/{id}/{name}",
-        methods=["GET", "HEAD"],
         tags=["previews"],
         summary="A file of a preview, as soon as it is there",
         response_class=Response,
@@ -125,8 +142,9 @@ def _add_machine(router: APIRouter) -> None:
         return [{key: value for key, value in shown(card).items() if key != "path"} for card in all_cards()]
 
     @router.get("/machine", tags=["machine"], summary="What `vsr doctor` says", responses=problems())
-    def machine() -> dict[str, list[str]]:
+    async def machine() -> dict[str, list[str]]:
         nonlocal known
         if time.monotonic() - known[0] > _MACHINE_KEPT_S:
-            known = time.monotonic(), machine_lines(limit_s=_LOOK_S)
+            lines = await _apart(machine_lines)
+            known = time.monotonic(), lines
         return {"lines": known[1]}
