@@ -16,7 +16,8 @@ import re
 
 def redact(text: str) -> str:
     """Replace the user and password of every URL in `text` by `***`."""
-    return re.sub(r"(?<=://)[^/\s]+@", "***@", text)  # up to the last @: passwords hold some
+    # Up to the last @: passwords hold some, and slashes and question marks where nobody has spelled them out.
+    return re.sub(r"(?<=://)(?:[^/\s]+|[^\s/:@]*:\S*)@", "***@", text)
 
 
 def one_line(error: BaseException, most: int = 200) -> str:

@@ -12,7 +12,15 @@ import vsr
 from vsr.engine import WAYS, Engine, has_fast_bf16
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
-from vsr.media import ENCODERS, choose_encoder, ffmpeg_version, find_ffmpeg, try_encoder, why_no_nvdec
+from vsr.media import (
+    ENCODERS,
+    choose_encoder,
+    ffmpeg_version,
+    find_ffmpeg,
+    is_bundled,
+    try_encoder,
+    why_no_nvdec,
+)
 from vsr.models import load
 from vsr.options import EncodeOptions, EngineOptions
 
@@ -34,6 +42,8 @@ def _software() -> Iterator[str]:
     yield f"vsr {vsr.__version__}, Python {platform.python_version()}, {libraries}"
     binary = find_ffmpeg()
     yield f"FFmpeg {ffmpeg_version(binary)}: {binary}"
+    if is_bundled(binary):
+        yield "this FFmpeg comes with imageio-ffmpeg and is under the GPL, version 3: it matters where you pass it on"
 
 
 def _devices() -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vsr.cli.console import is_terminal
+from vsr.cli.console import is_terminal, say
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
 from vsr.cli.live_view import (
@@ -38,6 +38,7 @@ from vsr.live import (
     Secrets,
     TextLines,
     check_camera,
+    exposed_files,
     read_options,
 )
 from vsr.options import EngineOptions
@@ -125,6 +126,8 @@ def live_command(
         return _overridden(options, run, engine)
 
     at_first = read()
+    for file in exposed_files(at_first, cameras if from_file else ""):
+        say(f"warning: {file} holds credentials and others may read it; chmod 600 {file} keeps them out")
     fetch_named(at_first.models, fetch)
     with LiveSignals(reloads=from_file) as signals, ExitStack() as open_things:
         service = _Service(at_first, signals, open_things)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         OutputKind,
         OutputOptions,
         check_camera,
+        exposed_files,
         read_options,
     )
     from vsr.live.service import CameraView, LiveService, LiveView

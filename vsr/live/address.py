@@ -6,6 +6,7 @@ rest of a URL; everything that is shown, logged or raised goes through `shown` o
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -94,10 +95,10 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
         path = url.removeprefix("file:")
         return Address(path, path, "device" if path.startswith("/dev/") else "file")
     found = _PARTS.fullmatch(url)
-    if found is None or not _HOST.fullmatch(found["host"]) or "@" in found["rest"].partition("?")[0]:
+    if found is None or not _HOST.fullmatch(found["host"]) or _splits_a_secret(found["rest"]):
         raise ConfigError(
             "a URL cannot be read (it is not shown here, for it may hold a password); write SCHEME://HOST[:PORT]/PATH,"
-            " and @, : and / in a user or password as %40, %3A and %2F"
+            " and @, :, / and ? in a user or password as %40, %3A, %2F and %3F"
         )
     scheme, who, secrets = found["scheme"].lower(), found["who"] or "", list[str]()
     given = credentials.read()
@@ -115,6 +116,19 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
         scheme,
         tuple(dict.fromkeys(secret for secret in [*secrets, *hidden] if secret)),
     )
+
+
+def _splits_a_secret(rest: str) -> bool:
+    """Whether what stands after the host has an @ that may end a user and password: `user:12?34@host`."""
+    return "@" in (rest.partition("?")[0] if rest.startswith("/") else rest)
+
+
+def exposed(path: str | Path) -> bool:
+    """Whether others on this machine may read a file, by its mode; False where modes tell nothing."""
+    try:
+        return os.name == "posix" and bool(os.stat(path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:
+        return False
 
 
 def _hide(scheme: str, rest: str) -> tuple[str, list[str]]:

@@ -14,7 +14,7 @@ import av
 from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
-from vsr.live.address import Address, Credentials, resolve
+from vsr.live.address import Address, Credentials, exposed, resolve
 from vsr.options import EngineOptions, at_least
 from vsr.toml_options import make_options, read_tables
 
@@ -219,6 +219,17 @@ def read_options(path: str | Path) -> LiveOptions:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return options
+
+
+def exposed_files(options: LiveOptions, path: str | Path = "") -> list[str]:
+    """Files that hold credentials and that others may read: `path`, where the options come from, among them."""
+    secret = [each for camera in options.cameras for each in (camera, *camera.outputs)]
+    files = [each.credentials_file for each in secret if each.credentials_file]
+    if path and any(
+        each.address.secrets and not each.credentials_file and not each.credentials_env for each in secret
+    ):
+        files.append(str(path))
+    return [file for file in dict.fromkeys(files) if exposed(file)]
 
 
 def _merged(defaults: dict[str, object], camera: object) -> object:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         ffmpeg_version,
         find_ffmpeg,
         first_error_line,
+        is_bundled,
         local,
         quiet_command,
         run_ffmpeg,

@@ -60,6 +60,14 @@ def _bundled_ffmpeg() -> str:
         ) from None
 
 
+def is_bundled(binary: str) -> bool:
+    """Whether an FFmpeg program is the one of imageio-ffmpeg, which is under the GPL."""
+    try:
+        return os.path.samefile(binary, _bundled_ffmpeg())
+    except (SinkError, OSError):
+        return False
+
+
 def find_remuxer() -> str:
     """Return the FFmpeg that copies into Matroska: the one in imageio-ffmpeg where there is one.
 
