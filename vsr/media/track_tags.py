@@ -13,6 +13,18 @@ _WAY = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 """The boxes inside of which the ones wanted lie."""
 _MAX_BOXES = 10_000
 
+DATA_TRACKS = {
+    "gpmd": "GoPro's telemetry",
+    "fdsc": "GoPro's facts of the file",
+    "rtmd": "Sony's telemetry",
+    "djmd": "DJI's telemetry",
+    "dbgi": "DJI's debugging",
+    "camm": "camera motion",
+    "mebx": "Apple's timed metadata",
+    "tmcd": "time code",
+}
+"""What tracks of data are, by what they call themselves. FFmpeg writes `gpmd` and, from a tag, `tmcd`."""
+
 
 def track_tags(path: Path) -> dict[int, str]:
     """Return the four letters of each track's samples, such as `gpmd`, `rtmd` or `tmcd`, by the track's number."""

@@ -11,6 +11,7 @@ from support.encoding import write
 
 from vsr.media.probe_video import probe
 from vsr.media.timecode import later_timecode, timecode_in
+from vsr.media.track_tags import DATA_TRACKS
 from vsr.media.writing.output import WriteReport
 from vsr.options import EncodeOptions, ReadOptions
 
@@ -64,7 +65,7 @@ def test_telemetry_is_copied_where_the_container_takes_it(make_clip: MakeClip, t
         assert not left_out(write(clip, target))
         assert telemetry(target) == telemetry(clip) != []
     (line,) = left_out(write(clip, tmp_path / "o.mkv"))
-    assert line == "data 1 (bin_data, GoPro MET, und): mkv cannot hold it"
+    assert line == "data 1 (bin_data, GoPro's telemetry, GoPro MET, und): mkv cannot hold it"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_telemetry_is_copied_where_the_container_takes_it(make_clip: MakeClip, t
 def test_telemetry_that_nothing_writes_is_named(make_clip: MakeClip, tmp_path: Path, tag: bytes, maker: str):
     clip = with_telemetry(make_clip(num_frames=25), tmp_path / "c.mp4", tag, maker)
     (line,) = left_out(write(clip, tmp_path / "o.mp4"))
-    assert line == f"data 1 ({tag.decode()}, {maker}, und): mp4 cannot hold it"
+    assert line == f"data 1 ({tag.decode()}, {DATA_TRACKS[tag.decode()]}, {maker}, und): mp4 cannot hold it"
     assert [(other.kind, other.codec) for other in probe(clip).others] == [("data", tag.decode())]
     assert left_out(write(clip, tmp_path / "o.mov")) == [line.replace("mp4", "mov")]
 

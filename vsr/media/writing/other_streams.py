@@ -21,7 +21,7 @@ from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, 
 from vsr.media.file_clock import FileClock, MendedReader, write_mended
 from vsr.media.network import REMOTE_PROTOCOLS, address_of, is_address
 from vsr.media.probe_video import codec_of, open_container
-from vsr.media.track_tags import track_tags
+from vsr.media.track_tags import DATA_TRACKS, track_tags
 from vsr.media.writing.muxers import MUXERS
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -65,7 +65,14 @@ def stream_name(stream: Any, tag: str = "") -> str:
     """Name a stream for a report; `tag` is what its container calls data of no codec."""
     said = stream.metadata
     maker = said.get("handler_name") if stream.type == "data" else ""  # GoPro MET, Core Media Metadata, ...
-    facts = [codec_name(stream) or tag, maker or "", said.get("language") or "", said.get("title") or ""]
+    what = DATA_TRACKS.get(tag, "") if stream.type == "data" else ""
+    facts = [
+        codec_name(stream) or tag,
+        what,
+        maker or "",
+        said.get("language") or "",
+        said.get("title") or "",
+    ]
     kind = "cover picture" if stream.type == "video" and stream.disposition & COVER else stream.type
     return f"{kind} {stream.index} ({', '.join(fact for fact in facts if fact)})"
 
