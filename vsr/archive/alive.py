@@ -5,6 +5,7 @@ An SQLite lock, because these work wherever the state beside them does, and a ki
 there is no heartbeat, and no clock to compare with another machine's.
 """
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -32,7 +33,8 @@ class Alive:
     def close(self) -> None:
         """Be there no more."""
         self._lock.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # who looks for it next removes it
+            self._path.unlink()
 
 
 def lives(path: Path) -> bool:
@@ -46,7 +48,8 @@ def lives(path: Path) -> bool:
         return True
     finally:
         lock.close()
-    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.unlink()
     return False
 
 

@@ -1,24 +1,24 @@
 """`vsr enhance`: videos, pictures and folders in, enhanced ones out."""
 
-import json
 import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from vsr.cli.console import duration, say, show, size_of, write_result
+from vsr.cli.console import duration, say, show, size_of
+from vsr.cli.enhance_report import check_report, write_report
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
 from vsr.cli.signals import getting_on
-from vsr.durable import file_id, place_of, work_folder
+from vsr.durable import work_folder
 from vsr.engine import place
-from vsr.errors import ConfigError, SinkError
+from vsr.errors import ConfigError
 from vsr.jobs import (
     Job,
     Outcome,
@@ -90,7 +90,7 @@ def enhance_command(
     jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, as_video=as_video, tell=say)
     check_also(jobs, options.also)
     if run.report:
-        _check_report(Path(run.report), jobs)
+        check_report(Path(run.report), jobs)
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
     view = _Terminal(run, alone=len(jobs) == 1)
@@ -108,7 +108,7 @@ def enhance_command(
                 raise error
     finally:
         if run.report:
-            _write_report(Path(run.report), results)
+            write_report(Path(run.report), results)
     return _conclude(results)
 
 
@@ -277,44 +277,3 @@ def _conclude(results: Sequence[Result]) -> int:
     for result in failed:
         say(f"  {result.job.named}: {result.reason}")
     return 3 if all(result.status == "unverified" for result in failed) else 1
-
-
-def _check_report(path: Path, jobs: Sequence[Job]) -> None:
-    """Raise ConfigError where the report would take the place of an input or a result."""
-    others = [other for job in jobs for other in (*job.sources, job.target)]
-    if place_of(path) in map(place_of, others) or file_id(path) in {file_id(each) for each in others} - {
-        None
-    }:
-        raise ConfigError(f"report {path} is an input or a result itself; name another file")
-
-
-def _write_report(path: Path, results: Sequence[Result]) -> None:
-    text = json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n"
-    try:
-        write_result(path, text.encode())
-    except SinkError as error:
-        say(f"report {error}")
-
-
-def _as_json(result: Result) -> dict[str, Any]:
-    report: dict[str, Any] = {"input": result.job.named, "output": result.job.target, "status": result.status}
-    if result.plan is not None:
-        plan, second = result.plan, result.plan.second
-        report |= {
-            "source": asdict(plan.source),
-            "crop": asdict(plan.crop) if plan.crop else None,
-            "format": asdict(plan.output),
-            "models": [asdict(model.spec) for model in plan.models],
-            "encoder": asdict(plan.encoder) if plan.encoder else None,
-            "second": {"path": second.path, "choice": asdict(second.choice)} if second else None,
-        }
-    if result.outcome is not None:
-        outcome = result.outcome
-        report |= {
-            "pipeline": asdict(outcome.pipeline),
-            "read": asdict(outcome.counts) if outcome.counts else None,
-            "written": asdict(outcome.written),
-            "also": asdict(outcome.also) if outcome.also else None,
-            "notes": outcome.notes,
-        }
-    return report | ({"error": result.reason} if result.error else {})

@@ -3,6 +3,7 @@
 Reads packets of the whole file and decodes one picture. Changes nothing.
 """
 
+import errno
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from av.error import FFmpegError
 
-from vsr.errors import SourceError
+from vsr.errors import ReadError, SinkError, SourceError, reason_of
 from vsr.frames import PictureFormat
 from vsr.media.pixels import MATRICES, PRIMARIES, TRANSFERS, name_of, range_of, read_planes, reading
 from vsr.media.probe_video import open_container, packets_of
@@ -63,6 +64,9 @@ def verify(
     """Compare the file at `path` with the frames in `parts` and the streams in `joined`.
 
     `format` is what the encoder was to write. Times may differ by half a tick of the container.
+
+    Raises:
+        SinkError: the disk or the network behind the file has failed.
     """
     differences: list[str] = []
     lost: list[str] = []
@@ -84,8 +88,22 @@ def verify(
             lost += _compare_views(opened, video, joined)
             differences += _compare_picture(opened, video, format, (rotation, joined.mirrored))
     except (FFmpegError, SourceError) as error:
+        if (failure := _of_the_system(error)) is not None:
+            raise SinkError(f"{path} cannot be read back: {reason_of(failure)}") from error
         differences.append(f"the file cannot be read back: {error}")
     return Verification(num_frames, shift, tuple(differences[:_MAX_DIFFERENCES]), tuple(lost))
+
+
+def _of_the_system(error: Exception) -> Exception | None:
+    """The failure of a disk or a network that an error tells of; None where it may be the file's. FFmpeg calls a file
+    that ends too early an I/O error."""
+    for each in (error, error.__cause__):
+        by_ffmpeg = isinstance(each, FFmpegError)
+        if isinstance(each, ReadError) or (
+            isinstance(each, OSError) and not (by_ffmpeg and each.errno == errno.EIO)
+        ):
+            return each
+    return None
 
 
 def _demux(opened: Any, video: Any) -> _Contents:
