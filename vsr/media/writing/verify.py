@@ -3,7 +3,6 @@
 Reads packets of the whole file and decodes one picture. Changes nothing.
 """
 
-import errno
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -95,13 +94,10 @@ def verify(
 
 
 def _of_the_system(error: Exception) -> Exception | None:
-    """The failure of a disk or a network that an error tells of; None where it may be the file's. FFmpeg calls a file
-    that ends too early an I/O error."""
+    """The failure of a disk or a network that an error tells of; None where it may be the file's. FFmpeg's own errors
+    are not asked: a file that ends too early is an I/O error there, or not permitted."""
     for each in (error, error.__cause__):
-        by_ffmpeg = isinstance(each, FFmpegError)
-        if isinstance(each, ReadError) or (
-            isinstance(each, OSError) and not (by_ffmpeg and each.errno == errno.EIO)
-        ):
+        if isinstance(each, ReadError) or (isinstance(each, OSError) and not isinstance(each, FFmpegError)):
             return each
     return None
 
