@@ -319,6 +319,7 @@ def test_damage_beside_the_pixels_costs_a_line(tmp_path: Path):
         ),
         "text.png": (bare[:33] + chunk(b"tEXt", b"a\0b", whole=False) + bare[33:], "tEXt is damaged"),
         "end.png": (bare[:-12], "without its end mark"),
+        "end.jpg": (jpeg[:-2], "without its end mark"),
         "junk.jpg": (jpeg[:20] + b"8BIM junk between" + jpeg[20:], "damaged near byte 20"),
     }
     for name, (data, line) in files.items():
@@ -328,6 +329,9 @@ def test_damage_beside_the_pixels_costs_a_line(tmp_path: Path):
         assert np.abs(pixels_of(path).astype(int) - smooth(3)).max() < 12
         convert(path, tmp_path / f"out{path.suffix}")
     assert read(tmp_path / "junk.jpg")[1].metadata.xmp == b"<x/>" * 9
+    (tmp_path / "end.jpg").write_bytes(jpeg[:-5])
+    with pytest.raises(SourceError, match="is truncated"):
+        pixels_of(tmp_path / "end.jpg")
 
 
 def test_a_profile_that_unfolds_without_end_is_refused(tmp_path: Path):

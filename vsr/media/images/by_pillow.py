@@ -119,6 +119,8 @@ def _broken(data: bytes, container: str) -> Iterator[str]:
     """What is wrong with a file that is read all the same."""
     if container == "gif" and not data.rstrip(b"\0").endswith(b";"):
         yield "the file ends without its end mark; frames may be missing"
+    if container == "jpeg" and not _has_end(data):
+        yield "the file ends without its end mark"
     at = 2
     while container == "jpeg" and data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -156,6 +158,24 @@ def pillow_decode(data: bytes, header: Header) -> Pixels:
     """
     if header.bit_depth > 8:
         return _decode_deep(data, header)
+    if header.container != "jpeg" or _has_end(data):
+        return _pixels(data, header)
+    # Where only the end mark is missing, what stands in its place changes nothing.
+    first, second = (_pixels(data + filler * 64 + _END, header) for filler in (b"\0", b"\xaa"))
+    if not np.array_equal(first, second):
+        raise DamagedError("is truncated")
+    return first
+
+
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether a JPEG's end mark follows its last scan."""
+    return data.endswith(_END) or data.rfind(_END) > data.rfind(_SCAN)
+
+
+def _pixels(data: bytes, header: Header) -> Pixels:
     image = opened(data, header.container)
     image.load()
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[header.num_channels]
