@@ -4,7 +4,6 @@ What an edit list hides stays out, what the container's muxer refuses is left ou
 original's. Reads packets and tries them out; writes nothing.
 """
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ _REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
 PRIMING_S = Fraction(1, 8)
 """What is hidden before sound begins is up to this long the encoder's run-up, which decoders want; what is longer
 has been cut away."""
+_NOT_LATE = Fraction(0)
 _NEWS = "new_extradata"
 """FFmpeg's name of headers that a decoder is given on the way."""
 _SEEK_BACK_S = 30
@@ -80,7 +80,11 @@ class Track:
         self._written: int | None = None
         """Time of decoding of the packet that was written last, in the output's ticks."""
         self._num_refused = self._num_endless = self._num_other = 0
-        self._late_s = Fraction(0)
+        self._late_s = _NOT_LATE
+        self._tick: Fraction | None = None
+        """Of the output, which is known when its header has been written; `_scale` is how many of them a tick of the
+        original is."""
+        self._scale = Fraction(1)
         self._trial: OutputContainer | None = None
 
     @property
@@ -141,17 +145,19 @@ class Track:
         """
         assert packet.pts is not None
         assert packet.dts is not None
-        tick = Fraction(self.out.time_base)
-        scale = Fraction(packet.time_base) / tick
-        shown, dts = _nearest(packet.pts * scale), _nearest(packet.dts * scale)
-        packet.duration = _nearest((packet.duration or 0) * scale)
+        if self._tick is None:
+            self._tick = Fraction(self.out.time_base)
+            self._scale = Fraction(packet.time_base) / self._tick
+        tick, scale = self._tick, self._scale
+        shown, dts = _scaled(packet.pts, scale), _scaled(packet.dts, scale)
+        packet.duration = _scaled(packet.duration or 0, scale)
         in_mp4 = self._container in ("mp4", "mov")
         if self._written is not None:
             dts = max(dts, self._written + in_mp4)
             if in_mp4 and not packet.duration:  # the last one would not be shown at all
                 packet.duration = dts - self._written
         packet.pts, packet.dts, packet.time_base = max(shown, dts), dts, tick
-        late_s = (packet.pts - shown) * tick
+        late_s = (packet.pts - shown) * tick if packet.pts > shown else _NOT_LATE
         endless = in_mp4 and packet.duration > _MOST_TICKS
         if endless:
             packet.duration = max(1, round(self._window.film_end / tick) - packet.pts)
@@ -186,9 +192,10 @@ class Track:
             self._trial.close()
 
 
-def _nearest(value: Fraction) -> int:
+def _scaled(ticks: int, scale: Fraction) -> int:
     """Round as FFmpeg does, halves away from 0."""
-    return math.floor(value + Fraction(1, 2)) if value >= 0 else math.ceil(value - Fraction(1, 2))
+    parts = 2 * abs(ticks) * scale.numerator + scale.denominator
+    return (parts // (2 * scale.denominator)) * (1 if ticks >= 0 else -1)
 
 
 def read_tracks(
