@@ -123,11 +123,23 @@ def test_a_gap_that_sound_fills_stays(make_clip, tmp_path):
 
 @pytest.mark.parametrize("kind", [".ts", ".flv"])
 def test_pictures_far_apart_stay_so(make_clip, tmp_path, kind):
-    clip = make_clip("a.mp4", pts=range(0, 300, 60), num_frames=5, codec_options={"bf": "0"})
-    run_ffmpeg("-i", clip, "-c", "copy", tmp_path / f"a{kind}")
-    frames, counts = read(tmp_path / f"a{kind}")
-    assert {(b.pts - a.pts) * a.time_base for a, b in pairwise(frames)} == {Fraction(12, 5)}
-    assert counts.notes == []
+    for step in (60, 400):
+        pts = range(0, 5 * step, step)
+        clip = make_clip(f"{step}.mp4", pts=pts, num_frames=5, codec_options={"bf": "0"})
+        run_ffmpeg("-i", clip, "-c", "copy", tmp_path / f"{step}{kind}")
+        frames, counts = read(tmp_path / f"{step}{kind}")
+        assert {(b.pts - a.pts) * a.time_base for a, b in pairwise(frames)} == {Fraction(step, 25)}
+        assert counts.notes == []
+
+
+def test_a_leap_of_pictures_alone_is_closed_where_it_is_long(make_clip, tmp_path):
+    for pause, is_closed in ((5, False), (5000, True)):
+        pts = [*range(20), *range(20 + 25 * pause, 40 + 25 * pause)]
+        clip = make_clip(f"{pause}.mp4", pts=pts, num_frames=40, codec_options={"bf": "0"})
+        run_ffmpeg("-i", clip, "-c", "copy", tmp_path / f"{pause}.ts")
+        frames, counts = read(tmp_path / f"{pause}.ts")
+        assert (max(b.pts - a.pts for a, b in pairwise(frames)) == 3600) == is_closed
+        assert bool(counts.notes) == is_closed
 
 
 @pytest.mark.parametrize("ticks", [90_000 * 500, -90_000])

@@ -11,6 +11,8 @@ from typing import Any
 
 _LEAP_S = 1.0
 """A step forward of more than this, in all streams, is none that a recording makes."""
+_ALONE_S = 10.0
+"""The same where there is but one stream: pictures of a screen or a lonely camera may pause."""
 _BACK_S = 0.1
 """A step back of decoding time of more than this neither; smaller ones are a muxer's carelessness."""
 _APART_S = 10.0
@@ -108,7 +110,8 @@ class Pieces:
         tick, seconds = stream.tick, time * stream.tick
         back_s = _BACK_S if stream.is_decoding else _LEAP_S
         ahead_s = seconds - max(stream.due * tick, stream.piece.front)
-        if (time - stream.last) * tick >= -back_s and ahead_s <= _LEAP_S:
+        leap_s = _LEAP_S if len(self.streams) > 1 else _ALONE_S
+        if (time - stream.last) * tick >= -back_s and ahead_s <= leap_s:
             return
         here = stream.piece
         others = {other.piece.number: other.piece for other in self.streams.values() if other is not stream}

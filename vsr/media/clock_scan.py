@@ -23,7 +23,7 @@ from vsr.media.network import is_address
 from vsr.media.probe_video import codec_of, open_container, packets_of
 from vsr.media.standard_streams import is_standard
 
-_MAY_JUMP = frozenset({"flv", "live_flv", "asf"})
+_MAY_JUMP = frozenset({"flv", "live_flv"})
 """Formats whose clock may jump, beside those of which FFmpeg says so: broadcasts, Ogg."""
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 _MAX_ERRORS = 100
