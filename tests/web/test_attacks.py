@@ -2,6 +2,8 @@
 
 import json
 import socket
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +15,10 @@ from vsr.cli.main import run
 from vsr.errors import ConfigError
 from vsr.web.client import Client, WebError
 from vsr.web.data_folder import DataFolder
+from vsr.web.guard import Guard
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens, token_hash
+from vsr.web.web_options import WebOptions
 
 JSON = {"Content_Type": "application/json"}
 
@@ -49,10 +53,19 @@ def test_names_of_others_are_refused(web_server):
         assert line.recv(100).split()[1] in (b"400", b"421")
 
 
-def test_an_added_name_is_accepted(tmp_path):
-    with web(tmp_path, "--allow-host", "nas.example") as server:
-        assert server.send("GET", "/v1/jobs", Host="nas.example")[0] == 200
-        assert server.send("GET", "/v1/jobs", Host="evil.example")[0] == 421
+def test_an_added_name_is_accepted_and_of_a_server_of_the_network_any_address(tmp_path):
+    with closing(Store(tmp_path / "db")) as store:
+
+        def is_ours(options: WebOptions) -> dict[str, bool]:
+            guard = Guard(None, Tokens(store, ""), options)
+            return {
+                host: guard._is_ours(host)
+                for host in ("nas.example:8000", "192.0.2.1:80", "[::2]", "evil.example")
+            }
+
+        assert list(is_ours(WebOptions()).values()) == [False] * 4
+        assert list(is_ours(WebOptions(allow_host=("nas.example",))).values()) == [True, False, False, False]
+        assert list(is_ours(WebOptions(host="0.0.0.0")).values()) == [False, True, True, False]
 
 
 def test_other_pages_are_refused(web_server):
@@ -161,6 +174,23 @@ def test_a_playlist_that_names_other_files_is_no_video(web_server, clip, tmp_pat
         with pytest.raises(WebError):
             client.get(f"/v1/uploads/{upload}/probe")
         assert client.wait(client.order(upload, model="bicubic-x2")["id"], every_s=0.05)["state"] == "failed"
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_refused_by_its_header(web_server, tmp_path):
+    bomb = tmp_path / "bomb.png"
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(10**7))),
+    ]
+    chunks = [
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d))
+        for k, d in [*parts, (b"IEND", b"")]
+    ]
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    upload = web_server.client.upload(bomb)
+    with pytest.raises(WebError, match="60000") as refused:
+        web_server.client.get(f"/v1/uploads/{upload}/probe")
+    assert refused.value.status == 422
 
 
 def test_a_page_that_was_uploaded_is_never_shown_as_one(web_server, tmp_path):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from support.archives import wait_until
+from support.clips import ClipOptions, write_clip
 from support.web_server import WebServer
 
 from vsr.cli.main import run
@@ -98,6 +99,35 @@ def test_what_is_in_a_file_and_what_would_be_done(web_server, clip):
         "bicubic-x4",
     )
     assert found["plan"]["estimate"] is None
+
+
+def test_a_file_is_looked_at_while_it_comes(web_server, tmp_path):
+    whole = write_clip(tmp_path / "a.mkv", ClipOptions(num_frames=60)).read_bytes()
+    about = {
+        "Tus_Resumable": "1.0.0",
+        "Upload_Length": str(len(whole)),
+        "Upload_Metadata": "filename YS5ta3Y=",
+    }
+    body = {"Content_Type": "application/offset+octet-stream"}
+    for come, status in {20: 409, len(whole) // 2: 200}.items():
+        place = web_server.send("POST", "/v1/uploads", whole[:come], **about, **body)[1]["location"]
+        answer = web_server.send("GET", f"{place}/probe")
+        assert answer[0] == status, answer
+        assert (
+            web_server.send(
+                "POST",
+                "/v1/jobs",
+                b'{"upload": "%s"}' % place[-16:].encode(),
+                Content_Type="application/json",
+            )[0]
+            == 409
+        )
+        if status == 200:
+            notes = json.loads(answer[2])["plan"]["notes"]
+            assert any(note.startswith("a.mkv: ") for note in notes)
+            assert not any("source.mkv" in note for note in notes)
+        else:
+            assert json.loads(answer[2])["detail"].startswith("not enough has come to tell: ")
 
 
 def test_a_preview_shows_a_moment_before_and_after(web_server, clip):

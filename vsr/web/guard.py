@@ -20,8 +20,9 @@ MAX_BODY = 64 << 10
 MAX_PICTURE = 64 << 20
 """Bytes of a form with a picture."""
 
-_OPEN = ("/healthz", "/readyz", "/login", "/static/")
-"""Paths that want no token."""
+_OPEN = ("/", "/healthz", "/readyz", "/login")
+_OPEN_BELOW = "/static/"
+"""Paths that want no token: the page itself, which holds nothing of anybody, and what a watchdog asks."""
 
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -73,7 +74,7 @@ class Guard:
             return 421, f"host {host[:80]!r} is not this server; --allow-host NAME adds one"
         if not _is_same_site(scope, headers, host):
             return 403, "requests from other pages are not accepted"
-        is_open = path == "/login" or any(path.startswith(each) for each in _OPEN)
+        is_open = path in _OPEN or path.startswith(_OPEN_BELOW)
         if not is_open and not self._tokens.admits(
             headers.get("authorization", ""), headers.get("cookie", "")
         ):

@@ -61,13 +61,15 @@ def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
         ] = False,
     ) -> dict[str, Any]:
         upload = workshop.uploads.get(id)
+        path = workshop.uploads.path(upload)
         wanted = options_of(_table(options))
         check_installed(wanted)
         try:
-            found = await _apart(look_at, workshop.uploads.path(upload), wanted, estimate=estimate)
+            found = await _apart(look_at, path, wanted, estimate=estimate)
         except VsrError as error:
             raise _about(error, upload, workshop) from None
-        return {"name": upload.name, **found}
+        notes = [note.replace(f"{path.name}:", f"{upload.name}:") for note in found["plan"]["notes"]]
+        return {"name": upload.name, **found, "plan": {**found["plan"], "notes": notes}}
 
 
 async def _apart(question: Callable[..., T], *arguments: object, **named: object) -> T:

@@ -203,5 +203,6 @@ def _progress(clock: Clock, total: int | None) -> Progress:
 
 def _shown(record: Mapping[str, Any], job: WebJob) -> dict[str, Any]:
     """Where a result comes from, with the names that its owner knows."""
-    source = {**record["source"], "path": job.name}
-    return {**record, "source": source, "result": {**record["result"], "path": job.result}}
+    source, result = {**record["source"], "path": job.name}, {**record["result"], "path": job.result}
+    notes = [note.replace(f"source{job.ending}:", f"{job.name}:") for note in record["notes"]]
+    return {**record, "source": source, "result": result, "notes": notes}
