@@ -1,9 +1,10 @@
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from vsr.prefetch import Workers, parallel_map, prefetch
+from vsr.prefetch import Workers, parallel_map, prefetch, still_wanted
 
 
 def threads() -> set[threading.Thread]:
@@ -140,3 +141,22 @@ def test_workers_keep_their_threads_and_end_with_their_last_piece():
     assert isinstance(pieces[2].exception(), ZeroDivisionError)
     assert len({piece.result()[2] for piece in pieces if piece.exception() is None}) <= 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-kept")]
+
+
+def test_who_waits_for_something_outside_hears_that_nobody_wants_it_any_more():
+    waits, ended = threading.Event(), list[str]()
+
+    def outside() -> Iterator[int]:
+        yield 1
+        waits.set()
+        while still_wanted():
+            time.sleep(0.01)
+        ended.append(threading.current_thread().name)
+
+    first = prefetch(outside(), depth=2, name="first")
+    second = prefetch((item for item in first), depth=2, name="second")
+    assert next(second) == 1
+    waits.wait()
+    second.close()
+    assert ended == ["first"]
+    assert still_wanted()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,6 +23,10 @@ class _End:
     error: BaseException | None
 
 
+_filled = threading.local()
+"""The line that a thread fills."""
+
+
 class _Line(Generic[T]):
     """A queue between two threads, bounded in items and bytes; a larger item still passes, alone."""
 
@@ -30,6 +34,8 @@ class _Line(Generic[T]):
         self._waiting: deque[tuple[T | _End, int]] = deque()
         self._depth, self._budget, self._used = max(1, depth), budget_bytes, 0
         self._stopped = False
+        self._taken_for: _Line[Any] | None = None
+        """What the thread that takes fills itself."""
         self._changed = threading.Condition()
 
     def put(self, item: T | _End, size: int = 0) -> bool:
@@ -47,6 +53,7 @@ class _Line(Generic[T]):
 
     def get(self) -> T | _End:
         """Wait for the next item."""
+        self._taken_for = getattr(_filled, "line", None)
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting))
             item, size = self._waiting.popleft()
@@ -56,8 +63,8 @@ class _Line(Generic[T]):
 
     @property
     def has_stopped(self) -> bool:
-        """Whether nobody takes anything any more."""
-        return self._stopped
+        """Whether nobody takes anything any more, or for somebody who does not."""
+        return self._stopped or (self._taken_for is not None and self._taken_for.has_stopped)
 
     def stop(self) -> None:
         """Refuse what is put from now on."""
@@ -100,10 +107,6 @@ def prefetch(
     finally:
         line.stop()
         thread.join()
-
-
-_filled = threading.local()
-"""The line that a thread fills."""
 
 
 def still_wanted() -> bool:
