@@ -1,6 +1,9 @@
 """ONNX files: what is found from the graph, what comes out, what is refused."""
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +152,15 @@ def test_published_onnx_files_reach_their_figures_on_set5(name: str, psnr: float
     has_runtime()
     model = catalogue.load(str(test_data / f"weights/animejanai_nc/2x_AnimeJaNai_HD_V3_{name}.onnx"))
     assert set5_psnr(model, test_data) == pytest.approx(psnr, abs=0.02)
+
+
+def test_nothing_is_told_to_the_runtimes_makers(tmp_path: Path):
+    """Its telemetry begins with a file in the folder of temporary ones."""
+    has_runtime()
+    made = write(tmp_path / "net.onnx", node("Identity", ["in"], "out"), [1, 3, "h", "w"], [1, 3, "h", "w"])
+    (tmp_path / "tmp").mkdir()
+    code = f"from vsr.models import load; load({str(made)!r})"
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list((tmp_path / "tmp").iterdir())

@@ -18,6 +18,7 @@ from av.container import InputContainer
 
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
+from vsr.live.cameras.login import RedirectedError
 from vsr.live.cameras.reachable import check_reachable
 from vsr.live.cameras.udp import UdpReader
 from vsr.live.options import CameraOptions
@@ -152,7 +153,7 @@ def connect(
         return CameraConnection(container, protocol.resumes, paced=protocol is _HLS, udp=udp)
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
-    except _REFUSALS as caught:
+    except (*_REFUSALS, RedirectedError) as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
         raise GoneError(f"{address.shown}: {_reason(caught)}") from None

@@ -7,10 +7,13 @@ import socket
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from vsr.live.address import Address
+from vsr.live.cameras.login import RedirectedError, check_answer, check_stays, plain_url
 
+_MOST_BYTES = 1 << 16
+"""Of an answer's headers."""
 _LOOK_MS = 200
 """Time between looks at the stop flag."""
 
@@ -41,6 +44,8 @@ def check_reachable(address: Address, port: int, stop: threading.Event, *, until
             caller.setblocking(False)
             try:
                 return _talk(caller, place, address, stop, until)
+            except RedirectedError:
+                raise
             except OSError as error:
                 last = error
     raise last
@@ -53,12 +58,27 @@ def _talk(caller: socket.socket, place: Any, address: Address, stop: threading.E
     if failed:
         raise OSError(failed, os.strerror(failed))
     if address.scheme == "rtsp":
-        parts = urlsplit(address.url)
-        asked = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        caller.send(f"OPTIONS {asked} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+
+        def ask(request: str) -> str:
+            caller.sendall(request.encode())
+            return _answer(caller, stop, until)
+
+        answer = ask(f"OPTIONS {plain_url(address)} RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        if address.secrets and "@" in urlsplit(address.url).netloc:
+            check_answer(answer, plain_url(address))
+            check_stays(address, ask)
+
+
+def _answer(caller: socket.socket, stop: threading.Event, until: float) -> str:
+    """The beginning of what a server says, up to the end of its headers."""
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < _MOST_BYTES:
         _await(caller, select.POLLIN, stop, until)
-        if not caller.recv(1):
+        said = caller.recv(4096)
+        if not said:
             raise OSError(0, "the server hung up")
+        answer += said
+    return answer.decode("utf-8", "replace")
 
 
 def _await(caller: socket.socket, event: int, stop: threading.Event, until: float) -> None:

@@ -9,6 +9,7 @@ in the middle. onnxruntime works on the CPU here, wherever the engine keeps its 
 import importlib
 import importlib.util
 import math
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class OnnxNet:
     def _session(self, threads: int) -> Any:
         with self._lock:
             if threads not in self._sessions:
+                os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would call home, and leave files
                 runtime = importlib.import_module("onnxruntime")
                 options = runtime.SessionOptions()
                 options.intra_op_num_threads = threads
