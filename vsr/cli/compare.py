@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -107,7 +108,7 @@ class _Drawn:
         style, position = self._options.style, self._options.position
         drawn = compare_pictures(self._a, self._b, style=style, position=position, labels=labels)
         with closing(drawn):
-            for frame in drawn:
+            for frame in islice(drawn, 1 if self._options.one_frame else None):
                 yield frame if self._options.one_frame else to_playable(frame)
 
 

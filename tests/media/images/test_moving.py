@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vsr.cli.main import run
 from vsr.errors import ConfigError, SourceError
 from vsr.jobs import Job, make_plan
 from vsr.jobs.enhance_file import carry_out
@@ -151,3 +152,12 @@ def test_enhanced_into_its_own_kind_and_into_video(tmp_path: Path):
         assert [round(picture.time * 1000) for picture in pictures] == [0, 100, 140, 210, 410]
         assert pictures[0].to_ndarray(format="rgb24")[:8, :8].min() > 230  # clear is white
         (tmp_path / "c.mkv").unlink()
+
+
+def test_two_that_move_are_compared_in_one_picture_or_in_a_video(tmp_path: Path):
+    a, b = write(tmp_path / "a.gif"), write(tmp_path / "b.webp")
+    for name in ("c.png", "d.mkv"):
+        assert run(["compare", str(a), str(b), "-o", str(tmp_path / name), "--quiet"]) == 0
+    assert probe_image(tmp_path / "c.png").num_frames == 1
+    with av.open(str(tmp_path / "d.mkv")) as file:
+        assert len(list(file.decode(video=0))) == 5
