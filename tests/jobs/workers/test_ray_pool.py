@@ -151,7 +151,7 @@ def test_an_interrupted_job_leaves_no_task_and_goes_on_without_a_cluster(
     assert "the same command goes on after" in capfd.readouterr().err
     assert len(records_of(out).segments) >= 1
     assert sorted(path.name for path in work_folder(out).iterdir()) == [
-        *sorted(segment.file for segment in records_of(out).segments.values()), "journal",
+        *sorted(segment.file for segment in records_of(out).segments.values()), "journal", "made-by-vsr",
     ]  # fmt: skip
     assert copies() == before
     wait_for_the_end_of(at_work_on(tmp_path))
