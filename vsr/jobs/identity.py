@@ -44,6 +44,11 @@ def identity_of(plan: Plan) -> dict[str, str]:
     return lines
 
 
+def default_options() -> dict[str, str]:
+    """Describe the options of a long job that nobody has given."""
+    return _options(EnhanceOptions(), without=_WITHOUT_EFFECT)
+
+
 def wishes_of(options: EnhanceOptions) -> dict[str, str]:
     """Describe what is wanted of a file, whatever file it is and wherever it is enhanced.
 

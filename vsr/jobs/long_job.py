@@ -14,7 +14,7 @@ from pathlib import Path
 from vsr.durable import work_folder
 from vsr.errors import VerifyError
 from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
-from vsr.jobs.identity import identity_of
+from vsr.jobs.identity import default_options, identity_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Journal
 from vsr.jobs.workers.dispatcher import Dispatcher, gaps_of
@@ -75,6 +75,7 @@ def _journal(plan: Plan) -> Journal:
         identity_of(plan),
         {**told, "num_frames": plan.num_frames},
         restart=plan.options.job.restart,
+        unsaid=default_options(),
     )
 
 

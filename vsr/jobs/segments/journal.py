@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vsr.durable import WorkFolder, hold, sha256_of, sync
@@ -47,9 +48,17 @@ class Journal:
     """A job's journal, held by this process until `close`. Used by one thread."""
 
     def __init__(
-        self, folder: Path, identity: Mapping[str, str], told: Mapping[str, Any], *, restart: bool = False
+        self,
+        folder: Path,
+        identity: Mapping[str, str],
+        told: Mapping[str, Any],
+        *,
+        restart: bool = False,
+        unsaid: Mapping[str, str] = MappingProxyType({}),
     ):
         """Go on with the job in `folder`, or begin it.
+
+        `unsaid` is what a journal means by not naming an option, which may be older than that.
 
         Raises:
             OtherJobError: another job lies there; the message says what differs.
@@ -69,7 +78,7 @@ class Journal:
             hold(journal, folder)
             records = None if restart else read_records(folder)
             if records is not None:
-                _check(folder, records.identity, identity)
+                _check(folder, {**unsaid, **records.identity}, {**unsaid, **identity})
             self.segments = dict(records.segments) if records else {}
             self.borders = dict(records.borders) if records else {}
             self.damaged: set[int] = set()
