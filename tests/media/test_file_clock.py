@@ -153,6 +153,18 @@ def test_one_wrong_time_is_no_piece(make_clip, tmp_path, ticks):
     assert numbers(frames) == list(range(60))
 
 
+def test_sound_that_damage_sets_back_stays_with_the_pictures(make_clip, tmp_path):
+    """Broken sound whose times FFmpeg guesses too far, and then right again; later on the clock begins anew."""
+    clip = make_clip("a.mp4", num_frames=100, audio=True)
+    whole = remux(clip, tmp_path / "a.ts")
+    before = sound_times(whole)
+    at = next(n for n, time in enumerate(before) if time > before[0] + 1)
+    spoil_time(whole, 257, at // 8, -90_000 // 4, stream=0xC0)
+    joined = join_files([whole, remux(clip, tmp_path / "b.ts")], tmp_path / "joined.ts")
+    write(joined, tmp_path / "out.mkv")
+    assert abs(float(sound_times(tmp_path / "out.mkv")[-1] - before[-1]) - 4) < 0.1
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["one clock", "two"])
 def test_a_broadcast_is_read_on_under_other_numbers(pieces, tmp_path, again):
     offset = () if again else ("-output_ts_offset", "0.8")

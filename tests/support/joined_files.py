@@ -31,15 +31,15 @@ def join_files(pieces: Sequence[Path], joined: Path) -> Path:
     return joined
 
 
-def spoil_time(path: Path, pid: int, number: int, ticks: int) -> None:
-    """Add ticks of 1/90000 s to the time of a broadcast's picture with no other time than that of presentation."""
+def spoil_time(path: Path, pid: int, number: int, ticks: int, stream: int = 0xE0) -> None:
+    """Add ticks of 1/90000 s to the time of a broadcast's packet with no other time than that of presentation."""
     data = bytearray(path.read_bytes())
     begins = [
         at
         for at in range(0, len(data), _PACKET)
         if data[at + 1] & 0x40 and (data[at + 1] & 0x1F) << 8 | data[at + 2] == pid
     ]
-    at = data.index(b"\0\0\1\xe0", begins[number]) + 9
+    at = data.index(b"\0\0\1" + bytes([stream]), begins[number]) + 9
     assert data[at - 2] >> 6 == 2, "the packet has a time of decoding, too"
     time = (data[at] >> 1 & 7) << 30 | data[at + 1] << 22 | (data[at + 2] >> 1) << 15 | data[at + 3] << 7
     time = (time | data[at + 4] >> 1) + ticks

@@ -15,6 +15,8 @@ _ALONE_S = 10.0
 """The same where there is but one stream: pictures of a screen or a lonely camera may pause."""
 _BACK_S = 0.1
 """A step back of decoding time of more than this neither; smaller ones are a muxer's carelessness."""
+_NEAR_S = 0.3
+"""Streams on one clock are mostly so near each other in a file."""
 _APART_S = 10.0
 """Streams lie at most so far apart in a file."""
 _LAP_S = Fraction(1, 10)
@@ -107,6 +109,7 @@ class Pieces:
         assert stream.last is not None
         if self._was_wrong(stream, packet.stream_index, time, place):
             return
+        self._come_back(stream, time)
         tick, seconds = stream.tick, time * stream.tick
         back_s = _BACK_S if stream.is_decoding else _LEAP_S
         ahead_s = seconds - max(stream.due * tick, stream.piece.front)
@@ -123,6 +126,24 @@ class Pieces:
             self.all.append(following)
         stream.piece = following
         stream.changes.append((place, following, 0))
+
+    def _come_back(self, stream: PacedStream, time: int) -> None:
+        """Bring a stream back to the piece before that it alone has left, where the others are still with it: damage
+        has set it back for a moment."""
+        piece, seconds = stream.piece, time * stream.tick
+        if len(stream.changes) < 2 or len(piece.spans) > 1 or piece.is_leap:
+            return
+        before = stream.changes[-2][1]
+        others = [other.piece for other in self.streams.values() if other is not stream]
+        has_run = seconds - piece.begin >= _LEAP_S and abs(seconds - before.front) <= _NEAR_S
+        if not has_run or before is piece or before not in others:
+            return
+        ((index, span),) = piece.spans.items()
+        own = before.spans.setdefault(index, span)
+        own.end, own.num_packets = max(own.end, span.end), own.num_packets + span.num_packets
+        self.all.remove(piece)
+        stream.changes[-1] = (stream.changes[-1][0], before, 0)
+        stream.piece = before
 
     def _was_wrong(self, stream: PacedStream, index: int, time: int, place: Place) -> bool:
         """Whether only the packet before had another time than its neighbours: damage, and no piece."""
