@@ -9,19 +9,16 @@ if TYPE_CHECKING:
     from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
     from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
     from vsr.jobs.estimate import Estimate, estimate_plan
+    from vsr.jobs.folders import is_known_ending, is_media, media_of, walk
     from vsr.jobs.identity import sampled_hash, wishes_of
     from vsr.jobs.inputs import (
         Job,
         check_also,
         extension_of,
         find_jobs,
-        is_known_ending,
-        is_media,
         marked_clashes,
-        media_of,
         suffix_of,
         targets_of,
-        walk,
     )
     from vsr.jobs.plan import Plan, make_plan
     from vsr.jobs.preview import Moment, preview_file

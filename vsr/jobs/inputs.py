@@ -1,16 +1,16 @@
 """From what a user names to pairs of input and output path. Opens files
 only to tell pictures from the rest."""
 
-import errno
 import glob
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vsr.durable import file_id, lies_in, place_of
+from vsr.durable import file_id, place_of
 from vsr.errors import ConfigError, SourceError, redact
+from vsr.jobs.folders import media_of, walk
 from vsr.media import (
     CONTAINERS,
     PICTURES,
@@ -27,16 +27,6 @@ from vsr.media import (
     numbered_files,
 )
 from vsr.options import AlsoOptions, ModelOptions
-
-_VIDEOS = (
-    "264 265 266 26l 3g2 3gp 3gp2 3gpp amv asf av1 avc avi bik bmv cdxl dav dif divx dv dvr-ms evo f4p f4v fli flv"
-    " gxf h261 h263 h264 h265 h266 hevc insv ipu ivf ivr kux lrv lvf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg"
-    " mk3d mkv mod mov mp4 mp4v mpe mpeg mpg mpo mts mxf mxg nsv nut obu ogm ogv ogx pva qt rm rmvb roq smk tod tp trp"
-    " ts ty usm vc1 vivo vob vro vvc webm wm wmv wtv xmv y4m"
-)
-MEDIA = STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
-"""Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
-photograph is among them; a file that is named itself is always tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,66 +139,6 @@ def _expand(text: str, tell: Callable[[str], None], out: Path | None) -> Iterato
                 f"{text} does not exist; a file, a folder or a pattern such as 'tapes/*.avi' is expected"
             )
         yield from (_Found(match, None) for match in files)
-
-
-def walk(
-    root: Path, leave_out: Iterable[Path] = (), *, tell: Callable[[str], None] = lambda _: None
-) -> Iterator[Path]:
-    """Yield the files below a folder, each folder's own first, by name.
-
-    Hidden files and folders (names that begin with a dot), work folders (`NAME.vsr`), results that failed
-    their check and folders that are to be left out are skipped, by whatever path or link one leads to these.
-    `tell` is told of folders that cannot be read.
-    """
-    leave_out = list(leave_out)
-    left_out = {file_id(path) for path in leave_out} - {None}
-
-    def unreadable(error: OSError) -> None:
-        if error.errno != errno.ENOENT:  # gone meanwhile
-            tell(
-                f"note: folder {error.filename} cannot be read ({error.strerror}), what is in it is left out"
-            )
-
-    def is_wanted(folder: Path) -> bool:
-        hidden_or_ours = folder.name.startswith(".") or folder.name.endswith(".vsr")
-        return not hidden_or_ours and file_id(folder) not in left_out
-
-    def leads_out(path: Path) -> bool:
-        return path.is_symlink() and any(lies_in(path, folder) for folder in leave_out)
-
-    for folder, folders, files in os.walk(root, onerror=unreadable):
-        here = Path(folder)
-        folders[:] = sorted(name for name in folders if is_wanted(here / name))
-        if not here.name.endswith(".vsr"):
-            paths = (here / name for name in sorted(files) if not _is_hidden(name))
-            yield from (path for path in paths if not leads_out(path))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or ".unverified." in name
-
-
-def is_media(path: Path) -> bool:
-    """Whether a file that was found in a folder counts, by its ending."""
-    return is_known_ending(path.suffix) and path.is_file()
-
-
-def is_known_ending(ending: str) -> bool:
-    """Whether `ending`, such as `.mp4`, is one of a video's or a picture's."""
-    return ending.lower() in MEDIA
-
-
-def media_of(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Path]:
-    """Yield those that count; the others are told of in a line, by kind."""
-    others = Counter[str]()
-    for path in paths:
-        if is_media(path):
-            yield path
-        else:
-            others[(path.suffix.lower() or "without an ending") if path.is_file() else "no file"] += 1
-    if others:
-        counts = ", ".join(f"{number} {kind}" for kind, number in others.most_common())
-        tell(f"note: no videos or pictures by their endings, and left out: {counts}")
 
 
 def _means_folder(out: str) -> bool:
