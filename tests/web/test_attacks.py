@@ -217,6 +217,22 @@ def test_one_server_holds_a_folder(tmp_path):
     DataFolder(tmp_path).close()
 
 
+def test_a_folder_of_others_is_left_alone(tmp_path):
+    for name in ("previews/holiday.png", "jobs/letter.txt", "notes.txt"):
+        root = tmp_path / name.partition(".")[0].replace("/", "-")
+        theirs = root / name
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text("theirs")
+        root.chmod(0o755)
+        with pytest.raises(ConfigError, match="has not made"):
+            DataFolder(root)
+        assert theirs.read_text() == "theirs"
+        assert root.stat().st_mode & 0o777 == 0o755
+    DataFolder(tmp_path / "new").close()
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+    DataFolder(tmp_path / "new").close()  # begun, and ended before there was a database
+
+
 def test_a_taken_port_is_said(web_server, tmp_path, capsys):
     port = web_server.host.split(":")[1]
     assert run(["web", "--port", port, "--data", str(tmp_path)]) == 2

@@ -12,15 +12,17 @@ from vsr.archive import Alive
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs import LEAST_FREE, free_bytes, is_known_ending
 
+_LOCK = "server.lock"
+
 
 class DataFolder:
     """A folder that one server holds, until `close`."""
 
     def __init__(self, root: Path):
-        """Take hold of it; it is made where it does not exist.
+        """Take hold of it; it is made where it does not exist, for this user alone.
 
         Raises:
-            ConfigError: another server holds it.
+            ConfigError: another server holds it, or it holds files of others.
             SinkError: it cannot be written.
         """
         self.root = root.absolute()
@@ -28,19 +30,32 @@ class DataFolder:
             self.root / name for name in ("uploads", "jobs", "previews")
         )
         try:
+            self._check_ours()
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             for folder in (self._uploads, self._jobs):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.root.chmod(0o700)  # uploads are nobody else's
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             raise SinkError(f"data folder {root} cannot be written: {error.strerror}") from None
         try:
-            self._hold = Alive(self.root / "server.lock")
+            self._hold = Alive(self.root / _LOCK)
         except sqlite3.Error:
             raise ConfigError(
                 f"another vsr web is at work in {root}; end it, or name another folder with --data"
             ) from None
         shutil.rmtree(self._previews, ignore_errors=True)  # nobody looks at them any more
         self._previews.mkdir(exist_ok=True)
+
+    def _check_ours(self) -> None:
+        """Raise ConfigError for a folder that no server has made: what is in it is not ours to take away."""
+        if self.database.exists() or not self.root.exists():
+            return
+        made = {self._uploads.name, self._jobs.name, self._previews.name, _LOCK}
+        for path in self.root.iterdir():
+            if path.name not in made or (path.is_dir() and any(path.iterdir())):
+                raise ConfigError(
+                    f"data folder {self.root} holds {path.name}, which vsr web has not made; name an empty folder, or"
+                    " one that does not exist, with --data"
+                )
 
     def close(self) -> None:
         """Let go of it."""
