@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -452,3 +453,13 @@ def test_small_files_go_side_by_side_and_large_ones_alone(tapes, tmp_path, monke
     with closing(Archive(tmp_path / "out", EnhanceOptions(), ArchiveOptions())) as archive:
         phases = [({job.path.suffix for job in p.jobs}, p.num_workers) for p in archive._phases(jobs)]
     assert phases == [({".png"}, 2), ({".mp4", ".mkv"}, 1)]
+
+
+@pytest.mark.parametrize(("column", "value"), [("wishes", "{'a"), ("record", "[1"), ("record", b"\xff\x00")])
+def test_a_damaged_row_of_the_state_is_one_line(tapes, tmp_path, capfd, column, value):
+    out = tmp_path / "out"
+    assert batch(tapes / "photo.png", out) == 0
+    with closing(sqlite3.connect(out / ".vsr" / "state.sqlite")) as db, db:
+        db.execute(f"update files set {column} = ?", (value,))
+    assert batch(tapes / "photo.png", out, "--dry-run") == 1
+    assert "the state's row of 'photo.png' is damaged" in capfd.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 from support.clips import run_ffmpeg
 
 from vsr.errors import SourceError
+from vsr.media.matroska_header import header_of, siting_in
 from vsr.media.probe_video import open_container, packets_of, probe
 
 MakeClip = Callable[..., Path]
@@ -252,3 +253,22 @@ def test_packets_end_where_a_stream_turns_up_on_the_way():
             raise IndexError("list index out of range")  # what PyAV does after the last packet
 
     assert list(packets_of(Container())) == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.hevc", "libx265"), ("a.264", "libx264"), ("a.mp4", "libx264"), ("a.ogv", "libtheora")],
+)
+def test_where_chroma_lies_is_learnt_without_the_decoders_setup(tmp_path: Path, name: str, codec: str):
+    """Muxers look through it, without end where somebody wants them to."""
+    place = ("-chroma_sample_location", "topleft") if codec != "libtheora" else ()
+    quiet = ("-x265-params", "log-level=none") if codec == "libx265" else ()
+    clip = lavfi(tmp_path / name, "-pix_fmt", "yuv420p", *place, "-c:v", codec, *quiet)
+    assert probe(clip).format.siting == ("topleft" if place else "center")
+    with open_container(clip) as container:
+        stream = container.streams.video[0]
+        setup = stream.codec_context.extradata
+        assert setup
+        assert setup[-12:] not in header_of(stream)
+        stream.codec_context.extradata = bytes(range(1, 200))  # nobody's
+        assert siting_in(header_of(stream)) == probe(clip).format.siting

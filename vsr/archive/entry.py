@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vsr.durable import Stamp
+from vsr.errors import SinkError, one_line
 from vsr.jobs import Job
 
 TABLE = """
@@ -82,7 +83,21 @@ _PLAIN = ("result", "source", "mark", "status", "owner", "deaths", "before", "er
 
 
 def from_row(row: sqlite3.Row) -> Entry:
-    """Return the entry of a row."""
+    """Return the entry of a row.
+
+    Raises:
+        SinkError: the row is damaged.
+    """
+    try:
+        return _from_row(row)
+    except (ValueError, TypeError, LookupError) as error:
+        raise SinkError(
+            f"the state's row of {row['result']!r} is damaged ({one_line(error, 80)}); remove .vsr/state.sqlite beside"
+            " the results to begin anew"
+        ) from error
+
+
+def _from_row(row: sqlite3.Row) -> Entry:
     return Entry(
         **{name: row[name] for name in _PLAIN},
         stamp=_stamp(row["size"], row["mtime_ns"]),

@@ -16,7 +16,7 @@ from vsr.jobs import WorkerProcess, stop_all, wait_for_news
 from vsr.pipeline import Clock
 from vsr.pulse import STUCK_S
 
-_END_WITHIN_S = 3.5
+_END_WITHIN_S = 3.0
 """How long a worker may take to end when it is told to; it ends itself before."""
 
 Message = Begun | str | Entry

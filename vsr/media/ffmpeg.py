@@ -24,8 +24,8 @@ from vsr.pulse import beat
 PROTOCOLS = "file,pipe,crypto,data"
 """What an input opened by FFmpeg may reach: a playlist must not lead to other hosts."""
 
-FROZEN_S = 60.0
-"""How long FFmpeg may use no processor time while it is waited for."""
+FROZEN_S = 50.0
+"""How long FFmpeg may use no processor time while it is waited for; below `STUCK_S`, so that it is told first."""
 _LOOK_EVERY_S = 1.0
 _LOG_LINES = 40
 """Last lines of standard error that are kept; FFmpeg's reason is always among them."""

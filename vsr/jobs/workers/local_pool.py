@@ -20,7 +20,7 @@ from vsr.jobs.workers.pool import Died, Failed, Finished, News, SegmentProgress
 from vsr.jobs.workers.worker import Worker, attempt, failed, packed
 from vsr.jobs.workers.worker_process import WorkerProcess, become_worker, stop_all, wait_for_news
 
-_END_WITHIN_S = 3.5
+_END_WITHIN_S = 3.0
 """How long a worker may take to end its encoder."""
 
 

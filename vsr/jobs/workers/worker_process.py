@@ -19,7 +19,7 @@ from vsr import offspring
 from vsr.engine import tune_malloc
 from vsr.offspring import end_within
 
-_END_WITHIN_S = 3.0
+_END_WITHIN_S = 2.5
 """What a worker that is told to end may take to clean up; an encoder may have a segment to flush."""
 
 _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"

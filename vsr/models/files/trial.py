@@ -51,8 +51,8 @@ def try_out(read: Callable[[Path], object], path: Path) -> None:
         ModelError: what the reader says, or that it took too much memory or time, or crashed.
     """
     times = _times()
-    if not times or not path.is_file():
-        return
+    if not times or not path.is_file() or multiprocessing.current_process().daemon:
+        return  # a daemon may have no children; what it reads has been tried by who has started it
     size = path.stat().st_size + (bytes_beside(path) if path.suffix == ".onnx" else 0)
     memory = round(times * (_BYTES + _TIMES_THE_FILE * size))
     seconds = times * (_SECONDS.get(path.suffix, _SECONDS_ELSE) + size / _BYTES_PER_S)
