@@ -90,7 +90,7 @@ def describe_info(info: StreamInfo) -> str:
         start = f", starts at {info.start_pts}" if info.start_pts else ""
         lines.append(f"  {length}, {frames}, {rate}, time base {info.time_base}{start}")
     for other in info.others:
-        extra = ", ".join(part for part in (other.language, other.title) if part)
+        extra = ", ".join(in_a_line(part) for part in (other.language, other.title) if part)
         lines.append(f"  stream {other.index}: {other.kind} {other.codec}" + (f" ({extra})" if extra else ""))
     if info.num_chapters:
         lines.append(f"  {info.num_chapters} chapters")
