@@ -11,6 +11,7 @@ from vsr.web.bell import Bell
 from vsr.web.guard import Guard
 from vsr.web.job_api import job_router
 from vsr.web.look_api import look_router
+from vsr.web.page_api import page_router
 from vsr.web.problems import answer_with_problems
 from vsr.web.site_api import site_router
 from vsr.web.tokens import Tokens
@@ -52,6 +53,7 @@ def make_app(workshop: Workshop, tokens: Tokens) -> Guard:
         job_router(workshop),
         upscale_router(workshop),
         site_router(app, workshop, tokens),
+        page_router(vsr.__version__),
     ):
         app.include_router(router)
     return Guard(app, tokens, workshop.options)

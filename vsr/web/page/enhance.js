@@ -1,0 +1,236 @@
+// The first page: files, what is in them, what would be done with them, a preview, and the order.
+import { ask, get, post, upload } from "./api.js";
+import { choices } from "./choices.js";
+import { comparison } from "./compare.js";
+import { button, clock, failure, lines, make, number, roughly, say, size, write } from "./dom.js";
+import { t } from "./texts.js";
+
+const KEPT = "files";
+const CODECS = { h264: "H.264", hevc: "H.265", mpeg2video: "MPEG-2", mpeg4: "MPEG-4", av1: "AV1", vp9: "VP9", mjpeg: "JPEG", png: "PNG" };
+
+/** Make the page. `go` takes the user to the jobs. */
+export function enhancePage(go) {
+  const cards = new Map();
+  const keys = make("details", { class: "keys", ontoggle: () => describeKeys(keys) }, make("summary", {}, t("keys.all")));
+  const how = choices(() => { for (const card of cards.values()) card.plan(); }, keys);
+  const list = make("div", { class: "cards" });
+  const all = button("", () => orderAll(), { class: "main" });
+  const files = make("section", { hidden: true, "aria-labelledby": "files" },
+    make("div", { class: "row" }, make("h2", { id: "files" }, t("files")), all), list);
+  const earlier = make("section", { hidden: true, "aria-labelledby": "earlier" });
+
+  const input = make("input", { type: "file", id: "choose", multiple: true, accept: "video/*,image/*,.mkv,.ts,.mts,.vob,.heic",
+    onchange: () => { take(input.files); input.value = ""; } });
+  const drop = make("div", { class: "drop" }, make("h1", { tabindex: -1 }, t("drop.title")), make("p", {}, t("drop.hint")),
+    make("label", { class: "button main", for: "choose" }, t("choose")), input);
+  hearDrops(drop, (given) => take(given));
+
+  const settle = () => {
+    sessionStorage.setItem(KEPT, JSON.stringify([...cards.values()].map((card) => card.id()).filter(Boolean)));
+    files.hidden = cards.size === 0;
+    drop.classList.toggle("small", cards.size > 0);
+    all.hidden = cards.size < 2;
+    write(all, t("all", { number: number(cards.size) }));
+  };
+  const add = (about, file) => {
+    const place = {};
+    const forget = () => { cards.delete(place); card.element.remove(); settle(); };
+    const card = fileCard(about, file, how.options, { settle, forget, go });
+    cards.set(place, card);
+    list.prepend(card.element);
+    settle();
+    return card;
+  };
+  const take = (given) => { for (const file of given) add({ name: file.name, length: file.size, offset: 0 }, file); };
+  const orderAll = async () => {
+    const ready = [...cards.values()].filter((card) => card.isWhole());
+    for (const card of ready.reverse()) if (!(await card.order())) return;
+    go();
+  };
+  const showEarlier = async () => {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) || "[]");
+    const known = await get("/v1/uploads");
+    for (const each of known) if (kept.includes(each.id) && each.complete) add(each);
+    const others = known.filter((each) => !(kept.includes(each.id) && each.complete));
+    earlier.hidden = !others.length;
+    earlier.replaceChildren(make("h2", { id: "earlier" }, t("earlier")), make("ul", { class: "plain" }, ...others.map(row)));
+  };
+  const row = (each) => {
+    const away = () => { item.remove(); earlier.hidden = !earlier.querySelector("li"); };
+    const item = make("li", { class: "row" }, make("span", { class: "name" }, each.name),
+      make("span", { class: "quiet grow" }, each.complete ? size(each.length)
+        : t("unfinished", { come: size(each.offset), all: size(each.length) })),
+      each.complete && button(t("again"), () => { add(each); away(); }, { "aria-label": t("action.of", { action: t("again"), name: each.name }) }),
+      button(t("remove"), () => takeAway(each.id).then(away), { "aria-label": t("remove.of", { name: each.name }) }));
+    return item;
+  };
+  showEarlier().catch(() => {});
+  markTexture(how.form);
+  return make("div", {}, drop, files,
+    make("section", { "aria-labelledby": "how" }, make("h2", { id: "how" }, t("how")), how.form), earlier);
+}
+
+/** One file: how much has come, what is in it, what would be made of it. */
+function fileCard(about, file, options, { settle, forget, go }) {
+  let id = about.id || "", isWhole = Boolean(about.complete), looked = 0, compare = null, idle = null;
+  const stop = new AbortController();
+  const bar = make("progress", { max: Math.max(1, about.length), value: about.offset, "aria-label": t("progress", { name: about.name }) });
+  const come = make("span", { class: "quiet" });
+  const facts = make("dl", { class: "facts" });
+  const [found, planned, needed] = ["found", "plan", "needs"].map((name) => {
+    const value = make("dd", {}, "…");
+    facts.append(make("div", {}, make("dt", {}, t(name)), value));
+    return value;
+  });
+  const notes = make("details", { hidden: true }, make("summary", {}, t("why")));
+  const wrong = make("div", {});
+  const preview = make("div", {});
+  const start = button(t("start"), async () => { if (await order()) go(); }, { class: "main", disabled: !isWhole,
+    "aria-label": t("action.of", { action: t("start"), name: about.name }) });
+  const away = button(t("remove"), async () => {
+    stop.abort();
+    if (id) await takeAway(id);
+    forget();
+  }, { class: "plain", "aria-label": t("remove.of", { name: about.name }) });
+  const element = make("article", { class: "card" },
+    make("div", { class: "row" }, make("h3", { class: "name grow" }, about.name), away),
+    make("div", { class: "row sent" }, bar, come), facts, notes, wrong,
+    make("div", { class: "row bottom" }, preview, start));
+
+  const show = (offset) => {
+    bar.value = offset;
+    bar.hidden = offset >= about.length;
+    write(come, offset >= about.length ? size(about.length) : t("sending", { come: size(offset), all: size(about.length) }));
+  };
+  const probe = async (estimate) => get(`/v1/uploads/${id}/probe?estimate=${estimate}&options=${encodeURIComponent(JSON.stringify(options()))}`);
+  const plan = () => {
+    clearTimeout(idle);
+    idle = setTimeout(look, 250);
+    compare?.check();
+  };
+  const look = async () => {
+    if (!id) return;
+    const turn = ++looked;
+    element.setAttribute("aria-busy", "true");
+    if (found.textContent === "…") write(found, t("looking"));
+    write(needed, isWhole ? t("measuring") : "…");
+    try {
+      const said = await probe(false);
+      if (turn !== looked) return;
+      wrong.replaceChildren();
+      write(found, inWords(said.source));
+      write(planned, planInWords(said.plan));
+      const why = [...new Set([...said.plan.notes, said.plan.why && `${said.plan.device}: ${said.plan.why}`, said.plan.encoder].filter(Boolean))];
+      notes.hidden = !why.length;
+      notes.replaceChildren(notes.firstChild, lines(why.map((each) => each.replaceAll("source.mp4", about.name))));
+      if (!compare) {
+        const { height, width } = said.source.format || said.source;
+        compare = comparison(id, { name: about.name, duration_s: said.source.duration_s, width, height }, options);
+        preview.append(compare.place);
+      }
+      if (isWhole) await measure(turn);
+    } catch (error) {
+      if (turn !== looked || (error.status === 409 && !isWhole)) return;
+      if (found.textContent === t("looking")) write(found, "…");
+      write(planned, "…");
+      write(needed, "…");
+      wrong.replaceChildren(failure(error.message));
+    } finally {
+      if (turn === looked) element.removeAttribute("aria-busy");
+    }
+  };
+  const measure = async (turn) => {
+    const { estimate } = (await probe(true)).plan;
+    if (turn !== looked) return;
+    write(needed, estimate ? t("about", { time: roughly(estimate.seconds), size: size(estimate.num_bytes) }) : t("unknown"));
+  };
+  const order = async () => {
+    try {
+      await post("/v1/jobs", { upload: id, options: options() });
+      say(t("ordered", { name: about.name }));
+      forget();
+      return true;
+    } catch (error) {
+      wrong.replaceChildren(failure(error.message));
+      return false;
+    }
+  };
+  const send = async () => {
+    try {
+      await upload(file, (given, offset) => {
+        const isNew = !id;
+        id = given;
+        if (isNew) settle();
+        show(offset);
+        if (offset && !looked) look();
+      }, stop.signal);
+      isWhole = true;
+      start.disabled = false;
+      look();
+    } catch (error) {
+      if (error.name !== "AbortError") wrong.replaceChildren(failure(error.message));
+    }
+  };
+  show(about.offset || 0);
+  if (file) send();
+  else look();
+  return { element, plan, order, id: () => id, isWhole: () => isWhole };
+}
+
+function inWords(source) {
+  const { height, width } = source.format || source;
+  const rate = source.average_rate && fraction(source.average_rate);
+  const isVideo = source.duration_s > 0;
+  return [`${width} × ${height}`, isVideo && rate && t("rate", { fps: number(rate, 2) }), isVideo && clock(source.duration_s),
+    source.interlaced && t("interlaced"), source.codec && (CODECS[source.codec] || source.codec)].filter(Boolean).join(", ");
+}
+
+function planInWords(plan) {
+  const models = plan.models.map((each) => each.name).join(" + ");
+  return `${plan.width} × ${plan.height}, ${models ? t("by", { models, device: plan.device }) : t("none")}`;
+}
+
+function fraction(text) {
+  const [above, below] = String(text).split("/").map(Number);
+  return above / (below || 1);
+}
+
+/** Take an upload away; one that a job still needs stays until the job is cleared. */
+const takeAway = (id) => ask("DELETE", `/v1/uploads/${id}`, { headers: { "Tus-Resumable": "1.0.0" } })
+  .catch((error) => { if (![404, 409].includes(error.status)) throw error; });
+
+/** Files that are dropped anywhere are taken; a file beside the place would replace the page else. */
+function hearDrops(place, take) {
+  let over = 0;
+  const mark = (by) => { over = Math.max(0, over + by); place.classList.toggle("over", over > 0); };
+  addEventListener("dragenter", () => mark(1));
+  addEventListener("dragleave", () => mark(-1));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    mark(-over);
+    if (event.dataTransfer.files.length) {
+      location.hash = "#enhance";
+      take(event.dataTransfer.files);
+    }
+  });
+}
+
+/** Where no model paints, say so instead of refusing later. */
+async function markTexture(form) {
+  const models = await get("/v1/models").catch(() => []);
+  if (models.some((each) => each.name.includes("-sharp"))) return;
+  const select = form.querySelector("#choice-texture");
+  select.value = "none";
+  select.disabled = true;
+  form.querySelector("#hint-texture").textContent = t("texture.missing");
+}
+
+/** What each key means, from the API's own description. */
+async function describeKeys(place) {
+  if (!place.open || place.querySelector("dl")) return;
+  const { components } = await get("/openapi.json");
+  const known = Object.entries(components.schemas.JobOrder.properties.options.properties);
+  place.append(make("dl", { lang: "en" }, ...known.flatMap(([key, { description, default: usual }]) => [
+    make("dt", {}, make("code", {}, `${key} = ${JSON.stringify(usual)}`)), make("dd", {}, description)])));
+}
