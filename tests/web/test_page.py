@@ -1,0 +1,144 @@
+"""The page in a real browser: a file's whole way, as somebody without a terminal goes it."""
+
+import base64
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from support.clips import ClipOptions, write_clip
+
+from vsr.cli.main import run
+
+PAGE = files("vsr.web") / "page"
+SLOW_S = 120
+OURS = 60_000
+
+
+def test_the_page_is_served_whole_and_to_strangers(web_server):
+    status, headers, body = web_server.send("GET", "/")
+    assert status == 200
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert not re.search(
+        rb"<script(?![^>]*src=)|<style| style=| on\w+=", body
+    )  # the policy would refuse them
+    for each in PAGE.iterdir():
+        status, headers, held = web_server.send("GET", f"/static/{each.name}")
+        assert (status, held) == (200, each.read_bytes()), each.name
+        assert "utf-8" in headers["content-type"] or each.name.endswith(".svg")
+        again = web_server.send("GET", f"/static/{each.name}", If_None_Match=headers["etag"])
+        assert (again[0], again[2]) == (304, b"")
+    assert web_server.send("GET", "/static/..%2fapp.py")[0] == 404
+    assert web_server.send("GET", "/static/none.js")[0] == 404
+    assert sum(len(each.read_bytes()) for each in PAGE.iterdir()) <= OURS
+
+
+def test_every_text_is_there_in_every_language():
+    table = (PAGE / "texts.js").read_text(encoding="utf-8").partition("const TEXTS = {")[2]
+    text = r'"(?:[^"\\]|\\.)*"'
+    rows = re.findall(rf'^\s*"?([\w.]+)"?: \[\s*({text}(?:,\s*{text})*)\s*\]', table, re.MULTILINE)
+    told = {name: re.findall(text, row) for name, row in rows}
+    assert len(told) == table.count(": [")
+    for name, texts in told.items():
+        assert len(texts) == 3, name
+        assert len({frozenset(re.findall(r"\{\w+\}", each)) for each in texts}) == 1, name
+    # What is asked for by a name that stands in the code is there.
+    code = "".join(each.read_text(encoding="utf-8") for each in PAGE.iterdir() if each.name.endswith(".js"))
+    assert set(re.findall(r'\bt\("([\w.]+)"', code)) <= set(told)
+
+
+@pytest.fixture
+def page(web_server) -> Iterator:
+    """The page at a desk's size, in English; an error that it logs is one of the test's."""
+    browsers = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with browsers.sync_playwright() as here:
+        browser = here.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        opened = browser.new_page(locale="en-GB", viewport={"width": 1100, "height": 800})
+        opened.set_default_timeout(SLOW_S * 1000)
+        wrong: list[str] = []
+        opened.on("pageerror", lambda error: wrong.append(f"{error}"))
+        opened.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        opened.goto(web_server.address)
+        yield opened
+        browser.close()
+    assert wrong == []
+
+
+DROP = """([name, bytes]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0))], name));
+    dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+}"""
+
+
+def drop(page, path: Path) -> None:
+    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_path):
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Anything else").fill('model = ["bicubic-x2"]\npreset = "ultrafast"')
+    drop(page, clip)
+    card = page.locator("#page-enhance article")
+    card.get_by_text("128 × 96, bicubic-x2 on cpu").wait_for()
+    assert "64 × 48, 25 frames a second, 0:02, H.264" in card.inner_text()
+
+    # A preview; the line between before and after by keys alone.
+    card.get_by_role("button", name="Preview").press("Enter")
+    line = card.get_by_role("slider", name="Line between before and after")
+    for key, at in (("Home", "0"), ("ArrowRight", "2"), ("End", "100"), ("PageDown", "90")):
+        line.press(key)
+        assert line.get_attribute("aria-valuenow") == at
+    sizes = card.locator(".slider img").evaluate_all("all => all.map((each) => each.naturalWidth)")
+    assert sizes == [128, 64]
+
+    # Ordered with a key; the jobs' page opens with its heading focused, and a reload in mid-job loses nothing.
+    card.get_by_role("button", name="Enhance: two words.mp4").press("Enter")
+    page.locator("#page-jobs article").first.wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Jobs"
+    page.reload()
+    job = page.locator("#page-jobs article").first
+    with page.expect_download() as download:
+        job.get_by_role("link", name="Download").press("Enter")
+    assert download.value.suggested_filename == "two words_enhanced.mp4"
+    ours = tmp_path / "cli.mp4"
+    words = ("--model", "bicubic-x2", "--scale", "2", "--preset", "ultrafast", "--quiet")
+    assert run(["enhance", str(clip), "-o", str(ours), *words]) == 0
+    hashes = [hashlib.sha256(Path(each).read_bytes()).hexdigest() for each in (download.value.path(), ours)]
+    assert hashes[0] == hashes[1]
+    job.get_by_text("40 frames verified").wait_for()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_queue_is_paused_canceled_and_seen_on_a_phone_in_the_dark(page, web_server, tmp_path):
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{web_server.address}#jobs")
+    client = web_server.client
+    # A job that another program orders is seen without a reload.
+    upload = client.upload(write_clip(tmp_path / "long.mp4", ClipOptions(num_frames=1500)))
+    job = client.order(upload, model=["base-x2"], self_ensemble=True)["id"]
+    card = page.locator(f"[data-job='{job}']")
+    card.get_by_role("button", name="Pause").press("Enter")
+    card.get_by_role("button", name="Go on").wait_for()
+    assert client.get(f"/v1/jobs/{job}")["state"] == "paused"
+    card.get_by_role("button", name="Cancel").press("Enter")
+    card.get_by_text("Cancelled", exact=True).wait_for()
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+    for way in ("Enhance", "Jobs", "This machine"):
+        page.get_by_role("link", name=re.compile(way)).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, way
+    page.get_by_role("row", name=re.compile("^fast-x2 ")).wait_for()
+    page.goto(f"{web_server.address}#jobs")
+    card.get_by_role("button", name="Clear").click()
+    card.wait_for(state="detached")
