@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -71,6 +72,19 @@ def page(web_server) -> Iterator:
     assert wrong == []
 
 
+def faults(page) -> list[str]:
+    """What axe-core, where VSR_AXE names it, finds of what a screen reader or a weak eye stumbles over."""
+    axe = os.environ.get("VSR_AXE")
+    if not axe:
+        return []
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Path(axe).read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{each['id']}: {node['html']}: {node['failureSummary']}" for each in found for node in each["nodes"]
+    ]
+
+
 DROP = """([name, bytes]) => {
     const data = new DataTransfer();
     data.items.add(new File([Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0))], name));
@@ -100,6 +114,7 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
         assert line.get_attribute("aria-valuenow") == at
     sizes = card.locator(".slider img").evaluate_all("all => all.map((each) => each.naturalWidth)")
     assert sizes == [128, 64]
+    assert faults(page) == []
 
     # Ordered with a key; the jobs' page opens with its heading focused, and a reload in mid-job loses nothing.
     card.get_by_role("button", name="Enhance: two words.mp4").press("Enter")
@@ -116,6 +131,7 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
     hashes = [hashlib.sha256(Path(each).read_bytes()).hexdigest() for each in (download.value.path(), ours)]
     assert hashes[0] == hashes[1]
     job.get_by_text("40 frames verified").wait_for()
+    assert faults(page) == []
 
 
 @pytest.mark.slow
@@ -138,6 +154,7 @@ def test_a_queue_is_paused_canceled_and_seen_on_a_phone_in_the_dark(page, web_se
     for way in ("Enhance", "Jobs", "This machine"):
         page.get_by_role("link", name=re.compile(way)).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, way
+        assert faults(page) == [], way
     page.get_by_role("row", name=re.compile("^fast-x2 ")).wait_for()
     page.goto(f"{web_server.address}#jobs")
     card.get_by_role("button", name="Clear").click()

@@ -4,7 +4,7 @@ from html import escape
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -58,10 +58,6 @@ def site_router(app: FastAPI, workshop: Workshop, tokens: Tokens) -> APIRouter:
     @router.get("/metrics", tags=["site"], summary="Counts for Prometheus", response_class=Response)
     def metrics() -> Response:
         return Response(_metrics(workshop), media_type=CONTENT_TYPE_LATEST)
-
-    @router.get("/", include_in_schema=False)
-    async def entrance() -> Response:
-        return RedirectResponse("/docs")
 
     @router.get("/docs", include_in_schema=False, response_class=HTMLResponse)
     def docs() -> str:

@@ -66,8 +66,8 @@ export function enhancePage(go) {
   };
   showEarlier().catch(() => {});
   markTexture(how.form);
-  return make("div", {}, drop, files,
-    make("section", { "aria-labelledby": "how" }, make("h2", { id: "how" }, t("how")), how.form), earlier);
+  return make("div", {}, drop,
+    make("section", { "aria-labelledby": "how" }, make("h2", { id: "how" }, t("how")), how.form), files, earlier);
 }
 
 /** One file: how much has come, what is in it, what would be made of it. */
@@ -122,7 +122,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       write(planned, planInWords(said.plan));
       const why = [...new Set([...said.plan.notes, said.plan.why && `${said.plan.device}: ${said.plan.why}`, said.plan.encoder].filter(Boolean))];
       notes.hidden = !why.length;
-      notes.replaceChildren(notes.firstChild, lines(why.map((each) => each.replaceAll("source.mp4", about.name))));
+      notes.replaceChildren(notes.firstChild, lines(why));
       if (!compare) {
         const { height, width } = said.source.format || said.source;
         compare = comparison(id, { name: about.name, duration_s: said.source.duration_s, width, height }, options);

@@ -147,6 +147,6 @@ async function tellOf(job, told, more) {
   const compare = comparison(job.upload, about, () => job.options);
   const opened = make("details", { ontoggle: () => opened.open && !opened.dataset.seen && (opened.dataset.seen = "1") && compare.look() },
     make("summary", {}, t("compare")), make("p", { class: "quiet" }, t("compare.hint")), compare.place);
-  if (notes.length) tellNotes(more, notes.map((each) => each.replaceAll("source.mp4", job.name)));
+  if (notes.length) tellNotes(more, notes);
   more.append(opened);
 }

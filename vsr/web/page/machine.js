@@ -5,11 +5,12 @@ import { t } from "./texts.js";
 
 /** Make the page; it asks when it is first seen. */
 export function machinePage() {
-  const works = make("pre", { lang: "en", tabindex: 0, "aria-label": t("works") }, "…");
+  const works = make("pre", { lang: "en", tabindex: 0, "aria-label": t("works") }, t("trying"));
   const table = make("div", { class: "wide", tabindex: 0, role: "region", "aria-labelledby": "models" });
   const made = make("div", {}, make("h1", { tabindex: -1 }, t("machine")),
     make("section", { "aria-labelledby": "works" }, make("h2", { id: "works" }, t("works")), works),
-    make("section", { "aria-labelledby": "models" }, make("h2", { id: "models" }, t("models")), table));
+    make("section", { "aria-labelledby": "models" }, make("h2", { id: "models" }, t("models")), table),
+    make("section", {}, make("a", { href: "/docs" }, t("api"))));
   let asked = false;
   made.seen = async () => {
     if (asked) return;

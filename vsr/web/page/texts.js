@@ -149,6 +149,8 @@ const TEXTS = {
   notes: ["Notes", "Hinweise", "说明"],
   "action.of": ["{action}: {name}", "{action}: {name}", "{action}：{name}"],
 
+  trying: ["Trying what works; this takes some seconds …", "Es wird ausprobiert, was geht; das dauert einige Sekunden …", "正在检测，需要几秒……"],
+  api: ["For programs: the API", "Für Programme: die API", "供程序使用：API"],
   works: ["What works", "Was funktioniert", "可用功能"],
   models: ["Models", "Modelle", "模型"],
   model: ["Model", "Modell", "模型"],
