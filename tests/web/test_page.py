@@ -116,7 +116,7 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
     assert sizes == [128, 64]
     assert faults(page) == []
 
-    # Ordered with a key; the jobs' page opens with its heading focused, and a reload in mid-job loses nothing.
+    # Ordered with a key; the jobs' page opens with its heading focused, and a reload shows the same.
     card.get_by_role("button", name="Enhance: two words.mp4").press("Enter")
     page.locator("#page-jobs article").first.wait_for()
     assert page.evaluate("document.activeElement.textContent") == "Jobs"
@@ -124,7 +124,7 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
     job = page.locator("#page-jobs article").first
     with page.expect_download() as download:
         job.get_by_role("link", name="Download").press("Enter")
-    assert download.value.suggested_filename == "two words_enhanced.mp4"
+    assert download.value.suggested_filename == "two words_x2.mp4"
     ours = tmp_path / "cli.mp4"
     words = ("--model", "bicubic-x2", "--scale", "2", "--preset", "ultrafast", "--quiet")
     assert run(["enhance", str(clip), "-o", str(ours), *words]) == 0
@@ -148,6 +148,11 @@ def test_a_queue_is_paused_canceled_and_seen_on_a_phone_in_the_dark(page, web_se
     card.get_by_role("button", name="Pause").press("Enter")
     card.get_by_role("button", name="Go on").wait_for()
     assert client.get(f"/v1/jobs/{job}")["state"] == "paused"
+    # It goes on, and a reload in its midst shows how far it is.
+    card.get_by_role("button", name="Go on").press("Enter")
+    card.get_by_text(re.compile("of 1,500 frames")).wait_for()
+    page.reload()
+    card.get_by_text(re.compile("of 1,500 frames")).wait_for()
     card.get_by_role("button", name="Cancel").press("Enter")
     card.get_by_text("Cancelled", exact=True).wait_for()
     assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"

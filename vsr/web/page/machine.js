@@ -6,7 +6,7 @@ import { t } from "./texts.js";
 /** Make the page; it asks when it is first seen. */
 export function machinePage() {
   const works = make("pre", { lang: "en", tabindex: 0, "aria-label": t("works") }, t("trying"));
-  const table = make("div", { class: "wide", tabindex: 0, role: "region", "aria-labelledby": "models" });
+  const table = make("div", { class: "wide", tabindex: 0, role: "group", "aria-label": t("models") });
   const made = make("div", {}, make("h1", { tabindex: -1 }, t("machine")),
     make("section", { "aria-labelledby": "works" }, make("h2", { id: "works" }, t("works")), works),
     make("section", { "aria-labelledby": "models" }, make("h2", { id: "models" }, t("models")), table),
