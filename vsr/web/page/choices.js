@@ -2,10 +2,11 @@
 import { make } from "./dom.js";
 import { t } from "./texts.js";
 
-/** Each choice: its name, and its values with the keys they give. The first value is the one that is chosen. */
+/** Each choice: its name, and its values with the keys they give. The first value is the one that is chosen;
+ * a later choice wins over an earlier one, as where a picture that stays as large is cleaned, but for how much. */
 const CHOICES = [
-  ["size", { x2: { scale: 2 }, x3: { scale: 3 }, x4: { scale: 4 }, p1080: { height: 1080 }, p2160: { height: 2160 }, x1: { scale: 1 } }],
-  ["clean", { auto: {}, off: { source: "clean" }, strong: { denoise: 1 } }],
+  ["size", { x2: { scale: 2 }, x3: { scale: 3 }, x4: { scale: 4 }, p1080: { height: 1080 }, p2160: { height: 2160 }, x1: { scale: 1, source: "real" } }],
+  ["clean", { auto: {}, off: { source: "clean" }, strong: { denoise: 1, source: "auto" } }],
   ["file", { keep: {}, smaller: { quality: 60 }, master: { encoder: "ffv1", container: "mkv" } }],
   ["texture", { none: {}, some: { texture: 0.4 }, full: { texture: 1 } }],
 ];

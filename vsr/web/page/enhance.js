@@ -41,7 +41,10 @@ export function enhancePage(go) {
     settle();
     return card;
   };
-  const take = (given) => { for (const file of given) add({ name: file.name, length: file.size, offset: 0 }, file); };
+  const take = (given) => {
+    for (const file of given) add({ name: file.name, length: file.size, offset: 0 }, file);
+    list.firstElementChild?.scrollIntoView({ block: "nearest" });
+  };
   const orderAll = async () => {
     const ready = [...cards.values()].filter((card) => card.isWhole());
     for (const card of ready.reverse()) if (!(await card.order())) return;
@@ -140,9 +143,9 @@ function fileCard(about, file, options, { settle, forget, go }) {
     }
   };
   const measure = async (turn) => {
-    const { estimate } = (await probe(true)).plan;
+    const [{ plan: { estimate } }, free] = await Promise.all([probe(true), room()]);
     if (turn !== looked) return;
-    write(needed, estimate ? t("about", { time: roughly(estimate.seconds), size: size(estimate.num_bytes) }) : t("unknown"));
+    write(needed, estimate ? t("about", { time: roughly(estimate.seconds), size: size(estimate.num_bytes), free: size(free) }) : t("unknown"));
   };
   const order = async () => {
     try {
@@ -176,6 +179,9 @@ function fileCard(about, file, options, { settle, forget, go }) {
   else look();
   return { element, plan, order, id: () => id, isWhole: () => isWhole };
 }
+
+/** Bytes that are free where results go. */
+const room = async () => Number((await (await ask("GET", "/metrics")).text()).match(/^vsr_web_disk_free_bytes (\S+)/m)[1]);
 
 function inWords(source) {
   const { height, width } = source.format || source;
