@@ -46,14 +46,14 @@ export function enhancePage(go) {
     list.firstElementChild?.scrollIntoView({ block: "nearest" });
   };
   const orderAll = async () => {
-    const ready = [...cards.values()].filter((card) => card.isWhole());
+    const ready = [...cards.values()].filter((card) => card.isReady());
     for (const card of ready.reverse()) if (!(await card.order())) return;
-    go();
+    if (ready.length) go();
   };
   const showEarlier = async () => {
     const kept = JSON.parse(sessionStorage.getItem(KEPT) || "[]");
-    const known = await get("/v1/uploads");
-    for (const each of known) if (kept.includes(each.id) && each.complete) add(each);
+    const known = (await get("/v1/uploads")).reverse();
+    for (const each of [...known].reverse()) if (kept.includes(each.id) && each.complete) add(each);
     const others = known.filter((each) => !(kept.includes(each.id) && each.complete));
     earlier.hidden = !others.length;
     earlier.replaceChildren(make("h2", { id: "earlier" }, t("earlier")), make("ul", { class: "plain" }, ...others.map(row)));
@@ -75,7 +75,7 @@ export function enhancePage(go) {
 
 /** One file: how much has come, what is in it, what would be made of it. */
 function fileCard(about, file, options, { settle, forget, go }) {
-  let id = about.id || "", isWhole = Boolean(about.complete), looked = 0, compare = null, idle = null;
+  let id = about.id || "", isWhole = Boolean(about.complete), isRefused = false, looked = 0, compare = null, idle = null;
   const stop = new AbortController();
   const bar = make("progress", { max: Math.max(1, about.length), value: about.offset, "aria-label": t("progress", { name: about.name }) });
   const come = make("span", { class: "quiet" });
@@ -105,6 +105,11 @@ function fileCard(about, file, options, { settle, forget, go }) {
     bar.hidden = offset >= about.length;
     write(come, offset >= about.length ? size(about.length) : t("sending", { come: size(offset), all: size(about.length) }));
   };
+  /** What cannot be read, or not with these choices, is not ordered. */
+  const settleStart = (refused) => {
+    isRefused = refused;
+    start.disabled = !isWhole || isRefused;
+  };
   const probe = async (estimate) => get(`/v1/uploads/${id}/probe?estimate=${estimate}&options=${encodeURIComponent(JSON.stringify(options()))}`);
   const plan = () => {
     clearTimeout(idle);
@@ -121,6 +126,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       const said = await probe(false);
       if (turn !== looked) return;
       wrong.replaceChildren();
+      settleStart(false);
       write(found, inWords(said.source));
       write(planned, planInWords(said.plan));
       const why = [...new Set([...said.plan.notes, said.plan.why && `${said.plan.device}: ${said.plan.why}`, said.plan.encoder].filter(Boolean))];
@@ -138,6 +144,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       write(planned, "…");
       write(needed, "…");
       wrong.replaceChildren(failure(error.message));
+      settleStart(error.status === 422);
     } finally {
       if (turn === looked) element.removeAttribute("aria-busy");
     }
@@ -168,7 +175,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
         if (offset && !looked) look();
       }, stop.signal);
       isWhole = true;
-      start.disabled = false;
+      settleStart(isRefused);
       look();
     } catch (error) {
       if (error.name !== "AbortError") wrong.replaceChildren(failure(error.message));
@@ -177,7 +184,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
   show(about.offset || 0);
   if (file) send();
   else look();
-  return { element, plan, order, id: () => id, isWhole: () => isWhole };
+  return { element, plan, order, id: () => id, isReady: () => isWhole && !isRefused };
 }
 
 /** Bytes that are free where results go. */

@@ -142,7 +142,7 @@ const tellNotes = (place, notes) => place.replaceChildren(make("details", {}, ma
 async function tellOf(job, told, more) {
   const { result, source, models, measured, verification, notes } = await get(`/v1/jobs/${job.id}/report`);
   write(told, [t("made", { width: result.width, height: result.height, models: models.map((each) => each.name).join(" + ") || "–",
-    time: roughly(measured.seconds) }), verification?.passed && `✓ ${t("verified", { frames: number(verification.frames) })}`].filter(Boolean).join(" · "));
+    time: roughly(measured.seconds) }), verification?.passed && `✓ ${t(verification.frames > 1 ? "verified" : "verified.one", { frames: number(verification.frames) })}`].filter(Boolean).join(" · "));
   const about = { name: job.name, duration_s: source.duration_s, width: result.width, height: result.height };
   const compare = comparison(job.upload, about, () => job.options);
   const opened = make("details", { ontoggle: () => opened.open && !opened.dataset.seen && (opened.dataset.seen = "1") && compare.look() },

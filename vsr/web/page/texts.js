@@ -144,6 +144,7 @@ const TEXTS = {
   compare: ["Before and after", "Vorher und nachher", "前后对比"],
   "compare.hint": ["A moment of the source, enhanced again with this job's choices",
     "Ein Augenblick der Quelle, mit der Wahl dieses Auftrags noch einmal verbessert", "用此任务的设置重新增强原片中的一刻"],
+  "verified.one": ["verified", "geprüft", "已校验"],
   verified: ["{frames} frames verified", "{frames} Bilder geprüft", "已校验 {frames} 帧"],
   made: ["{width} × {height}, by {models}, in {time}", "{width} × {height}, mit {models}, in {time}", "{width} × {height}，{models}，用时 {time}"],
   notes: ["Notes", "Hinweise", "说明"],
