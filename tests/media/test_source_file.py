@@ -76,12 +76,17 @@ def test_a_drive_that_wakes_up_is_waited_for(tmp_path: Path, fail_from: Any):
 
 
 def test_an_interrupt_while_ffmpeg_reads_is_raised(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch):
-    def interrupted(*_: object) -> bytes:
-        raise KeyboardInterrupt
+    read, interrupts = source_file._read, False
 
+    def read_until_interrupted(*arguments: Any) -> bytes:
+        if interrupts:
+            raise KeyboardInterrupt
+        return read(*arguments)
+
+    monkeypatch.setattr(source_file, "_read", read_until_interrupted)
     clip = clip_of_noise(make_clip("a.mkv"))
     with open_container(clip) as container:
-        monkeypatch.setattr(source_file, "_read", interrupted)
+        interrupts = True
         with pytest.raises(KeyboardInterrupt):
             list(packets_of(container))
 

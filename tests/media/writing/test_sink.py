@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from support.encoding import HDR, noise, write
 
 from vsr.durable import WorkFolder, work_folder
+from vsr.durable.work_folders import MARK
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.probe_video import probe
@@ -355,10 +355,20 @@ def test_leftovers_of_a_killed_run_are_swept_and_nobody_works_where_another_does
     target, format = tmp_path / "out.mkv", PictureFormat(64, 96)
     killed = WorkFolder(work_folder(target))
     killed.fresh("video", ".nut").write_bytes(b"x")
-    for is_held in (True, False):
-        expected = pytest.raises(SinkError, match="another process") if is_held else nullcontext()
-        with expected, FileSink(target, source=memory(format), format=format, options=FAST) as sink:
-            for frame in noise(format, range(3)):
-                sink.write(frame)
-        assert work_folder(target).exists() == is_held
-        killed.release()
+    killed.release()
+    hold = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    holder = [sys.executable, "-c", hold, str(work_folder(target) / MARK)]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with (
+            pytest.raises(SinkError, match="another process"),
+            FileSink(target, source=memory(format), format=format, options=FAST) as sink,
+        ):
+            sink.write(next(iter(noise(format, range(3)))))
+        assert [path.suffix for path in work_folder(target).iterdir() if path.name != MARK] == [".nut"]
+        other.communicate(b"\n")
+    with FileSink(target, source=memory(format), format=format, options=FAST) as sink:
+        for frame in noise(format, range(3)):
+            sink.write(frame)
+    assert not work_folder(target).exists()
