@@ -116,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def undashed(words: Sequence[str]) -> list[str]:
-    """The same words, standard input and output by a name that the parser does not take for a flag."""
-    return ["pipe:" if word == "-" else word for word in words]
+    """The same words, of `enhance` standard input and output by a name that the parser does not take for a flag."""
+    return ["pipe:" if word == "-" and words[0] == "enhance" else word for word in words]
 
 
 def run(words: list[str]) -> int:
