@@ -121,7 +121,8 @@ class Child:
         self.was_frozen = False
         """It was ended because it did nothing any more."""
         self._waiting, self._over = 0, threading.Event()
-        threading.Thread(target=self._watch, name="ffmpeg-watch", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="ffmpeg-watch", daemon=True)
+        self._watcher.start()
         offspring.begun(self.pid)
 
     def _watch(self) -> None:
@@ -171,7 +172,8 @@ class Child:
             code = self._process.wait(timeout_s)
         self._over.set()
         offspring.ended(self.pid)
-        self._drain.join(5.0)
+        for thread in (self._watcher, self._drain):
+            thread.join(5.0)
         return code
 
     def kill(self) -> int:
