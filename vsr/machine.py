@@ -24,7 +24,7 @@ from vsr.media import (
 from vsr.models import load
 from vsr.options import EncodeOptions, EngineOptions
 
-_CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv"}
+_CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv", "prores": "mov"}
 """A container that holds what the encoder makes, where mp4 does not."""
 
 
@@ -82,11 +82,15 @@ def _bf16() -> str:
 def _speed(device: str) -> str:
     """Measure the default network, transfers included, on pictures of 640x360."""
     format = PictureFormat(360, 640, matrix="bt709")
-    frame = Frame(tuple(np.zeros(format.plane_size(i), np.uint8) for i in range(format.num_planes)), format)
+    # No frame is like the one before: it would only be repeated.
+    frames = [
+        Frame(tuple(np.full(format.plane_size(i), grey, np.uint8) for i in range(format.num_planes)), format)
+        for grey in (60, 180)
+    ]
     engine = Engine([load("fast-x2")], EngineOptions(device=device))
-    list(engine.run([frame] * 3))
+    list(engine.run(frames * 2))
     began = time.perf_counter()
-    list(engine.run([frame] * 12))
+    list(engine.run(frames * 6))
     speed = 12 / (time.perf_counter() - began)
     return f"fast-x2 in {engine.stages[0].placement.precision}: {speed:.0f} frames of 640x360 a second"
 

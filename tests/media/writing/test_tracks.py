@@ -47,7 +47,7 @@ def test_packets_shorter_than_a_tick_keep_their_times(make_clip, tmp_path, codin
     out = tmp_path / f"out.{container}"
     report = write(both, out)
     assert report.verification.differences == ()
-    if not report.converted:
+    if not (report.converted or report.left_out):  # FFmpeg 5 does not decode this TrueHD, for mp4
         assert num_samples(out) == num_samples(both)
         after = times(out)
         assert after[-1] - before[-1] < Fraction(1, 1000)
