@@ -157,7 +157,7 @@ def test_a_file_at_which_nothing_gets_on_fails_and_the_others_go_on(
     stopped: list[int] = []
 
     def stop() -> None:
-        wait_until(lambda: list(out.glob(".a.mp4.*.part")))
+        wait_until(lambda: any(path.stat().st_size > 1000 for path in out.glob(".a.mp4.vsr/*")))
         (worker,) = (each for each in multiprocessing.active_children() if each.name == "vsr-archive")
         assert worker.pid
         stopped.append(worker.pid)
