@@ -69,7 +69,8 @@ COMMANDS = {
     ),
     "calibrate": (
         "calibrate:calibrate_command",
-        "Measure the activations of a network of our own on pictures, for --precision int8; `vsr train` does so by itself.",
+        "Measure the activations of a network of our own on pictures, for --precision int8; `vsr train` does so by"
+        " itself.",
     ),
     "jobs": ("jobs:jobs", "List, show and clean up long jobs that lie unfinished."),
     "models": ("models:models", "List, show, fetch and check models."),

@@ -356,7 +356,9 @@ def test_leftovers_of_a_killed_run_are_swept_and_nobody_works_where_another_does
     killed = WorkFolder(work_folder(target))
     killed.fresh("video", ".nut").write_bytes(b"x")
     killed.release()
-    hold = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    hold = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    )
     holder = [sys.executable, "-c", hold, str(work_folder(target) / MARK)]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from vsr.media.probe_video import open_container, packets_of
 from vsr.media.writing.other_streams import Carried
 from vsr.media.writing.packet_times import TimeSpan
-from vsr.media.writing.tracks import PRIMING_S
+from vsr.media.writing.tracks import longest_run_up_s
 
 _UID = re.compile(rb"\x73\xc5\x88.{8}", re.DOTALL)
 """A track's number in a header of FFmpeg's: ID, length, eight bytes."""
@@ -52,7 +52,11 @@ def _hidden_s(path: Path, stream: Any, window: TimeSpan) -> Fraction:
             length = (packet.duration or 0) * Fraction(packet.time_base)
             if not packet.is_discard:
                 is_first = window.start is None or window.start < begin + length
-                return max(Fraction(0), heard - begin) if hidden > PRIMING_S and is_first else Fraction(0)
+                return (
+                    max(Fraction(0), heard - begin)
+                    if hidden > longest_run_up_s(stream) and is_first
+                    else Fraction(0)
+                )
             hidden += length
     return Fraction(0)
 

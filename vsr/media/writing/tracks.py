@@ -25,9 +25,9 @@ from vsr.media.writing.packet_times import TimeSpan, readable
 
 _REFUSALS = (InvalidDataError, ArgumentError, PatchWelcomeError)
 """What a muxer says of a packet it cannot read; a full disk is another matter."""
-PRIMING_S = Fraction(1, 8)
-"""What is hidden before sound begins is up to this long the encoder's run-up, which decoders want; what is longer
-has been cut away."""
+_PRIMING_S, _PRIMING_SAMPLES = Fraction(1, 8), 2112
+"""What is hidden before sound begins is up to this long, whichever is longer, the encoder's run-up, which decoders
+want; what is longer has been cut away. Apple's AAC takes so many samples, a quarter of a second at 8 kHz."""
 _NOT_LATE = Fraction(0)
 _NEWS = "new_extradata"
 """FFmpeg's name of headers that a decoder is given on the way."""
@@ -234,7 +234,7 @@ def read_tracks(
 def _without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
     """Yield packets but those that an edit list hides: what was cut out of a film must not be found in a copy of it.
 
-    Up to `PRIMING_S` before the beginning of sound goes along. Pictures after a cut wait for one that
+    The run-up before the beginning of sound goes along. Pictures after a cut wait for one that
     needs none of those that are missing.
     """
     run_up: dict[int, list[Packet[Any]]] = {}
@@ -245,7 +245,11 @@ def _without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
         if packet.is_discard:
             hidden = run_up.setdefault(index, [])
             hidden.append(packet)
-            if index in begun or packet.stream.type != "audio" or _length(hidden) > PRIMING_S:
+            if (
+                index in begun
+                or packet.stream.type != "audio"
+                or _length(hidden) > longest_run_up_s(packet.stream)
+            ):
                 hidden.clear()
                 incomplete.add(index)
                 begun.add(index)
@@ -257,6 +261,12 @@ def _without_cuts(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
             continue
         incomplete.discard(index)
         yield packet
+
+
+def longest_run_up_s(stream: Any) -> Fraction:
+    """Seconds of hidden sound that may be an encoder's run-up."""
+    rate = stream.codec_context.sample_rate
+    return max(_PRIMING_S, Fraction(_PRIMING_SAMPLES, rate)) if rate else _PRIMING_S
 
 
 def _without_news(packet: "Packet[Any]") -> "Packet[Any]":
