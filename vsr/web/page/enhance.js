@@ -110,7 +110,8 @@ function fileCard(about, file, options, { settle, forget, go }) {
     isRefused = refused;
     start.disabled = !isWhole || isRefused;
   };
-  const probe = async (estimate) => get(`/v1/uploads/${id}/probe?estimate=${estimate}&options=${encodeURIComponent(JSON.stringify(options()))}`);
+  const probe = async (estimate) => get(`/v1/uploads/${id}/probe?estimate=${estimate}&options=${encodeURIComponent(JSON.stringify(options()))}`,
+    { signal: stop.signal });
   const plan = () => {
     clearTimeout(idle);
     idle = setTimeout(look, 250);
@@ -139,7 +140,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       }
       if (isWhole) await measure(turn);
     } catch (error) {
-      if (turn !== looked || (error.status === 409 && !isWhole)) return;
+      if (error.name === "AbortError" || turn !== looked || (error.status === 409 && !isWhole)) return;
       if (found.textContent === t("looking")) write(found, "…");
       write(planned, "…");
       write(needed, "…");
