@@ -70,7 +70,9 @@ def page(web_server) -> Iterator:
         opened.set_default_timeout(SLOW_S * 1000)
         wrong: list[str] = []
         opened.on("pageerror", lambda error: wrong.append(f"{error}"))
-        opened.on("console", lambda said: wrong.append(f"{said.text}: {said.location}") if _is_wrong(said) else None)
+        opened.on(
+            "console", lambda said: wrong.append(f"{said.text}: {said.location}") if _is_wrong(said) else None
+        )
         opened.goto(web_server.address)
         yield opened
         browser.close()

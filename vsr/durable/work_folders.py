@@ -10,31 +10,17 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Self
 
 from vsr.durable.file_names import longest_name
+from vsr.durable.marks import MARK, OWN, NotOursError, entered
 from vsr.durable.stamps import stamp
 from vsr.errors import SinkError
 
-MARK = "made-by-vsr"
-"""A line that says what the folder is, then one for each file that was about to leave it for its name."""
-
 _TEMPORARY = re.compile(r"(?:[a-z0-9]+-)+[0-9a-f]{16}(?:\.\w+)*")
 """What `fresh_name` gives, and what is named after that."""
-
-_OWN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-_BY_DESCRIPTOR = os.open in os.supports_dir_fd and os.listdir in os.supports_fd  # not on Windows
-
-
-class NotOursError(SinkError):
-    """Where work is to lie is something that was not made here."""
-
-    def __init__(self, path: Path, what: str):
-        super().__init__(
-            f"{str(path)!r} {what}, so it is left alone; move it away or name another output, as work is to lie there"
-        )
 
 
 def work_folder(target: Path) -> Path:
@@ -87,7 +73,7 @@ class WorkFolder:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(0o700)
                 made = True
-            self._descriptor = _entered(path)
+            self._descriptor = entered(path)
             self._uid = self._own_uid()
             self._mark = self._marked(adopt)
             self._hold()
@@ -120,7 +106,7 @@ class WorkFolder:
         if hasattr(os, "geteuid") and uid != os.geteuid():
             probe = fresh_name("probe")
             descriptor = os.open(
-                self._at(probe), os.O_CREAT | os.O_EXCL | os.O_WRONLY | _OWN, 0o600, dir_fd=self._descriptor
+                self._at(probe), os.O_CREAT | os.O_EXCL | os.O_WRONLY | OWN, 0o600, dir_fd=self._descriptor
             )
             try:
                 made_as = os.fstat(descriptor).st_uid
@@ -155,7 +141,7 @@ class WorkFolder:
             OSError: it cannot be opened.
         """
         try:
-            descriptor = os.open(self._at(name), flags | _OWN, 0o600, dir_fd=self._descriptor)
+            descriptor = os.open(self._at(name), flags | OWN, 0o600, dir_fd=self._descriptor)
         except OSError:
             if self._is_link(name):
                 raise NotOursError(self.path / name, "is a link") from None
@@ -246,13 +232,6 @@ class WorkFolder:
         self.close()
 
 
-def _entered(path: Path) -> int | None:
-    """Open a folder that is no link; None where the system has no descriptors of folders."""
-    if path.is_symlink() or not path.is_dir():
-        raise NotOursError(path, "is a link" if path.is_symlink() else "is no folder")
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | _OWN) if _BY_DESCRIPTOR else None
-
-
 def hold(descriptor: int, folder: Path) -> None:
     """Take an open file of a work folder for this process, until it is closed.
 
@@ -271,39 +250,3 @@ def hold(descriptor: int, folder: Path) -> None:
         return  # a file system without locks
     if os.fstat(descriptor).st_nlink == 0:
         raise SinkError(f"{str(folder)!r} has just been finished or removed by another process; start again")
-
-
-def read_plain(folder: Path, name: str) -> bytes | None:
-    """Read a file of a work folder that may be anybody's, through no link; None where there is none."""
-    try:
-        at = _entered(folder)
-    except (OSError, NotOursError):
-        return None
-    try:
-        descriptor = os.open(name if at is not None else str(folder / name), os.O_RDONLY | _OWN, dir_fd=at)
-    except OSError:
-        return None
-    finally:
-        if at is not None:
-            os.close(at)
-    with open(descriptor, "rb") as file:
-        return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-
-
-def is_marked(folder: Path) -> bool:
-    """Whether a folder bears our mark."""
-    return read_plain(folder, MARK) is not None
-
-
-def were_promised(files: Sequence[Path], folder: Path) -> bool:
-    """Whether files are such as were about to leave a work folder for their names when the process was killed, or had
-    left it and something that belongs to them was not done.
-
-    Args:
-        files: what bears a result's name, or the names of its pictures, and a second output's.
-        folder: of the result.
-    """
-    told = read_plain(folder, MARK)
-    if told is None or any(file.is_symlink() or not file.is_file() for file in files):
-        return False
-    return {" ".join(map(str, stamp(file))).encode() for file in files} <= set(told.splitlines())

@@ -40,13 +40,15 @@ if TYPE_CHECKING:
     from vsr.media.standard_streams import STANDARD, is_standard
     from vsr.media.target import check_target
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
-    from vsr.media.writing.encode import Encoded, RawPipe, VideoEncoder, is_disk_full
+    from vsr.media.writing.encode import Encoded, VideoEncoder, is_disk_full
     from vsr.media.writing.encoder_table import ENCODERS
     from vsr.media.writing.encoders import EncoderChoice, choose_encoder, try_encoder
     from vsr.media.writing.muxers import CONTAINERS
     from vsr.media.writing.numbered_output import NumberedOutput
-    from vsr.media.writing.output import FileOutput, Outputs, complete, plan_outputs
+    from vsr.media.writing.output import FileOutput, Outputs, complete
     from vsr.media.writing.pipe_sink import PipeSink
+    from vsr.media.writing.plan_outputs import plan_outputs
+    from vsr.media.writing.raw_pipe import RawPipe
     from vsr.media.writing.report import WriteReport
     from vsr.media.writing.sink import FileSink, MemorySink, Sink
 

@@ -14,7 +14,7 @@ import pytest
 from support.encoding import HDR, noise, write
 
 from vsr.durable import WorkFolder, work_folder
-from vsr.durable.work_folders import MARK
+from vsr.durable.marks import MARK
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.probe_video import probe

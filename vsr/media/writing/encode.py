@@ -1,13 +1,11 @@
 """The first step of writing: frames go through a pipe to an FFmpeg child,
 which writes video into an intermediate.
 
-The pipe carries a NUT stream of raw pictures, so every frame has its own timestamp and nothing is derived
-from a frame rate. NUT has no negative times, so times are sent relative to the first frame; `Encoded` keeps
-the true ones, and the join puts them back. The intermediate is NUT too: unlike Matroska it does not round,
-unlike mp4 it holds every codec.
+What goes through the pipe (`RawPipe`) has no negative times, so times are sent relative to the first frame;
+`Encoded` keeps the true ones, and the join puts them back. The intermediate is NUT too: unlike Matroska it does
+not round, unlike mp4 it holds every codec.
 """
 
-import contextlib
 import errno
 import os
 import subprocess
@@ -16,27 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
-import av
 import ffmpeg
-import numpy as np
 from av.error import FFmpegError
 
 from vsr.errors import SinkError
-from vsr.frames import Frame, PictureFormat, Plane
+from vsr.frames import Frame, PictureFormat
 from vsr.media.ffmpeg import Child, first_error_line, frozen_line, local, quiet_command
-from vsr.media.pixels import pixel_format
 from vsr.media.writing.encoders import EncoderChoice
+from vsr.media.writing.raw_pipe import RawPipe
 from vsr.pulse import beat
-
-_PIPE_BYTES = 1 << 20
-"""Linux's largest pipe for a user without privileges; the default of 64 KiB costs 20 times the switches."""
 
 _DEATH_S = 5.0
 """How long a child that has closed its end of the pipe may take to end before it is killed."""
-
-_RGB_TO_GBR = (1, 2, 0)
 
 
 @dataclass(frozen=True)
@@ -57,72 +47,6 @@ def constant_rate(parts: Sequence[Encoded]) -> Fraction:
     """Return the frame rate where every frame is shown equally long, else 0: players must not assume one."""
     lengths = {duration for part in parts for duration in part.durations[:-1]} or set(parts[0].durations)
     return 1 / (lengths.pop() * parts[0].time_base) if len(lengths) == 1 else Fraction(0)
-
-
-class RawPipe:
-    """Raw pictures as a NUT stream into a pipe, each with its own time. Takes `write_end` over.
-
-    Raises:
-        SourceError: FFmpeg has no pixel format for `format`.
-    """
-
-    def __init__(
-        self,
-        write_end: int,
-        *,
-        format: PictureFormat,
-        time_base: Fraction,
-        rate: Fraction | None = None,
-    ):
-        """`rate`: frames a second that the header names, for readers that look there."""
-        self._write_end, self._layout, self._closed = write_end, format.layout, False
-        sizes = [format.plane_size(i) for i in range(format.num_planes)]
-        self._sample = np.dtype(np.uint8 if format.bit_depth == 8 else np.uint16)
-        self._num_bytes = sum(height * width for height, width in sizes) * self._sample.itemsize
-        try:
-            _enlarge_pipe(write_end)
-            # Written through a file descriptor and not a Python file: the GIL is
-            # free while FFmpeg is the slower one.
-            self._muxer = av.open(f"pipe:{write_end}", "w", format="nut")
-            self._stream = self._muxer.add_stream("rawvideo", rate, time_base=time_base)
-            self._stream.width, self._stream.height = format.width, format.height
-            self._stream.pix_fmt = pixel_format(format)
-        except BaseException:
-            os.close(write_end)
-            raise
-        self._time_base = time_base
-
-    def write(self, planes: tuple[Plane, ...], pts: int) -> None:
-        """Hand over one picture; blocks while the pipe is full. NUT has no negative times.
-
-        Raises:
-            OSError, FFmpegError: nobody reads any more.
-        """
-        packet = av.Packet(self._num_bytes)
-        self._pack(planes, np.frombuffer(cast(Any, packet), np.uint8))
-        packet.stream, packet.time_base = self._stream, self._time_base
-        packet.pts = packet.dts = pts
-        packet.is_keyframe = True
-        self._muxer.mux(packet)
-
-    def _pack(self, planes: tuple[Plane, ...], buffer: Plane) -> None:
-        if self._layout == "rgb":
-            planes = (*(planes[i] for i in _RGB_TO_GBR), *planes[3:])
-        offset = 0
-        for plane in planes:
-            end = offset + plane.size * self._sample.itemsize
-            buffer[offset:end].view(self._sample).reshape(plane.shape)[...] = plane
-            offset = end
-
-    def close(self) -> None:
-        """Close the pipe. Harmless twice."""
-        if self._closed:
-            return
-        self._closed = True
-        # Before the descriptor: PyAV's destructor would write to whatever has taken its number.
-        with contextlib.suppress(OSError, FFmpegError):
-            self._muxer.close()
-        os.close(self._write_end)
 
 
 class VideoEncoder:
@@ -314,10 +238,3 @@ def _command(
     command = ffmpeg.output(*[pictures] * len(choices), target, **options)
     # copyts: a gap of hours between two frames is data, not a discontinuity to repair.
     return quiet_command(command, "-copyts")
-
-
-def _enlarge_pipe(descriptor: int) -> None:
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -21,9 +21,10 @@ from vsr.errors import ConfigError, SinkError, VerifyError, reason_of
 from vsr.frames import Frame, PictureFormat, Plane, StreamInfo
 from vsr.media.pixels import pixel_format
 from vsr.media.standard_streams import STANDARD
-from vsr.media.writing.encode import RawPipe, VideoEncoder
+from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice
 from vsr.media.writing.muxers import PIPED
+from vsr.media.writing.raw_pipe import RawPipe
 from vsr.media.writing.report import WriteReport, names_of
 from vsr.media.writing.verify import Verification
 

@@ -15,7 +15,8 @@ from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice
-from vsr.media.writing.output import Outputs, complete, output_of
+from vsr.media.writing.output import Outputs, complete
+from vsr.media.writing.plan_outputs import output_of
 from vsr.media.writing.report import WriteReport
 from vsr.options import EncodeOptions
 
