@@ -1,13 +1,16 @@
 """Jobs under way: paused, canceled, deleted, stopped with the server; what is finished of them stays or goes."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.archives import wait_until
 from support.clips import ClipOptions, write_clip
 
+from vsr.errors import SinkError
 from vsr.web.data_folder import DataFolder
 from vsr.web.problems import ProblemError
 from vsr.web.runner import finished_file
@@ -126,3 +129,66 @@ def test_a_key_that_comes_many_times_at_once_is_one_job(tmp_path):
     assert (len(made), len(set(made)), len(store.jobs())) == (8, 1, 1)
     store.close()
     data.close()
+
+
+def test_jobs_that_wait_are_moved_and_all_that_are_over_cleared(tmp_path):
+    with closing(DataFolder(tmp_path)) as data, closing(Store(data.database)) as store:
+        work = Workshop(data, store, WebOptions())  # whose runner does not run
+        upload = work.uploads.create("a.mp4", 0)
+        a, b, c, d = (work.order(upload, {}).id for _ in range(4))
+        assert store.take("videos").id == a
+
+        def waiting() -> list[str]:
+            return [job.id for job in store.jobs() if job.state == "queued"]
+
+        for id, where, order in [
+            (d, "first", [d, b, c]),
+            (d, "up", [d, b, c]),
+            (c, "up", [d, c, b]),
+            (d, "down", [c, d, b]),
+            (c, "last", [d, b, c]),
+            (c, "down", [d, b, c]),
+        ]:
+            work.reorder(id, where)
+            assert waiting() == order, (id, where)
+        with pytest.raises(ProblemError, match="running cannot be moved"):
+            work.reorder(a, "first")
+        assert [event.kind for event in store.events(0, c)] == ["state", *["moved"] * 3]
+        assert store.take("videos").id == d
+        work.act(b, "cancel")
+        store.finish(d, "failed", "", None)
+        assert work.clear("succeeded") == 0
+        assert work.clear("failed") == 1
+        assert work.clear("ended") == 1
+        assert [job.id for job in store.jobs()] == [a, c]
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(tmp_path):
+    path = tmp_path / "db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(FIRST_TABLES)
+        for id in "ab":
+            values = (id, "u", "a.mp4", ".mp4", "videos", "{}", "queued")
+            columns = "id, upload, name, ending, lane, options, state"
+            db.execute(f"insert into jobs ({columns}) values (?, ?, ?, ?, ?, ?, ?)", values)
+        db.execute("pragma user_version=1")
+    for _ in range(2):
+        with closing(Store(path)) as store:
+            assert [job.id for job in store.jobs()] == ["a", "b"]
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version=99")
+    with pytest.raises(SinkError, match="version 99"):
+        Store(path)
+
+
+FIRST_TABLES = """
+create table uploads (id text primary key, name text, ending text, length integer, touched_s real);
+create table jobs (
+    id text primary key, upload text, name text, ending text, lane text, options text, state text,
+    error text default '', created_s real, began_s real, ended_s real, result text default '', report text,
+    key text unique, asked text, deleted integer default 0);
+create index by_state on jobs (state, created_s);
+create table events (id integer primary key autoincrement, job text, kind text, data text, at_s real);
+create index by_job on events (job, id);
+create table sessions (hash text primary key, until_s real);
+"""

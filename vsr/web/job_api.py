@@ -3,24 +3,24 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from vsr.web.bell import rung
 from vsr.web.problems import ProblemError, problems
+from vsr.web.records import OVER, Action, Ended, Place
 from vsr.web.results import VIDEO_OR_PICTURE, send_file, sent
 from vsr.web.runner import Progress, finished_file
-from vsr.web.shapes import JobOrder, JobView
-from vsr.web.store import OVER
+from vsr.web.shapes import Cleared, JobOrder, JobView
 from vsr.web.workshop import Workshop
 
 _PING_EVERY_S = 15.0
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Events `state`, `note` and `deleted` with an id, and `progress` without; data is JSON.",
+        "description": "`state`, `moved`, `note` and `deleted` have an id, `progress` has none; data is JSON.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     },
     204: {"description": "The job is over and nothing more will happen."},
@@ -30,7 +30,12 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 def job_router(workshop: Workshop) -> APIRouter:
     """The paths, over a workshop."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
+    for add in (_add_orders, _add_actions, _add_results, _add_streams):
+        add(router, workshop)
+    return router
 
+
+def _add_orders(router: APIRouter, workshop: Workshop) -> None:
     @router.post("/jobs", status_code=202, summary="Order a job", responses=problems(404, 409, 507))
     def order(
         wanted: JobOrder,
@@ -52,13 +57,24 @@ def job_router(workshop: Workshop) -> APIRouter:
     def job(id: str) -> JobView:
         return JobView.of(workshop.job(id), workshop)
 
+
+def _add_actions(router: APIRouter, workshop: Workshop) -> None:
+    @router.post(
+        "/jobs/{id}/move",
+        summary="Have a job that waits done earlier or later",
+        description="Among those of its kind: videos and pictures have a queue each.",
+        responses=problems(404, 409),
+    )
+    def move(id: str, to: Annotated[Place, Query(description="Where in the queue.")]) -> JobView:
+        return JobView.of(workshop.reorder(id, to), workshop)
+
     @router.post(
         "/jobs/{id}/{action}",
         summary="Pause, resume, cancel or retry a job",
         description="What is finished of a paused one stays. A canceled one begins anew when it is retried.",
         responses=problems(404, 409),
     )
-    def act(id: str, action: Literal["pause", "resume", "cancel", "retry"]) -> JobView:
+    def act(id: str, action: Action) -> JobView:
         return JobView.of(workshop.act(id, action), workshop)
 
     @router.delete(
@@ -68,6 +84,14 @@ def job_router(workshop: Workshop) -> APIRouter:
         workshop.delete(id)
         return Response(status_code=204)
 
+    @router.delete(
+        "/jobs", summary="Take all jobs that are over and their results away", responses=problems()
+    )
+    def clear(state: Annotated[Ended, Query(description="Of which state; `ended` is any.")]) -> Cleared:
+        return Cleared(workshop.clear(state))
+
+
+def _add_results(router: APIRouter, workshop: Workshop) -> None:
     @router.get("/jobs/{id}/report", summary="Where the result comes from", responses=problems(404, 409))
     def report(id: str) -> dict[str, Any]:
         job = workshop.job(id)
@@ -88,9 +112,6 @@ def job_router(workshop: Workshop) -> APIRouter:
             raise ProblemError(409, f"a job that is {job.state} has no result")
         tag = (job.report or {}).get("result", {}).get("sha256", "")
         return send_file(path, job.result, request, tag=tag)
-
-    _add_streams(router, workshop)
-    return router
 
 
 def _add_streams(router: APIRouter, workshop: Workshop) -> None:

@@ -16,9 +16,9 @@ from vsr.web.apart import look_at, machine_lines
 from vsr.web.asked_options import options_of
 from vsr.web.previews import PreviewFile, PreviewView
 from vsr.web.problems import ProblemError, problem_of, problems
+from vsr.web.records import Upload
 from vsr.web.results import send_file, sent
 from vsr.web.shapes import PreviewOrder, UploadView
-from vsr.web.store import Upload
 from vsr.web.workshop import Workshop, check_installed
 
 T = TypeVar("T")

@@ -19,7 +19,8 @@ from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 from vsr.web.asked_options import options_of
 from vsr.web.data_folder import DataFolder
-from vsr.web.store import JobState, Lane, Store, WebJob
+from vsr.web.records import JobState, Lane, WebJob
+from vsr.web.store import Store
 
 _STATES: dict[str, JobState] = {"done": "succeeded", "failed": "failed", "unverified": "unverified"}
 """What an archive says, as jobs have it."""
@@ -166,7 +167,7 @@ class Runner:
             self._store.tell(job.id, "note", {"text": self._in_their_words(job, message)})
         elif begun is not None and not isinstance(message, Entry):
             self.progress[job.id] = _progress(begun.clock, begun.num_frames)
-            self._store.changed()
+            self._store.database.changed()
 
     def _in_their_words(self, job: WebJob, line: str) -> str:
         """A line with the user's name for the file instead of our paths."""

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from vsr.web.asked_options import options_schema
+from vsr.web.records import JobState, Upload, WebJob
 from vsr.web.runner import Progress, finished_file
-from vsr.web.store import JobState, Upload, WebJob
 from vsr.web.workshop import Workshop
 
 AskedOptions = Annotated[
@@ -109,6 +109,14 @@ class JobView:
             result=_result(job, workshop),
             options=dict(job.options),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was taken away."""
+
+    deleted: int
+    """How many jobs."""
 
 
 def _result(job: WebJob, workshop: Workshop) -> ResultView | None:

@@ -10,8 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from vsr.jobs import free_bytes
 from vsr.web.problems import ProblemError, problems
+from vsr.web.records import OVER
 from vsr.web.shapes import Login
-from vsr.web.store import OVER
 from vsr.web.tokens import COOKIE, SESSION_S, Tokens
 from vsr.web.workshop import Workshop
 

@@ -6,91 +6,14 @@ them has come.
 
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Literal
 
-from vsr.errors import SinkError
-
-JobState = Literal["queued", "running", "paused", "succeeded", "failed", "unverified", "canceled"]
-Lane = Literal["pictures", "videos"]
-"""Jobs of one lane are done one after another; a picture need not wait for a film."""
-Action = Literal["pause", "resume", "cancel", "retry"]
-
-MOVES: dict[Action, tuple[tuple[JobState, ...], JobState]] = {
-    "pause": (("queued", "running"), "paused"),
-    "resume": (("paused",), "queued"),
-    "cancel": (("queued", "running", "paused"), "canceled"),
-    "retry": (("failed", "unverified", "canceled"), "queued"),
-}
-"""From which states each action leads where."""
-
-OVER: tuple[JobState, ...] = ("succeeded", "failed", "unverified", "canceled")
-"""States that a job stays in."""
-
-_VERSION = 1
-_TABLES = """
-create table uploads (id text primary key, name text, ending text, length integer, touched_s real);
-create table jobs (
-    id text primary key, upload text, name text, ending text, lane text, options text, state text,
-    error text default '', created_s real, began_s real, ended_s real, result text default '', report text,
-    key text unique, asked text, deleted integer default 0);
-create index by_state on jobs (state, created_s);
-create table events (id integer primary key autoincrement, job text, kind text, data text, at_s real);
-create index by_job on events (job, id);
-create table sessions (hash text primary key, until_s real);
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that has come, or is coming."""
-
-    id: str
-    name: str
-    """As its owner calls it; a label and never a path."""
-    ending: str
-    """One of those that we know, or empty."""
-    length: int
-    """Bytes that it will have."""
-    touched_s: float
-    """Seconds since 1970 of the last change."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebJob:
-    """An upload to enhance, and what became of it. Times are seconds since 1970."""
-
-    id: str
-    upload: str
-    name: str
-    ending: str
-    lane: Lane
-    options: Mapping[str, Any]
-    """As they were asked for."""
-    state: JobState
-    error: str
-    created_s: float
-    began_s: float | None
-    ended_s: float | None
-    result: str
-    """Name for whoever takes it home."""
-    report: Mapping[str, Any] | None
-    """Where the result comes from."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """Something that happened to a job."""
-
-    id: int
-    job: str
-    kind: str
-    data: Mapping[str, Any]
+from vsr.web.database import Database
+from vsr.web.records import MOVES, OVER, Action, JobEvent, JobState, Lane, Place, Upload, WebJob
 
 
 class Store:
@@ -102,53 +25,19 @@ class Store:
         Raises:
             SinkError: it cannot be opened, or is another version's.
         """
-        self.changed: Callable[[], None] = lambda: None
-        """Called after each change, in the thread that made it."""
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            version = self._db.execute("pragma user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise SinkError(f"{path} was written by another vsr (version {version}, not {_VERSION})")
-            with self._writing():
-                if version == 0:
-                    for statement in _TABLES.split(";"):
-                        self._db.execute(statement)
-                    self._db.execute(f"pragma user_version={_VERSION}")
-                for job in self._jobs("state = 'running'"):
-                    self._set(job.id, "queued")
-        except sqlite3.Error as error:
-            raise SinkError(f"{path} cannot be opened: {error}") from error
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def _writing(self) -> Generator[None, None, None]:
-        """Run a block as one transaction, on the disk when it ends."""
-        with self._lock:
-            self._db.execute("begin immediate")
-            try:
-                yield
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
-        self.changed()
-
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
+        self.database = Database(path)
+        self.close = self.database.close
+        self._rows, self._write = self.database.rows, self.database.write
+        self._writing = self.database.writing
+        with self._writing():
+            for job in self._jobs("state = 'running'"):
+                self._set(job.id, "queued")
 
     # Uploads
 
     def add_upload(self, upload: Upload) -> None:
         with self._writing():
-            values = (upload.id, upload.name, upload.ending, upload.length, upload.touched_s)
-            self._db.execute("insert into uploads values (?, ?, ?, ?, ?)", values)
+            self._write("insert into uploads values (?, ?, ?, ?, ?)", *astuple(upload))
 
     def uploads(self) -> list[Upload]:
         return [Upload(*row) for row in self._rows("select * from uploads order by touched_s")]
@@ -160,21 +49,18 @@ class Store:
         """Count an upload's time from now, or from another time; from 0, it has expired."""
         with self._writing():
             at_s = time.time() if at_s is None else at_s
-            self._db.execute("update uploads set touched_s = ? where id = ?", (at_s, id))
+            self._write("update uploads set touched_s = ? where id = ?", at_s, id)
 
     def remove_upload(self, id: str) -> bool:
         """Forget an upload; False where a job needs it."""
         with self._writing():
-            return bool(
-                self._db.execute(
-                    "delete from uploads where id = ? and id not in (select upload from jobs)", (id,)
-                ).rowcount
-            )
+            unneeded = "id = ? and id not in (select upload from jobs)"
+            return bool(self._write(f"delete from uploads where {unneeded}", id))
 
     # Jobs
 
     def _jobs(self, where: str, *values: object) -> list[WebJob]:
-        rows = self._rows(f"select * from jobs where {where} order by created_s, rowid", *values)
+        rows = self._rows(f"select * from jobs where {where} order by turn", *values)
         return [_job_of(row) for row in rows]
 
     def jobs(self) -> list[WebJob]:
@@ -199,10 +85,13 @@ class Store:
         """Take up a job. A key makes the same request twice one job."""
         with self._writing():
             columns = ["id", "upload", "name", "ending", "lane", "state", "created_s", "result"]
-            values = [*(getattr(job, name) for name in columns), json.dumps(dict(job.options)), key, asked]
-            names = ", ".join([*columns, "options", "key", "asked"])
+            values = {name: getattr(job, name) for name in columns}
+            values |= {"options": json.dumps(dict(job.options)), "key": key, "asked": asked}
             marks = ", ".join("?" * len(values))
-            self._db.execute(f"insert into jobs ({names}) values ({marks})", values)
+            turn = "(select coalesce(max(turn), 0) + 1 from jobs)"
+            self._write(
+                f"insert into jobs ({', '.join(values)}, turn) values ({marks}, {turn})", *values.values()
+            )
             self._tell(job.id, "state", {"state": job.state})
 
     def take(self, lane: Lane) -> WebJob | None:
@@ -227,6 +116,23 @@ class Store:
             self._set(id, after, **over)
             return self.job(id)
 
+    def reorder(self, id: str, where: Place) -> WebJob | None:
+        """Have a job that waits done earlier or later than others of its lane; None where it does not wait."""
+        with self._writing():
+            job = self.job(id)
+            if job is None or job.state != "queued":
+                return None
+            waiting = "state = 'queued' and lane = ? and not deleted order by turn"
+            rows = self._rows(f"select id, turn from jobs where {waiting}", job.lane)
+            line, turns = [row["id"] for row in rows], [row["turn"] for row in rows]
+            there = line.index(id)
+            to = {"first": 0, "up": max(0, there - 1), "down": there + 1, "last": len(line)}[where]
+            line.insert(to, line.pop(there))
+            for each, turn in zip(line, turns, strict=True):
+                self._write("update jobs set turn = ? where id = ?", turn, each)
+            self._tell(id, "moved", {})
+            return job
+
     def finish(self, id: str, state: JobState, error: str, report: Mapping[str, Any] | None) -> None:
         """Write down how a job has ended, unless it has been stopped meanwhile."""
         with self._writing():
@@ -236,19 +142,15 @@ class Store:
 
     def _set(self, id: str, state: JobState, **columns: object) -> None:
         values = {"state": state, **columns}
-        self._db.execute(
-            f"update jobs set {', '.join(f'{name} = ?' for name in values)} where id = ?",
-            (*values.values(), id),
-        )
+        columns_set = ", ".join(f"{name} = ?" for name in values)
+        self._write(f"update jobs set {columns_set} where id = ?", *values.values(), id)
         said = {"state": state} | ({"error": columns["error"]} if columns.get("error") else {})
         self._tell(id, "state", said)
 
     def mark_deleted(self, id: str) -> None:
         """Show a job no more; `forget` takes it away when nobody works on it."""
         with self._writing():
-            self._db.execute(
-                "update jobs set deleted = 1, key = null, state = 'canceled' where id = ?", (id,)
-            )
+            self._write("update jobs set deleted = 1, key = null, state = 'canceled' where id = ?", id)
             self._tell(id, "deleted", {})
 
     def leftover(self, id: str) -> Literal["", "files", "all"]:
@@ -264,14 +166,14 @@ class Store:
     def forget(self, id: str) -> None:
         """Take a job out of the database, with what happened to it but its end."""
         with self._writing():
-            self._db.execute("delete from jobs where id = ?", (id,))
-            self._db.execute("delete from events where job = ? and kind != 'deleted'", (id,))
+            self._write("delete from jobs where id = ?", id)
+            self._write("delete from events where job = ? and kind != 'deleted'", id)
 
     # Events
 
     def _tell(self, job: str, kind: str, data: Mapping[str, Any]) -> None:
         values = (job, kind, json.dumps(data), time.time())
-        self._db.execute("insert into events (job, kind, data, at_s) values (?, ?, ?, ?)", values)
+        self._write("insert into events (job, kind, data, at_s) values (?, ?, ?, ?)", *values)
 
     def tell(self, job: str, kind: str, data: Mapping[str, Any]) -> None:
         """Write down that something happened."""
@@ -289,38 +191,39 @@ class Store:
     def forget_events(self, before_s: float) -> None:
         """Drop what happened long ago, to jobs that are gone."""
         with self._writing():
-            self._db.execute(
-                "delete from events where at_s < ? and job not in (select id from jobs)", (before_s,)
-            )
+            self._write("delete from events where at_s < ? and job not in (select id from jobs)", before_s)
 
     # Sessions
 
     def add_session(self, hash: str, until_s: float) -> None:
         with self._writing():
-            self._db.execute("delete from sessions where until_s < ?", (time.time(),))
-            self._db.execute("insert into sessions values (?, ?)", (hash, until_s))
+            self._write("delete from sessions where until_s < ?", time.time())
+            self._write("insert into sessions values (?, ?)", hash, until_s)
 
     def has_session(self, hash: str) -> bool:
         return bool(self._rows("select 1 from sessions where hash = ? and until_s > ?", hash, time.time()))
 
     def remove_session(self, hash: str) -> None:
         with self._writing():
-            self._db.execute("delete from sessions where hash = ?", (hash,))
+            self._write("delete from sessions where hash = ?", hash)
+
+
+_PLAIN = (
+    "id",
+    "upload",
+    "name",
+    "ending",
+    "lane",
+    "state",
+    "error",
+    "created_s",
+    "began_s",
+    "ended_s",
+    "result",
+)
+"""Columns that are fields of a job as they stand."""
 
 
 def _job_of(row: sqlite3.Row) -> WebJob:
-    plain = (
-        "id",
-        "upload",
-        "name",
-        "ending",
-        "lane",
-        "state",
-        "error",
-        "created_s",
-        "began_s",
-        "ended_s",
-        "result",
-    )
     report = json.loads(row["report"]) if row["report"] else None
-    return WebJob(**{name: row[name] for name in plain}, options=json.loads(row["options"]), report=report)
+    return WebJob(**{name: row[name] for name in _PLAIN}, options=json.loads(row["options"]), report=report)

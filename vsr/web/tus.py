@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from vsr.web.problems import ProblemError, problems
-from vsr.web.store import Upload
+from vsr.web.records import Upload
 from vsr.web.uploads import Uploads
 
 VERSION = "1.0.0"

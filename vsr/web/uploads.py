@@ -18,7 +18,8 @@ import anyio
 from vsr.durable import sync
 from vsr.web.data_folder import DataFolder, known_ending, new_id
 from vsr.web.problems import ProblemError
-from vsr.web.store import Store, Upload
+from vsr.web.records import Upload
+from vsr.web.store import Store
 from vsr.web.web_options import WebOptions
 
 _PIECE = 1 << 20

@@ -10,9 +10,9 @@ from starlette.datastructures import UploadFile
 from vsr.media import is_image
 from vsr.web.bell import rung
 from vsr.web.problems import ProblemError, problems
+from vsr.web.records import OVER, Upload, WebJob
 from vsr.web.results import send_file, sent
 from vsr.web.runner import finished_file
-from vsr.web.store import OVER, Upload, WebJob
 from vsr.web.workshop import Workshop
 
 _LIMIT_S = 300.0

@@ -19,8 +19,9 @@ from vsr.web.bell import Bell
 from vsr.web.data_folder import DataFolder, new_id
 from vsr.web.previews import Previews
 from vsr.web.problems import ProblemError
+from vsr.web.records import OVER, Action, Ended, Place, Upload, WebJob
 from vsr.web.runner import Runner
-from vsr.web.store import Action, Store, Upload, WebJob
+from vsr.web.store import Store
 from vsr.web.uploads import Uploads
 from vsr.web.web_options import WebOptions
 
@@ -41,7 +42,7 @@ class Workshop:
     def open(self, bell: Bell) -> None:
         """Go on with what waits."""
         self.bell = bell
-        self.store.changed = bell.ring
+        self.store.database.changed = bell.ring
         self.runner.start()
         self._tidying.start()
 
@@ -142,6 +143,18 @@ class Workshop:
         self.runner.tidy(id)
         return job
 
+    def reorder(self, id: str, where: Place) -> WebJob:
+        """Have a job that waits done earlier or later.
+
+        Raises:
+            ProblemError: there is no such job, or it does not wait.
+        """
+        if (job := self.store.reorder(id, where)) is None:
+            raise ProblemError(
+                409, f"a job that is {self.job(id).state} cannot be moved; one that is queued can"
+            )
+        return job
+
     def job(self, id: str) -> WebJob:
         """A job by its id.
 
@@ -163,6 +176,16 @@ class Workshop:
         self.store.touch(job.upload)
         self.runner.wake()
         self.runner.tidy(job.id)
+
+    def clear(self, which: Ended) -> int:
+        """Take away all jobs that are over, or over in one way, with their results; returns how many."""
+        cleared = 0
+        for job in self.store.jobs():
+            if job.state in OVER and which in ("ended", job.state):
+                with suppress(ProblemError):  # somebody else was faster
+                    self.delete(job.id)
+                    cleared += 1
+        return cleared
 
 
 def check_installed(options: EnhanceOptions) -> None:
