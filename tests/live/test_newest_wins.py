@@ -28,6 +28,18 @@ def test_newest_drops_the_oldest_and_counts_without_ever_waiting():
     assert not threads()
 
 
+def test_newest_tells_what_came_in_a_burst_from_what_nobody_took_in_time():
+    done, usual = threading.Event(), iter([0.0, 0.0, float("inf"), float("inf"), float("inf")])
+
+    def stream():
+        yield from range(6)
+        done.set()
+
+    with NewestWins(stream(), name="newest-test", usual_s=lambda: next(usual)) as newest:
+        assert done.wait(5)
+        assert (newest.dropped, newest.in_bursts) == (5, 3)
+
+
 def test_newest_rings_for_each_item_and_closes_the_stream_in_its_thread():
     notified, told, closed_in = threading.Semaphore(0), threading.Event(), []
 

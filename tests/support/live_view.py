@@ -14,7 +14,7 @@ RECORD = OutputStatus("record", "recordings", "running", bytes=1000, bitrate_kbp
 SINK = SinkStatus("libx264", "libx264: software", 100, 2, 0, (RECORD, RECORD))
 FACTS = ChannelOverview(
     number=0, name="door", camera=STATUS, fps_in=25.0, fps_out=24.0, latency_p50_s=0.03, latency_p95_s=0.05,
-    arrived=100, delivered=90, dropped=3, thinned=1, failed=0, away_s=0.0, last_error="",
+    arrived=100, delivered=90, dropped=3, bursts=1, thinned=1, failed=0, away_s=0.0, last_error="",
 )  # fmt: skip
 
 

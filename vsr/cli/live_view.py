@@ -66,7 +66,10 @@ def conclusion(view: LiveView) -> list[LogEvent]:
     for camera in view.cameras:
         facts = camera.facts
         text = f"{facts.arrived} frames in, {facts.delivered} enhanced, {facts.camera.reconnects} reconnects, dropped"
-        text += f" {facts.dropped} before the engine and {camera.sink.dropped} before the encoder"
+        text += (
+            f" {facts.dropped} before the engine ({facts.bursts} of them in bursts) and {camera.sink.dropped}"
+        )
+        text += " before the encoder"
         events.append(LogEvent("end", text, facts.name, _fields(camera, view)))
     return events
 
@@ -91,6 +94,7 @@ def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
         "arrived": facts.arrived,
         "delivered": facts.delivered,
         "dropped": facts.dropped,
+        "dropped_in_bursts": facts.bursts,
         "dropped_by_encoder": camera.sink.dropped,
         "thinned": facts.thinned,
         "failed": facts.failed,

@@ -5,6 +5,7 @@ The counterpart of `prefetch.py`, whose streams wait for each other and lose not
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -28,6 +29,7 @@ class NewestWins(Generic[T]):
         depth: how many items may wait.
         name: the thread's name.
         notify: called in the thread after each item and at the end; one `Event.set` may serve many streams.
+        usual_s: asked in the thread how far apart items usually come, in seconds; tells bursts.
     """
 
     def __init__(
@@ -37,11 +39,15 @@ class NewestWins(Generic[T]):
         depth: int = 1,
         name: str = "newest",
         notify: Callable[[], None] = lambda: None,
+        usual_s: Callable[[], float] = lambda: 0.0,
     ):
         self.dropped = 0
         """Items that nobody took in time."""
-        self._waiting: deque[T] = deque()
-        self._depth, self._notify = max(1, depth), notify
+        self.in_bursts = 0
+        """Those of the dropped that a newer one displaced sooner than one usually comes: nobody could have taken
+        them in time, however quick."""
+        self._waiting: deque[tuple[T, float]] = deque()
+        self._depth, self._notify, self._usual_s = max(1, depth), notify, usual_s
         self._error: BaseException | None = None
         self._closed = self._over = False
         self._lock = threading.Lock()
@@ -61,14 +67,14 @@ class NewestWins(Generic[T]):
     def head(self) -> T | None:
         """The item that `take` would give now; a newer one may be in its place by then."""
         with self._lock:
-            return self._waiting[0] if self._waiting else None
+            return self._waiting[0][0] if self._waiting else None
 
     def take(self) -> T | None:
         """Return the oldest item that waits, None where there is none; raise what
         ended the stream, after its items."""
         with self._lock:
             if self._waiting:
-                return self._waiting.popleft()
+                return self._waiting.popleft()[0]
             error, self._error = self._error, None
         if error is not None:
             raise error
@@ -88,6 +94,14 @@ class NewestWins(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _add(self, item: T, now: float) -> None:
+        with self._lock:
+            self._waiting.append((item, now))
+            if len(self._waiting) > self._depth:
+                _, since_s = self._waiting.popleft()
+                self.dropped += 1
+                self.in_bursts += now - since_s < self._usual_s()
+
     def _keep(self, items: Iterable[T]) -> None:
         """Work of the thread."""
         try:
@@ -95,11 +109,7 @@ class NewestWins(Generic[T]):
                 for item in items:
                     if self._closed:
                         break
-                    with self._lock:
-                        self._waiting.append(item)
-                        if len(self._waiting) > self._depth:
-                            self._waiting.popleft()
-                            self.dropped += 1
+                    self._add(item, time.monotonic())
                     del item
                     self._notify()
         except BaseException as caught:  # whatever it is, the consumer must hear of it

@@ -56,9 +56,10 @@ def test_scraper_reads_what_the_view_shows(serve):
     assert value("vsr_camera_state", **door, state="playing") == 1
     assert value("vsr_camera_frames_decoded_total", **door) == 100
     dropped = [
-        value("vsr_camera_frames_dropped_total", **door, where=one) for one in ("engine", "encoder", "rung")
+        value("vsr_camera_frames_dropped_total", **door, where=one)
+        for one in ("engine", "burst", "encoder", "rung")
     ]
-    assert dropped == [3, 2, 1]
+    assert dropped == [2, 1, 2, 1]
     assert value("vsr_camera_latency_seconds", **door, quantile="0.95") == 0.05
     assert value("vsr_output_bytes_total", **door, output="1", kind="record", target="recordings") == 1000
     assert value("vsr_rung", rung="fast-x2") == 1

@@ -138,6 +138,31 @@ def test_an_engine_that_is_too_slow_drops_the_oldest_and_counts_them():
     assert shown.latency_p95_s < 0.5
 
 
+class Shaky(ListCamera):
+    """Half of its frames come five at once, as behind a link that stalls now and then."""
+
+    def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        held: list[Frame] = []
+        for count, frame in enumerate(super().frames(stop)):
+            held.append(frame)
+            if count % 10 < 5 or len(held) == 5:
+                yield from held
+                held = []
+
+
+def test_bursts_of_one_camera_are_its_own_and_move_no_level():
+    good, good_sink = channel(0, numbered(60, rate=50))
+    shaky = Channel(1, "shaky", Shaky(numbered(60, rate=50), 1, linger=True), MemoryLiveSink())
+    levels = [slow("quick", 0.0), slow("less", 0.0, every=2)]
+    tuning = ControlTuning(between_s=0.2, missed_s=0.1)
+    with Run(DesiredState([good, shaky], LivePlan(levels, tuning=tuning))) as run:
+        run.until(lambda: sum(one.arrived for one in run.shared.overview.channels) == 120)
+    bursts = run.shared.overview.channels[1].bursts
+    assert run.shared.overview.num_changes == 0
+    assert bursts >= 10
+    assert len(good_sink.frames) + run.shared.overview.channels[0].bursts >= 57
+
+
 QUICK = ControlTuning(between_s=0.3, missed_s=0.2, calm_s=0.3, ban_s=0.5, learn_s=0.2)
 
 

@@ -162,8 +162,13 @@ _CAMERA: tuple[_Row[CameraView], ...] = (
     _Row("away_seconds", "Since the last frame, once that is long.", lambda c: c.facts.away_s),
     _Row(
         "frames_dropped_total",
-        "Frames left out: late for the engine, late for the encoder, by the rung.",
-        lambda c: {"engine": c.facts.dropped, "encoder": c.sink.dropped, "rung": c.facts.thinned},
+        "Frames left out: late for the engine, come in a burst, late for the encoder, by the rung.",
+        lambda c: {
+            "engine": c.facts.dropped - c.facts.bursts,
+            "burst": c.facts.bursts,
+            "encoder": c.sink.dropped,
+            "rung": c.facts.thinned,
+        },
         "where",
     ),
     _Row(

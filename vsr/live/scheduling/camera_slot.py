@@ -48,21 +48,23 @@ class CameraSlot:
         self.channel = channel
         self._notify = notify
         self._stop = threading.Event()
-        self._dropped_before = 0
+        self._dropped_before = self._bursts_before = 0
+        self._interval_s, self._scene = 0.04, -1
         self._newest = self._begin()
         self._broken = False
         self._again_s: float | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._taken = self._thinned = self._delivered = self._failed = self._arrived = 0
         self._arrivals, self._departures, self._latencies = (RecentValues(_LATELY_S, now) for _ in range(3))
-        self._interval_s, self._scene = 0.04, -1
         self._last_arrival_s, self._next_stand_in_s = now, now
         self._last_error = ""
 
     def _begin(self) -> NewestWins[_SceneFrame]:
         name = f"vsr-camera-{self.channel.name}"
         frames = _with_scenes(self.channel.camera.frames(self._stop))
-        return NewestWins(frames, depth=_WAITING, name=name, notify=self._notify)
+        return NewestWins(
+            frames, depth=_WAITING, name=name, notify=self._notify, usual_s=lambda: self.interval_s
+        )
 
     @property
     def waiting(self) -> int:
@@ -73,6 +75,11 @@ class CameraSlot:
     def dropped(self) -> int:
         """Frames that a newer one took the place of."""
         return self._dropped_before + self._newest.dropped
+
+    @property
+    def bursts(self) -> int:
+        """Those of the dropped that came in bursts: the engine could not have taken them, however quick."""
+        return self._bursts_before + self._newest.in_bursts
 
     @property
     def arrived(self) -> int:
@@ -131,7 +138,7 @@ class CameraSlot:
             self._pause_s = min(2 * self._pause_s, _MOST_PAUSE_S)
         elif self._again_s is not None and now >= self._again_s:
             self._newest.close()
-            self._dropped_before = self.dropped
+            self._dropped_before, self._bursts_before = self.dropped, self.bursts
             self._broken, self._again_s, self._scene, self._newest = False, None, -1, self._begin()
 
     def deliver(self, frame: Frame, now: float) -> float:
@@ -186,6 +193,7 @@ class CameraSlot:
             arrived=self._arrived,
             delivered=self._delivered,
             dropped=self.dropped,
+            bursts=self.bursts,
             thinned=self._thinned,
             failed=self._failed,
             away_s=away_s if away_s > max(_AWAY_S, _AWAY_FRAMES * self.interval_s) else 0.0,

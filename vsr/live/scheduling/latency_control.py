@@ -34,7 +34,7 @@ class MeasuredLoad:
     frames_per_s: float
     """What the cameras send, all together."""
     dropped: float = 0.0
-    """Share of these that nobody had time for, 0–1."""
+    """Share of these that the engine had no time for, 0–1; none that came in a burst."""
     queue: float = 0.0
     """Frames that waited when a round ended, per camera."""
     batch: float = 1.0

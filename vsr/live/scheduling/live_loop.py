@@ -19,17 +19,15 @@ from vsr.live.newest_wins import in_background
 from vsr.live.scheduling.camera_slot import CameraSlot
 from vsr.live.scheduling.channel import Channel, DesiredState
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_level
-from vsr.live.scheduling.latency_control import LatencyControl, LevelChange, MeasuredLoad
+from vsr.live.scheduling.latency_control import LatencyControl, LevelChange
+from vsr.live.scheduling.load_meter import LoadMeter
 from vsr.live.scheduling.overview import Overview, SharedOverview
-from vsr.live.scheduling.recent import RecentValues
 from vsr.live.scheduling.rounds import Rounds
 from vsr.prefetch import parallel_map
 
 log = logging.getLogger("vsr.live")
 log.addHandler(logging.NullHandler())
 
-_LATELY_S = 3.0
-"""What the controller judges by."""
 _JUDGE_S = 0.5
 _LOOK_S = 0.1
 """Nothing goes unseen for longer: `stop`, a new desired state, a camera that has gone away."""
@@ -84,18 +82,12 @@ class LiveLoop:
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
         self._streams = ManyStreams(plan.levels[start].engine, ring=self._wakeup.set)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Begin to measure anew: what was measured on another level says nothing."""
-        now = time.monotonic()
-        self._latencies, self._busy, self._batches = (RecentValues(_LATELY_S, now) for _ in range(3))
-        self._arrivals, self._drops, self._queues = (RecentValues(_LATELY_S, now) for _ in range(3))
-        self._totals = self._count()
+        self._load = LoadMeter(*self._count(), time.monotonic())
 
     def _count(self) -> tuple[int, int]:
+        """Frames that arrived, and those there was no time for: what a camera sends in a burst is its own affair."""
         slots = self._slots.values()
-        return sum(slot.arrived for slot in slots), sum(slot.dropped for slot in slots)
+        return sum(slot.arrived for slot in slots), sum(slot.dropped - slot.bursts for slot in slots)
 
     def follow(self, desired: DesiredState) -> None:
         """Take up another plan, begin the channels that are new in the desired state and end those that are gone."""
@@ -134,7 +126,7 @@ class LiveLoop:
             if channel.number not in self._slots:
                 slot = CameraSlot(channel, notify=self._wakeup.set, now=time.monotonic())
                 self._slots[channel.number] = slot
-        self._totals = self._count()
+        self._load.expect(*self._count())
 
     def enhance_next(self) -> bool:
         """Deliver what is ready and begin the next round; False where there is nothing to do but wait."""
@@ -160,7 +152,7 @@ class LiveLoop:
         if frames:
             self._tell(plan.cameras)
             self._meter()
-            self._batches.add(len(frames), now)
+            self._load.began(len(frames), now)
             self._try(lambda: self._streams.begin(frames), frames)
         return bool(frames)
 
@@ -202,17 +194,17 @@ class LiveLoop:
         """Count the time since the last call as busy where something has been under way."""
         now = time.monotonic()
         if self._streams.under_way:
-            self._busy.add(now - self._metered_s, now)
+            self._load.worked(now - self._metered_s, now)
         self._metered_s = now
 
     def _deliver(self, frames: Sequence[Frame]) -> bool:
         for frame in frames:
             now = time.monotonic()
             if frame.stream in self._slots:
-                self._latencies.add(self._slots[frame.stream].deliver(frame, now), now)
+                self._load.delivered(self._slots[frame.stream].deliver(frame, now), now)
         if frames:
             waiting = sum(slot.waiting for slot in self._slots.values())
-            self._queues.add(waiting / max(1, len(self._slots)), time.monotonic())
+            self._load.waits(waiting / max(1, len(self._slots)), time.monotonic())
         return bool(frames)
 
     @property
@@ -235,25 +227,11 @@ class LiveLoop:
         if now < self._judge_s:
             return
         self._judge_s = now + _JUDGE_S
-        totals = self._count()
-        self._arrivals.add(max(0, totals[0] - self._totals[0]), now)
-        self._drops.add(max(0, totals[1] - self._totals[1]), now)
-        self._totals = totals
-        if self._latencies.values(now):
-            self._step(self._control.judge(self._load(now), now))
+        self._load.count(*self._count(), now)
+        load = self._load.load(min((slot.interval_s for slot in self._slots.values()), default=0.04), now)
+        if load is not None:
+            self._step(self._control.judge(load, now))
         self._show(now)
-
-    def _load(self, now: float) -> MeasuredLoad:
-        arrived, enhanced = sum(self._arrivals.values(now)), sum(self._batches.values(now))
-        return MeasuredLoad(
-            latency_p95_s=self._latencies.quantile(0.95, now),
-            cost_s=sum(self._busy.values(now)) / max(1, enhanced),
-            frames_per_s=self._arrivals.rate(now),
-            dropped=sum(self._drops.values(now)) / max(1, arrived),
-            queue=self._queues.mean(now),
-            batch=self._batches.mean(now),
-            interval_s=min((slot.interval_s for slot in self._slots.values()), default=0.04),
-        )
 
     def _step(self, change: LevelChange | None) -> None:
         """Go to another level: what still waits for neighbours leaves on the old one."""
@@ -264,7 +242,7 @@ class LiveLoop:
         log.warning("%s: %s", name, reason, extra={"event": "rung", "rung": name, "reason": reason})
         self._begin_streams()
         self._num_changes += 1
-        self._forget()
+        self._load = LoadMeter(*self._count(), time.monotonic())
 
     def _flush(self) -> None:
         """Let go what is under way and what waits for neighbours."""
@@ -284,8 +262,8 @@ class LiveLoop:
             level=self._level.name,
             reason=self._control.reason,
             num_changes=self._num_changes,
-            busy=min(1.0, self._busy.rate(now)),
-            batch=self._batches.mean(now),
+            busy=self._load.busy(now),
+            batch=self._load.batch(now),
             channels=tuple(slot.overview(now) for slot in self._slots.values()),
         )
 

@@ -26,6 +26,8 @@ class ChannelOverview:
     """Enhanced frames handed to the sink."""
     dropped: int
     """Frames that a newer one took the place of, because there was no time."""
+    bursts: int
+    """Those of them that came at once with newer ones, as after a pause of the network: the engine is not to blame."""
     thinned: int
     """Frames left out because the level enhances only every so many."""
     failed: int
