@@ -131,6 +131,16 @@ def test_a_token_stands_nowhere(guarded):
     assert (guarded.log.parent / "token").stat().st_mode & 0o077 == 0
 
 
+def test_a_webhook_to_loopback_is_refused(guarded, clip):
+    client = guarded.client
+    order = {"upload": client.upload(clip), "webhook": {"url": f"{guarded.address}/logout"}}
+    order["webhook"]["secret"] = "whsec_" + "A" * 32
+    with pytest.raises(WebError, match="not public") as refused:
+        client.ask("POST", "/v1/jobs", order)
+    assert refused.value.status == 422
+    assert client.get("/v1/jobs") == []
+
+
 def test_a_token_file_holds_a_hash(tmp_path):
     path = tmp_path / "token"
     hash, token = token_hash(path)

@@ -24,6 +24,11 @@ create table sessions (hash text primary key, until_s real);
 alter table jobs add column turn integer;
 update jobs set turn = rowid;
 """,
+    """
+alter table jobs add column webhook text default '';
+create table deliveries (
+    id text primary key, job text, url text, secret text, body text, tries integer default 0, due_s real);
+""",
 )
 """What makes each version of the tables of the one before."""
 

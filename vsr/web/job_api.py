@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 
 from vsr.web.bell import rung
 from vsr.web.problems import ProblemError, problems
-from vsr.web.records import OVER, Action, Ended, Place
+from vsr.web.records import OVER, Action, Ended, Place, Webhook
 from vsr.web.results import VIDEO_OR_PICTURE, send_file, sent
 from vsr.web.runner import Progress, finished_file
 from vsr.web.shapes import Cleared, JobOrder, JobView
@@ -45,7 +45,8 @@ def _add_orders(router: APIRouter, workshop: Workshop) -> None:
         ] = None,
     ) -> JobView:
         upload = workshop.uploads.get(wanted.upload)
-        job = workshop.order(upload, wanted.options, idempotency_key)
+        webhook = wanted.webhook and Webhook(wanted.webhook.url, wanted.webhook.secret)
+        job = workshop.order(upload, wanted.options, idempotency_key, webhook)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return JobView.of(job, workshop)
 

@@ -1,7 +1,7 @@
 """What the server remembers, as values: uploads, jobs, events; and what may become of a job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 JobState = Literal["queued", "running", "paused", "succeeded", "failed", "unverified", "canceled"]
@@ -41,6 +41,29 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is to be told when a job is over."""
+
+    url: str
+    secret: str = field(repr=False)
+    """What the message is signed with: `whsec_` and BASE64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to a webhook that has not been taken yet."""
+
+    id: str
+    job: str
+    url: str
+    secret: str = field(repr=False)
+    body: str
+    """JSON."""
+    tries: int
+    """Attempts that have failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebJob:
     """An upload to enhance, and what became of it. Times are seconds since 1970."""
 
@@ -60,6 +83,7 @@ class WebJob:
     """Name for whoever takes it home."""
     report: Mapping[str, Any] | None
     """Where the result comes from."""
+    webhook: Webhook | None = None
 
 
 @dataclass(frozen=True, slots=True)

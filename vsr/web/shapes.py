@@ -18,12 +18,24 @@ AskedOptions = Annotated[
 ]
 
 
+class WebhookOrder(BaseModel):
+    """Who is to be told when a job is over, as Standard Webhooks says."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: Annotated[str, Field(max_length=2000, description="http or https; redirects are not followed.")]
+    secret: Annotated[
+        str,
+        Field(max_length=200, description="`whsec_` and the BASE64 of 24 to 64 random bytes, to sign with."),
+    ]
+
+
 class JobOrder(BaseModel):
     """A job to be."""
 
     model_config = ConfigDict(extra="forbid")
     upload: Annotated[str, Field(description="Id of an upload that has come.")]
     options: AskedOptions = {}
+    webhook: Annotated[WebhookOrder | None, Field(description="Told when the job is over.")] = None
 
 
 class PreviewOrder(BaseModel):
@@ -91,6 +103,8 @@ class JobView:
     """While it runs."""
     result: ResultView | None
     """Once there is one; of an unverified job, too, whose result differs from what was to be written."""
+    webhook: str | None
+    """The address that is told when it is over."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
@@ -107,6 +121,7 @@ class JobView:
             ended=_time(job.ended_s),
             progress=workshop.runner.progress.get(job.id) if job.state == "running" else None,
             result=_result(job, workshop),
+            webhook=job.webhook and job.webhook.url,
             options=dict(job.options),
         )
 

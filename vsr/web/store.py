@@ -5,15 +5,29 @@ them has come.
 """
 
 import json
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple
+from dataclasses import asdict, astuple
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from vsr.web.database import Database
-from vsr.web.records import MOVES, OVER, Action, JobEvent, JobState, Lane, Place, Upload, WebJob
+from vsr.web.records import (
+    MOVES,
+    OVER,
+    Action,
+    Delivery,
+    JobEvent,
+    JobState,
+    Lane,
+    Place,
+    Upload,
+    Webhook,
+    WebJob,
+)
 
 
 class Store:
@@ -87,6 +101,7 @@ class Store:
             columns = ["id", "upload", "name", "ending", "lane", "state", "created_s", "result"]
             values = {name: getattr(job, name) for name in columns}
             values |= {"options": json.dumps(dict(job.options)), "key": key, "asked": asked}
+            values |= {"webhook": json.dumps(asdict(job.webhook))} if job.webhook else {}
             marks = ", ".join("?" * len(values))
             turn = "(select coalesce(max(turn), 0) + 1 from jobs)"
             self._write(
@@ -146,12 +161,17 @@ class Store:
         self._write(f"update jobs set {columns_set} where id = ?", *values.values(), id)
         said = {"state": state} | ({"error": columns["error"]} if columns.get("error") else {})
         self._tell(id, "state", said)
+        if state in OVER:
+            self._announce(id)
 
     def mark_deleted(self, id: str) -> None:
         """Show a job no more; `forget` takes it away when nobody works on it."""
         with self._writing():
+            is_over = self._rows("select 1 from jobs where id = ? and ended_s is not null", id)
             self._write("update jobs set deleted = 1, key = null, state = 'canceled' where id = ?", id)
             self._tell(id, "deleted", {})
+            if not is_over:
+                self._announce(id)
 
     def leftover(self, id: str) -> Literal["", "files", "all"]:
         """What of a job is to be taken away: its files, or all of it."""
@@ -193,6 +213,44 @@ class Store:
         with self._writing():
             self._write("delete from events where at_s < ? and job not in (select id from jobs)", before_s)
 
+    # Messages to webhooks
+
+    def _announce(self, id: str) -> None:
+        """Have a webhook told that its job is over."""
+        for job in self._jobs("id = ? and webhook != ''", id):
+            about = {
+                "job": id,
+                "upload": job.upload,
+                "name": job.name,
+                "state": job.state,
+                "error": job.error,
+            }
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            body = json.dumps({"type": f"job.{job.state}", "timestamp": now, "data": about})
+            assert job.webhook is not None
+            values = (f"msg_{secrets.token_hex(12)}", id, job.webhook.url, job.webhook.secret, body)
+            columns = "id, job, url, secret, body, due_s"
+            self._write(f"insert into deliveries ({columns}) values (?, ?, ?, ?, ?, 0)", *values)
+
+    def due_deliveries(self, most: int) -> list[Delivery]:
+        """Messages whose time has come, those that have waited longest first."""
+        fields = "id, job, url, secret, body, tries"
+        query = f"select {fields} from deliveries where due_s <= ? order by due_s limit ?"
+        return [Delivery(*row) for row in self._rows(query, time.time(), most)]
+
+    def put_off(self, delivery: Delivery, due_s: float) -> None:
+        """Try a message again at a time."""
+        with self._writing():
+            tries = delivery.tries + 1
+            self._write("update deliveries set tries = ?, due_s = ? where id = ?", tries, due_s, delivery.id)
+
+    def settle(self, delivery: Delivery, note: str) -> None:
+        """Forget a message that was taken or never will be; a note tells its job of it."""
+        with self._writing():
+            self._write("delete from deliveries where id = ?", delivery.id)
+            if note and self.job(delivery.job):
+                self._tell(delivery.job, "note", {"text": note})
+
     # Sessions
 
     def add_session(self, hash: str, until_s: float) -> None:
@@ -226,4 +284,6 @@ _PLAIN = (
 
 def _job_of(row: sqlite3.Row) -> WebJob:
     report = json.loads(row["report"]) if row["report"] else None
-    return WebJob(**{name: row[name] for name in _PLAIN}, options=json.loads(row["options"]), report=report)
+    webhook = Webhook(**json.loads(row["webhook"])) if row["webhook"] else None
+    plain = {name: row[name] for name in _PLAIN}
+    return WebJob(**plain, options=json.loads(row["options"]), report=report, webhook=webhook)

@@ -37,6 +37,8 @@ class WebOptions:
     """Most uploads, and most jobs, that are kept at once."""
     max_hours: float = 0.0
     """Longest time that a job may run, in hours; 0 for any."""
+    private_webhooks: bool = False
+    """Let webhooks go to this machine and its network, too; without it, to public addresses alone."""
     open: bool = False
     """Open the page in the browser."""
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from vsr.web.bell import Bell
 from vsr.web.data_folder import DataFolder, new_id
 from vsr.web.previews import Previews
 from vsr.web.problems import ProblemError
-from vsr.web.records import OVER, Action, Ended, Place, Upload, WebJob
+from vsr.web.records import OVER, Action, Ended, Place, Upload, Webhook, WebJob
 from vsr.web.runner import Runner
 from vsr.web.store import Store
 from vsr.web.uploads import Uploads
 from vsr.web.web_options import WebOptions
+from vsr.web.webhooks import Webhooks, check_webhook
 
 _TIDY_EVERY_S = 60.0
 
@@ -36,6 +38,7 @@ class Workshop:
         self.uploads = Uploads(data, store, options)
         self.previews = Previews(data)
         self.runner = Runner(store, data, max_hours=options.max_hours, debug=debug)
+        self.webhooks = Webhooks(store, private=options.private_webhooks)
         self._closing = threading.Event()
         self._tidying = threading.Thread(target=self._tidy_now_and_then, name="vsr-tidy")
 
@@ -44,6 +47,7 @@ class Workshop:
         self.bell = bell
         self.store.database.changed = bell.ring
         self.runner.start()
+        self.webhooks.start()
         self._tidying.start()
 
     def close(self) -> None:
@@ -51,6 +55,7 @@ class Workshop:
         self._closing.set()
         self.previews.stop()
         self.runner.stop()
+        self.webhooks.stop()
         self._tidying.join()
 
     def _tidy_now_and_then(self) -> None:
@@ -71,27 +76,35 @@ class Workshop:
         self.store.forget_events(before_s)
         self.uploads.remove_old()
 
-    def order(self, upload: Upload, asked: Mapping[str, Any], key: str | None = None) -> WebJob:
+    def order(
+        self,
+        upload: Upload,
+        asked: Mapping[str, Any],
+        key: str | None = None,
+        webhook: Webhook | None = None,
+    ) -> WebJob:
         """Take up a job. The same key and order twice is one job.
 
         Raises:
-            ConfigError: the options cannot be used.
+            ConfigError: the options or the webhook cannot be used.
             ModelError: a model is not installed.
             ProblemError: the upload has not come, the key came with another order, or there are too many jobs.
         """
-        fingerprint = hashlib.sha256(
-            json.dumps([upload.id, dict(asked)], sort_keys=True).encode()
-        ).hexdigest()
+        told = [] if webhook is None else [asdict(webhook)]
+        order = json.dumps([upload.id, dict(asked), *told], sort_keys=True)
+        fingerprint = hashlib.sha256(order.encode()).hexdigest()
         if key is not None and (known := self._known(key, fingerprint)) is not None:
             return known
         options = options_of(asked)
         check_installed(options)
+        if webhook is not None:
+            check_webhook(webhook, private=self.options.private_webhooks)
         if not self.uploads.is_whole(upload):
             come = f"{self.uploads.offset(upload)} of {upload.length} bytes have come"
             raise ProblemError(409, f"the upload is not complete: {come}")
         if len(self.store.jobs()) >= self.options.max_files:
             raise ProblemError(507, "too many jobs are kept; delete some, or wait until they expire")
-        job = self._new(upload, asked, options)
+        job = replace(self._new(upload, asked, options), webhook=webhook)
         try:
             self.store.add_job(job, key, fingerprint)
         except sqlite3.IntegrityError:  # the same request came twice at once
