@@ -4,8 +4,10 @@ Every case is told by the run's seed and its number, so that one that went wrong
 """
 
 import contextlib
+import faulthandler
 import os
 import random
+import select
 import shutil
 import signal
 import sys
@@ -14,13 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.processes import at_work_on
+from support.processes import at_work_on, family
 
 from vsr.cli.main import run
 from vsr.errors import ConfigError, VsrError
+from vsr.offspring import cpu_ticks, kill_family
 
 LIMIT_S = 60.0
-"""Of a case, on a machine that may have much else to do."""
+"""Of a case, in processor time, and without any: a machine may have much else to do."""
 MOST_KB = 1_000_000
 """Memory of a case beyond that of the process it is forked from."""
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -146,6 +149,7 @@ def _child(seed: Seed, target: Path, temporary: Path, log: Path) -> None:
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for number in (1, 2):
             os.dup2(said, number)
+        faulthandler.register(signal.SIGUSR1, file=said)
         code = seed.use(target)
     except BaseException as error:
         os.write(2, f"Traceback: {type(error).__name__}: {error}\n".encode())
@@ -156,21 +160,27 @@ def _child(seed: Seed, target: Path, temporary: Path, log: Path) -> None:
 def _awaited(pid: int) -> tuple[int | None, int]:
     """Exit status, None for one that does not end, and memory beyond ours in kilobytes."""
     ours = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") >> 10
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        done, status, usage = os.wait4(pid, os.WNOHANG)
-        if done:
-            return status, usage.ru_maxrss - ours
-        time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None, 0
+    end, used, since = os.pidfd_open(pid), -1, time.monotonic()
+    while not select.select([end], [], [], 1.0)[0]:
+        before, used = used, sum(cpu_ticks(each) or 0 for each in (pid, *family(pid)))
+        since = time.monotonic() if used != before else since
+        if used > LIMIT_S * os.sysconf("SC_CLK_TCK") or time.monotonic() - since > LIMIT_S:
+            for each in (pid, *family(pid)):
+                os.kill(each, signal.SIGUSR1)
+            time.sleep(1)  # they say where they are
+            kill_family(pid)
+            os.waitpid(pid, 0)
+            os.close(end)
+            return None, 0
+    os.close(end)
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage.ru_maxrss - ours
 
 
 def _wrong(status: int | None, kilobytes: int, said: bytes) -> list[str]:
     wrong: list[str] = []
     if status is None:
-        wrong.append(f"did not end in {LIMIT_S:.0f} s")
+        wrong.append(f"did not end in {LIMIT_S:.0f} s:\n{said.decode(errors='replace')}")
     elif os.WIFSIGNALED(status):
         wrong.append(f"was ended by signal {os.WTERMSIG(status)}")
     elif os.WEXITSTATUS(status) not in (0, 1, 2, 3):

@@ -209,3 +209,25 @@ def test_good_files_are_tried_once_and_known_ones_never(tmp_path: Path, monkeypa
     assert load(str(tmp_path / "net.safetensors")).spec.scale == 2
     load("nano-x2")
     assert tries == [tmp_path / "net.safetensors"]
+
+
+def waits_for_ever(_: Path) -> None:
+    signal.pause()
+
+
+def waits_once(path: Path) -> None:
+    if path.read_bytes() == b"first":
+        path.write_bytes(b"second")
+        signal.pause()
+
+
+def test_what_waits_is_noticed_by_its_using_no_processor_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trial, "_STUCK_S", 0.25)
+    path = tmp_path / "net.pth"
+    path.write_bytes(b"first")
+    with pytest.raises(ModelError, match=r"net.pth .*waits and gets no further"):
+        trial.try_out(waits_for_ever, path)
+    trial.try_out(waits_once, path)  # a fork that met a lock in another thread's hands
+    assert path.read_bytes() == b"second"

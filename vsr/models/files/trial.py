@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ import torch
 
 from vsr.errors import ModelError, one_line
 from vsr.models.files.onnx_check import bytes_beside
+from vsr.offspring import cpu_ticks
 from vsr.pulse import at_work
 
 MOST_TIMES = "VSR_MODEL_LIMIT"
@@ -32,8 +34,18 @@ _SECONDS_ELSE = 8.0
 _BYTES_PER_S = 20 << 20
 """Processor time: so much by the file's ending, and what a file takes that is read at this pace."""
 
+_STUCK_S = 30.0
+"""Without any processor time for so long: a lock that another of our threads held when we forked is never given back
+in the fork. A busy machine gives some time in so long."""
+
+_STUCK = object()
+"""Said of a process that is."""
+
+_FORKS = 3
+"""Tries before a file counts as one that is waited for in vain."""
+
 _PATIENCE = 8
-"""How many times as long it may take on a machine that is busy with other things."""
+"""Times the processor time that it may take by the clock, where the system does not tell processor time."""
 
 _START = "fork" if sys.platform == "linux" else "spawn"
 
@@ -56,6 +68,24 @@ def try_out(read: Callable[[Path], object], path: Path) -> None:
     size = path.stat().st_size + (bytes_beside(path) if path.suffix == ".onnx" else 0)
     memory = round(times * (_BYTES + _TIMES_THE_FILE * size))
     seconds = times * (_SECONDS.get(path.suffix, _SECONDS_ELSE) + size / _BYTES_PER_S)
+    said, code = _said(read, path, memory, seconds)
+    for _ in range(_FORKS - 1):
+        if said is _STUCK:
+            said, code = _said(read, path, memory, seconds)
+    if said is None:
+        raise ModelError(f"{path.name} {_death(code, seconds)}")
+    if said is _STUCK:
+        raise ModelError(f"{path.name} cannot be read: its reader waits and gets no further")
+    if isinstance(said, MemoryError):
+        raise _too_large(path, memory)
+    if isinstance(said, ModelError):
+        raise said
+
+
+def _said(
+    read: Callable[[Path], object], path: Path, memory: int, seconds: float
+) -> tuple[object, int | None]:
+    """What another process says of a file, `_STUCK` or None where it says nothing, and its exit code."""
     context: Any = multiprocessing.get_context(_START)
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_try, args=(theirs, read, path, memory, round(seconds) + 1), daemon=True)
@@ -67,19 +97,30 @@ def try_out(read: Callable[[Path], object], path: Path) -> None:
     theirs.close()
     try:
         with at_work():
-            error = ours.recv() if ours.poll(_PATIENCE * seconds) else None
-    except EOFError:
-        error = None
+            said = _heard(ours, process.pid, seconds)
     finally:
         process.kill()
         process.join()
         ours.close()
-    if error is None:
-        error = ModelError(f"{path.name} {_death(process.exitcode, seconds)}")
-    if isinstance(error, MemoryError):
-        raise _too_large(path, memory)
-    if error != "":
-        raise error
+    return said, process.exitcode
+
+
+def _heard(pipe: Connection, pid: int, seconds: float) -> object:
+    """What it says, None where it dies, `_STUCK` where it uses no processor time any more; such time is limited
+    by the system (`_limit`), if that can."""
+    began_s = since_s = time.monotonic()
+    used = cpu_ticks(pid)
+    while not pipe.poll(0.1):
+        before, used, now_s = used, cpu_ticks(pid), time.monotonic()
+        if used is None and now_s - began_s > _PATIENCE * seconds:
+            return None
+        since_s = now_s if used is None or used != before else since_s
+        if now_s - since_s > _STUCK_S:
+            return _STUCK
+    try:
+        return pipe.recv()
+    except EOFError:
+        return None
 
 
 def _times() -> float:
