@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "vsr"
 ROWS = {
     9: "cli",
     8: "web",
-    7: "archive",
+    7: "archive evidence",
     6: "jobs bench",
     5: "live training evaluation",
     4: "pipeline machine",

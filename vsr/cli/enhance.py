@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from vsr.cli.beside_result import BesideResult
 from vsr.cli.console import duration, say, show, size_of
 from vsr.cli.enhance_report import check_report, write_report
 from vsr.cli.fetch_models import FetchFlags, fetch_named
@@ -19,6 +20,7 @@ from vsr.cli.signals import getting_on
 from vsr.durable import work_folder
 from vsr.engine import place
 from vsr.errors import ConfigError
+from vsr.evidence import EvidenceOptions
 from vsr.jobs import (
     Job,
     Outcome,
@@ -26,17 +28,14 @@ from vsr.jobs import (
     Records,
     Result,
     check_also,
-    check_sidecar,
     estimate_plan,
     find_jobs,
     free_bytes,
     make_plan,
     num_workers,
-    provenance_of,
     read_records,
     run_file,
     suffix_of,
-    write_sidecar,
 )
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
@@ -71,6 +70,7 @@ def enhance_command(
     *,
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
     run: Annotated[RunOptions, Flat] = RunOptions(),
+    recorded: Annotated[EvidenceOptions, Flat] = EvidenceOptions(),
     fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance videos, pictures, folders or globs of both.
@@ -93,7 +93,7 @@ def enhance_command(
         check_report(Path(run.report), jobs)
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
-    view = _Terminal(run, alone=len(jobs) == 1)
+    view = _Terminal(run, recorded, alone=len(jobs) == 1)
     try:
         for place, each in enumerate(jobs):
             if run.dry_run:
@@ -117,15 +117,25 @@ class _Terminal:
     """Shows the files of one command, one after the other."""
 
     run: RunOptions
+    recorded: EvidenceOptions
     alone: bool
     """The error of the only file is the command's own."""
 
     def run_file(self, job: Job, options: EnhanceOptions) -> Result:
-        """Enhance a file, with its sidecar where one is wanted."""
-        if not self.run.sidecar:
-            return run_file(job, options, self, overwrite=self.run.overwrite)
-        keep, overwrite = self.keep, self.run.overwrite
-        return run_file(job, options, self, overwrite=overwrite, before=check_sidecar, after=keep)
+        """Enhance a file, with its sidecar and its record where they are wanted."""
+        wanted = {"sidecar": self.run.sidecar, "alone": self.alone}
+        with BesideResult.of(job, self.recorded, **wanted) as beside:
+            result = run_file(
+                job,
+                options,
+                self,
+                overwrite=self.run.overwrite,
+                before=beside.before,
+                planned=beside.planned,
+                after=beside.after,
+            )
+            beside.ended(result)
+        return result
 
     @contextmanager
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
@@ -133,10 +143,6 @@ class _Terminal:
             say(line, quiet=self.run.quiet)
         with progress(plan.job.path.name, clock, plan.num_frames, quiet=self.run.quiet):
             yield
-
-    def keep(self, plan: Plan, outcome: Outcome) -> None:
-        """Write the sidecar."""
-        write_sidecar(outcome.target, provenance_of(plan, outcome))
 
     def tell(self, line: str) -> None:
         say(line)

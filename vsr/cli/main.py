@@ -72,6 +72,10 @@ COMMANDS = {
         "Measure the activations of a network of our own on pictures, for --precision int8; `vsr train` does so by"
         " itself.",
     ),
+    "evidence": (
+        "evidence:evidence",
+        "Check, show and repeat what `vsr enhance --evidence` has recorded.",
+    ),
     "jobs": ("jobs:jobs", "List, show and clean up long jobs that lie unfinished."),
     "models": ("models:models", "List, show, fetch and check models."),
 }

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
     from vsr.jobs.estimate import Estimate, estimate_plan
     from vsr.jobs.folders import is_known_ending, is_media, media_of, walk
+    from vsr.jobs.frame_hashes import FrameHash, hash_of
     from vsr.jobs.identity import sampled_hash, wishes_of
     from vsr.jobs.inputs import (
         Job,

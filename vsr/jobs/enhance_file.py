@@ -13,6 +13,7 @@ from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
 from vsr.errors import ConfigError, SinkError, VerifyError, VsrError, reason_of
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
+from vsr.jobs.frame_hashes import FrameHash, FrameHashes, NotingSink, NotingSource
 from vsr.jobs.inputs import Job
 from vsr.jobs.long_job import OpenPool, run_long
 from vsr.jobs.plan import Plan, make_plan
@@ -48,6 +49,8 @@ class Outcome:
     """Everything that the user should read after, once each."""
     also: WriteReport | None = None
     """The second output."""
+    hashes: tuple[FrameHash, ...] = ()
+    """Of all frames, in order, where the plan has them hashed."""
 
 
 def _nothing(*_: object) -> None:
@@ -114,10 +117,14 @@ def _enhanced(plan: Plan, clock: Clock, tell: Callable[[str], None]) -> Outcome:
         return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan), clock=clock, tell=tell))
     source = open_source(plan)
     sink = make_sink(plan, source)
-    report = enhance(source, make_engine(plan), sink, pipeline_options(plan), clock=clock)
+    hashes = FrameHashes()
+    read = NotingSource(source, hashes) if plan.hashes_frames else source
+    write = NotingSink(sink, hashes) if plan.hashes_frames else sink
+    report = enhance(read, make_engine(plan), write, pipeline_options(plan), clock=clock)
     assert sink.report is not None  # the sink has ended well
     counts = None if isinstance(source, ImageSource) else source.counts
-    return _outcome(plan, report, counts, sink.reports if isinstance(sink, FileSink) else [sink.report])
+    written = sink.reports if isinstance(sink, FileSink) else [sink.report]
+    return _outcome(plan, report, counts, written, hashes.given)
 
 
 def _is_left_over(files: Sequence[Path], folder: Path) -> bool:
@@ -129,14 +136,19 @@ def _is_left_over(files: Sequence[Path], folder: Path) -> bool:
 
 
 def _outcome(
-    plan: Plan, report: Report, counts: ReadCounts | None, written: Sequence[WriteReport | ImageReport]
+    plan: Plan,
+    report: Report,
+    counts: ReadCounts | None,
+    written: Sequence[WriteReport | ImageReport],
+    hashes: Sequence[FrameHash],
 ) -> Outcome:
     """What became of the file; `written` holds the result's report, then the second output's."""
     read = counts.notes if counts else ()
     notes = [*plan.notes, *read, *report.notes, *(note for each in written for note in each.notes)]
     also = written[1] if len(written) > 1 else None
     assert not isinstance(also, ImageReport)
-    return Outcome(plan.job.target, report, counts, written[0], tuple(dict.fromkeys(notes)), also)
+    lines = tuple(dict.fromkeys(notes))
+    return Outcome(plan.job.target, report, counts, written[0], lines, also, tuple(hashes))
 
 
 def _open_pool(plan: Plan) -> OpenPool | None:
@@ -214,18 +226,19 @@ def run_file(
     *,
     overwrite: bool = False,
     before: Callable[[Path], None] = _nothing,
+    planned: Callable[[Plan], Plan] = lambda plan: plan,
     after: Callable[[Plan, Outcome], None] = _nothing,
 ) -> Result:
     """Enhance one file. Its error, whatever it is, becomes part of the result:
     one bad tape must not end the others.
 
-    `before` is told of the result's path first, and may refuse it. `after` is what belongs to the file once it
-    is there; an error in it is the file's too.
+    `before` is told of the result's path first, and may refuse it; `planned` is given the plan, and may refuse it or
+    give another one. `after` is what belongs to the file once it is there; an error in it is the file's too.
     """
     result = Result(job)
     try:
         before(job.target)
-        result.plan = plan = make_plan(job, options)
+        result.plan = plan = planned(make_plan(job, options))
         clock = Clock()
         with view.at_work(plan, clock):
             result.outcome = carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell, after=after)

@@ -41,7 +41,7 @@ def identity_of(plan: Plan) -> dict[str, str]:
     told = [[choice.encoder, choice.pixel_format, choice.arguments, choice.filters] for choice in choices]
     lines["encoder arguments"] = " + ".join(map(_short, told))
     lines["software"] = software()
-    return lines
+    return lines | ({"hashes of frames": "wanted"} if plan.hashes_frames else {})
 
 
 def default_options() -> dict[str, str]:

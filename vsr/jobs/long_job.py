@@ -14,6 +14,7 @@ from pathlib import Path
 from vsr.durable import work_folder
 from vsr.errors import VerifyError
 from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
+from vsr.jobs.frame_hashes import FrameHash
 from vsr.jobs.identity import default_options, identity_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Journal
@@ -29,8 +30,10 @@ OpenPool = Callable[[Plan, Path], Pool]
 
 def run_long(
     plan: Plan, outputs: Outputs, open_pool: OpenPool | None, *, clock: Clock, tell: Tell
-) -> tuple[Report, ReadCounts, list[WriteReport]]:
+) -> tuple[Report, ReadCounts, list[WriteReport], list[FrameHash]]:
     """Begin or go on with a job, to the finished files. On an error all finished segments stay.
+
+    Returns what the last run measured and met, what was written, and the hashes of all frames where they are wanted.
 
     `outputs` are those of the plan; without `open_pool` this process enhances alone.
     `tell` is given lines that cannot wait.
@@ -57,7 +60,7 @@ def run_long(
             finished = bool(counts.doubt)  # what there is lies there, unverified
             raise
         finished = True
-        return report, counts, written
+        return report, counts, written, journal.hashes()
     except KeyboardInterrupt:
         of = f" of {plan.num_frames}" if plan.num_frames else ""
         raise KeyboardInterrupt(f"the same command goes on after {journal.num_frames}{of} frames") from None

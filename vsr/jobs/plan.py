@@ -73,6 +73,8 @@ class Plan:
     """Lines that the user should read before."""
     overwrite: bool = False
     """What bears the results' names when they are finished may lose them."""
+    hashes_frames: bool = False
+    """Each frame is hashed as it was decoded and as it is encoded."""
 
     @property
     def standing(self) -> list[Path]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from vsr.durable import WorkFolder, hold, sha256_of, sync
 from vsr.errors import ConfigError, SinkError
+from vsr.jobs.frame_hashes import FrameHash
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.journal_records import JOURNAL, SEGMENT, VERSION, Segment, mark_of, read_records
 from vsr.jobs.segments.unmarked import adopt_unmarked
@@ -158,6 +159,10 @@ class Journal:
     def parts(self, time_base: Fraction) -> list[Encoded]:
         """All segments in order, as the join wants them."""
         return [segment.encoded(self.folder, time_base) for _, segment in sorted(self.segments.items())]
+
+    def hashes(self) -> list[FrameHash]:
+        """What was noted of all frames, in order."""
+        return [noted for _, segment in sorted(self.segments.items()) for noted in segment.hashes]
 
     def find_damaged(self, seen: Callable[[], None] = lambda: None) -> set[int]:
         """Look at every segment's bytes; those that are not what was written count as missing from now on.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby, pairwise
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.durable import read_plain, stamp
+from vsr.jobs.frame_hashes import FrameHash
 from vsr.jobs.segments.border import Border
 from vsr.media import Encoded
 
@@ -43,10 +44,20 @@ class Segment:
     durations: Runs
     next: Border | None
     """Where the segment after it begins; None at the end."""
+    hashes: Sequence[FrameHash] = ()
+    """Of each frame, where they are wanted."""
 
     @classmethod
     def of(
-        cls, encoded: Encoded, *, number: int, file: str, sha256: str, pictures: int, next: Border | None
+        cls,
+        encoded: Encoded,
+        *,
+        number: int,
+        file: str,
+        sha256: str,
+        pictures: int,
+        next: Border | None,
+        hashes: Sequence[FrameHash] = (),
     ) -> "Segment":
         """Describe a file that lies in its place."""
         pts = encoded.pts
@@ -62,6 +73,7 @@ class Segment:
             _runs(b - a for a, b in pairwise(pts)),
             _runs(encoded.durations),
             next,
+            hashes,
         )
 
     def encoded(self, folder: Path, time_base: Fraction) -> Encoded:
@@ -82,6 +94,7 @@ class Segment:
         for name in ("steps", "durations"):
             fields[name] = [(number, count) for number, count in saved[name]]
         fields["next"] = None if saved["next"] is None else Border.restored(saved["next"])
+        fields["hashes"] = [FrameHash(*noted) for noted in saved.get("hashes", ())]  # 0.4.0 has none
         return cls(**fields)
 
 

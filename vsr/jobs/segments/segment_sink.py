@@ -7,12 +7,13 @@ holds the journal gives it its name.
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from vsr.durable import fresh_name, sha256_of, sync
 from vsr.frames import Frame
+from vsr.jobs.frame_hashes import FrameHash, FrameHashes
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.borders import Stretch, checksum
 from vsr.jobs.segments.journal_records import Segment
@@ -28,6 +29,7 @@ class _Open:
     encoder: VideoEncoder
     pictures: int = 0
     next: Border | None = None
+    hashes: list[FrameHash] = field(default_factory=list[FrameHash])
 
 
 Keep = Callable[[Segment, Path], None]
@@ -38,7 +40,8 @@ class SegmentSink:
     """Takes the frames of a stretch, and leaves out those before its beginning and after its end.
 
     Files lie in `folder` and go to `keep`; each holds a stream for each of the outputs. `before_segment` is
-    called before each segment's first frame, and may wait.
+    called before each segment's first frame, and may wait. With `hashes`, which the stretch's frames are noted in, each
+    segment is told those of its own.
     """
 
     def __init__(
@@ -48,10 +51,11 @@ class SegmentSink:
         outputs: Outputs,
         keep: Keep,
         before_segment: Callable[[], None],
+        hashes: FrameHashes | None = None,
     ):
         self.stretch = stretch
         self._folder, self._outputs = folder, outputs
-        self._keep, self._before_segment = keep, before_segment
+        self._keep, self._before_segment, self._hashes = keep, before_segment, hashes
         self._fed: _Open | None = None
         self._flushing: _Open | None = None
         self._ended = False
@@ -70,6 +74,8 @@ class SegmentSink:
         """
         begin, end = self.stretch.begin, self.stretch.end
         if (begin is not None and frame.pts < begin.pts) or self._ended:
+            if self._hashes is not None:
+                self._hashes.passed(frame)
             return
         if self._flushing is not None and self._flushing.encoder.has_ended:
             self._settle()
@@ -84,6 +90,8 @@ class SegmentSink:
             self._fed = self._begin_segment(border or begin)
         self._fed.encoder.write(frame)
         self._fed.pictures = checksum(frame, self._fed.pictures)
+        if self._hashes is not None:
+            self._fed.hashes.append(self._hashes.goes(frame))
 
     def _begin_segment(self, border: Border | None) -> _Open:
         number = border.number if border else 0
@@ -116,6 +124,7 @@ class SegmentSink:
             sha256=sha256_of(segment.path),
             pictures=segment.pictures,
             next=segment.next,
+            hashes=segment.hashes,
         )
         self._keep(record, segment.path)
         self._flushing = None

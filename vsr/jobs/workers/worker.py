@@ -10,13 +10,14 @@ from typing import Any
 from vsr.errors import ConfigError, SourceError, VsrError
 from vsr.frames import Frame
 from vsr.jobs.assemble import cutting, make_engine, open_video
+from vsr.jobs.frame_hashes import FrameHashes, NotingSource
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import ReadsDifferentlyError, Stretch
 from vsr.jobs.segments.journal import Gap
 from vsr.jobs.segments.journal_records import Segment
 from vsr.jobs.segments.segment_sink import Keep, SegmentSink
 from vsr.jobs.workers.pool import Failed, Finished, SegmentProgress
-from vsr.media import NumberedSource, ReadCounts, VideoSource, is_disk_full
+from vsr.media import NumberedSource, ReadCounts, Source, VideoSource, is_disk_full
 from vsr.pipeline import Clock, PipelineOptions, Report, enhance
 
 
@@ -45,13 +46,13 @@ class StretchReader:
         """Of the source that was opened last."""
         return self._opened.counts if self._opened else ReadCounts()
 
-    def stretch(self, gap: Gap, *, from_start: bool) -> Stretch:
-        """The frames of a gap; `from_start` reads all those before it, too."""
+    def stretch(self, gap: Gap, *, from_start: bool, hashes: FrameHashes | None = None) -> Stretch:
+        """The frames of a gap; `from_start` reads all those before it, too. They are noted in `hashes`."""
         passed = gap.begin.entry.index if gap.begin and not from_start else 0
 
-        def read(pts: int | None) -> VideoSource | NumberedSource:
+        def read(pts: int | None) -> Source:
             self._opened = open_video(self._plan, pts, passed)
-            return self._opened
+            return NotingSource(self._opened, hashes) if hashes is not None else self._opened
 
         return Stretch(
             self._plan.frames, read, self._cutting, begin=gap.begin, end=gap.end, from_start=from_start
@@ -67,7 +68,7 @@ class Worker:
         self.lost_bytes = 0
         """Size of what the last stretch that failed had written."""
         self.reading = StretchReader(plan)
-        self._outputs = plan.outputs
+        self._outputs, self._hashes_frames = plan.outputs, plan.hashes_frames
 
     def run(
         self,
@@ -94,8 +95,9 @@ class Worker:
             SourceError: the source does not read as it did before, not even from its start.
         """
         for from_start in (False, True):
-            stretch = self.reading.stretch(gap, from_start=from_start)
-            sink = _Heard(after_frame, folder, stretch, self._outputs, keep, before_segment)
+            hashes = FrameHashes() if self._hashes_frames else None
+            stretch = self.reading.stretch(gap, from_start=from_start, hashes=hashes)
+            sink = _Heard(after_frame, folder, stretch, self._outputs, keep, before_segment, hashes)
             try:
                 return enhance(stretch, self.engine, sink, PipelineOptions(prepared=True), clock=clock)
             except ReadsDifferentlyError as error:

@@ -37,6 +37,8 @@ class ReadCounts:
     """Packets that were damaged or that the decoder refused."""
     concealed: int = 0
     """Delivered or skipped pictures that the decoder flagged as damaged and patched up."""
+    concealed_at: set[Fraction] = field(default_factory=set[Fraction])
+    """Their times in seconds, of those that had one."""
     resampled: int = 0
     """Pictures whose size or pixel format differed from the first one's and were brought to it."""
     fitted: int = 0

@@ -261,6 +261,8 @@ class VideoSource:
                         self._check_decoder(picture, stream)
                     last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
                     counts.concealed += picture.is_corrupt
+                    if picture.is_corrupt and picture.pts is not None:
+                        counts.concealed_at.add(picture.pts * self._file.time_base)
                     if picture.side_data:
                         self._beside |= dict.fromkeys(lines_of(each_side_data(picture)))
                     yield conformer.conform(picture, stream.codec_context)

@@ -1,0 +1,53 @@
+"""What `vsr enhance` writes beside a result: its sidecar, and the record of all that was done."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from vsr.evidence import EvidenceOptions, Recorder
+from vsr.jobs import Job, Outcome, Plan, Result, check_sidecar, provenance_of, write_sidecar
+
+
+@dataclass(frozen=True)
+class BesideResult:
+    """Heard of one file by `run_file`: before it, when it is planned, and after it."""
+
+    sidecar: bool
+    recorder: Recorder | None
+
+    @classmethod
+    @contextmanager
+    def of(cls, job: Job, recorded: EvidenceOptions, *, sidecar: bool, alone: bool) -> Generator[Self]:
+        """What is wanted beside a job's result; `alone` has the record lie in the folder named, and not in one of the
+        result's name below it."""
+        if not recorded.evidence:
+            yield cls(sidecar, None)
+            return
+        folder = Path(recorded.evidence)
+        with Recorder(job, recorded, folder if alone else folder / job.target.name) as recorder:
+            yield cls(sidecar, recorder)
+
+    def before(self, result: Path) -> None:
+        """Refuse what cannot be written, and begin the record."""
+        if self.sidecar:
+            check_sidecar(result)
+        if self.recorder is not None:
+            self.recorder.begin()
+
+    def planned(self, plan: Plan) -> Plan:
+        """The plan as it is carried out."""
+        return plan if self.recorder is None else self.recorder.planned(plan)
+
+    def after(self, plan: Plan, outcome: Outcome) -> None:
+        """Write the record, then the sidecar."""
+        if self.recorder is not None:
+            self.recorder.finish(plan, outcome)
+        if self.sidecar:
+            write_sidecar(outcome.target, provenance_of(plan, outcome))
+
+    def ended(self, result: Result) -> None:
+        """Hear what has become of the file."""
+        if self.recorder is not None and result.error is not None:
+            self.recorder.failed(result.reason)

@@ -1,0 +1,15 @@
+"""A record that stands: what was done to a file, so that it can be checked, by whom it was signed, and done again."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.evidence.chain_log import LOG, read_log
+    from vsr.evidence.check import check_evidence
+    from vsr.evidence.evidence_options import EvidenceOptions
+    from vsr.evidence.folder import get, load_record
+    from vsr.evidence.recorder import Recorder
+
+__getattr__ = lazy_exports(__name__)

@@ -1,0 +1,16 @@
+"""What is wanted of a record."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EvidenceOptions:
+    """How a record is made of what is done to a file."""
+
+    evidence: str = ""
+    """Record everything in this folder, which must be new or empty: hashes of the source and of every frame, a log
+    of each step, a report for people. Of several inputs each has a folder in it."""
+    case: str = ""
+    """Text that the record names: a case number, who asked, who is at work."""
+    allow_generative: bool = False
+    """Let models paint what is not in the source, or that nothing is known of; all is marked as such."""

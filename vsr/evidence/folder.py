@@ -1,0 +1,83 @@
+"""The folder of a record: what lies in it under which name, how it is begun, and how its record is read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from vsr.durable import write_whole
+from vsr.errors import ConfigError, SinkError, VerifyError
+from vsr.evidence.chain_log import LOG
+from vsr.evidence.seals import sealed, unsealed
+
+RECORD = "record.json"
+REPORT = "report.html"
+FORMAT = "vsr evidence"
+VERSION = 1
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder of a record, or take the one of a run that was ended before its record was there.
+
+    Raises:
+        ConfigError: it holds something else.
+        SinkError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        inside = os.listdir(folder)
+    except OSError as error:
+        raise SinkError(f"evidence {folder} cannot be made: {error.strerror}") from error
+    if RECORD in inside:
+        raise ConfigError(f"evidence {folder} holds a finished record; name a folder that is new or empty")
+    if inside and LOG not in inside:
+        raise ConfigError(f"evidence {folder} holds other files; name a folder that is new or empty")
+
+
+def put(folder: Path, name: str, content: str | bytes, *, again: bool = False) -> None:
+    """Write a file of the record, whole. With `again` a run that was ended may have left one of this name.
+
+    Raises:
+        SinkError: it cannot be written, or is there already.
+    """
+    try:
+        write_whole(folder / name, content, replace=again)
+    except FileExistsError:
+        raise SinkError(f"{folder / name} has come to exist meanwhile; name another folder") from None
+    except OSError as error:
+        raise SinkError(f"{folder / name} cannot be written: {error.strerror or error}") from error
+
+
+def get(folder: Path, name: str) -> bytes:
+    """Read a file of a record.
+
+    Raises:
+        VerifyError: it is not there or cannot be read.
+    """
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise VerifyError(f"{folder / name} cannot be read: {error.strerror}") from error
+
+
+def record_text(record: dict[str, Any]) -> str:
+    """A record as it is written."""
+    return sealed({"format": FORMAT, "version": VERSION} | record, indent=1)
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """Read a folder's record.
+
+    Raises:
+        ConfigError: the folder holds none, or one of a later vsr.
+        VerifyError: it was changed.
+    """
+    if not (folder / RECORD).is_file():
+        unfinished = " (a run has begun and not ended)" if (folder / LOG).is_file() else ""
+        raise ConfigError(f"{folder} holds no record{unfinished}; name the folder that --evidence has filled")
+    try:
+        record, _ = unsealed(get(folder, RECORD).decode(), indent=1)
+    except ValueError:
+        raise VerifyError(f"{folder / RECORD}: was changed, its seal does not fit") from None
+    if record.get("format") != FORMAT or record.get("version") != VERSION:
+        raise ConfigError(f"{folder / RECORD} is of another version; a vsr that writes such reads it")
+    return record

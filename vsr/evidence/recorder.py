@@ -1,0 +1,183 @@
+"""Makes the record of one file while it is enhanced: begins before anything is read, ends when all is checked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from vsr.errors import ConfigError, SourceError, VerifyError
+from vsr.evidence.chain_log import ChainLog
+from vsr.evidence.decisions import (
+    as_json,
+    decisions_of,
+    missing_frames,
+    model_facts_of,
+    read_facts,
+    stream_facts,
+)
+from vsr.evidence.evidence_options import EvidenceOptions
+from vsr.evidence.folder import RECORD, open_folder, put, record_text
+from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, write_frames
+from vsr.evidence.machine_facts import processor_facts, software_facts
+from vsr.evidence.painting import refuse_painting
+from vsr.evidence.reread import each_frame, file_facts, files_of, result_again, result_files
+from vsr.jobs import FrameHash, Job, Outcome, Plan, hash_of
+
+
+class Recorder:
+    """The record of one file. Begun once, with `begin`; whatever happens then is in its log."""
+
+    def __init__(self, job: Job, options: EvidenceOptions, folder: Path):
+        self.job, self.options, self.folder = job, options, folder
+        self._log: ChainLog | None = None
+        self._source: dict[str, Any] = {}
+        self._painting: list[str] = []
+
+    def begin(self) -> None:
+        """Hash the source before anything of it is read, and begin the log.
+
+        Raises:
+            ConfigError: the folder is no place for it, or the job cannot be recorded.
+            SourceError, SinkError: the source cannot be read, the folder not be written to.
+        """
+        files = files_of(self.job)
+        open_folder(self.folder)
+        self._log = ChainLog(self.folder)
+        self._source = file_facts(files)
+        what = {"source": str(self.job.path.absolute()), "target": str(self.job.target.absolute())}
+        what |= {"sha256": self._source["sha256"]}
+        first = self._log.first
+        if first is not None and {name: first.get(name) for name in what} != what:
+            raise ConfigError(
+                f"evidence {self.folder} holds what was begun of another file; name a new folder"
+            )
+        facts = {"case": self.options.case, "software": software_facts(), "processor": processor_facts()}
+        self._log.add("begun" if first is None else "went on", **what, file=self._source, **facts)
+
+    @property
+    def log(self) -> ChainLog:
+        """The log that has been begun."""
+        assert self._log is not None
+        return self._log
+
+    def planned(self, plan: Plan) -> Plan:
+        """Write down what was decided, and have every frame hashed.
+
+        Raises:
+            ConfigError: a model may paint what is not in the source, and that is not allowed.
+        """
+        self._painting = refuse_painting(plan.models, allowed=self.options.allow_generative)
+        self.log.add("found", **stream_facts(plan.source), notes=list(plan.source.notes))
+        self.log.add("decided", **decisions_of(plan), options=as_json(plan.options))
+        for facts in model_facts_of(plan):
+            self.log.add("model", **facts)
+        if self._painting:
+            self.log.add("generative", allowed=True, why=self._painting)
+        return replace(plan, hashes_frames=True)
+
+    def finish(self, plan: Plan, outcome: Outcome) -> None:
+        """Read source and result once more, and write the record.
+
+        Raises:
+            SourceError: the source has changed meanwhile.
+            VerifyError: the result does not hold the frames that the encoder got.
+            SinkError: the record cannot be written.
+        """
+        report = outcome.pipeline
+        self.log.add(
+            "enhanced",
+            frames=len(outcome.hashes),
+            frames_of_this_run=report.num_frames,
+            seconds=round(report.seconds, 3),
+            read=read_facts(outcome.counts),
+            notes=list(outcome.notes),
+        )
+        source, result = self._unchanged(), file_facts(result_files(outcome.target))
+        frames = self._frames(outcome)
+        text = write_frames(frames, plan.frames.time_base)
+        put(self.folder, FRAMES, text, again=True)
+        told = _frame_facts(frames, outcome.hashes, plan)
+        self.log.add("frames", **told)
+        self.log.add("result", path=str(outcome.target.absolute()), **result, verified=True)
+        self.log.add("finished")
+        record = {
+            "case": self.options.case,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "source": source | self._named(plan),
+            "result": {"path": str(outcome.target.absolute())} | result,
+            "also": self._also(plan),
+            "frames": told,
+            "log": {"lines": self.log.num_lines, "seal": self.log.seal},
+            "models": model_facts_of(plan),
+            "generative": self._painting,
+            "decided": decisions_of(plan),
+            "options": as_json(plan.options),
+            "notes": list(outcome.notes),
+            "read": read_facts(outcome.counts),
+            "software": software_facts(),
+            "processor": processor_facts(),
+        }
+        put(self.folder, RECORD, record_text(record))
+
+    def _unchanged(self) -> dict[str, Any]:
+        """What is known of the source, which is hashed once more."""
+        after = file_facts(files_of(self.job))
+        self.log.add("source again", **after)
+        if after["sha256"] != self._source["sha256"]:
+            raise SourceError(
+                f"{self.job.named} has changed while it was enhanced; nothing is recorded of it"
+            )
+        return after | {"sha256_before": self._source["sha256"]}
+
+    def _frames(self, outcome: Outcome) -> list[NotedFrame]:
+        hashes, target = outcome.hashes, outcome.target
+        found = [hash_of(frame) for frame in each_frame(result_again(target))]
+        if len(found) != len(hashes):
+            raise VerifyError(
+                f"{target}: {len(found)} frames are read back, and {len(hashes)} went into the encoder"
+            )
+        return [
+            NotedFrame(noted.pts, noted.decoded, noted.given, result, noted.damaged)
+            for noted, result in zip(hashes, found, strict=True)
+        ]
+
+    def _named(self, plan: Plan) -> dict[str, Any]:
+        """By what the source is found again."""
+        pictures = [[number, file.name] for number, file in plan.source.pictures]
+        return {
+            "path": str(self.job.path.absolute()),
+            "is_image": self.job.is_image,
+            "opaque": plan.outputs is not None,
+            "pictures": pictures,
+        }
+
+    def _also(self, plan: Plan) -> dict[str, Any] | None:
+        if plan.second is None:
+            return None
+        path = plan.second.path
+        return {"path": str(path.absolute())} | file_facts(result_files(path))
+
+    def failed(self, reason: str) -> None:
+        """Write down that nothing has come of it, this time."""
+        if self._log is not None:
+            self._log.add("failed", reason=reason)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if self._log is not None:
+            if error is not None:
+                self._log.add("interrupted", reason=str(error))
+            self._log.close()
+
+
+def _frame_facts(frames: Sequence[NotedFrame], hashes: Sequence[FrameHash], plan: Plan) -> dict[str, Any]:
+    return {
+        "count": len(frames),
+        "merkle_root": merkle_root(frames),
+        "time_base": str(plan.frames.time_base),
+        "patched_up": [number for number, frame in enumerate(frames) if frame.damaged],
+        "pauses": missing_frames(hashes, plan.frames.time_base),
+    }
