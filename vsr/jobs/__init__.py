@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
     from vsr.jobs.estimate import Estimate, estimate_plan
     from vsr.jobs.folders import is_known_ending, is_media, media_of, walk
-    from vsr.jobs.frame_hashes import FrameHash, hash_of
+    from vsr.jobs.frame_hash import FrameHash
     from vsr.jobs.identity import sampled_hash, wishes_of
     from vsr.jobs.inputs import (
         Job,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         suffix_of,
         targets_of,
     )
+    from vsr.jobs.noting import hash_of
     from vsr.jobs.plan import Plan, make_plan
     from vsr.jobs.preview import Moment, preview_file
     from vsr.jobs.provenance import Record, check_sidecar, provenance_of, write_sidecar

@@ -13,9 +13,10 @@ from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
 from vsr.errors import ConfigError, SinkError, VerifyError, VsrError, reason_of
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
-from vsr.jobs.frame_hashes import FrameHash, FrameHashes, NotingSink, NotingSource
+from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.inputs import Job
 from vsr.jobs.long_job import OpenPool, run_long
+from vsr.jobs.noting import FrameHashes, NotingSink, NotingSource
 from vsr.jobs.plan import Plan, make_plan
 from vsr.jobs.segments.journal_records import read_records
 from vsr.jobs.segments.unmarked import adopt_unmarked

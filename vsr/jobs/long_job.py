@@ -14,7 +14,7 @@ from pathlib import Path
 from vsr.durable import work_folder
 from vsr.errors import VerifyError
 from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
-from vsr.jobs.frame_hashes import FrameHash
+from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.identity import default_options, identity_of
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.journal import Journal

@@ -19,7 +19,7 @@ from typing import Any
 
 from vsr.durable import WorkFolder, hold, sha256_of, sync
 from vsr.errors import ConfigError, SinkError
-from vsr.jobs.frame_hashes import FrameHash
+from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.journal_records import JOURNAL, SEGMENT, VERSION, Segment, mark_of, read_records
 from vsr.jobs.segments.unmarked import adopt_unmarked

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.durable import read_plain, stamp
-from vsr.jobs.frame_hashes import FrameHash
+from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.segments.border import Border
 from vsr.media import Encoded
 

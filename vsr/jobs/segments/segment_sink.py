@@ -13,7 +13,8 @@ from typing import Self
 
 from vsr.durable import fresh_name, sha256_of, sync
 from vsr.frames import Frame
-from vsr.jobs.frame_hashes import FrameHash, FrameHashes
+from vsr.jobs.frame_hash import FrameHash
+from vsr.jobs.noting import FrameHashes
 from vsr.jobs.segments.border import Border
 from vsr.jobs.segments.borders import Stretch, checksum
 from vsr.jobs.segments.journal_records import Segment

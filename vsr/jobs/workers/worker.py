@@ -10,7 +10,7 @@ from typing import Any
 from vsr.errors import ConfigError, SourceError, VsrError
 from vsr.frames import Frame
 from vsr.jobs.assemble import cutting, make_engine, open_video
-from vsr.jobs.frame_hashes import FrameHashes, NotingSource
+from vsr.jobs.noting import FrameHashes, NotingSource
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import ReadsDifferentlyError, Stretch
 from vsr.jobs.segments.journal import Gap

@@ -7,26 +7,13 @@ was shared out.
 
 import hashlib
 from collections.abc import Generator
-from typing import NamedTuple
 
 import numpy as np
 
 from vsr.frames import Frame
+from vsr.jobs.frame_hash import FrameHash
 from vsr.media import NumberedSource, Sink, Source, VideoSource
 from vsr.prefetch import closed_after
-
-
-class FrameHash(NamedTuple):
-    """What is noted of a frame."""
-
-    pts: int
-    """Its time, in ticks of the stream that is read."""
-    decoded: str
-    """Of the planes as they were decoded."""
-    given: str
-    """Of the planes as the encoder got them."""
-    damaged: bool = False
-    """The decoder has said that it patched the picture up."""
 
 
 def hash_of(frame: Frame) -> str:
