@@ -13,7 +13,7 @@ ROWS = {
     8: "web",
     7: "archive evidence",
     6: "jobs bench",
-    5: "live training evaluation",
+    5: "live training evaluation support",
     4: "pipeline machine",
     3: "media engine quality",
     2: "models picture autocrop color_correct",

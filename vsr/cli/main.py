@@ -54,6 +54,10 @@ COMMANDS = {
         "compare:compare_command",
         "Compare two videos or pictures: PSNR and SSIM where sizes fit, and a picture or clip of both.",
     ),
+    "support": (
+        "support:support_command",
+        "Say how much of a result, made by whatever program, its source supports.",
+    ),
     "bench": (
         "bench:bench_command",
         "Measure the pipeline: each stage alone, all together, and the device's peak. Leave the machine to it.",
@@ -69,12 +73,8 @@ COMMANDS = {
     ),
     "calibrate": (
         "calibrate:calibrate_command",
-        "Measure the activations of a network of our own on pictures, for --precision int8; `vsr train` does so by"
-        " itself.",
-    ),
-    "evidence": (
-        "evidence:evidence",
-        "Check, show and repeat what `vsr enhance --evidence` has recorded.",
+        "Prepare networks of our own for --precision int8, as `vsr train` does by itself; or calibrate maps of"
+        " support.",
     ),
     "jobs": ("jobs:jobs", "List, show and clean up long jobs that lie unfinished."),
     "models": ("models:models", "List, show, fetch and check models."),

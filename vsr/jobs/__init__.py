@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vsr.jobs.segments.journal import OtherJobError
     from vsr.jobs.segments.journal_records import JOURNAL, Records, read_records
     from vsr.jobs.segments.unfinished import Unfinished, find_unfinished, remove
+    from vsr.jobs.source_quality import shown_damage
     from vsr.jobs.workers.worker_process import WorkerProcess, become_worker, stop_all, wait_for_news
 
 __getattr__ = lazy_exports(__name__)

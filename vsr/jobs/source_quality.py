@@ -19,6 +19,7 @@ from vsr.quality import (
     Coding,
     LookOfPictures,
     compression_of,
+    damage_of,
     is_real,
     look_at_pictures,
     luma_codes,
@@ -67,6 +68,16 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     damage = told_damage(look, compression)
     told = Damage(round(damage.noise, 1), round(damage.compression, 2))  # the same on every machine
     return Verdict(is_real(coding, look, compression), why, told)
+
+
+def shown_damage(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Damage:
+    """How damaged a source is, all of it: its noise, and the detail that compression has taken or replaced.
+
+    Raises:
+        SourceError: the file cannot be read, or a picture not decoded.
+    """
+    coding, look = look_at_source(info, read)
+    return damage_of(look, compression_of(coding, look))
 
 
 def look_at_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> tuple[Coding, LookOfPictures]:

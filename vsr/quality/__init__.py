@@ -7,7 +7,7 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.quality.colorvideovdp import ColorVideoVdp
-    from vsr.quality.compare import compare_pictures, compare_streams
+    from vsr.quality.compare import compare_pictures, compare_streams, pairs
     from vsr.quality.compression import (
         EFFICIENCY,
         QUANTISED,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         visible_noise,
     )
     from vsr.quality.dists import Dists
-    from vsr.quality.drawing import Rgb, as_frame, crop_grid, to_frame, to_playable, to_rgb
+    from vsr.quality.drawing import Rgb, as_frame, crop_grid, draw_caption, to_frame, to_playable, to_rgb
     from vsr.quality.grid import Gallery, encode_png
     from vsr.quality.known_damage import DAMAGE_TABLE, KnownDamage, damaged
     from vsr.quality.lpips import Lpips

@@ -1,0 +1,172 @@
+"""Support: what a source confirms of a result is told from what it does not, and what is promised of it holds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vsr.cli.main import run
+from vsr.media.probe_video import probe
+from vsr.models import Damage
+from vsr.support.conformal import risk_of, threshold_of
+from vsr.support.reductions import KERNELS, Reduction, best_reduction
+from vsr.support.scoring import QUICK, learn
+from vsr.support.signals import signals_of
+from vsr.support.support_report import Region
+from vsr.support.tables import ANY, calibration_of
+
+LARGE, SMALL = (96, 144), (48, 72)
+ASTRONAUT = Path(__file__).resolve().parents[1] / "samples" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    """Gray, (192, 256) uint8."""
+    found = cv2.imread(str(ASTRONAUT), cv2.IMREAD_GRAYSCALE)
+    assert found is not None
+    return np.asarray(found[:192])
+
+
+def as_luma(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels.astype(np.float32))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_what_is_unseen_vanishes_when_it_is_reduced(kernel):
+    noise = torch.from_numpy(np.random.default_rng(0).normal(128, 30, LARGE).astype(np.float32))
+    for blur, small in ((0.0, SMALL), (0.3, SMALL), (0.0, (40, 61))):
+        reduction = Reduction(kernel, blur, LARGE, small)
+        reduced = reduction.down(noise)
+        unseen = noise - reduction.up(reduced)
+        assert reduced.shape == small
+        assert reduction.down(unseen).abs().mean() < 0.03 * unseen.abs().mean() + 0.2
+        assert unseen.std() > 15
+
+
+def test_the_reduction_that_was_made_is_found(picture):
+    large = as_luma(picture)
+    for made in (
+        Reduction("area", 0.0, large.shape, (96, 128)),
+        Reduction("bicubic", 0.0, large.shape, (96, 128)),
+        Reduction("lanczos", 0.5, large.shape, (64, 86)),
+    ):
+        assert best_reduction([(made.down(large).round(), large)]) == made
+
+
+def test_a_block_that_contradicts_the_source_stands_out(picture):
+    large = as_luma(picture)
+    reduction = Reduction("area", 0.0, large.shape, (96, 128))
+    source = reduction.down(large).round()
+    painted = large.clone()
+    painted[64:80, 96:112] = 255 - painted[64:80, 96:112]
+    excess = signals_of(source, painted, reduction, 1.0).excess
+    assert excess[4, 6] > 10
+    excess[4, 6] = 0
+    assert excess.max() < 1
+
+
+def test_checks_that_a_reduction_cannot_see_count_as_unseen(picture):
+    large = as_luma(picture)
+    reduction = Reduction("area", 0.0, large.shape, (96, 128))
+    board = torch.tensor([[9.0, -9.0], [-9.0, 9.0]]).repeat(8, 8)
+    painted = large.clone()
+    painted[64:80, 96:112] += board
+    before, after = (signals_of(reduction.down(large), each, reduction, 1.0) for each in (large, painted))
+    assert after.unseen[4, 6] ** 2 - before.unseen[4, 6] ** 2 == pytest.approx(81, abs=40)
+    assert after.round_trip[4, 6] < 0.1
+
+
+def test_a_threshold_keeps_its_promise_and_is_the_largest_that_does():
+    draw = np.random.default_rng(1)
+
+    def pictures(count):
+        errors = [draw.gamma(2, 0.02, 60).clip(0, 1) for _ in range(count)]
+        return [(error * draw.lognormal(0, 0.3, 60), error) for error in errors]
+
+    held = pictures(200)
+    for alpha in (0.05, 0.1):
+        threshold = threshold_of(held, alpha)
+        count = len(held) + 1
+        assert (risk_of(held, threshold) * len(held) + 1) / count <= alpha
+        assert (risk_of(held, np.nextafter(threshold, np.inf)) * len(held) + 1) / count > alpha
+        assert risk_of(pictures(200), threshold) <= alpha
+    assert threshold_of(held[:8], 0.1) == -np.inf
+    assert threshold_of(held, 2.0) == np.inf
+
+
+def test_no_signal_lowers_a_score(picture):
+    large = as_luma(picture)
+    reduction = Reduction("area", 0.0, large.shape, (96, 128))
+    signals = signals_of(reduction.down(large), large, reduction, 1.0)
+    scoring = learn(QUICK, [(signals, 3 + signals.detail - 0.2 * signals.unseen)])
+    assert min(scoring.powers.values()) >= 0
+    more = replace(signals, round_trip=signals.round_trip + 40)
+    assert (scoring.score(more) >= scoring.score(signals)).all()
+    assert scoring.score(more).min() > 39, "an error that is seen is not below what is expected"
+
+
+def test_tables_are_told_apart_by_their_sources():
+    calibration = calibration_of(ANY)
+    assert not calibration.for_model
+    assert calibration.table_for(Damage(), "quick").degradation == "clean"
+    assert calibration.table_for(Damage(9, 0.5), "quick").degradation != "clean"
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "a,b,c,d", "-1,0,4,4"])
+def test_a_region_that_is_none_is_refused(text):
+    with pytest.raises(Exception, match="X,Y,WIDTH,HEIGHT"):
+        Region.parse(text)
+
+
+def test_a_planted_letter_is_found_by_the_command(picture, tmp_path, capsys):
+    small = cv2.resize(picture, (128, 96), interpolation=cv2.INTER_AREA)
+    faked = picture.copy()
+    cv2.putText(faked, "R", (100, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 255, 3)
+    for name, pixels in (("small", small), ("true", picture), ("faked", faked)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
+    source, report = str(tmp_path / "small.png"), tmp_path / "report.json"
+    found = {}
+    for name in ("true", "faked"):
+        words = ["support", source, str(tmp_path / f"{name}.png"), "-o", str(report), "--overwrite"]
+        drawn = str(tmp_path / f"{name}-map.png")
+        assert run([*words, "-o", drawn, "--region", "48,36,16,16", "--region", "0,64,32,16"]) == 0
+        found[name] = json.loads(report.read_text())["frames"][0]
+        assert cv2.imread(drawn).shape == (192, 256, 3)
+    letter, elsewhere = found["faked"]["regions"]
+    assert letter["contradicts_source"] >= 0.5 > found["true"]["regions"][0]["contradicts_source"]
+    assert letter["supported"] < found["true"]["regions"][0]["supported"] + 1e-9
+    assert elsewhere == found["true"]["regions"][1]
+    assert "no promise" in capsys.readouterr().out
+
+
+def test_a_clip_gets_a_map_without_the_sound_of_its_source(make_clip, tmp_path):
+    source = make_clip("small.mp4", num_frames=4, audio="aac")
+    result = make_clip("large.mp4", num_frames=4, size=(96, 128))
+    out = tmp_path / "map.mkv"
+    assert run(["support", str(source), str(result), "-o", str(out), "-o", str(tmp_path / "r.json")]) == 0
+    info = probe(out)
+    assert (info.format.height, info.format.width, info.others) == (48, 64, ())
+    assert len(json.loads((tmp_path / "r.json").read_text())["frames"]) == 4
+    fewer = ["--frames", "2", "-o", str(tmp_path / "few.json")]
+    assert run(["support", str(source), str(result), *fewer]) == 0
+    assert [each["number"] for each in json.loads((tmp_path / "few.json").read_text())["frames"]] == [0, 2]
+
+
+def test_what_cannot_be_compared_is_said_in_a_line(make_clip, tmp_path, capsys):
+    small, large = make_clip("a.mp4", num_frames=2), make_clip("b.mp4", num_frames=2, size=(96, 128))
+    wide = make_clip("w.mp4", num_frames=2, size=(96, 192))
+    for words, line in (
+        ([large, small], "larger is accepted"),
+        ([small, wide], "another shape"),
+        ([small, large, "--region", "60,40,16,16"], "not within the source"),
+        ([small, large, "-o", tmp_path / "x.txt"], "are written"),
+        ([small, large, "--full"], "--model"),
+        ([small, large, "--model", "nonsense"], "vsr models"),
+    ):
+        assert run(["support", *map(str, words)]) in (1, 2)
+        assert line in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "x.txt").exists()

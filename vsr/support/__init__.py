@@ -1,0 +1,16 @@
+"""How much of a result its source supports: what is measured, what is only likely, and what nothing confirms."""
+
+# pyright: reportUnusedImport=false
+from typing import TYPE_CHECKING
+
+from vsr.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from vsr.support.calibrating import calibrate_support
+    from vsr.support.disagreement import Doubters
+    from vsr.support.support_files import SupportPaths
+    from vsr.support.support_report import Figures, Region, sentences
+    from vsr.support.tables import ANY, Calibration, calibration_of, path_of_tables, written
+    from vsr.support.whole_stream import SupportTask, support_stream
+
+__getattr__ = lazy_exports(__name__)
