@@ -28,6 +28,7 @@ INSIDE = {
     "media": ("reading writing", "images"),
     "models": ("chain", "catalogue", "files variants", "networks", "layers"),
     "training": ("loop", "calibration", "validation", "data"),
+    "web": ("server", "app", "cameras"),
 }
 """The same within packages that have subpackages, from the top; what is not named stands beneath these."""
 

@@ -7,7 +7,7 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
-    from vsr.live.monitoring.prometheus import MetricsServer
+    from vsr.live.monitoring.prometheus import MetricsServer, health
     from vsr.live.options import (
         CameraOptions,
         LiveOptions,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         exposed_files,
         read_options,
     )
+    from vsr.live.retry import Backoff
     from vsr.live.service import CameraView, LiveService, LiveView
 
 __getattr__ = lazy_exports(__name__)

@@ -7,7 +7,10 @@ import anyio
 from fastapi import FastAPI
 
 import vsr
+from vsr.live import LiveOptions
 from vsr.web.bell import Bell
+from vsr.web.cameras.camera_api import camera_router
+from vsr.web.cameras.camera_process import CameraProcess
 from vsr.web.guard import Guard
 from vsr.web.job_api import job_router
 from vsr.web.look_api import look_router
@@ -25,8 +28,13 @@ _ABOUT = (
 )
 
 
-def make_app(workshop: Workshop, tokens: Tokens) -> Guard:
-    """Make the application that a server runs."""
+def make_app(
+    workshop: Workshop,
+    tokens: Tokens,
+    cameras: LiveOptions | None = None,
+    camera_process: CameraProcess | None = None,
+) -> Guard:
+    """Make the application that a server runs, with its cameras and what runs these, as `camera_router` takes them."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
@@ -52,6 +60,7 @@ def make_app(workshop: Workshop, tokens: Tokens) -> Guard:
         look_router(workshop),
         job_router(workshop),
         upscale_router(workshop),
+        camera_router(cameras, camera_process),
         site_router(app, workshop, tokens),
         page_router(vsr.__version__),
     ):

@@ -46,6 +46,9 @@ def answer_with_problems(app: FastAPI) -> None:
         assert isinstance(told, ProblemError)
         return problem(told.status, told.detail, told.headers)
 
+    async def gone(_request: Request, _error: Exception) -> Response:
+        return problem(404, "that has just been taken away")
+
     async def theirs(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return problem(error.status_code, str(error.detail), error.headers)
@@ -59,6 +62,7 @@ def answer_with_problems(app: FastAPI) -> None:
 
     app.add_exception_handler(ProblemError, ours)
     app.add_exception_handler(VsrError, ours)
+    app.add_exception_handler(FileNotFoundError, gone)
     app.add_exception_handler(HTTPException, theirs)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, unexpected)

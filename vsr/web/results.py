@@ -50,6 +50,12 @@ def send_file(
     )
 
 
+def send_newest(path: Path, kind: str) -> Response:
+    """Answer with a small file of the media type `kind` as it is now: another may be put in its place at any time."""
+    headers = {"Content-Security-Policy": _SANDBOX, "Cache-Control": "no-store"}
+    return Response(path.read_bytes(), headers=headers, media_type=kind)
+
+
 def sent(*kinds: str) -> dict[int | str, dict[str, Any]]:
     """What a path answers with that sends files."""
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}

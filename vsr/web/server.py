@@ -10,8 +10,10 @@ from pathlib import Path
 import uvicorn
 
 from vsr.errors import ConfigError
+from vsr.live import LiveOptions, exposed_files, read_options
 from vsr.web.apart import warm_up
 from vsr.web.app import make_app
+from vsr.web.cameras.camera_process import CameraProcess
 from vsr.web.data_folder import DataFolder
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens, token_hash
@@ -34,6 +36,7 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
         ConfigError: the data folder is held by another server, the port is taken, or the token file is none.
         SinkError: the data folder cannot be written.
     """
+    cameras = _cameras(options, tell)
     with contextlib.ExitStack() as stack:
         data = DataFolder(options.folder)
         stack.callback(data.close)
@@ -43,7 +46,11 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
         address = _address(options, listening)
         hash = _hash(options, data, tell)
         workshop = Workshop(data, store, options, debug=debug)
-        app = make_app(workshop, Tokens(store, hash))
+        process = None if cameras is None or options.cameras_beside else CameraProcess(cameras)
+        if process is not None:
+            stack.callback(process.stop)
+            process.start()
+        app = make_app(workshop, Tokens(store, hash), cameras, process)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -70,6 +77,20 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._workshop.bell.close()
         await super().shutdown(sockets)
+
+
+def _cameras(options: WebOptions, tell: Callable[[str], None]) -> LiveOptions | None:
+    """The cameras of the file that is named, if one is."""
+    if not options.cameras:
+        return None
+    cameras = read_options(options.cameras)
+    if options.cameras_beside and not cameras.metrics_port:
+        raise ConfigError(
+            f"{options.cameras} has no metrics_port, on which the vsr live beside tells how it does"
+        )
+    for file in exposed_files(cameras, options.cameras):
+        tell(f"warning: {file} holds credentials and others may read it; chmod 600 {file} keeps them out")
+    return cameras
 
 
 def _warm_up() -> None:

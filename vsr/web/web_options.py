@@ -39,6 +39,10 @@ class WebOptions:
     """Longest time that a job may run, in hours; 0 for any."""
     private_webhooks: bool = False
     """Let webhooks go to this machine and its network, too; without it, to public addresses alone."""
+    cameras: str = ""
+    """File of cameras, as `vsr live` reads it: runs them while the server runs, and shows them on the page."""
+    cameras_beside: bool = False
+    """A `vsr live` runs these cameras already, with a `metrics_port` in their file: only show them."""
     open: bool = False
     """Open the page in the browser."""
 
@@ -49,6 +53,8 @@ class WebOptions:
             raise ConfigError(f"port {self.port} is out of range; 0 to 65535 is accepted")
         if not 0 < self.max_gb < 1e6 or self.max_hours < 0:
             raise ConfigError("max-gb must be more than 0, and max-hours 0 or more")
+        if self.cameras_beside and not self.cameras:
+            raise ConfigError("cameras-beside needs the file of these cameras; name it with --cameras")
         _ = self.keep_s
 
     @property

@@ -112,11 +112,12 @@ def stop_all(processes: Sequence[WorkerProcess], *, within_s: float) -> None:
         process.join(max(0.0, end_s - time.monotonic()))
 
 
-def become_worker(ended_by: BaseException) -> None:
+def become_worker(ended_by: BaseException, *, within_s: float = _END_WITHIN_S) -> None:
     """Set this process up as a worker; called by its work before anything else.
 
     SIGTERM, and the end of the process that has started it, raise `ended_by` in the main thread, once; where that
-    does not end it soon, it is ended with its FFmpeg. The terminal's signals are for that other process.
+    does not end it within so many seconds, it is ended with its FFmpeg. The terminal's signals
+    are for that other process.
     """
 
     def terminated(_signal: int, _frame: object) -> None:
@@ -127,7 +128,7 @@ def become_worker(ended_by: BaseException) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminated)
-    end_within(_END_WITHIN_S, signal.SIGTERM)
+    end_within(within_s, signal.SIGTERM)
     threading.Thread(target=_end_with_parent, name="vsr-parent", daemon=True).start()
     tune_malloc()
 

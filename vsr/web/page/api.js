@@ -27,7 +27,7 @@ export async function ask(method, path, { body, headers = {}, signal } = {}) {
 }
 
 export const get = async (path, given) => (await ask("GET", path, given)).json();
-export const post = async (path, body) => (await ask("POST", path, { body })).json();
+export const post = async (path, body, signal) => (await ask("POST", path, { body, signal })).json();
 
 const TUS = { "Tus-Resumable": "1.0.0" };
 const LEAST = 256 << 10, MOST = 32 << 20;

@@ -12,22 +12,22 @@ const CHOICES = [
 ];
 const RARER = [
   ["lines", { auto: {}, fields: { deinterlace: "fields" }, film: { deinterlace: "film" }, off: { deinterlace: "off" } }],
-  ["shape", { auto: {}, narrow: { display_aspect: "4:3" }, wide: { display_aspect: "16:9" } }],
-  ["deblur", { off: {}, on: { deblur: true } }],
-  ["borders", { off: {}, on: { autocrop: true } }],
-  ["colours", { off: {}, on: { color_correct: true } }],
+  ["shape", { auto: {}, "4:3": { display_aspect: "4:3" }, "16:9": { display_aspect: "16:9" } }],
+  ["deblur", { no: {}, yes: { deblur: true } }],
+  ["borders", { no: {}, yes: { autocrop: true } }],
+  ["colours", { no: {}, yes: { color_correct: true } }],
 ];
 const KEPT = "choices";
 
 /** The form, and `options()`: the keys that are chosen now. `changed` is called at each change. */
-export function choices(changed, more) {
+export function choices(changed) {
   const kept = JSON.parse(localStorage.getItem(KEPT) || "{}");
   const selects = new Map();
   const field = ([name, values]) => {
     const select = make("select", { name, id: `choice-${name}`, "aria-describedby": t(`${name}.hint`) && `hint-${name}` },
-      ...Object.keys(values).map((value) => make("option", { value, selected: value === kept[name] }, t(`${name}.${value}`))));
+      ...Object.keys(values).map((value) => make("option", { value, selected: value === kept[name] }, t(`${name}.${value}`) || t(value) || value)));
     selects.set(select, values);
-    return make("div", { class: "field" }, make("label", { for: select.id }, t(name)), select,
+    return make("div.field", make("label", { for: select.id }, t(name)), select,
       t(`${name}.hint`) && make("small", { id: `hint-${name}` }, t(`${name}.hint`)));
   };
   const wrong = make("small", { id: "keys-wrong", class: "failure", role: "alert" });
@@ -42,12 +42,12 @@ export function choices(changed, more) {
     localStorage.setItem(KEPT, JSON.stringify({ ...now, keys: keys.value }));
     try { options(); wrong.textContent = ""; changed(); } catch (error) { wrong.textContent = error.message; }
   };
-  const form = make("form", { class: "choices", onchange: hear, onsubmit: (event) => event.preventDefault() },
-    make("div", { class: "fields" }, ...CHOICES.map(field)),
-    make("details", { open: Boolean(kept.keys) }, make("summary", {}, t("more")),
-      make("div", { class: "fields" }, ...RARER.map(field)),
-      make("div", { class: "field" }, make("label", { for: "keys" }, t("keys")), keys,
-        make("small", { id: "keys-hint" }, t("keys.hint")), wrong, more)));
+  const form = make("form.choices", { onchange: hear, onsubmit: (event) => event.preventDefault() },
+    make("div.fields", ...CHOICES.map(field)),
+    make("details", { open: Boolean(kept.keys) }, make("summary", t("more")),
+      make("div.fields", ...RARER.map(field)),
+      make("div.field", make("label", { for: "keys" }, t("keys")), keys,
+        make("small", { id: "keys-hint" }, t("keys.hint"), " ", make("a", { href: "/docs#JobOrder", target: "_blank" }, t("keys.all"))), wrong)));
   return { form, options };
 }
 

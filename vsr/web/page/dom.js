@@ -1,9 +1,13 @@
 // Elements and figures: what every part of the page makes its pieces of.
 import { language, t } from "./texts.js";
 
-/** Make an element. Keys of `given` that begin with `on` are listeners; false and null leave an attribute out. */
-export function make(tag, given = {}, ...children) {
+/** Make an element: `"div.row.wide"`, attributes where there are any, children. Keys that begin with `on` are listeners;
+ * false and null leave an attribute or a child out. */
+export function make(what, ...children) {
+  const [tag, ...classes] = what.split(".");
   const made = document.createElement(tag);
+  if (classes.length) made.className = classes.join(" ");
+  const given = children[0]?.constructor === Object ? children.shift() : {};
   for (const [key, value] of Object.entries(given)) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (value === true) made.setAttribute(key, "");
@@ -27,6 +31,12 @@ export function button(text, act, given = {}) {
 /** Set an element's text only where it differs, so that nothing is read out or laid out again for nothing. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** Bring elements into an order, without touching those that are in their place: what has the focus keeps it. */
+export function place(list, wanted) {
+  for (const each of [...list.children]) if (!wanted.includes(each)) each.remove();
+  wanted.forEach((each, index) => { if (list.children[index] !== each) list.insertBefore(each, list.children[index] || null); });
 }
 
 /** Have a screen reader say a line. */
@@ -61,8 +71,15 @@ export function clock(seconds, digits = 0) {
   return whole < 60 ? `${whole}:${rest}` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}:${rest}`;
 }
 
-/** Lines that the server has written, which are in English. */
-export const lines = (texts) => make("ul", { class: "notes", lang: "en" }, ...texts.map((text) => make("li", {}, text)));
+/** A part of a page with its heading, whose text has the same name. */
+export const section = (name, ...children) =>
+  make("section", { "aria-labelledby": name }, make("div.row", make("h2", { id: name }, t(name))), ...children);
 
-/** A line on what went wrong, as the server says it. */
-export const failure = (text) => make("p", { class: "failure", role: "alert", lang: "en" }, text || t("gone"));
+/** Lines that the server has written, which are in English. */
+export const lines = (texts) => make("ul.notes", { lang: "en" }, ...texts.map((text) => make("li", text)));
+
+/** Say in a place what went wrong, as the server says it. */
+export const fail = (place, error) => place.replaceChildren(make("p.failure", { role: "alert", lang: "en" }, error.message));
+
+/** What a button does and to what, for who does not see where it stands. */
+export const doing = (action, name) => ({ "aria-label": t("action.of", { action: t(action), name }) });

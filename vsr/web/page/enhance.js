@@ -2,7 +2,7 @@
 import { ask, get, post, upload } from "./api.js";
 import { choices } from "./choices.js";
 import { comparison } from "./compare.js";
-import { button, clock, failure, lines, make, number, roughly, say, size, write } from "./dom.js";
+import { button, clock, doing, fail, lines, make, number, roughly, say, section, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
 const KEPT = "files";
@@ -11,18 +11,17 @@ const CODECS = { h264: "H.264", hevc: "H.265", mpeg2video: "MPEG-2", mpeg4: "MPE
 /** Make the page. `go` takes the user to the jobs. */
 export function enhancePage(go) {
   const cards = new Map();
-  const keys = make("details", { class: "keys", ontoggle: () => describeKeys(keys) }, make("summary", {}, t("keys.all")));
-  const how = choices(() => { for (const card of cards.values()) card.plan(); }, keys);
-  const list = make("div", { class: "cards" });
+  const how = choices(() => { for (const card of cards.values()) card.plan(); });
+  const list = make("div.cards");
   const all = button("", () => orderAll(), { class: "main" });
-  const files = make("section", { hidden: true, "aria-labelledby": "files" },
-    make("div", { class: "row" }, make("h2", { id: "files" }, t("files")), all), list);
-  const earlier = make("section", { hidden: true, "aria-labelledby": "earlier" });
+  const files = section("files", list), before = make("ul.plain"), earlier = section("earlier", before);
+  files.firstChild.append(all);
+  files.hidden = earlier.hidden = true;
 
   const input = make("input", { type: "file", id: "choose", multiple: true, accept: "video/*,image/*,.mkv,.ts,.mts,.vob,.heic",
     onchange: () => { take(input.files); input.value = ""; } });
-  const drop = make("div", { class: "drop" }, make("h1", { tabindex: -1 }, t("drop.title")), make("p", {}, t("drop.hint")),
-    make("label", { class: "button main", for: "choose" }, t("choose")), input);
+  const drop = make("div.drop", make("h1", { tabindex: -1 }, t("drop.title")), make("p", t("drop.hint")),
+    make("label.button.main", { for: "choose" }, t("choose")), input);
   hearDrops(drop, (given) => take(given));
 
   const settle = () => {
@@ -56,21 +55,19 @@ export function enhancePage(go) {
     for (const each of [...known].reverse()) if (kept.includes(each.id) && each.complete) add(each);
     const others = known.filter((each) => !(kept.includes(each.id) && each.complete));
     earlier.hidden = !others.length;
-    earlier.replaceChildren(make("h2", { id: "earlier" }, t("earlier")), make("ul", { class: "plain" }, ...others.map(row)));
+    before.replaceChildren(...others.map(row));
   };
   const row = (each) => {
-    const away = () => { item.remove(); earlier.hidden = !earlier.querySelector("li"); };
-    const item = make("li", { class: "row" }, make("span", { class: "name" }, each.name),
-      make("span", { class: "quiet grow" }, each.complete ? size(each.length)
+    const away = () => { item.remove(); earlier.hidden = !before.firstChild; };
+    const item = make("li.row", make("span.name", each.name),
+      make("span.quiet.grow", each.complete ? size(each.length)
         : t("unfinished", { come: size(each.offset), all: size(each.length) })),
-      each.complete && button(t("again"), () => { add(each); away(); }, { "aria-label": t("action.of", { action: t("again"), name: each.name }) }),
-      button(t("remove"), () => takeAway(each.id).then(away), { "aria-label": t("remove.of", { name: each.name }) }));
+      each.complete && button(t("again"), () => { add(each); away(); }, doing("again", each.name)),
+      button(t("remove"), () => takeAway(each.id).then(away), doing("remove", each.name)));
     return item;
   };
   showEarlier().catch(() => {});
-  markTexture(how.form);
-  return make("div", {}, drop,
-    make("section", { "aria-labelledby": "how" }, make("h2", { id: "how" }, t("how")), how.form), files, earlier);
+  return make("div", drop, section("how", how.form), files, earlier);
 }
 
 /** One file: how much has come, what is in it, what would be made of it. */
@@ -78,27 +75,26 @@ function fileCard(about, file, options, { settle, forget, go }) {
   let id = about.id || "", isWhole = Boolean(about.complete), isRefused = false, looked = 0, compare = null, idle = null;
   const stop = new AbortController();
   const bar = make("progress", { max: Math.max(1, about.length), value: about.offset, "aria-label": t("progress", { name: about.name }) });
-  const come = make("span", { class: "quiet" });
-  const facts = make("dl", { class: "facts" });
+  const come = make("span.quiet");
+  const facts = make("dl.facts");
   const [found, planned, needed] = ["found", "plan", "needs"].map((name) => {
-    const value = make("dd", {}, "…");
-    facts.append(make("div", {}, make("dt", {}, t(name)), value));
+    const value = make("dd", "…");
+    facts.append(make("div", make("dt", t(name)), value));
     return value;
   });
-  const notes = make("details", { hidden: true }, make("summary", {}, t("why")));
-  const wrong = make("div", {});
-  const preview = make("div", {});
-  const start = button(t("start"), async () => { if (await order()) go(); }, { class: "main", disabled: !isWhole,
-    "aria-label": t("action.of", { action: t("start"), name: about.name }) });
+  const notes = make("details", { hidden: true }, make("summary", t("why")));
+  const wrong = make("div");
+  const preview = make("div");
+  const start = button(t("start"), async () => { if (await order()) go(); }, { class: "main", disabled: !isWhole, ...doing("start", about.name) });
   const away = button(t("remove"), async () => {
     stop.abort();
     if (id) await takeAway(id);
     forget();
-  }, { class: "plain", "aria-label": t("remove.of", { name: about.name }) });
-  const element = make("article", { class: "card" },
-    make("div", { class: "row" }, make("h3", { class: "name grow" }, about.name), away),
-    make("div", { class: "row sent" }, bar, come), facts, notes, wrong,
-    make("div", { class: "row bottom" }, preview, start));
+  }, { class: "plain", ...doing("remove", about.name) });
+  const element = make("article.card",
+    make("div.row", make("h3.name.grow", about.name), away),
+    make("div.row.sent", bar, come), facts, notes, wrong,
+    make("div.row.bottom", preview, start));
 
   const show = (offset) => {
     bar.value = offset;
@@ -135,7 +131,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       notes.replaceChildren(notes.firstChild, lines(why));
       if (!compare) {
         const { height, width } = said.source.format || said.source;
-        compare = comparison(id, { name: about.name, duration_s: said.source.duration_s, width, height }, options);
+        compare = comparison(id, { name: about.name, duration_s: said.source.duration_s, fps: fraction(said.source.average_rate), width, height }, options, stop.signal);
         preview.append(compare.place);
       }
       if (isWhole) await measure(turn);
@@ -144,7 +140,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       if (found.textContent === t("looking")) write(found, "…");
       write(planned, "…");
       write(needed, "…");
-      wrong.replaceChildren(failure(error.message));
+      fail(wrong, error);
       settleStart(error.status === 422);
     } finally {
       if (turn === looked) element.removeAttribute("aria-busy");
@@ -162,7 +158,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       forget();
       return true;
     } catch (error) {
-      wrong.replaceChildren(failure(error.message));
+      fail(wrong, error);
       return false;
     }
   };
@@ -179,7 +175,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
       settleStart(isRefused);
       look();
     } catch (error) {
-      if (error.name !== "AbortError") wrong.replaceChildren(failure(error.message));
+      if (error.name !== "AbortError") fail(wrong, error);
     }
   };
   show(about.offset || 0);
@@ -193,7 +189,7 @@ const room = async () => Number((await (await ask("GET", "/metrics")).text()).ma
 
 function inWords(source) {
   const { height, width } = source.format || source;
-  const rate = source.average_rate && fraction(source.average_rate);
+  const rate = fraction(source.average_rate);
   const isVideo = source.duration_s > 0;
   return [`${width} × ${height}`, isVideo && rate && t("rate", { fps: number(rate, 2) }), isVideo && clock(source.duration_s),
     source.interlaced && t("interlaced"), source.codec && (CODECS[source.codec] || source.codec)].filter(Boolean).join(", ");
@@ -204,8 +200,9 @@ function planInWords(plan) {
   return `${plan.width} × ${plan.height}, ${models ? t("by", { models, device: plan.device }) : t("none")}`;
 }
 
+/** A fraction as a number; 0 where there is none. */
 function fraction(text) {
-  const [above, below] = String(text).split("/").map(Number);
+  const [above, below] = String(text || 0).split("/").map(Number);
   return above / (below || 1);
 }
 
@@ -228,23 +225,4 @@ function hearDrops(place, take) {
       take(event.dataTransfer.files);
     }
   });
-}
-
-/** Where no model paints, say so instead of refusing later. */
-async function markTexture(form) {
-  const models = await get("/v1/models").catch(() => []);
-  if (models.some((each) => each.name.includes("-sharp"))) return;
-  const select = form.querySelector("#choice-texture");
-  select.value = "none";
-  select.disabled = true;
-  form.querySelector("#hint-texture").textContent = t("texture.missing");
-}
-
-/** What each key means, from the API's own description. */
-async function describeKeys(place) {
-  if (!place.open || place.querySelector("dl")) return;
-  const { components } = await get("/openapi.json");
-  const known = Object.entries(components.schemas.JobOrder.properties.options.properties);
-  place.append(make("dl", { lang: "en" }, ...known.flatMap(([key, { description, default: usual }]) => [
-    make("dt", {}, make("code", {}, `${key} = ${JSON.stringify(usual)}`)), make("dd", {}, description)])));
 }

@@ -1,11 +1,11 @@
 // The queue: what runs, what waits, what is finished; kept up by the server's events.
 import { ask, get, post } from "./api.js";
 import { comparison } from "./compare.js";
-import { button, failure, lines, make, number, roughly, say, write } from "./dom.js";
+import { button, doing, fail, lines, make, number, place, roughly, say, write } from "./dom.js";
 import { t } from "./texts.js";
 
 const ACTIONS = {
-  queued: ["pause", "cancel"], running: ["pause", "cancel"], paused: ["resume", "cancel"],
+  queued: ["move?to=up", "move?to=down", "pause", "cancel"], running: ["pause", "cancel"], paused: ["resume", "cancel"],
   succeeded: [], unverified: ["retry"], failed: ["retry"], canceled: ["retry"],
 };
 const isOver = (job) => ["succeeded", "unverified", "failed", "canceled"].includes(job.state);
@@ -13,25 +13,33 @@ const isOver = (job) => ["succeeded", "unverified", "failed", "canceled"].includ
 /** Make the page. `count` hears how many jobs are not over. */
 export function jobsPage(count) {
   const cards = new Map();
-  const list = make("div", { class: "cards" });
-  const none = make("p", { class: "quiet" }, t("jobs.none"));
-  const wrong = make("div", {});
+  const list = make("div.cards");
+  const none = make("p.quiet", t("jobs.none"));
+  const wrong = make("div");
+  const clearAll = button(t("clear.all"), async () => {
+    if (confirm(t("clear.sure", { name: t("clear.all") }))) await ask("DELETE", "/v1/jobs?state=ended").catch((error) => fail(wrong, error));
+    await look();
+  });
+  let looks = 0;
   const look = async () => {
+    const turn = ++looks;
     try {
       const jobs = await get("/v1/jobs");
+      if (turn !== looks) return;
       wrong.replaceChildren();
       const waiting = jobs.filter((job) => !isOver(job)), over = jobs.filter(isOver).reverse();
       none.hidden = jobs.length > 0;
+      clearAll.hidden = over.length < 2;
       count(waiting.length);
       const turns = waiting.filter((job) => job.state === "queued");
       place(list, [...waiting, ...over].map((job) => {
         if (!cards.has(job.id)) cards.set(job.id, jobCard(job, look));
-        cards.get(job.id).show(job, turns.indexOf(job) + 1);
+        cards.get(job.id).show(job, turns.indexOf(job) + 1, turns.length);
         return cards.get(job.id).element;
       }));
       for (const id of cards.keys()) if (!jobs.some((job) => job.id === id)) cards.delete(id);
     } catch (error) {
-      wrong.replaceChildren(failure(error.message));
+      fail(wrong, error);
     }
   };
   hear({
@@ -42,10 +50,11 @@ export function jobsPage(count) {
       look();
     },
     deleted: look,
+    moved: look,
     note: (said) => cards.get(said.job)?.note(said.text),
     progress: (said) => cards.get(said.job)?.move(said),
   });
-  return make("div", {}, make("h1", { tabindex: -1 }, t("jobs")), wrong, none, list);
+  return make("div", make("div.row", make("h1.grow", { tabindex: -1 }, t("jobs")), clearAll), wrong, none, list);
 }
 
 /** Listen to the server's events while the page is seen; a browser has few connections to one server. */
@@ -56,7 +65,7 @@ function hear(heard) {
     if (stream && stream.readyState !== EventSource.CLOSED) return null;
     stream = new EventSource("/v1/events");
     stream.onopen = heard.open;
-    for (const kind of ["state", "note", "deleted", "progress"])
+    for (const kind of ["state", "note", "moved", "deleted", "progress"])
       stream.addEventListener(kind, (event) => heard[kind](JSON.parse(event.data)));
     return null;
   };
@@ -65,27 +74,21 @@ function hear(heard) {
   begin();
 }
 
-/** Bring elements into an order, without touching those that are in their place: what has the focus keeps it. */
-function place(list, wanted) {
-  for (const each of [...list.children]) if (!wanted.includes(each)) each.remove();
-  wanted.forEach((each, index) => { if (list.children[index] !== each) list.insertBefore(each, list.children[index] || null); });
-}
-
 function jobCard(first, look) {
   let shown = "", job = first;
-  const badge = make("span", { class: "badge" });
+  const badge = make("span.badge");
   const bar = make("progress", { "aria-label": t("progress", { name: job.name }), max: 1 });
-  const told = make("p", { class: "told" });
-  const more = make("div", { class: "more" });
-  const actions = make("div", { class: "row actions" });
-  const wrong = make("div", {});
-  const element = make("article", { class: "card", "data-job": job.id },
-    make("div", { class: "row" }, make("h2", { class: "name grow" }, job.name), badge), bar, told, wrong, actions, more);
+  const told = make("p.told");
+  const more = make("div.more");
+  const actions = make("div.row.actions");
+  const wrong = make("div");
+  const element = make("article.card", { "data-job": job.id },
+    make("div.row", make("h2.name.grow", job.name), badge), bar, told, wrong, actions, more);
   const noted = [];
 
   const move = ({ frames, total, fps, left_s, slowest, stage }) => {
     if (total) bar.value = Math.min(1, frames / total); else bar.removeAttribute("value");
-    write(told, [t(stage), total ? t("frames", { done: number(frames), total: number(total) }) : t("frames.open", { done: number(frames) }),
+    write(told, [t(stage), t("frames", { done: number(frames), total: total ? number(total) : "?" }),
       fps && t("speed", { fps: number(fps, 1) }), left_s != null && t("left", { time: roughly(left_s) }),
       slowest && t("slowest", { stage: slowest })].filter(Boolean).join(" · "));
   };
@@ -94,10 +97,10 @@ function jobCard(first, look) {
       await given();
       wrong.replaceChildren();
     } catch (error) {
-      wrong.replaceChildren(failure(error.message));
+      fail(wrong, error);
     }
     await look();
-  }, { "aria-label": t("action.of", { action: t(action), name: job.name }) });
+  }, doing(action, job.name));
   const change = () => {
     element.dataset.state = badge.dataset.state = job.state;
     write(badge, t(job.state));
@@ -109,16 +112,18 @@ function jobCard(first, look) {
       ...ACTIONS[job.state].map((action) => act(action, () => post(`/v1/jobs/${job.id}/${action}`))),
       ...(isOver(job) ? [act("clear", () => clear(job))] : []));
     if (had) actions.querySelector("a, button")?.focus();
-    wrong.replaceChildren(...(job.error ? [failure(job.error)] : []));
+    if (job.error) fail(wrong, { message: job.error }); else wrong.replaceChildren();
     more.replaceChildren();
-    if (job.state === "succeeded") tellOf(job, told, more);
+    if (job.state === "succeeded") tellOf(job, told, more).catch((error) => { if (error.status !== 404) fail(wrong, error); });
     else if (noted.length) tellNotes(more, noted);
   };
-  const show = (now, turn) => {
+  const show = (now, turn, turns) => {
     job = now;
     if (shown !== now.state) { shown = now.state; change(); }
     if (now.progress) move(now.progress);
-    if (now.state === "queued") write(told, t("turn", { turn: number(turn) }));
+    if (now.state !== "queued") return;
+    write(told, t("turn", { turn: number(turn) }));
+    [...actions.children].slice(0, 2).forEach((each, index) => { each.hidden = turn === (index ? turns : 1); });
   };
   const note = (text) => { noted.push(text); if (!isOver(job)) tellNotes(more, noted); };
   return { element, show, move, note, name: job.name };
@@ -130,23 +135,21 @@ const clear = async (job) => {
 };
 
 const takeHome = (job) => [
-  make("a", { class: "button main", href: job.result.url, download: job.result.name,
-    "aria-label": t("action.of", { action: t("download"), name: job.result.name }) }, t("download")),
-  make("a", { class: "button", href: `/v1/jobs/${job.id}/report`, download: `${job.result.name}.vsr.json`,
-    "aria-label": t("action.of", { action: t("report"), name: job.name }) }, t("report")),
+  make("a.button.main", { href: job.result.url, download: job.result.name, ...doing("download", job.result.name) }, t("download")),
+  make("a.button", { href: `/v1/jobs/${job.id}/report`, download: `${job.result.name}.vsr.json`, ...doing("report", job.name) }, t("report")),
 ];
 
-const tellNotes = (place, notes) => place.replaceChildren(make("details", {}, make("summary", {}, `${t("notes")} (${number(notes.length)})`), lines(notes)));
+const tellNotes = (place, notes) => place.replaceChildren(make("details", make("summary", `${t("notes")} (${number(notes.length)})`), lines(notes)));
 
 /** What became of it, from the report; and the slider, when it is asked for. */
 async function tellOf(job, told, more) {
   const { result, source, models, measured, verification, notes } = await get(`/v1/jobs/${job.id}/report`);
   write(told, [t("made", { width: result.width, height: result.height, models: models.map((each) => each.name).join(" + ") || "–",
-    time: roughly(measured.seconds) }), verification?.passed && `✓ ${t(verification.frames > 1 ? "verified" : "verified.one", { frames: number(verification.frames) })}`].filter(Boolean).join(" · "));
+    time: roughly(measured.seconds) }), verification?.passed && `✓ ${t("verified", { frames: number(verification.frames) })}`].filter(Boolean).join(" · "));
   const about = { name: job.name, duration_s: source.duration_s, width: result.width, height: result.height };
   const compare = comparison(job.upload, about, () => job.options);
   const opened = make("details", { ontoggle: () => opened.open && !opened.dataset.seen && (opened.dataset.seen = "1") && compare.look() },
-    make("summary", {}, t("compare")), make("p", { class: "quiet" }, t("compare.hint")), compare.place);
+    make("summary", t("compare")), make("p.quiet", t("compare.hint")), compare.place);
   if (notes.length) tellNotes(more, notes);
   more.append(opened);
 }

@@ -7,11 +7,11 @@ const STEPS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDow
 /** A slider over two elements of one shape, pictures or videos; the left one is shown left of the line. */
 export function slider(before, after) {
   let at = 50;
-  const grip = make("div", { class: "grip", role: "slider", tabindex: 0, "aria-label": t("line"),
+  const grip = make("div.grip", { role: "slider", tabindex: 0, "aria-label": t("line"),
     "aria-valuemin": 0, "aria-valuemax": 100 });
-  const made = make("div", { class: "slider" }, after, before,
-    make("span", { class: "side left", "aria-hidden": "true" }, t("before")),
-    make("span", { class: "side right", "aria-hidden": "true" }, t("after")), grip);
+  const made = make("div.slider", after, before,
+    make("span.side.left", { "aria-hidden": "true" }, t("before")),
+    make("span.side.right", { "aria-hidden": "true" }, t("after")), grip);
   const move = (to) => {
     at = Math.min(100, Math.max(0, to));
     made.style.setProperty("--at", `${at}%`);

@@ -2,161 +2,167 @@
 
 const ALL = ["en", "de", "zh"];
 export const language = navigator.languages.map((each) => each.slice(0, 2)).find((each) => ALL.includes(each)) || "en";
-const column = ALL.indexOf(language);
 
 /** A text by its name, with `{values}` filled in; empty where there is none. */
-export function t(name, values = {}) {
-  const text = TEXTS[name]?.[column] ?? "";
-  return text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
-}
+export const t = (name, values = {}) => (TEXTS.get(name) ?? "").replace(/\{(\w+)\}/g, (_, key) => values[key]);
 
-const TEXTS = {
-  enhance: ["Enhance", "Verbessern", "增强"],
-  jobs: ["Jobs", "Aufträge", "任务"],
-  machine: ["This machine", "Dieser Rechner", "本机"],
-  ways: ["Pages", "Seiten", "页面"],
-  gone: ["the server does not answer; this goes on by itself when it is back",
-    "Der Server antwortet nicht; es geht von selbst weiter, sobald er wieder da ist.", "服务器没有应答；恢复后会自动继续"],
+// name|English|German|Chinese
+const TABLE = `
+enhance|Enhance|Verbessern|增强
+jobs|Jobs|Aufträge|任务
+machine|This machine|Dieser Rechner|本机
+ways|Pages|Seiten|页面
+gone|the server does not answer; this goes on when it is back|Der Server antwortet nicht; es geht weiter, sobald er wieder da ist.|服务器没有应答；恢复后会继续
 
-  login: ["This server wants its token", "Dieser Server möchte sein Token", "此服务器需要令牌"],
-  "login.hint": ["vsr web showed it in the terminal when it was first started.",
-    "vsr web hat es beim ersten Start im Terminal gezeigt.", "首次启动 vsr web 时，终端里显示过它。"],
-  token: ["Token", "Token", "令牌"],
-  enter: ["Log in", "Anmelden", "登录"],
+login|This server wants its token|Dieser Server möchte sein Token|此服务器需要令牌
+login.hint|vsr web showed it in the terminal when it was first started.|vsr web hat es beim ersten Start im Terminal gezeigt.|首次启动 vsr web 时，终端里显示过它。
+token|Token|Token|令牌
+logout|Log out|Abmelden|退出登录
+enter|Log in|Anmelden|登录
 
-  "drop.title": ["Drop videos or pictures here", "Videos oder Bilder hier ablegen", "把视频或图片拖到这里"],
-  "drop.hint": ["They go to the machine that runs vsr web, and nowhere else.",
-    "Sie gehen an den Rechner, auf dem vsr web läuft, und sonst nirgendwohin.", "文件只会传到运行 vsr web 的机器，不会去别处。"],
-  choose: ["Choose files", "Dateien wählen", "选择文件"],
-  how: ["How", "Wie", "怎样处理"],
-  files: ["Files", "Dateien", "文件"],
-  earlier: ["Sent earlier", "Früher gesendet", "以前上传的"],
-  again: ["Use again", "Wieder verwenden", "再次使用"],
-  unfinished: ["{come} of {all} have come; choose the same file again to go on",
-    "{come} von {all} sind da; dieselbe Datei erneut wählen, um fortzufahren", "已收到 {come}，共 {all}；重新选择同一文件即可继续"],
-  sending: ["{come} of {all} sent", "{come} von {all} gesendet", "已上传 {come}，共 {all}"],
-  looking: ["Looking at the file …", "Die Datei wird angesehen …", "正在查看文件……"],
-  found: ["Found", "Gefunden", "内容"],
-  plan: ["Result", "Ergebnis", "结果"],
-  needs: ["Takes", "Braucht", "需要"],
-  rate: ["{fps} frames a second", "{fps} Bilder je Sekunde", "每秒 {fps} 帧"],
-  interlaced: ["interlaced", "Halbbilder", "隔行"],
-  by: ["{models} on {device}", "{models} auf {device}", "{models}，在 {device} 上"],
-  none: ["without a network: nothing is cleaned or enlarged", "ohne Netz: nichts wird gesäubert oder vergrößert", "不经网络：不清理也不放大"],
-  measuring: ["measuring …", "wird gemessen …", "正在测量……"],
-  about: ["about {time}, {size} of {free} free", "etwa {time}, {size} von {free} freien", "约 {time}，{size}（剩余 {free}）"],
-  unknown: ["cannot be told", "nicht vorherzusagen", "无法估计"],
-  why: ["Why, and notes", "Warum, und Hinweise", "原因与说明"],
-  remove: ["Take away", "Entfernen", "移除"],
-  "remove.of": ["Take away {name}", "{name} entfernen", "移除 {name}"],
-  start: ["Enhance", "Verbessern", "开始增强"],
-  all: ["Enhance all {number}", "Alle {number} verbessern", "增强全部 {number} 个"],
-  ordered: ["{name} is in the queue", "{name} ist in der Warteschlange", "{name} 已加入队列"],
+drop.title|Drop videos or pictures here|Videos oder Bilder hier ablegen|把视频或图片拖到这里
+drop.hint|They go to the machine that runs vsr web, and nowhere else.|Sie gehen an den Rechner, auf dem vsr web läuft, und sonst nirgendwohin.|文件只会传到运行 vsr web 的机器，不会去别处。
+choose|Choose files|Dateien wählen|选择文件
+how|How|Wie|怎样处理
+files|Files|Dateien|文件
+earlier|Sent earlier|Früher gesendet|以前上传的
+again|Use again|Wieder verwenden|再次使用
+unfinished|{come} of {all} have come; choose the same file again to go on|{come} von {all} sind da; dieselbe Datei erneut wählen, um fortzufahren|已收到 {come}，共 {all}；重新选择同一文件即可继续
+sending|{come} of {all} sent|{come} von {all} gesendet|已上传 {come}，共 {all}
+looking|Looking at the file …|Die Datei wird angesehen …|正在查看文件……
+found|Found|Gefunden|内容
+plan|Result|Ergebnis|结果
+needs|Takes|Braucht|需要
+rate|{fps} frames a second|{fps} Bilder je Sekunde|每秒 {fps} 帧
+interlaced|interlaced|Halbbilder|隔行
+by|{models} on {device}|{models} auf {device}|{models}，在 {device} 上
+none|without a network: nothing is cleaned or enlarged|ohne Netz: nichts wird gesäubert oder vergrößert|不经网络：不清理也不放大
+measuring|measuring …|wird gemessen …|正在测量……
+about|about {time}, {size} of {free} free|etwa {time}, {size} von {free} freien|约 {time}，{size}（剩余 {free}）
+unknown|cannot be told|nicht vorherzusagen|无法估计
+why|Why, and notes|Warum, und Hinweise|原因与说明
+remove|Take away|Entfernen|移除
+start|Enhance|Verbessern|开始增强
+all|Enhance all {number}|Alle {number} verbessern|增强全部 {number} 个
+ordered|{name} is in the queue|{name} ist in der Warteschlange|{name} 已加入队列
 
-  preview: ["Preview", "Vorschau", "预览"],
-  moment: ["Moment to look at", "Zu betrachtender Augenblick", "要看的时刻"],
-  "preview.wait": ["Enhancing this moment …", "Dieser Augenblick wird verbessert …", "正在增强这一刻……"],
-  "preview.there": ["The preview is there", "Die Vorschau ist da", "预览已就绪"],
-  "preview.stale": ["Made with other choices than now; preview again.", "Mit anderer Wahl als jetzt; noch einmal ansehen.", "设置已更改，请重新预览。"],
-  before: ["Before", "Vorher", "之前"],
-  after: ["After", "Nachher", "之后"],
-  line: ["Line between before and after", "Linie zwischen vorher und nachher", "前后对比分界线"],
-  shares: ["{before} % before", "{before} % vorher", "{before} % 为之前"],
+preview|Preview|Vorschau|预览
+moment|Moment to look at|Zu betrachtender Augenblick|要看的时刻
+preview.wait|Enhancing this moment …|Wird verbessert …|正在增强……
+clip|Preview 3 seconds|Vorschau, 3 Sekunden|预览三秒
+play|Play or stop|Abspielen oder anhalten|播放或停止
+frame|Frame|Bild|帧
+preview.stale|Made with other choices than now; preview again.|Mit anderer Wahl als jetzt; noch einmal ansehen.|设置已更改，请重新预览。
+before|Before|Vorher|之前
+after|After|Nachher|之后
+line|Line between before and after|Linie zwischen vorher und nachher|前后对比分界线
+shares|{before} % before|{before} % vorher|{before} % 为之前
 
-  size: ["Size", "Größe", "尺寸"],
-  "size.x1": ["As it is, only cleaned", "Wie sie ist, nur gesäubert", "保持不变，只清理"],
-  "size.x2": ["Twice as large", "Doppelt so groß", "放大 2 倍"],
-  "size.x3": ["Three times", "Dreimal so groß", "放大 3 倍"],
-  "size.x4": ["Four times", "Viermal so groß", "放大 4 倍"],
-  "size.p1080": ["To 1080p", "Auf 1080p", "到 1080p"],
-  "size.p2160": ["To 4K", "Auf 4K", "到 4K"],
-  clean: ["Clean up", "Säubern", "清理"],
-  "clean.hint": ["Noise and traces of compression", "Rauschen und Spuren der Kompression", "噪点与压缩痕迹"],
-  "clean.auto": ["As much as it needs", "So viel wie nötig", "自动"],
-  "clean.off": ["Off", "Aus", "关闭"],
-  "clean.strong": ["Strong", "Kräftig", "强力"],
-  file: ["File", "Datei", "文件"],
-  "file.keep": ["Looks like the source", "Sieht aus wie die Quelle", "与原片观感一致"],
-  "file.smaller": ["Smaller file", "Kleinere Datei", "更小的文件"],
-  "file.master": ["Master: nothing lost, large", "Master: verlustfrei, groß", "母版：无损、很大"],
-  "file.hint": ["How videos are written", "Wie Videos geschrieben werden", "视频的写入方式"],
-  texture: ["Paint texture", "Textur malen", "绘制纹理"],
-  "texture.hint": ["Paints detail that is not in the source", "Malt Einzelheiten, die nicht in der Quelle sind", "会画出原片中没有的细节"],
-  "texture.missing": ["Paints detail that is not in the source; no model here can",
-    "Malt Einzelheiten, die nicht in der Quelle sind; kein Modell hier kann das", "会画出原片中没有的细节；此处没有这样的模型"],
-  "texture.none": ["Off", "Aus", "关闭"],
-  "texture.some": ["A little", "Ein wenig", "少许"],
-  "texture.full": ["All it can", "So viel es geht", "最多"],
-  more: ["More", "Mehr", "更多"],
-  lines: ["Old television lines", "Zeilen alten Fernsehens", "隔行扫描"],
-  "lines.auto": ["As the file says", "Wie die Datei sagt", "依文件"],
-  "lines.fields": ["Smooth: a frame of each field", "Flüssig: ein Bild je Halbbild", "流畅：每场一帧"],
-  "lines.film": ["It was film", "Es war Film", "原为胶片"],
-  "lines.off": ["Leave them", "So lassen", "保留"],
-  shape: ["Shape", "Form", "画面比例"],
-  "shape.auto": ["As the file says", "Wie die Datei sagt", "依文件"],
-  "shape.narrow": ["4:3", "4:3", "4:3"],
-  "shape.wide": ["16:9", "16:9", "16:9"],
-  deblur: ["Remove blur", "Unschärfe entfernen", "去模糊"],
-  "deblur.off": ["No", "Nein", "否"],
-  "deblur.on": ["Yes", "Ja", "是"],
-  borders: ["Cut off black borders", "Schwarze Ränder abschneiden", "裁去黑边"],
-  "borders.off": ["No", "Nein", "否"],
-  "borders.on": ["Yes", "Ja", "是"],
-  colours: ["Correct faded colours", "Verblasste Farben richten", "校正褪色"],
-  "colours.off": ["No", "Nein", "否"],
-  "colours.on": ["Yes", "Ja", "是"],
-  keys: ["Anything else, one option a line", "Alles andere, eine Option je Zeile", "其他选项，每行一个"],
-  "keys.hint": ["Keys as in option files of the command line; they win over the choices above.",
-    "Schlüssel wie in Optionsdateien der Kommandozeile; sie gelten vor der Wahl oben.", "与命令行选项文件相同的键；优先于上面的设置。"],
-  "keys.all": ["All keys", "Alle Schlüssel", "全部键"],
-  "keys.wrong": ["{line}: write key = value, as in start = \"0:10\"", "{line}: Schlüssel = Wert ist gemeint, wie start = \"0:10\"",
-    "{line}：请写成 键 = 值，如 start = \"0:10\""],
+size|Size|Größe|尺寸
+size.x1|As it is, only cleaned|Wie sie ist, nur gesäubert|保持不变，只清理
+size.x2|Twice as large|Doppelt so groß|放大 2 倍
+size.x3|Three times|Dreimal so groß|放大 3 倍
+size.x4|Four times|Viermal so groß|放大 4 倍
+size.p1080|To 1080p|Auf 1080p|到 1080p
+size.p2160|To 4K|Auf 4K|到 4K
+clean|Clean up|Säubern|清理
+clean.hint|Noise and traces of compression|Rauschen und Spuren der Kompression|噪点与压缩痕迹
+clean.auto|As much as it needs|So viel wie nötig|自动
+clean.off|Off|Aus|关闭
+clean.strong|Strong|Kräftig|强力
+file|File|Datei|文件
+file.keep|Looks like the source|Sieht aus wie die Quelle|与原片观感一致
+file.smaller|Smaller file|Kleinere Datei|更小的文件
+file.master|Master: nothing lost, large|Master: verlustfrei, groß|母版：无损、很大
+file.hint|How videos are written|Wie Videos geschrieben werden|视频的写入方式
+texture|Paint texture|Textur malen|绘制纹理
+texture.hint|Paints detail that is not in the source|Malt Einzelheiten, die nicht in der Quelle sind|会画出原片中没有的细节
+texture.none|Off|Aus|关闭
+texture.some|A little|Ein wenig|少许
+texture.full|All it can|So viel es geht|最多
+no|No|Nein|否
+yes|Yes|Ja|是
+more|More|Mehr|更多
+lines|Old television lines|Zeilen alten Fernsehens|隔行扫描
+lines.auto|As the file says|Wie die Datei sagt|依文件
+lines.fields|Smooth: a frame of each field|Flüssig: ein Bild je Halbbild|流畅：每场一帧
+lines.film|It was film|Es war Film|原为胶片
+lines.off|Leave them|So lassen|保留
+shape|Shape|Form|画面比例
+shape.auto|As the file says|Wie die Datei sagt|依文件
+deblur|Remove blur|Unschärfe entfernen|去模糊
+borders|Cut off black borders|Schwarze Ränder abschneiden|裁去黑边
+colours|Correct faded colours|Verblasste Farben richten|校正褪色
+keys|Anything else, one option a line|Alles andere, eine Option je Zeile|其他选项，每行一个
+keys.hint|Keys as in option files of the command line; they win over the choices above.|Schlüssel wie in Optionsdateien der Kommandozeile; sie gelten vor der Wahl oben.|与命令行选项文件相同的键；优先于上面的设置。
+keys.all|All keys|Alle Schlüssel|全部键
+keys.wrong|{line}: write key = value, as in start = "0:10"|{line}: Schlüssel = Wert ist gemeint, wie start = "0:10"|{line}：请写成 键 = 值，如 start = "0:10"
 
-  "jobs.none": ["Nothing here yet. Drop a file on the first page.", "Noch nichts da. Auf der ersten Seite eine Datei ablegen.", "还没有任务。请到第一页拖入文件。"],
-  queued: ["Waiting", "Wartet", "等待中"],
-  running: ["Running", "Läuft", "进行中"],
-  paused: ["Paused", "Angehalten", "已暂停"],
-  succeeded: ["Done", "Fertig", "完成"],
-  failed: ["Failed", "Fehlgeschlagen", "失败"],
-  unverified: ["Differs from what was to be written", "Weicht ab von dem, was geschrieben werden sollte", "与应写入的内容不符"],
-  canceled: ["Cancelled", "Abgebrochen", "已取消"],
-  turn: ["number {turn} in the queue", "Nummer {turn} in der Schlange", "排在第 {turn} 位"],
-  enhancing: ["enhancing", "verbessert", "增强中"],
-  checking: ["checking what is there", "prüft, was da ist", "检查已有部分"],
-  finishing: ["finishing the file", "schließt die Datei ab", "收尾中"],
-  beginning: ["beginning", "beginnt", "正在开始"],
-  frames: ["{done} of {total} frames", "{done} von {total} Bildern", "{done} / {total} 帧"],
-  "frames.open": ["{done} frames", "{done} Bilder", "{done} 帧"],
-  speed: ["{fps} a second", "{fps} je Sekunde", "每秒 {fps} 帧"],
-  left: ["{time} left", "noch {time}", "还需 {time}"],
-  slowest: ["slowest: {stage}", "am langsamsten: {stage}", "最慢：{stage}"],
-  progress: ["Progress of {name}", "Fortschritt von {name}", "{name} 的进度"],
-  pause: ["Pause", "Anhalten", "暂停"],
-  resume: ["Go on", "Fortfahren", "继续"],
-  cancel: ["Cancel", "Abbrechen", "取消"],
-  retry: ["Try again", "Noch einmal", "重试"],
-  clear: ["Clear", "Aufräumen", "清除"],
-  "clear.sure": ["This takes the result of {name} away from the server. Saved copies stay.",
-    "Das nimmt das Ergebnis von {name} vom Server. Gespeicherte Kopien bleiben.", "这会从服务器删除 {name} 的结果；已保存的副本不受影响。"],
-  download: ["Download", "Herunterladen", "下载"],
-  report: ["Report", "Bericht", "报告"],
-  compare: ["Before and after", "Vorher und nachher", "前后对比"],
-  "compare.hint": ["A moment of the source, enhanced again with this job's choices",
-    "Ein Augenblick der Quelle, mit der Wahl dieses Auftrags noch einmal verbessert", "用此任务的设置重新增强原片中的一刻"],
-  "verified.one": ["verified", "geprüft", "已校验"],
-  verified: ["{frames} frames verified", "{frames} Bilder geprüft", "已校验 {frames} 帧"],
-  made: ["{width} × {height}, by {models}, in {time}", "{width} × {height}, mit {models}, in {time}", "{width} × {height}，{models}，用时 {time}"],
-  notes: ["Notes", "Hinweise", "说明"],
-  "action.of": ["{action}: {name}", "{action}: {name}", "{action}：{name}"],
+jobs.none|Nothing here yet. Drop a file on the first page.|Noch nichts da. Auf der ersten Seite eine Datei ablegen.|还没有任务。请到第一页拖入文件。
+queued|Waiting|Wartet|等待中
+running|Running|Läuft|进行中
+paused|Paused|Angehalten|已暂停
+succeeded|Done|Fertig|完成
+failed|Failed|Fehlgeschlagen|失败
+unverified|Differs from what was to be written|Weicht ab von dem, was geschrieben werden sollte|与应写入的内容不符
+canceled|Cancelled|Abgebrochen|已取消
+turn|number {turn} in the queue|Nummer {turn} in der Schlange|排在第 {turn} 位
+enhancing|enhancing|verbessert|增强中
+checking|checking what is there|prüft, was da ist|检查已有部分
+finishing|finishing the file|schließt die Datei ab|收尾中
+beginning|beginning|beginnt|正在开始
+frames|{done} of {total} frames|{done} von {total} Bildern|{done} / {total} 帧
+speed|{fps} a second|{fps} je Sekunde|每秒 {fps} 帧
+left|{time} left|noch {time}|还需 {time}
+slowest|slowest: {stage}|am langsamsten: {stage}|最慢：{stage}
+progress|Progress of {name}|Fortschritt von {name}|{name} 的进度
+move?to=up|Earlier|Früher|提前
+move?to=down|Later|Später|推后
+pause|Pause|Anhalten|暂停
+resume|Go on|Fortfahren|继续
+cancel|Cancel|Abbrechen|取消
+retry|Try again|Noch einmal|重试
+clear|Clear|Aufräumen|清除
+clear.all|Clear all that is over|Alles Fertige aufräumen|清除全部已结束
+clear.sure|{name}: the results go from the server; saved copies stay.|{name}: Ergebnisse gehen vom Server; gespeicherte Kopien bleiben.|{name}：将从服务器删除结果；已保存的副本不受影响。
+download|Download|Herunterladen|下载
+report|Report|Bericht|报告
+compare|Before and after|Vorher und nachher|前后对比
+compare.hint|A moment of the source, enhanced again with this job's choices|Ein Augenblick der Quelle, mit der Wahl dieses Auftrags noch einmal verbessert|用此任务的设置重新增强原片中的一刻
+verified|frames verified: {frames}|geprüfte Bilder: {frames}|已校验 {frames} 帧
+made|{width} × {height}, by {models}, in {time}|{width} × {height}, mit {models}, in {time}|{width} × {height}，{models}，用时 {time}
+notes|Notes|Hinweise|说明
+action.of|{action}: {name}|{action}: {name}|{action}：{name}
 
-  trying: ["Trying what works; this takes some seconds …", "Es wird ausprobiert, was geht; das dauert einige Sekunden …", "正在检测，需要几秒……"],
-  api: ["For programs: the API", "Für Programme: die API", "供程序使用：API"],
-  works: ["What works", "Was funktioniert", "可用功能"],
-  models: ["Models", "Modelle", "模型"],
-  model: ["Model", "Modell", "模型"],
-  purpose: ["What for", "Wofür", "用途"],
-  enlarges: ["Enlarges", "Vergrößert", "放大"],
-  licence: ["Licence", "Lizenz", "许可"],
-  state: ["State", "Zustand", "状态"],
-};
+cameras|Cameras|Kameras|摄像头
+now|Enhanced by {model}|Verbessert mit {model}|正在用 {model} 增强
+starting|Starting …|Startet …|正在启动……
+restarting|Ended; being started again …|Beendet; wird neu gestartet …|已结束，正在重新启动……
+ended|Not running|Läuft nicht|未运行
+playing|Live|Live|直播中
+connecting|Connecting|Verbindet|正在连接
+stalled|Stands still|Steht still|画面停滞
+away|Away|Nicht da|无信号
+refused|Refused|Abgewiesen|被拒绝
+rates|{come} → {gone} frames a second|{come} → {gone} Bilder je Sekunde|每秒 {come} → {gone} 帧
+late|{ms} ms late|{ms} ms verzögert|延迟 {ms} 毫秒
+dropped|{count} dropped|{count} ausgelassen|丢弃 {count} 帧
+live.of|Live picture of {name}|Livebild von {name}|{name} 的实时画面
+live.none|No picture yet; outputs of kind hls and snapshot make one.|Noch kein Bild; Ausgänge der Art hls und snapshot machen eins.|暂无画面；hls 或 snapshot 输出可提供。
+recordings|Recordings|Aufnahmen|录像
+recordings.none|None yet|Noch keine|暂无
+original|(as it came)|(wie sie kam)|（原始）
+day|Day|Tag|日期
+watch|Watch|Ansehen|观看
+
+trying|Trying what works; this takes some seconds …|Es wird ausprobiert, was geht; das dauert einige Sekunden …|正在检测，需要几秒……
+api|For programs: the API|Für Programme: die API|供程序使用：API
+works|What works|Was funktioniert|可用功能
+models|Models|Modelle|模型
+model|Model|Modell|模型
+purpose|What for|Wofür|用途
+enlarges|Enlarges|Vergrößert|放大
+licence|Licence|Lizenz|许可
+state|State|Zustand|状态
+`;
+const TEXTS = new Map(TABLE.split("\n").map((row) => row.split("|")).map(([name, ...texts]) => [name, texts[ALL.indexOf(language)]]));
