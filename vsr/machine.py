@@ -3,13 +3,15 @@
 import platform
 import time
 from collections.abc import Iterator
+from functools import cache
+from typing import Literal
 
 import av
 import numpy as np
 import torch
 
 import vsr
-from vsr.engine import WAYS, Engine, has_fast_bf16
+from vsr.engine import WAYS, Engine, has_fast_bf16, pick_device
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.media import (
@@ -18,19 +20,35 @@ from vsr.media import (
     ffmpeg_version,
     find_ffmpeg,
     is_bundled,
+    list_encoders,
     try_encoder,
     why_no_nvdec,
 )
-from vsr.models import load
+from vsr.models import has_int8, load
 from vsr.options import EncodeOptions, EngineOptions
 
 _CONTAINER_FOR = {"vp9": "webm", "ffv1": "mkv", "prores": "mov"}
 """A container that holds what the encoder makes, where mp4 does not."""
 
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+_MEASURED_S = 0.5
+"""For so long at least a network runs that is measured."""
+
+_WORTH_IT = 1.2
+"""How much faster int8 must be to be named: it costs up to 0.07 dB."""
+
+_LIVE_RATE = 25
+_LIVE_SIZES = ((180, 320), (270, 480), (360, 640), (540, 960), (720, 1280), (1080, 1920), (2160, 3840))
+"""Frames a second and sizes (height, width) that cameras have, ascending."""
+
+_SHARE_OF_LIVE = 0.8
+"""Of the network's speed alone: the rest goes to decoding, encoding and pictures that take longer."""
+
 
 def what_works() -> Iterator[str]:
     """Yield lines for a reader, as each is found out; takes some seconds."""
-    for section in (_software, _devices, _encoders):
+    for section in (_software, _devices, _encoders, _advice):
         try:
             yield from section()
         except (VsrError, RuntimeError) as error:  # RuntimeError: a GPU that is there and does not work
@@ -79,26 +97,63 @@ def _bf16() -> str:
     return "no bf16 in hardware, so networks run in fp32, at about half the speed of processors that have it"
 
 
-def _speed(device: str) -> str:
-    """Measure the default network, transfers included, on pictures of 640x360."""
-    format = PictureFormat(360, 640, matrix="bt709")
+@cache
+def _measured(device: str, precision: Precision, size: tuple[int, int] = (360, 640)) -> tuple[str, float]:
+    """The precision that the default network runs in, and frames a second, transfers included.
+
+    Args:
+        device: as PyTorch names it.
+        precision: that is asked for.
+        size: height, width of the frames that go in.
+    """
+    format = PictureFormat(*size, matrix="bt709")
     # No frame is like the one before: it would only be repeated.
     frames = [
         Frame(tuple(np.full(format.plane_size(i), grey, np.uint8) for i in range(format.num_planes)), format)
         for grey in (60, 180)
     ]
-    engine = Engine([load("fast-x2")], EngineOptions(device=device))
-    list(engine.run(frames * 2))
-    began = time.perf_counter()
-    list(engine.run(frames * 6))
-    speed = 12 / (time.perf_counter() - began)
-    return f"fast-x2 in {engine.stages[0].placement.precision}: {speed:.0f} frames of 640x360 a second"
+    engine = Engine([load("fast-x2")], EngineOptions(device=device, precision=precision))
+    list(engine.run(frames))
+    num_frames, began = 0, time.perf_counter()
+    while (seconds := time.perf_counter() - began) < _MEASURED_S:
+        num_frames += len(list(engine.run(frames)))
+    return engine.stages[0].placement.precision, num_frames / seconds
+
+
+def _speed(device: str) -> str:
+    precision, speed = _measured(device, "auto")
+    return f"fast-x2 in {precision}: {speed:.0f} frames of 640x360 a second"
+
+
+def _advice() -> Iterator[str]:
+    """What the machine is good for, from what has been measured."""
+    device = str(pick_device("auto"))
+    wish: Precision = "auto"
+    if device == "cpu" and has_int8():
+        usual, quick = (_measured(device, each)[1] for each in ("auto", "int8"))
+        wish = "int8" if quick > _WORTH_IT * usual else "auto"
+    precision, speed = _measured(device, wish)
+    most = speed * 640 * 360 * _SHARE_OF_LIVE / _LIVE_RATE
+    live = [f"{width}x{height}" for height, width in _LIVE_SIZES if height * width <= most]
+    _, large = _measured(device, wish, (1080, 1920))
+    how = f"`fast` in {precision}" + (f" (--precision {wish})" if wish != "auto" else "")
+    yield f"this machine, with {how}:"
+    yield f"     live at {_LIVE_RATE} frames a second: " + (
+        f"cameras of up to {live[-1]}" if live else "none; `nano` or fewer frames a second are for it"
+    )
+    yield f"     files: 1920x1080 to twice that at {large:.1f} frames a second"
 
 
 def _encoders() -> Iterator[str]:
     yield "encoders (tried with a few frames of 1280x720):"
-    for name in ENCODERS:
-        yield f"  {name:<11} {_trial(name, 8)}; 10 bit: {_trial(name, 10)}"
+    known = list_encoders(find_ffmpeg())
+    for name, encoder in ENCODERS.items():
+        if encoder.name not in known:
+            yield f"  {name:<11} no (this FFmpeg was built without {encoder.name}) — VSR_FFMPEG names another"
+            continue
+        eight, ten = _trial(name, 8), _trial(name, 10)
+        both = eight if eight == ten else f"{eight}; 10 bit: {ten}"
+        yield f"  {name:<11} {both}"
 
 
 def _trial(name: str, bit_depth: int) -> str:

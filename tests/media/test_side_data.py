@@ -7,7 +7,15 @@ from pathlib import Path
 import av
 import pytest
 from av.sidedata.sidedata import Type
-from support.beside import CAPTIONS, dolby_vision, with_box, with_exif, with_h264_sei, with_mpeg2_user_data
+from support.beside import (
+    CAPTIONS,
+    dolby_vision,
+    see_through,
+    with_box,
+    with_exif,
+    with_h264_sei,
+    with_mpeg2_user_data,
+)
 from support.clips import run_ffmpeg
 from support.encoding import write
 
@@ -121,18 +129,8 @@ def test_dynamic_metadata_is_named(tmp_path: Path):
     ("name", "codec"), [("a.webm", "libvpx-vp9"), ("b.webm", "libvpx"), ("c.mkv", "libvpx-vp9")]
 )
 def test_opacity_in_a_second_layer_is_named(tmp_path: Path, name: str, codec: str):
-    source = (
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=64x48:d=0.2:r=10",
-        "-pix_fmt",
-        "yuva420p",
-        "-auto-alt-ref",
-        "0",
-    )
-    run_ffmpeg(*source, "-c:v", codec, tmp_path / name)
-    assert [line for line in told(tmp_path / name) if line.startswith("left out: opacity")]
+    clip = see_through(tmp_path / name, codec)
+    assert [line for line in told(clip) if line.startswith("left out: opacity")]
 
 
 def test_opacity_of_prores_is_named(tmp_path: Path):

@@ -88,3 +88,10 @@ def spherical(*, stereo: int = 0, yaw: int = 90) -> bytes:
     projection = box(b"proj", head, box(b"equi", bytes(20)))
     wrapped = box(b"sv3d", box(b"svhd", bytes(4), b"made by hand\0"), projection)
     return (box(b"st3d", bytes(4), bytes([stereo])) if stereo else b"") + wrapped
+
+
+def see_through(path: Path, codec: str) -> Path:
+    """Write a short clip of 64x48 whose opacity is a second layer, as libvpx makes it."""
+    source = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.2:r=10", "-pix_fmt", "yuva420p")
+    run_ffmpeg(*source, "-auto-alt-ref", "0", "-c:v", codec, path)
+    return path

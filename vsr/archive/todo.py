@@ -65,13 +65,10 @@ def make_todo(
     """
     todo, taken = Todo(), dict[str, Job]()
     for job in jobs:
-        if job.clash:
-            todo.conflicts.append(Conflict(job, job.clash))
-            continue
         key = key_of(job, out)
         entry = known.get(key)
         fresh = _fresh(key, job, wishes, entry)
-        if conflict := _conflict(job, entry, fresh, taken.get(key), again):
+        if conflict := job.clash or _conflict(job, entry, fresh, taken.get(key), again):
             todo.conflicts.append(Conflict(job, conflict))
             continue
         taken[key] = job
@@ -79,15 +76,20 @@ def make_todo(
             error = f"{foreign} exists and was not made here; pass --overwrite to replace it"
             todo.entries.append(replace(fresh, status="failed", error=error))
             continue
-        reason = "new" if entry is None else _reason(job, entry, fresh, again)
-        if reason:
+        if reason := "new" if entry is None else _reason(job, entry, fresh, again):
             todo.jobs.append(job)
             todo.reasons[key] = reason
-        if entry is None or (reason and reason != UNFINISHED):
-            todo.entries.append(fresh)
-        elif not reason and entry.status == "done" and fresh.stamp not in (None, entry.stamp):
-            todo.entries.append(replace(entry, stamp=fresh.stamp))  # the same contents at another time
+        todo.entries += _news(entry, fresh, reason)
     return todo
+
+
+def _news(entry: Entry | None, fresh: Entry, reason: str) -> list[Entry]:
+    """What the state must take up of a job that is to be done for this reason, or for none."""
+    if entry is None or (reason and reason != UNFINISHED):
+        return [fresh]
+    if not reason and entry.status == "done" and fresh.stamp not in (None, entry.stamp):
+        return [replace(entry, stamp=fresh.stamp)]  # the same contents at another time
+    return []
 
 
 UNFINISHED = "not finished"
@@ -96,11 +98,9 @@ UNFINISHED = "not finished"
 def _fresh(key: str, job: Job, wishes: Mapping[str, str], entry: Entry | None) -> Entry:
     """A job as it waits to be done; of an earlier result it is known that it is ours."""
     fresh = Entry(key, text_of(job.path.absolute()), Stamp.of(job.path), wishes=wishes)
-    return (
-        fresh
-        if entry is None
-        else replace(fresh, version=entry.version, made=entry.made, record=entry.record)
-    )
+    if entry is None:
+        return fresh
+    return replace(fresh, version=entry.version, made=entry.made, record=entry.record)
 
 
 def _foreign(job: Job, entry: Entry | None, ending: str) -> Path | None:

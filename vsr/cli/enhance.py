@@ -81,16 +81,7 @@ def enhance_command(
         Files, folders or patterns such as 'tapes/*.avi'; what is hidden in a folder is left out.
     """
     options = flags.options
-    if not inputs:
-        raise ConfigError("no input; name a video, a picture, a folder or a pattern")
-    if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
-        raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
-    container, suffix = options.encode.container, suffix_of(options.models)
-    as_video = options.read.as_video
-    jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, as_video=as_video, tell=say)
-    check_also(jobs, options.also)
-    if run.report:
-        check_report(Path(run.report), jobs)
+    jobs = _jobs(inputs, options, run)
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
     view = _Terminal(run, recorded, alone=len(jobs) == 1)
@@ -110,6 +101,21 @@ def enhance_command(
         if run.report:
             write_report(Path(run.report), results)
     return _conclude(results)
+
+
+def _jobs(inputs: Sequence[str], options: EnhanceOptions, run: RunOptions) -> list[Job]:
+    """What is to be done; raise ConfigError where something that is to be written would lie on something else."""
+    if not inputs:
+        raise ConfigError("no input; name a video, a picture, a folder or a pattern")
+    if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
+        raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
+    container, suffix = options.encode.container, suffix_of(options.models)
+    as_video = options.read.as_video
+    jobs = find_jobs(inputs, out=run.out, suffix=suffix, container=container, as_video=as_video, tell=say)
+    check_also(jobs, options.also)
+    if run.report:
+        check_report(Path(run.report), jobs)
+    return jobs
 
 
 @dataclass(frozen=True)

@@ -61,14 +61,16 @@ def watch_command(
         terminable() as terminated,
     ):
         say(f"watching {folder}", quiet=run.quiet)
-        watched = FolderWatch(folder, opened, naming, watch, say)
-        view = ArchiveView(None, quiet=run.quiet)
         try:
-            with view.drawn(), closing(watched.run()) as messages:
-                for message in messages:
-                    view.show(message)
+            _show(FolderWatch(folder, opened, naming, watch, say), ArchiveView(None, quiet=run.quiet))
         except KeyboardInterrupt:
             opened.write_manifest()
             if not terminated:
                 raise KeyboardInterrupt("the same command goes on") from None
     return 0
+
+
+def _show(watched: FolderWatch, view: ArchiveView) -> None:
+    with view.drawn(), closing(watched.run()) as messages:
+        for message in messages:
+            view.show(message)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vsr.engine.residual import merge, surroundings
     from vsr.engine.stage import Stage
     from vsr.engine.transfer import Pending, transfer_for
+    from vsr.engine.unchanged import shows_the_same
     from vsr.engine.windowed_stream import Input, WindowedStream
 
 __getattr__ = lazy_exports(__name__)

@@ -139,27 +139,31 @@ def score_clip(
         SourceError: original and reduced version have different numbers of frames.
         ModelError: the results have another size than the original.
     """
-    steadiness, noise, scores = Steadiness(), NoiseOverTime(), list[Score]()
+    steady, noise, scores = Steadiness(), NoiseOverTime(), list[Score]()
     with ExitStack() as open_meters, closing(_side_by_side(candidate, clip)) as pairs:
         for meter in (*vmaf, *([cvvdp] if cvvdp else [])):
             open_meters.enter_context(meter)
         for number, (result, original, cut) in enumerate(pairs):
             scores.append(judge.score(result, original))
             lumas = luma_of(result), luma_of(original)
-            steadiness.add(*lumas, cut=cut)
+            steady.add(*lumas, cut=cut)
             noise.add(*lumas, cut=cut)
-            for meter in vmaf:
-                meter.add(*(lumas if meter.model == "v0" else map(_planes, (result, original))))
-            if cvvdp is not None:
-                cvvdp.add(result, original)
+            _measure(result, original, vmaf, cvvdp)
             show(f"frame {number}", result, original, scores[-1])
         values = {meter.model: meter.value() for meter in vmaf}
         jod = None if cvvdp is None else cvvdp.value(float(clip.original.info.average_rate or 25))
-    errors = steadiness.warping_error, steadiness.original_warping_error
+    over_time = steady.warping_error, steady.original_warping_error, steady.flicker_psnr, noise.deviation
     cost = candidate.latency_frames, time_per_frame(candidate, _first(clip), rounds=2)
-    steady = steadiness.flicker_psnr, noise.deviation
     score, (v0, v1) = mean_score(scores), map(values.get, ("v0", "v1"))
-    return ClipResult(score, len(scores), *errors, *steady, *cost, vmaf=v0, vmaf_v1=v1, cvvdp=jod)
+    return ClipResult(score, len(scores), *over_time, *cost, vmaf=v0, vmaf_v1=v1, cvvdp=jod)
+
+
+def _measure(result: Rgb, original: Rgb, vmaf: Sequence[Vmaf], cvvdp: ColorVideoVdp | None) -> None:
+    for meter in vmaf:
+        look = luma_of if meter.model == "v0" else _planes
+        meter.add(look(result), look(original))
+    if cvvdp is not None:
+        cvvdp.add(result, original)
 
 
 def _planes(rgb: Rgb) -> npt.NDArray[Any]:

@@ -4,8 +4,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
+from vsr.engine import shows_the_same
 from vsr.frames import Frame
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.plan import Plan
@@ -50,7 +52,8 @@ def _moved(plan: Plan, folder: Path) -> Plan:
 
 
 class _Beginning:
-    """The beginning of a source, for as long as `limit_s`."""
+    """The beginning of a source, for as long as `limit_s`, after the still that many begin with: frames that repeat
+    the one before cost nothing, so they say nothing of the others."""
 
     def __init__(self, source: Source, limit_s: float, max_frames: int):
         self.info = source.info
@@ -58,10 +61,21 @@ class _Beginning:
 
     def frames(self) -> Iterator[Frame]:
         """Yield frames until the time or their number is used up."""
-        began = time.monotonic()
         frames = self._source.frames()
         with closed_after(frames):
-            for index, frame in enumerate(frames):
+            first = self._past_still(frames)
+            began = time.monotonic()
+            for index, frame in enumerate(chain(first, frames)):
                 if index >= self._max_frames or (index and time.monotonic() - began > self._limit_s):
                     return
                 yield frame
+
+    def _past_still(self, frames: Iterator[Frame]) -> list[Frame]:
+        """Read past frames that repeat the first one, but not for ever; return the last of them and the next one, or
+        all where none is another."""
+        began, still = time.monotonic(), list(islice(frames, 1))
+        for frame in frames:
+            if time.monotonic() - began > self._limit_s / 4 or not shows_the_same(frame, still[0]):
+                return [still[-1], frame]
+            still.append(replace(frame, planes=still[0].planes))  # as memory for one is enough
+        return still

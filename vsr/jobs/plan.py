@@ -3,17 +3,16 @@ everything that the user should know of it."""
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from vsr.autocrop import Rectangle, crop, cropped_format, cut_sides, find_borders
 from vsr.color_correct import HDR
 from vsr.engine import pick_device
 from vsr.errors import ConfigError, SourceError
-from vsr.frames import SUBSAMPLING, PictureFormat, StreamInfo
+from vsr.frames import PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
+from vsr.jobs.result_size import models_size, result_format, wanted_size
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_quality import judge_source
 from vsr.limits import check_stream
@@ -38,11 +37,9 @@ from vsr.media import (
 from vsr.models import Model, Verdict, make_chain
 from vsr.options import (
     EnhanceOptions,
-    ModelOptions,
     PictureOptions,
     ReadOptions,
     parse_aspect,
-    parse_size,
 )
 from vsr.pulse import at_work
 
@@ -127,26 +124,18 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     """
     if job.clash:
         raise ConfigError(job.clash)
-    info = _shown(_probed(job, options.read), options.picture)
-    _check_colours(info, options.read)
-    if not job.is_image:  # before a frame of it is looked at
-        check_stream(info.path, info.format, _guessed(info.format, options.models), options.job.max_memory)
+    info = _looked_at(job, options)
     frames = info if job.is_image else as_read(info, options.read)
     rectangle = _crop(info, options)
     if rectangle is not None:
         frames = replace(frames, immersive=None)  # it describes whole pictures
     format = info.format if rectangle is None else cropped_format(info.format, rectangle)
-    factor, size = _wanted(format, info.rotation, options.models)
+    factor, size = wanted_size(format, info.rotation, options.models)
     verdict = _judged(info, options)
     with at_work():
         chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
-    if size is None and factor is not None:
-        size = (round(format.height * factor), round(format.width * factor))
-    given = _enlarged(format, chain.models)
-    output = _output_format(format, size or given, exact=bool(options.models.size))
-    if options.picture.square:
-        output = _squared(output, keep_height=bool(options.models.height), exact=bool(options.models.size))
-        size = (output.height, output.width)
+    given = models_size(format, chain.models)
+    output = result_format(format, size or given, options)
     if not job.is_image:
         check_stream(info.path, format, output, options.job.max_memory)
     outputs = _outputs(job, frames, output, options)
@@ -157,7 +146,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         crop=rectangle,
         models=chain.models,
         output=outputs.format if outputs else output,
-        resample=None if size is None or size == given else size,
+        resample=None if (output.height, output.width) == given else (output.height, output.width),
         outputs=outputs,
         num_frames=info.num_frames if job.is_image else _num_frames(frames, options.read),
         options=options,
@@ -166,11 +155,16 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     return replace(plan, notes=_notes(plan))
 
 
-def _guessed(format: PictureFormat, models: ModelOptions) -> PictureFormat:
-    """The size that the result will have at least, as far as it is known before models are."""
-    factor, size = _wanted(format, 0, models)
-    height, width = size or (round(side * (factor or 1)) for side in (format.height, format.width))
-    return replace(format, height=max(1, height), width=max(1, width))
+def _looked_at(job: Job, options: EnhanceOptions) -> StreamInfo:
+    """What is in the file, which is one that may be enhanced; no frame of a video has been kept."""
+    info = _shown(_probed(job, options.read), options.picture)
+    _check_colours(info, options.read)
+    if not job.is_image:
+        _, size = wanted_size(info.format, 0, options.models)
+        height, width = size or (info.format.height, info.format.width)
+        least = replace(info.format, height=max(1, height), width=max(1, width))
+        check_stream(info.path, info.format, least, options.job.max_memory)
+    return info
 
 
 def _probed(job: Job, read: ReadOptions) -> StreamInfo:
@@ -245,12 +239,6 @@ def _crop(info: StreamInfo, options: EnhanceOptions) -> Rectangle | None:
     return left if found is None else found.within(left)
 
 
-def _enlarged(format: PictureFormat, models: Sequence[Model]) -> tuple[int, int]:
-    """Height, width that the models give."""
-    scale = math.prod(model.spec.scale for model in models)
-    return format.height * scale, format.width * scale
-
-
 def _notes(plan: Plan) -> tuple[str, ...]:
     """Everything the user should read of a plan, in the order in which it happens."""
     info, options = plan.source, plan.options
@@ -285,57 +273,12 @@ def _notes(plan: Plan) -> tuple[str, ...]:
         notes.append("no model is needed for this size")
     if plan.resample:
         format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
-        height, width = _enlarged(format, plan.models)
+        height, width = models_size(format, plan.models)
         notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
     if plan.outputs is None and options.also.also:
         notes.append("also means nothing for a picture")
     choices = plan.outputs.choices if plan.outputs else []
     return (*notes, *(note for choice in choices for note in choice.notes))
-
-
-def _wanted(
-    format: PictureFormat, rotation: int, options: ModelOptions
-) -> tuple[float | None, tuple[int, int] | None]:
-    """Enlargement that is wanted and, where the user gave one, the size. Sizes
-    are meant as the viewer sees them."""
-    height, width = format.height, format.width
-    turned = rotation % 180 != 0
-    if options.size:
-        seen = parse_size(options.size)
-        size = (seen[1], seen[0]) if turned else seen
-    elif options.height:
-        along = width if turned else height
-        across = (height if turned else width) * options.height / along
-        step = max(SUBSAMPLING[format.layout])
-        other = max(step, step * round(across / step))
-        size = (other, options.height) if turned else (options.height, other)
-    else:
-        return (None if options.scale == "auto" else float(options.scale)), None
-    return max(size[0] / height, size[1] / width), size
-
-
-def _output_format(format: PictureFormat, size: tuple[int, int], *, exact: bool) -> PictureFormat:
-    """The input's format at the output's size; another shape changes the
-    sample aspect, never the picture's."""
-    height, width = size
-    if not exact:
-        return replace(format, height=height, width=width)
-    aspect = format.sample_aspect * format.width * height / (format.height * width)
-    near = abs(aspect / format.sample_aspect - 1) < 0.01  # a rounding of the size, not a wish
-    return replace(format, height=height, width=width, sample_aspect=format.sample_aspect if near else aspect)
-
-
-def _squared(output: PictureFormat, *, keep_height: bool, exact: bool) -> PictureFormat:
-    """With square pixels, by more of what is too short; `keep_height` changes
-    the width alone, `exact` neither."""
-    aspect, (down, across) = output.sample_aspect, SUBSAMPLING[output.layout]
-    if exact:
-        return replace(output, sample_aspect=Fraction(1)) if abs(aspect - 1) < 0.01 else output
-    if aspect >= 1 or keep_height:
-        width = max(across, across * round(output.width * aspect / across))
-        return replace(output, width=width, sample_aspect=Fraction(1))
-    height = max(down, down * round(output.height / aspect / down))
-    return replace(output, height=height, sample_aspect=Fraction(1))
 
 
 def _num_frames(info: StreamInfo, read: ReadOptions) -> int | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         find_ffmpeg,
         first_error_line,
         is_bundled,
+        list_encoders,
         local,
         quiet_command,
         run_ffmpeg,

@@ -194,14 +194,10 @@ def probe(path: str | Path, *, network: bool = False) -> StreamInfo:
         _check_clear_stream(stream, path)
         picture = _first_picture(container, stream, path)
         format, notes = picture_format(picture, stream)
-        duration = _duration_s(container, stream)
-        rate = stream.average_rate or stream.guessed_rate or None
-        first, packets = format, packets_of(container, stream)
-        if is_standard(path):  # no minute is waited for
-            packets = iter(())
-        format, coded_aspect = at_most(packets, stream, format, coded_aspect_of(stream))
-        if format != first:
-            was, is_now = (f"{each.width}x{each.height}" for each in (first, format))
+        packets = iter(()) if is_standard(path) else packets_of(container, stream)  # no minute is waited for
+        largest, coded_aspect = at_most(packets, stream, format, coded_aspect_of(stream))
+        if largest != format:
+            was, is_now = (f"{each.width}x{each.height}" for each in (format, largest))
             notes.append(f"the pictures change their size: {was} at first, {is_now} in the first minute")
         beside, lines = facts_beside(container, stream, picture)
         return StreamInfo(
@@ -210,23 +206,32 @@ def probe(path: str | Path, *, network: bool = False) -> StreamInfo:
             container=container.format.name,
             codec=codec_of(stream),
             pixel_format=picture.format.name,
-            format=format,
-            time_base=_time_base(stream),
-            start_pts=stream.start_time,
-            duration_s=duration,
-            num_frames=stream.frames or (round(duration * rate) if duration and rate else None),
-            average_rate=Fraction(rate) if rate else None,
+            format=largest,
             rotation=round(picture.rotation / 90) * 90 % 360,
             interlaced=picture.interlaced_frame or stream.codec_context.field_order > 1,
             coded_aspect=coded_aspect,
-            bit_rate=stream.bit_rate or (container.bit_rate if len(container.streams) == 1 else None) or None,
             stream_index=stream.index,
             others=tuple(_others(container, stream, path)),
             num_chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             notes=tuple(dict.fromkeys([*notes, *lines])),
+            **_times_of(container, stream),
             **beside,
         )
+
+
+def _times_of(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
+    """How long the stream is and how fast it runs, as far as its container says."""
+    duration = _duration_s(container, stream)
+    rate = stream.average_rate or stream.guessed_rate or None
+    return {
+        "time_base": _time_base(stream),
+        "start_pts": stream.start_time,
+        "duration_s": duration,
+        "num_frames": stream.frames or (round(duration * rate) if duration and rate else None),
+        "average_rate": Fraction(rate) if rate else None,
+        "bit_rate": stream.bit_rate or (container.bit_rate if len(container.streams) == 1 else None) or None,
+    }
 
 
 def _time_base(stream: VideoStream) -> Fraction:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
+from support.beside import see_through
 from support.clips import run_ffmpeg
 from support.encoding import write
 
@@ -168,18 +169,7 @@ def test_a_time_code_without_a_rate_is_named(make_clip: MakeClip, tmp_path: Path
 
 @pytest.mark.parametrize("codec", ["libvpx-vp9", "libvpx"])
 def test_a_result_without_opacity_does_not_claim_any(tmp_path: Path, codec: str):
-    clip = tmp_path / "a.webm"
-    source = (
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=64x48:d=0.2:r=10",
-        "-pix_fmt",
-        "yuva420p",
-        "-auto-alt-ref",
-        "0",
-    )
-    run_ffmpeg(*source, "-c:v", codec, clip)
+    clip = see_through(tmp_path / "a.webm", codec)
     with av.open(str(clip)) as opened:
         assert "alpha_mode" in opened.streams.video[0].metadata
     for ending in ("webm", "mkv"):

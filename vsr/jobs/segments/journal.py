@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -66,17 +67,9 @@ class Journal:
             SinkError: the folder cannot be written to, is not ours, or another process is at work in it.
         """
         self.folder, self.work = folder, WorkFolder(folder, adopt_unmarked)
+        self._file = self._opened()
         try:
-            journal = self.work.open(JOURNAL, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        except OSError as error:
-            self.work.close()
-            raise SinkError(f"folder {str(folder)!r} cannot be written to: {error.strerror}") from error
-        except BaseException:
-            self.work.release()
-            raise
-        self._file = os.fdopen(journal, "ab", buffering=0)
-        try:
-            hold(journal, folder)
+            hold(self._file.fileno(), folder)
             records = None if restart else read_records(folder)
             if records is not None:
                 _check(folder, {**unsaid, **records.identity}, {**unsaid, **identity})
@@ -92,6 +85,17 @@ class Journal:
         except BaseException:
             self.close()
             raise
+
+    def _opened(self) -> FileIO:
+        try:
+            journal = self.work.open(JOURNAL, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        except OSError as error:
+            self.work.close()
+            raise SinkError(f"folder {str(self.folder)!r} cannot be written to: {error.strerror}") from error
+        except BaseException:
+            self.work.release()
+            raise
+        return os.fdopen(journal, "ab", buffering=0)
 
     def sweep(self) -> int:
         """Remove what has no line, which nobody must be writing any more; returns the size of the largest."""

@@ -5,7 +5,6 @@ Times are the stream's own, never rebased and never made from a frame rate. What
 the way is counted, never hidden.
 """
 
-import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,14 +16,13 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vsr.errors import ConfigError, SourceError
+from vsr.errors import SourceError
 from vsr.frames import Frame, StreamInfo
 from vsr.media.clock_scan import clock_of
 from vsr.media.file_clock import MendedReader
 from vsr.media.pixels import PlanarConverter, make_frame, pixel_format
 from vsr.media.probe_video import best_stream, open_container, probe
 from vsr.media.reading.conform import Conformer
-from vsr.media.reading.cut_off import is_cut_off
 from vsr.media.reading.decode import (
     COUNTED,
     ReadCounts,
@@ -37,16 +35,13 @@ from vsr.media.reading.fields import as_read, make_fields
 from vsr.media.reading.nvdec import SEMIPLANAR, came_from_gpu, is_wanted, open_on_gpu
 from vsr.media.reading.packed_bitstream import by_place, is_packed
 from vsr.media.reading.seeking import decode_after, enter, origin_of
+from vsr.media.reading.tally import Tally
 from vsr.media.side_data import each_side_data, lines_of
-from vsr.media.standard_streams import is_standard, standard_input
-from vsr.options import ReadOptions, parse_time
+from vsr.media.standard_streams import is_standard
+from vsr.options import ReadOptions
 
 _LEAD_S = Fraction(1, 2)
 """How far before the first frame wanted reading begins: filters want pictures before it, up to five."""
-_ENOUGH = 0.9
-"""Share of what a file promises from which it counts as there; headers are rounded, and players do not mind."""
-_LEAST_SHARE = 3
-"""Packets for one picture that are nothing strange: fields come by themselves, and some codecs hide pictures."""
 
 
 class Source(Protocol):
@@ -216,7 +211,9 @@ class VideoSource:
         clock.jumps |= {round(time / info.time_base) for time in reader.clock.jumps}
         self._jumps, self._has_begun = clock.jumps, False
         fields = make_fields(info, self._options)
-        with closing(self._decoded(reader, clock)) as decoded:
+        stream = self._stream(container)
+        tally = Tally(self._path, info, stream, counts)
+        with closing(self._decoded(reader, clock, tally)) as decoded:
             for picture in decoded:
                 for timed in clock.push(picture):
                     yield from fields.push(timed)
@@ -225,9 +222,8 @@ class VideoSource:
             yield from fields.push(timed)
         yield from fields.flush()
         counts.deinterlaced = fields.num_deinterlaced
-        stream = self._stream(container)
         if not stream.frames and reader.clock.is_steady:
-            self._check_length(stream, clock.end)
+            tally.check_length(clock.end)
 
     def _has_jumped(self, picture: av.VideoFrame) -> bool:
         """Whether the clock jumped between the picture before and this one."""
@@ -237,86 +233,39 @@ class VideoSource:
         began, self._has_begun = not self._has_begun, True
         return bool(passed) and not began
 
-    def _decoded(self, reader: MendedReader, clock: Timestamps) -> Generator[av.VideoFrame, None, None]:
+    def _decoded(
+        self, reader: MendedReader, clock: Timestamps, tally: Tally
+    ) -> Generator[av.VideoFrame, None, None]:
         """Yield pictures as they leave the decoder, and count."""
         counts, conformer = self.counts, Conformer(self.info, self._names, self.counts)
-        container = reader.container
-        stream = self._stream(container)
-        # An edit list hides pictures, or drops their packets from the index.
-        expected = min(stream.frames, len(stream.index_entries) or stream.frames)
-        num_packets = num_pictures = num_hidden = num_repeats = 0
-        last: int | None = None
-        end = 0
+        stream = self._stream(reader.container)
         with closing(read_packets(reader, stream, counts)) as packets:
             prepared = by_place if self._is_packed else drained_at_changes
             for packet in prepared(packets, stream):
-                num_packets += packet.size > 0
-                end = (packet.pos or 0) + packet.size if packet.size else end
-                num_repeats += packet.size == 0 and packet.dts is not None
-                num_hidden += packet.is_discard
+                tally.add_packet(packet)
                 clock.expect(packet)
                 for picture in decode_packet(packet, counts):
-                    num_pictures += 1
-                    if num_pictures == 1:
+                    if not tally.num_pictures:
                         self._check_decoder(picture, stream)
-                    last = picture.pts if last is None or picture.pts is None else max(last, picture.pts)
+                    tally.add_picture(picture)
                     counts.concealed += picture.is_corrupt
                     if picture.is_corrupt and picture.pts is not None:
                         counts.concealed_at.add(picture.pts * self._file.time_base)
                     if picture.side_data:
                         self._beside |= dict.fromkeys(lines_of(each_side_data(picture)))
                     yield conformer.conform(picture, stream.codec_context)
-        once = container.format.name == "avi" or is_standard(self._path)
-        if num_pictures < num_packets - num_hidden and last is not None and not once:
+        once = reader.container.format.name == "avi" or is_standard(self._path)
+        if tally.lacks_pictures and tally.last is not None and not once:
             again = MendedReader(open_container(self._path), reader.clock, self._path)
             with closing(again.container), closing(again):
                 rest = self._stream(again.container)
-                for picture in decode_after(again, rest, last):
+                for picture in decode_after(again, rest, tally.last):
                     yield conformer.conform(picture, rest.codec_context)
-        if not self._options.start and self._from_pts is None and num_packets < expected:
-            counts.notes.append(f"the file is cut off: it says {expected} frames, {num_packets} are there")
-            self._doubt(num_packets, expected, "frames")
-        elif not self._options.start and self._from_pts is None and self.info.container == "avi":
-            self._doubt(num_packets + num_repeats, stream.frames, "frames")
-        if is_standard(self._path) and container.format.name == "yuv4mpegpipe":
-            counts.notes += standard_input().beyond(end)
-        if num_pictures < (num_packets - num_hidden) // _LEAST_SHARE:
-            self._doubt(num_pictures, num_packets, "pictures")
+        tally.check_number(whole=not self._options.start and self._from_pts is None)
 
     def _check_decoder(self, first: av.VideoFrame, stream: VideoStream) -> None:
         if self._options.decoder == "nvdec" and not came_from_gpu(first, stream):
             raise SourceError(f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto")
-
-    def _check_length(self, stream: VideoStream, end: int | None) -> None:
-        """Note where a container that promises a duration, but no number of frames, ends too soon."""
-        promised = self._promised_s(stream)
-        if end is None or not promised:
-            return
-        seconds = float(end * self._file.time_base)
-        if seconds < promised - max(0.1, 0.01 * promised):
-            self.counts.notes.append(
-                f"the file is cut off: it says {promised:.2f} s and ends at {seconds:.2f} s"
-            )
-            self._doubt(seconds, promised, "seconds")
-
-    def _doubt(self, there: float, promised: float, of: str) -> None:
-        """Keep that so much is not there, where it is much, and neither damage nor a cut explains it."""
-        counts = self.counts
-        explained = (
-            counts.corrupt_packets or counts.concealed or counts.dropped or counts.retimed or counts.jumped
-        )
-        if there < promised * _ENOUGH and not explained and not is_cut_off(self._path, self.info.container):
-            counts.doubt = (
-                f"only {there:.6g} of the {promised:.6g} {of} that it promises came, and nothing says why"
-            )
-
-    def _promised_s(self, stream: VideoStream) -> float | None:
-        """Return when the pictures should end: Matroska's own tag, else the file's
-        end where it holds nothing else."""
-        if "matroska" in self.info.container:
-            with contextlib.suppress(ConfigError):
-                return float(parse_time(stream.metadata.get("DURATION", "")))
-        return None if any(other.kind != "attachment" for other in self.info.others) else self.info.duration_s
 
     def _summarise(self) -> None:
         """Put the counts of what was wrong into notes."""

@@ -138,9 +138,12 @@ def _choose_automatically(
     if options.encoder == "nvenc":
         raise SinkError(f"NVENC cannot be used here: {reason}; encoder auto would choose software")
     name = _software(wanted) if webm else "x265" if deep else "x264"
-    kind = "over 8 bits" if deep else "8 bits"
-    because = "WebM" if webm else kind
-    why = f"{ENCODERS[name].name}: {because} in software, because NVENC is not usable ({reason})"
+    what = "WebM" if webm else "over 8 bits" if deep else "8 bits"
+    import torch  # here, as a choice alone may be made without it
+
+    # Who uses no GPU need not hear at each file that it has no encoder.
+    because = f", because NVENC is not usable ({reason})" if torch.cuda.is_available() else ""
+    why = f"{ENCODERS[name].name}: {what} in software{because}"
     return _tried(_settle(ENCODERS[name], options, format, container, mastering, why=why), options)
 
 

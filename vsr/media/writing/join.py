@@ -105,17 +105,9 @@ def join(
     """
     try:
         with ExitStack() as stack:
-            original, reader, carriage = None, None, Carriage()
-            if source.kind == "video" and (Path(source.path).is_file() or is_address(source.path)):
-                original = stack.enter_context(open_container(source.path))
-                clock = clock_of(source.path, source.stream_index)
-                reader = stack.enter_context(closing(MendedReader(original, clock, source.path)))
-                carriage = plan_carriage(reader, source, container, target.with_name(f"carry-{target.stem}"))
-                for carried in carriage.carried:
-                    if carried.how == "converted":
-                        stack.callback(carried.path.unlink, missing_ok=True)
+            reader, carriage = _others(source, target, container, stack)
             inputs = [stack.enter_context(av.open(local(part.path), format="nut")) for part in parts]
-            options = muxer_options(container, parts[0].time_base, original)
+            options = muxer_options(container, parts[0].time_base, reader.container if reader else None)
             if source.immersive:
                 options["strict"] = "unofficial"  # what FFmpeg calls Google's boxes
             out = stack.enter_context(
@@ -132,6 +124,22 @@ def join(
         return joined
     except (FFmpegError, OSError) as error:
         raise SinkError(f"{target.parent}: the output cannot be written: {reason_of(error)}") from error
+
+
+def _others(
+    source: StreamInfo, target: Path, container: str, stack: ExitStack
+) -> tuple[MendedReader | None, Carriage]:
+    """The original, where there is one, and what becomes of its other streams."""
+    if source.kind != "video" or not (Path(source.path).is_file() or is_address(source.path)):
+        return None, Carriage()
+    opened = stack.enter_context(open_container(source.path))
+    clock = clock_of(source.path, source.stream_index)
+    reader = stack.enter_context(closing(MendedReader(opened, clock, source.path)))
+    carriage = plan_carriage(reader, source, container, target.with_name(f"carry-{target.stem}"))
+    for carried in carriage.carried:
+        if carried.how == "converted":
+            stack.callback(carried.path.unlink, missing_ok=True)
+    return reader, carriage
 
 
 class _Join:
@@ -156,26 +164,9 @@ class _Join:
         original = reader.container if reader else None
         video = self._add_video(templates[0], parts, format, source, original)
         readers = self._add_others(carriage, reader) if reader else []
-        num_chapters = 0
-        if original is not None:
-            self._out.metadata.update(fresh(original.metadata))
-            rate = Fraction(cast(Any, original.streams[source.stream_index]).average_rate or 0)
-            moves = Move(self._window.start, rate, constant_rate(parts))
-            write_timecode(source, moves, self._out.metadata, video.metadata)
-            chapters = cut_chapters(original.chapters(), self._window)
-            num_chapters = len(chapters)
-            if chapters:
-                self._out.set_chapters(chapters)
+        num_chapters = self._add_facts(original, source, parts, video) if original else 0
         self._out.start_encoding()  # from here on streams have the muxer's ticks
-        pictures = video_packets(parts, inputs, video, self._window.shift)
-        tracks = {track.out.index: track for _, track in self._tracks}
-        for packet in interleave([pictures, *readers]):
-            beat()
-            track = tracks.get(packet.stream.index)
-            # Damaged sound must not cost the pictures: what the muxer refuses is left out.
-            if track is None or track.fit(packet):
-                self._out.mux(packet)
-        self._notes += [note for track in tracks.values() for note in track.notes]
+        self._mux([video_packets(parts, inputs, video, self._window.shift), *readers])
         by_way = {
             way: [c for c in carriage.carried if c.how == way] for way in ("copied", "attached", "converted")
         }
@@ -192,6 +183,29 @@ class _Join:
             keys=keys_of(self._out.metadata),
             video_keys=stream_keys_of(video.metadata),
         )
+
+    def _add_facts(
+        self, original: InputContainer, source: StreamInfo, parts: Sequence[Encoded], video: Any
+    ) -> int:
+        """Give the file the original's metadata, time code and chapters; return how many chapters it has."""
+        self._out.metadata.update(fresh(original.metadata))
+        rate = Fraction(cast(Any, original.streams[source.stream_index]).average_rate or 0)
+        moves = Move(self._window.start, rate, constant_rate(parts))
+        write_timecode(source, moves, self._out.metadata, video.metadata)
+        chapters = cut_chapters(original.chapters(), self._window)
+        if chapters:
+            self._out.set_chapters(chapters)
+        return len(chapters)
+
+    def _mux(self, readers: _Readers) -> None:
+        tracks = {track.out.index: track for _, track in self._tracks}
+        for packet in interleave(readers):
+            beat()
+            track = tracks.get(packet.stream.index)
+            # Damaged sound must not cost the pictures: what the muxer refuses is left out.
+            if track is None or track.fit(packet):
+                self._out.mux(packet)
+        self._notes += [note for track in tracks.values() for note in track.notes]
 
     def _add_video(
         self,
