@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,15 +13,16 @@ forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["vsr.cli.enhance"])
 
 
-def begin_command(*words: str | Path, log: Path) -> forks.Process:
+def begin_command(*words: str | Path, log: Path, env: Mapping[str, str] = {}) -> forks.Process:
     """`vsr` with these words, which does not load torch anew; what it says goes to a file."""
-    process = forks.Process(target=_command, args=([*map(str, words)], log))
+    process = forks.Process(target=_command, args=([*map(str, words)], log, dict(env)))
     process.start()
     return process
 
 
-def _command(words: list[str], log: Path) -> None:
+def _command(words: list[str], log: Path, env: dict[str, str]) -> None:
     os.setsid()
+    os.environ.update(env)
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(said, number)

@@ -24,6 +24,8 @@ from vsr.offspring import end_within
 
 _END_WITHIN_S = 3.5
 """What a command may take to clean up when it is interrupted."""
+_TAKES_LONGER_S = {"serve": 29.0}
+"""The same for commands that finish what is under way."""
 
 COMMANDS = {
     "enhance": ("enhance:enhance_command", "Enhance videos, pictures, folders or globs of both."),
@@ -106,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     end_within(
-        _END_WITHIN_S,
+        _TAKES_LONGER_S.get(words[0] if words else "", _END_WITHIN_S),
         signal.SIGTERM,
         signal.SIGINT,
         code=130,

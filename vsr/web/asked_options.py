@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -41,8 +42,8 @@ def accepted_keys() -> tuple[str, ...]:
     return tuple(key for key in _group_of() if key not in _REFUSED and not key.startswith("also_"))
 
 
-def options_of(table: Mapping[str, Any]) -> EnhanceOptions:
-    """Make options of a client's keys.
+def options_of(table: Mapping[str, Any], over: EnhanceOptions = EnhanceOptions()) -> EnhanceOptions:
+    """Make options of a client's keys; what it does not say is as in `over`.
 
     Raises:
         ConfigError: a key is not known or not accepted, a value is of the wrong kind or out of range, or a model is
@@ -56,13 +57,14 @@ def options_of(table: Mapping[str, Any]) -> EnhanceOptions:
             raise ConfigError(f"option {key[:40]!r} is not {'accepted here' if why else 'known'}; {accepted}")
         given = [value] if key == "model" and isinstance(value, str) else value
         groups.setdefault(_group_of()[key], {})[key] = given
-    made = {name: make_options(_groups()[name], given) for name, given in groups.items()}
-    options = EnhanceOptions(**made)
-    for name in options.models.model:
+    options = over
+    for name, given in groups.items():
+        said = make_options(_groups()[name], given)
+        group = replace(getattr(over, name), **{key: getattr(said, key) for key in given})
+        options = replace(options, **{name: group})
+    for name in options.models.model if "model" in table else ():
         if find_model(name) is None:
-            raise ConfigError(
-                f"model {name[:60]!r} is not known; a name that GET /v1/models lists is accepted"
-            )
+            raise ConfigError(f"model {name[:60]!r} is not known; a name that `vsr models` lists is accepted")
     if options.job.workers != "auto" and options.job.workers > num_cores():
         raise ConfigError(f"workers {options.job.workers} is out of range; 1 to {num_cores()} is accepted")
     return options

@@ -1,15 +1,15 @@
-"""The contract of a cloud's container: `GET /ping` and `POST /invocations`, a picture in and a picture out.
+"""The contract of a cloud's container: `GET /ping` and `POST /invocations` with a picture, or with addresses.
 
-As Amazon SageMaker has it for real-time endpoints
-(https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html): 60 s and 6 MB an answer.
+As Amazon SageMaker has it (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html): 60 s
+and some MB for a picture in a real-time request, an hour for files that an asynchronous one names.
 """
 
 import json
+import socket
 import tempfile
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,44 +18,52 @@ import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from vsr.errors import ConfigError, SourceError, VsrError
-from vsr.jobs import Job, Plan, run_file
+from vsr.jobs import Job
 from vsr.media import is_image
 from vsr.models import SUFFIXES
 from vsr.options import EnhanceOptions
-from vsr.pipeline import Clock
-from vsr.web.apart import Apart
 from vsr.web.asked_options import options_of
+from vsr.web.line import Line, Patience
 from vsr.web.problems import ProblemError, problem, problem_of
+from vsr.web.remote_files import Terms
+from vsr.web.remote_job import do_remote, read_order
 from vsr.web.web_options import ServeOptions
 
-MOST_BYTES = 6 << 20
-"""Of what comes and what goes."""
 LIMIT_S = 57.0
-"""After which we say so, before the cloud cuts the request off."""
+"""For a picture, after which we say so, before the cloud cuts the request off."""
+_STOP_AFTER_S = 20
 _END_WITHIN_S = 25
+"""A container is killed 30 s after SIGTERM. What is under way may end until then; what does not is given up in time to
+say so."""
 
+_JSON = "application/json"
+_MAX_JSON = 64 << 10
+_HEARD_OUT = 256 << 20
 _ENDINGS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/tiff": ".tif"}
 _TAKEN = (*_ENDINGS, "image/jpg", "application/x-image", "application/octet-stream")
 _ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+_ASYNCHRONOUS = (
+    "larger and longer work goes to an asynchronous endpoint, as application/json with addresses of input and"
+    " output"
+)
 
 
 def serve_invocations(options: EnhanceOptions, serve: ServeOptions, tell: Callable[[str], None]) -> None:
-    """Serve until SIGTERM, which ends it within 30 s with what is under way answered.
+    """Serve until SIGTERM, which ends it within 30 s; what is under way is answered, or told that it was given up.
 
     Raises:
         ConfigError: the model's folder holds several models.
+        VsrError: the model cannot be loaded and run.
     """
-    options = with_model_of(Path(serve.model_folder), options)
-    app = make_invocations(options)
-    tell(
-        f"vsr serve listens on {serve.host}:{serve.port}; {' + '.join(options.models.model) or 'default model'}"
-    )
-    uvicorn.run(
-        app,
+    service = _Service(with_model_of(Path(serve.model_folder), options), serve)
+    model = " + ".join(service.options.models.model) or "default model"
+    tell(f"vsr serve listens on {serve.host}:{serve.port}; {model}")
+    config = uvicorn.Config(
+        service.app(),
         host=serve.host,
         port=serve.port,
         log_config=None,
@@ -63,6 +71,11 @@ def serve_invocations(options: EnhanceOptions, serve: ServeOptions, tell: Callab
         server_header=False,
         timeout_graceful_shutdown=_END_WITHIN_S,
     )
+    server = _Server(config, service.stop)
+    threading.Thread(target=service.warm_up, args=(server,), name="vsr-warm-up", daemon=True).start()
+    server.run()
+    if service.failure is not None:
+        raise service.failure
 
 
 def with_model_of(folder: Path, options: EnhanceOptions) -> EnhanceOptions:
@@ -80,129 +93,140 @@ def with_model_of(folder: Path, options: EnhanceOptions) -> EnhanceOptions:
     return replace(options, models=replace(options.models, model=(str(found[0]),)))
 
 
-class _Line:
-    """Whoever waits for the process that enhances; one picture after another."""
+class _Server(uvicorn.Server):
+    """Has what is under way given up when the end comes near."""
 
-    def __init__(self, options: EnhanceOptions):
-        self.options = options
-        self.is_ready = False
-        self._apart, self._turn = Apart(), threading.Lock()
+    def __init__(self, config: uvicorn.Config, stop: threading.Event):
+        super().__init__(config)
+        self._stop = stop
 
-    def warm_up(self) -> None:
-        with self._turn:
-            self._apart.ask(_begin, limit_s=600)
-        self.is_ready = True
-
-    def enhance(self, picture: bytes, options: EnhanceOptions, ending: str) -> bytes:
-        """Enhance one, within the limit from now on.
-
-        Raises:
-            VsrError, ProblemError: it cannot be, or takes too long.
-        """
-        until = time.monotonic() + LIMIT_S
-        if not self._turn.acquire(timeout=LIMIT_S):
-            raise ProblemError(
-                503, "other pictures took all the time there was; try again", {"Retry-After": "5"}
-            )
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        giving_up = threading.Timer(_STOP_AFTER_S, self._stop.set)
+        giving_up.start()
         try:
-            left_s = max(0.1, until - time.monotonic())
-            return self._apart.ask(_enhanced, picture, options, ending, limit_s=left_s)
-        except SourceError as error:
-            if time.monotonic() < until:
-                raise
-            detail = f"it took longer than {LIMIT_S:.0f} s; send a smaller picture, or name a faster model"
-            raise ProblemError(503, detail) from error
+            await super().shutdown(sockets)
         finally:
-            self._turn.release()
-
-    def close(self) -> None:
-        self._apart.close()
+            giving_up.cancel()
 
 
-def _begin() -> None:
-    """What the process does first."""
+class _Service:
+    """What the container does, with one process for pictures and one for what takes long."""
 
+    def __init__(self, options: EnhanceOptions, serve: ServeOptions):
+        self.options, self._serve, self.stop = options, serve, threading.Event()
+        self.failure: Exception | None = None
+        self._lines = {is_picture: Line(self.stop) for is_picture in (True, False)}
+        self._is_ready = False
+        self._most = round(serve.max_mb * 1e6)
 
-def _enhanced(picture: bytes, options: EnhanceOptions, ending: str) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
-        source, target = Path(folder) / "picture", Path(folder) / f"result{ending}"
-        source.write_bytes(picture)
-        if not is_image(source):
-            raise SourceError("that is no picture; PNG, JPEG, WebP and TIFF are accepted")
-        result = run_file(Job(source, target, is_image=True), options, _Unseen())
-        if result.error is not None:
-            line = result.reason.replace(str(source), "the picture").replace(f"{folder}/", "")
-            raise SourceError(line) if isinstance(result.error, SourceError) else VsrError(line)
-        return target.read_bytes()
-
-
-class _Unseen:
-    """Nobody looks on."""
-
-    def at_work(self, plan: Plan, clock: Clock) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def tell(self, line: str) -> None:
-        return
-
-
-def make_invocations(options: EnhanceOptions) -> Starlette:
-    """The application that the container runs."""
-    line = _Line(options)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
-        threading.Thread(target=line.warm_up, name="vsr-warm-up", daemon=True).start()
+    def warm_up(self, server: uvicorn.Server) -> None:
+        """Have the model loaded; where it cannot be, the server ends: no request could be met."""
         try:
-            yield
-        finally:
-            await anyio.to_thread.run_sync(line.close)
+            self._lines[True].warm_up(self.options)
+            self._is_ready = True
+        except Exception as error:
+            self.failure = None if self.stop.is_set() else error
+            server.should_exit = True
 
-    async def ping(_request: Request) -> Response:
-        if not line.is_ready:
-            return problem(503, "the process that enhances has not begun yet")
+    def app(self) -> Starlette:
+        """The application that the container runs."""
+
+        @asynccontextmanager
+        async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
+            try:
+                yield
+            finally:
+                self.stop.set()
+                for line in self._lines.values():
+                    await anyio.to_thread.run_sync(line.close)
+
+        routes = [
+            Route("/ping", self._ping, methods=["GET"]),
+            Route("/invocations", self._invoke, methods=["POST"]),
+        ]
+        return Starlette(routes=routes, lifespan=lifespan)
+
+    async def _ping(self, _request: Request) -> Response:
+        if not self._is_ready:
+            return problem(503, "the model is being loaded")
         return PlainTextResponse("ok\n")
 
-    async def invoke(request: Request) -> Response:
+    async def _invoke(self, request: Request) -> Response:
         try:
-            kind, wanted = _kinds(request), _options(request, options)
-            picture = await _body(request)
-            made = await anyio.to_thread.run_sync(line.enhance, picture, wanted, _ENDINGS[kind])
-            if len(made) > MOST_BYTES:
-                hint = "" if kind == "image/jpeg" else "; ask for image/jpeg by Accept"
-                raise ProblemError(413, f"the result has {len(made)} bytes, {MOST_BYTES} can be sent{hint}")
+            return await (self._remote(request) if _came(request) == _JSON else self._picture(request))
         except ProblemError as error:
             return problem(error.status, error.detail, error.headers)
         except VsrError as error:
             told = problem_of(error)
             return problem(told.status, told.detail)
+
+    async def _picture(self, request: Request) -> Response:
+        kind = _kinds(request)
+        options = options_of(_attributes(request), self.options)
+        refusal = f"pictures of up to {self._most} bytes are accepted; {_ASYNCHRONOUS}"
+        picture = await _body(request, self._most, refusal)
+        made = await anyio.to_thread.run_sync(self._enhanced, picture, options, _ENDINGS[kind])
+        if len(made) > self._most:
+            hint = "" if kind == "image/jpeg" else "ask for image/jpeg by Accept, or "
+            detail = f"the result has {len(made)} bytes, {self._most} can be sent; {hint}{_ASYNCHRONOUS}"
+            raise ProblemError(413, detail)
         return Response(made, media_type=kind)
 
-    routes = [Route("/ping", ping, methods=["GET"]), Route("/invocations", invoke, methods=["POST"])]
-    return Starlette(routes=routes, lifespan=lifespan)
+    def _enhanced(self, picture: bytes, options: EnhanceOptions, ending: str) -> bytes:
+        patience = Patience.of(LIMIT_S, f"send a smaller picture or name a faster model; {_ASYNCHRONOUS}")
+        with tempfile.TemporaryDirectory(prefix="vsr-") as folder:
+            source, target = Path(folder) / "input", Path(folder) / f"output{ending}"
+            source.write_bytes(picture)
+            if not is_image(source):
+                raise SourceError(
+                    f"that is no picture; PNG, JPEG, WebP and TIFF are accepted. {_ASYNCHRONOUS}"
+                )
+            self._lines[True].enhance(Job(source, target, is_image=True), options, patience)
+            return target.read_bytes()
+
+    async def _remote(self, request: Request) -> Response:
+        body = await _body(request, _MAX_JSON, f"JSON of up to {_MAX_JSON} bytes is accepted")
+        order, options = read_order(body, self.options)
+        patience = Patience.of(self._serve.max_minutes * 60, "send it in parts, or raise --max-minutes")
+        terms = Terms(
+            max_bytes=round(self._serve.max_gb * 1e9),
+            until=patience.until,
+            private=self._serve.allow_private,
+            stop=self.stop,
+        )
+        record = await anyio.to_thread.run_sync(do_remote, order, options, self._lines, terms, patience)
+        return JSONResponse(record)
 
 
-async def _body(request: Request) -> bytes:
-    refusal = ProblemError(413, f"pictures of up to {MOST_BYTES} bytes are accepted")
-    if int(request.headers.get("content-length", "0")) > MOST_BYTES:
-        raise refusal
-    picture = bytearray()
-    async for piece in request.stream():
-        picture += piece
-        if len(picture) > MOST_BYTES:
-            raise refusal
-    return bytes(picture)
+async def _body(request: Request, most: int, refusal: str) -> bytes:
+    """A body of so many bytes at most; of a larger one the rest is heard out, or its sender would not hear why."""
+    body, come = bytearray(), 0
+    if int(request.headers.get("content-length", "0")) <= most + _HEARD_OUT:
+        async for piece in request.stream():
+            come += len(piece)
+            if come <= most:
+                body += piece
+            elif come > most + _HEARD_OUT:
+                break
+        if come <= most:
+            return bytes(body)
+    raise ProblemError(413, refusal)
+
+
+def _came(request: Request) -> str:
+    """The kind of a request's body."""
+    return request.headers.get("content-type", "application/octet-stream").split(";")[0].strip().lower()
 
 
 def _kinds(request: Request) -> str:
-    """What is to be answered with.
+    """What a picture is to be answered with.
 
     Raises:
         ProblemError: what comes is none that is taken, or what is asked for none that is made.
     """
-    came = request.headers.get("content-type", "application/octet-stream").split(";")[0].strip().lower()
-    if came not in _TAKEN:
-        raise ProblemError(415, f"Content-Type {came[:60]} is not accepted; {', '.join(_TAKEN)} are")
+    if (came := _came(request)) not in _TAKEN:
+        detail = f"Content-Type {came[:60]} is not accepted; {', '.join(_TAKEN)} and {_JSON} are"
+        raise ProblemError(415, detail)
     asked = [each.split(";")[0].strip().lower() for each in request.headers.get("accept", "*/*").split(",")]
     for each in asked:
         if each in ("*/*", "image/*", ""):
@@ -212,12 +236,10 @@ def _kinds(request: Request) -> str:
     raise ProblemError(406, f"Accept {', '.join(asked)[:60]} cannot be met; {', '.join(_ENDINGS)} can")
 
 
-def _options(request: Request, options: EnhanceOptions) -> EnhanceOptions:
-    """The server's options, or those of a request: `scale=4, model=fast-x4` in SageMaker's custom attributes."""
-    attributes = request.headers.get(_ATTRIBUTES, "")
-    if not attributes.strip():
-        return options
-    return options_of(dict(map(_pair, attributes.split(","))))
+def _attributes(request: Request) -> dict[str, Any]:
+    """Options of a request: `scale=4, model=fast-x4` in SageMaker's custom attributes."""
+    said = request.headers.get(_ATTRIBUTES, "")
+    return dict(map(_pair, said.split(","))) if said.strip() else {}
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -1,25 +1,51 @@
-"""One POST to an address that somebody else has chosen: to public addresses unless told otherwise, to no other than
-the one that was looked at, and no further than that."""
+"""Requests to addresses that somebody else has chosen: to public addresses unless told otherwise, and to no other than
+the one that was looked at.
+
+A name is resolved once, so that a name server that says something else the second time changes nothing. No proxy is
+asked, since it would resolve the name itself.
+"""
 
 import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import SplitResult, urlsplit
+from typing import IO
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, ReadError, reason_of
 
+READ_S = 60.0
+"""A server that says nothing for longer has gone."""
+
+_CONNECT_S = 10.0
+_BLOCK = 1 << 18
+"""Bytes of a file that are sent at once."""
 _PORTS = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
 _UNICAST, _NAT64 = IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96")
 
 
-def check_url(url: str, *, private: bool) -> SplitResult:
+def plain_address(address: str) -> str:
+    """An address without what signs it or logs in, as messages may have it."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:200]
+
+
+def check_url(url: str, *, private: bool, resolve: bool = False) -> SplitResult:
     """Take an address apart.
 
+    Args:
+        url: of `http` or `https`.
+        private: addresses of this machine and of its network may be reached, too.
+        resolve: ask name servers, too.
+
     Raises:
-        ConfigError: it is no address by HTTP, holds a password, or is written as a number that is not public.
+        ConfigError: it is no address by HTTP, holds a password, or stands for what is not public.
+        ReadError: the name is not known.
     """
     try:
         parts = urlsplit(url)
@@ -27,13 +53,17 @@ def check_url(url: str, *, private: bool) -> SplitResult:
     except ValueError:
         parts, port, host = urlsplit(""), 0, ""
     is_plain = url.isascii() and url.isprintable() and " " not in url
-    if not (is_plain and host and port) or "@" in parts.netloc:
-        raise ConfigError(f"webhook {url[:80]!r} is no address; such as https://example.org/done is accepted")
+    if not (is_plain and host and port and parts.scheme in _PORTS) or "@" in parts.netloc:
+        raise ConfigError(
+            f"{url.partition('?')[0][:80]!r} is no address; such as https://example.org/done is accepted"
+        )
     try:
-        numeric = _addresses(host, port, socket.AI_NUMERICHOST)  # asks no name server
-    except OSError:
+        found = _addresses(host, port, 0 if resolve else socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError) as error:
+        if resolve:
+            raise ReadError(f"{host} cannot be found: {reason_of(error)}") from None
         return parts
-    _allowed(host, numeric, private=private)
+    _allowed(host, found, private=private)
     return parts
 
 
@@ -41,7 +71,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, li
     """Send a body; returns the answer's status. No redirect is followed.
 
     Args:
-        url: of `http` or `https`. Its name is resolved once, and what was looked at is what is connected to.
+        url: of `http` or `https`.
         body: to be sent.
         headers: besides those of HTTP.
         private: addresses of this machine and of its network may be reached, too.
@@ -53,25 +83,93 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool, li
         HTTPException: what answers does not speak HTTP.
     """
     parts = check_url(url, private=private)
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    address = _allowed(host, _addresses(host, port, 0), private=private)[0]
-    path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-    with socket.create_connection((address, port), timeout=limit_s) as line:
-        too_late = threading.Timer(
-            limit_s, _cut, (line,)
-        )  # a timeout of the socket begins anew with each byte
+    with _conversation(parts, private=private, limit_s=limit_s) as connection:
+        # A timeout of the socket begins anew with each byte.
+        too_late = threading.Timer(limit_s, _cut, (connection.sock,))
         too_late.start()
         try:
-            connection = http.client.HTTPConnection(host, port)
-            connection.sock = (
-                ssl.create_default_context().wrap_socket(line, server_hostname=host)
-                if parts.scheme == "https"
-                else line
-            )
-            connection.request("POST", path, body, {**headers, "Host": parts.netloc})
+            connection.request("POST", _target(parts), body, headers)
             return connection.getresponse().status
         finally:
             too_late.cancel()
+
+
+@contextmanager
+def answer_of(
+    method: str,
+    address: str,
+    *,
+    body: IO[bytes] | bytes | None = None,
+    headers: Mapping[str, str] = {},
+    private: bool = False,
+) -> Generator[http.client.HTTPResponse]:
+    """Ask, and have the answer, whatever its status, while the block runs; a GET is sent on where it is told to.
+
+    Args:
+        method: GET, PUT, POST.
+        address: http or https.
+        body: sent as it is; give Content-Length where it is a file.
+        headers: Host and User-Agent come by themselves.
+        private: addresses that are not public are asked, too.
+
+    Raises:
+        ConfigError: the address cannot be used, or is not public.
+        ReadError: nobody answers.
+    """
+    for _ in range(_MOST_REDIRECTS):
+        parts = check_url(address, private=private)
+        with _failing(address), _conversation(parts, private=private, limit_s=_CONNECT_S) as connection:
+            connection.sock.settimeout(READ_S)
+            connection.request(method, _target(parts), body, {"User-Agent": "vsr", **headers})
+            answer = connection.getresponse()
+            leads_to = answer.getheader("Location", "")
+            if method != "GET" or answer.status not in _REDIRECTS or not leads_to:
+                yield answer
+                return
+        before, address = address, urljoin(address, leads_to)
+        if before.startswith("https:") and not address.startswith("https:"):
+            raise ConfigError(
+                f"{plain_address(before)} leads to {plain_address(address)}, which is not encrypted"
+            )
+    raise ReadError(f"{plain_address(address)} leads on and on")
+
+
+def _connected(parts: SplitResult, *, private: bool, limit_s: float) -> socket.socket:
+    """A connection to the first of a host's addresses that answers and may be reached."""
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    failed: OSError | None = None
+    for address in _allowed(host, _addresses(host, port, 0), private=private):
+        try:
+            return socket.create_connection((address, port), timeout=limit_s)
+        except OSError as error:
+            failed = error
+    assert failed is not None
+    raise failed
+
+
+@contextmanager
+def _conversation(
+    parts: SplitResult, *, private: bool, limit_s: float
+) -> Generator[http.client.HTTPConnection]:
+    """HTTP over a connection that is there, while the block runs."""
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    line = _connected(parts, private=private, limit_s=limit_s)
+    if parts.scheme == "http":
+        connection = http.client.HTTPConnection(host, port, blocksize=_BLOCK)
+        connection.sock = line
+    else:
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, port, context=context, blocksize=_BLOCK)
+        # Hands are shaken with the first byte: within whatever limit its sender has set.
+        connection.sock = context.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _target(parts: SplitResult) -> str:
+    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
 
 
 def _cut(line: socket.socket) -> None:
@@ -95,8 +193,8 @@ def _allowed(host: str, addresses: list[str], *, private: bool) -> list[str]:
     allowed = [each for each in addresses if private or is_public(each)]
     if not allowed:
         raise ConfigError(
-            f"webhook to {host} goes to {addresses[0]}, which is not public; a public address is accepted, and any"
-            " other by a server with --private-webhooks"
+            f"{host} is {addresses[0]}, which is not public; a public address is accepted, and any other where"
+            " `vsr web --private-webhooks` or `vsr serve --allow-private` lets it"
         )
     return allowed
 
@@ -110,3 +208,14 @@ def is_public(address: str) -> bool:
             return ip in _UNICAST and ip.is_global
         ip = inside
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+@contextmanager
+def _failing(address: str) -> Generator[None]:
+    """What ends a conversation, as a line."""
+    try:
+        yield
+    except TimeoutError:
+        raise ReadError(f"{plain_address(address)} does not answer in time") from None
+    except (http.client.HTTPException, ConnectionError, ssl.SSLError, socket.gaierror) as error:
+        raise ReadError(f"{plain_address(address)} cannot be reached: {reason_of(error)}") from None

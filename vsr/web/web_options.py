@@ -94,3 +94,18 @@ class ServeOptions:
     """Port to listen on."""
     model_folder: str = "/opt/ml/model"
     """Folder where the cloud puts a model: the one file in it is what enlarges, unless --model names another."""
+    max_mb: float = 25.0
+    """Largest picture in a request or its answer, in MB. SageMaker's real-time endpoints pass on 25, older ones 6."""
+    max_gb: float = 20.0
+    """Largest file that an address in a request may bring, in GB."""
+    max_minutes: float = 59.0
+    """Longest time for a request that names addresses; asynchronous endpoints wait an hour."""
+    allow_private: bool = False
+    """Let addresses in requests lead into this machine and its network, as to a store of your own."""
+
+    def __post_init__(self) -> None:
+        at_least(0, port=self.port)
+        if self.port > 65535:
+            raise ConfigError(f"port {self.port} is out of range; 0 to 65535 is accepted")
+        if not (0 < self.max_mb < 1e6 and 0 < self.max_gb < 1e6 and 0 < self.max_minutes < 1e6):
+            raise ConfigError("max-mb, max-gb and max-minutes must be more than 0")

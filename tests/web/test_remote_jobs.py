@@ -1,0 +1,159 @@
+"""Requests that name addresses, of a real process: by HTTP and by S3, whole or not at all."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.archives import wait_until
+from support.clips import ClipOptions, write_clip
+from support.container import container
+from support.file_store import FileStore, file_store
+from support.web_server import WebServer, free_port
+
+from vsr.media import probe
+
+BICUBIC = ("--model", "bicubic-x2", "--allow-private", "--max-gb", "0.001")
+
+
+@pytest.fixture(scope="module")
+def store(clip: Path) -> Iterator[FileStore]:
+    with file_store() as store:
+        store.files["/clip.mp4"] = clip.read_bytes()
+        store.files["/large.mp4"] = bytes(1_000_001)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def bucket(clip: Path) -> Iterator[dict[str, str]]:
+    """What a process is told of an S3 with a bucket `tapes`, and a clip in it."""
+    pytest.importorskip("s3fs", reason="needs the extra `cloud`")
+    pytest.importorskip("moto", reason="needs moto")
+    port = free_port()
+    told = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        try:
+            s3 = WebServer(None, told["AWS_ENDPOINT_URL"], Path())
+            wait_until(lambda: _answers(s3))
+            assert s3.send("PUT", "/tapes")[0] == 200
+            assert s3.send("PUT", "/tapes/in/clip.mp4", clip.read_bytes())[0] == 200
+            yield told
+        finally:
+            process.kill()
+
+
+def _answers(server: WebServer) -> bool:
+    try:
+        return server.send("GET", "/")[0] == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def server(work: Path, request: pytest.FixtureRequest) -> Iterator[WebServer]:
+    try:
+        told = request.getfixturevalue("bucket")
+    except pytest.skip.Exception:
+        told = {}
+    with container(work, *BICUBIC, env={**told, "TMPDIR": str(work)}) as server:
+        yield server
+
+
+def ask(server: WebServer, input: str, output: str, **options: Any) -> tuple[int, dict[str, Any]]:
+    body = json.dumps({"input": input, "output": output, "options": options}).encode()
+    status, _, answer = server.send("POST", "/invocations", body, Content_Type="application/json")
+    assert b"secret" not in answer
+    return status, json.loads(answer)
+
+
+def check_is_enlarged(data: bytes, folder: Path, ending: str) -> None:
+    path = folder / f"result{ending}"
+    path.write_bytes(data)
+    info = probe(path)
+    assert (info.format.width, info.format.height, info.num_frames) == (128, 96, 40)
+
+
+def test_a_video_goes_from_address_to_address(server, store, work, tmp_path):
+    status, record = ask(server, store.at("/clip.mp4"), store.at("/out/result.mkv"))
+    assert status == 200, record
+    data = store.files["/out/result.mkv"]
+    check_is_enlarged(data, tmp_path, ".mkv")
+    assert data.startswith(b"\x1a\x45\xdf\xa3")  # the output's ending says what it is
+    assert record["result"]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert record["source"]["path"].endswith("/clip.mp4")
+    assert not list(work.glob("vsr-*"))  # nothing of it stays
+
+
+def test_a_video_goes_from_bucket_to_bucket(bucket, server, tmp_path):
+    status, record = ask(server, "s3://tapes/in/clip.mp4", "s3://tapes/out/clip x2.mp4", scale=2)
+    assert status == 200, record
+    import s3fs
+
+    s3 = s3fs.S3FileSystem(endpoint_url=bucket["AWS_ENDPOINT_URL"], key="test", secret="test")
+    check_is_enlarged(s3.cat("tapes/out/clip x2.mp4"), tmp_path, ".mp4")
+    for input, said in {"s3://tapes/none.mp4": "is not there", "s3://none/clip.mp4": "none"}.items():
+        status, problem = ask(server, input, "s3://tapes/out/none.mp4")
+        assert (status, said in problem["detail"]) == (422, True), problem
+    assert ask(server, "s3://tapes/in/clip.mp4", "s3://none/clip.mp4")[0] == 422
+    assert s3.ls("tapes/out", detail=False) == ["tapes/out/clip x2.mp4"]
+
+
+def test_what_goes_wrong_puts_nothing_and_is_one_line(server, store, work):
+    store.files["/text.mp4"] = b"no video"
+    store.leads_to = "ftp://127.0.0.1/clip.mp4"
+    cases = {
+        "/text.mp4": (422, "the input"),
+        "/none.mp4": (422, "403"),
+        "/clip.mp4/cut": (422, "was cut off"),
+        "/large.mp4": (413, "1000001"),
+        "/elsewhere": (422, "ftp://127.0.0.1"),
+    }
+    for path, (expected, said) in cases.items():
+        status, problem = ask(server, store.at(path), store.at("/out/none.mp4"))
+        assert (status, said in problem["detail"]) == (expected, True), problem
+        assert "\n" not in problem["detail"]
+        assert str(work) not in problem["detail"]
+    assert "/out/none.mp4" not in store.files
+    assert ask(server, store.at("/clip.mp4"), store.at("/x.mp4"), quality="much")[0] == 422
+    assert ask(server, store.at("/clip.mp4"), store.at("/x.mp4"), also="small")[0] == 422
+    assert not list(work.glob("vsr-*"))
+
+
+def test_a_store_in_trouble_is_asked_again(server, store):
+    status, problem = ask(server, store.at("/clip.mp4"), store.at("/full/clip.mp4"))
+    assert (status, "507" in problem["detail"]) == (422, True), problem
+    assert store.asked.count("PUT /full/clip.mp4?signature=secret") == 3
+
+
+@pytest.mark.slow
+def test_the_end_gives_up_what_cannot_end_in_time(tmp_path, store):
+    long = write_clip(tmp_path / "long.mp4", ClipOptions(size=(360, 640), num_frames=2000))
+    store.files["/long.mp4"] = long.read_bytes()
+    words = ("--model", "base-x2", "--allow-private")
+    with ThreadPoolExecutor() as asking:
+        with container(tmp_path, *words, env={"TMPDIR": str(tmp_path)}) as server:
+            asked = asking.submit(ask, server, store.at("/long.mp4"), store.at("/out/long.mp4"))
+            wait_until(lambda: any(tmp_path.glob("vsr-*/*")))
+        status, problem = asked.result(timeout=10)
+    assert (status, "ends" in problem["detail"]) == (503, True), problem
+    assert "/out/long.mp4" not in store.files
+    assert not list(tmp_path.glob("vsr-*"))
