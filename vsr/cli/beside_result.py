@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from vsr.cli.console import say
 from vsr.evidence import EvidenceOptions, Recorder
 from vsr.jobs import Job, Outcome, Plan, Result, check_sidecar, provenance_of, write_sidecar
 
@@ -26,7 +27,8 @@ class BesideResult:
             yield cls(sidecar, None)
             return
         folder = Path(recorded.evidence)
-        with Recorder(job, recorded, folder if alone else folder / job.target.name) as recorder:
+        folder = folder if alone else folder / job.target.name
+        with Recorder(job, recorded, folder, tell=say) as recorder:
             yield cls(sidecar, recorder)
 
     def before(self, result: Path) -> None:

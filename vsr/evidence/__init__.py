@@ -7,9 +7,12 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.evidence.chain_log import LOG, read_log
-    from vsr.evidence.check import check_evidence
+    from vsr.evidence.check import check_evidence, stamped
     from vsr.evidence.evidence_options import EvidenceOptions
-    from vsr.evidence.folder import get, load_record
+    from vsr.evidence.folder import get, load_record, put
     from vsr.evidence.recorder import Recorder
+    from vsr.evidence.replay import make_again
+    from vsr.evidence.signing import RecordSigner, make_key
+    from vsr.evidence.time_stamp import STAMP, stamp_of
 
 __getattr__ = lazy_exports(__name__)

@@ -8,9 +8,11 @@ from typing import Any
 
 from vsr.errors import VerifyError, VsrError
 from vsr.evidence.chain_log import LOG, read_log
-from vsr.evidence.folder import get, load_record
+from vsr.evidence.folder import RECORD, get, load_record
 from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, read_frames
 from vsr.evidence.reread import each_frame, file_facts, result_again, result_files, source_again
+from vsr.evidence.signing import SIGNATURE, is_signed_by, read_public_key
+from vsr.evidence.time_stamp import STAMP, check_stamp
 from vsr.jobs import Job, hash_of
 from vsr.media import Source
 from vsr.options import ReadOptions
@@ -18,7 +20,13 @@ from vsr.toml_options import make_options
 
 
 def check_evidence(
-    folder: Path, *, source: Path | None = None, result: Path | None = None, decode: bool = True
+    folder: Path,
+    *,
+    source: Path | None = None,
+    result: Path | None = None,
+    key: Path | None = None,
+    authorities: Sequence[Path] = (),
+    decode: bool = True,
 ) -> Iterator[str]:
     """Check everything; yield a line for each part that is as it was.
 
@@ -26,6 +34,8 @@ def check_evidence(
         folder: that `--evidence` has filled.
         source: where the source lies now; None for where it lay.
         result: the same of the result.
+        key: public key by which the record must be signed; None for any.
+        authorities: certificates in PEM of those whose time stamps are trusted.
         decode: decode both and compare every frame, although their bytes are what they were.
 
     Raises:
@@ -34,6 +44,9 @@ def check_evidence(
     """
     record = load_record(folder)
     yield f"record: sealed, finished {record['finished']}"
+    yield check_signature(folder, record, key)
+    if (folder / STAMP).exists():
+        yield check_stamp(get(folder, STAMP), stamped(folder, record), folder / STAMP, authorities)
     yield _check_log(folder, record)
     frames = noted_frames(folder, record)
     yield f"frames: {len(frames)}, Merkle root {record['frames']['merkle_root']}"
@@ -42,6 +55,33 @@ def check_evidence(
     hashes = [frame.result for frame in frames]
     again = partial(result_again, target)
     yield _check_files("result", result_files(target), record["result"], again, hashes, decode=decode)
+
+
+def check_signature(folder: Path, record: dict[str, Any], key: Path | None) -> str:
+    """Check a record's signature; returns by whom it is.
+
+    Raises:
+        VerifyError: it is not that of the record, or not by the key that is trusted.
+    """
+    trusted = read_public_key(key) if key else None
+    if not record["signer"]:
+        if trusted:
+            raise VerifyError(f"{folder / RECORD} is not signed, and by {key} it should be")
+        return "signature: none; who could write the folder could have written all of it anew"
+    public_key = bytes.fromhex(record["signer"]["Ed25519"])
+    if not is_signed_by(public_key, get(folder, RECORD), get(folder, SIGNATURE)):
+        raise VerifyError(
+            f"{folder / SIGNATURE}: is no signature of this record; it was changed, or is another's"
+        )
+    if trusted and public_key != trusted:
+        raise VerifyError(f"{folder / SIGNATURE}: is signed by another key than {key}, by {public_key.hex()}")
+    whose = "the key that you trust" if trusted else "a key of which --key can tell whose it is"
+    return f"signature: by {whose}, {public_key.hex()}"
+
+
+def stamped(folder: Path, record: dict[str, Any]) -> bytes:
+    """What a time stamp is of: the signature, or a record without one."""
+    return get(folder, SIGNATURE if record["signer"] else RECORD)
 
 
 def check_source(

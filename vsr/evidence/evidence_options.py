@@ -12,5 +12,9 @@ class EvidenceOptions:
     of each step, a report for people. Of several inputs each has a folder in it."""
     case: str = ""
     """Text that the record names: a case number, who asked, who is at work."""
+    sign: str = ""
+    """Private key that signs the record, as `vsr evidence key` makes one."""
+    timestamp: str = ""
+    """Address of an authority that stamps the record's time (RFC 3161); it gets a hash alone."""
     allow_generative: bool = False
     """Let models paint what is not in the source, or that nothing is known of; all is marked as such."""

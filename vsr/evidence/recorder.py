@@ -1,12 +1,12 @@
 """Makes the record of one file while it is enhanced: begins before anything is read, ends when all is checked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from vsr.errors import ConfigError, SourceError, VerifyError
+from vsr.errors import ConfigError, SourceError, VerifyError, VsrError
 from vsr.evidence.chain_log import ChainLog
 from vsr.evidence.decisions import (
     as_json,
@@ -22,14 +22,30 @@ from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, write_frame
 from vsr.evidence.machine_facts import processor_facts, software_facts
 from vsr.evidence.painting import refuse_painting
 from vsr.evidence.reread import each_frame, file_facts, files_of, result_again, result_files
+from vsr.evidence.signing import SIGNATURE, KeyFile, RecordSigner
+from vsr.evidence.time_stamp import STAMP, stamp_of
 from vsr.jobs import FrameHash, Job, Outcome, Plan, hash_of
 
 
 class Recorder:
     """The record of one file. Begun once, with `begin`; whatever happens then is in its log."""
 
-    def __init__(self, job: Job, options: EvidenceOptions, folder: Path):
-        self.job, self.options, self.folder = job, options, folder
+    def __init__(
+        self,
+        job: Job,
+        options: EvidenceOptions,
+        folder: Path,
+        *,
+        tell: Callable[[str], None] = lambda _: None,
+        signer: RecordSigner | None = None,
+    ):
+        """`signer` signs in place of a key's file; `tell` hears what the user should know at once.
+
+        Raises:
+            ConfigError: the key cannot be used.
+        """
+        self.job, self.options, self.folder, self._tell = job, options, folder, tell
+        self._signer = KeyFile(Path(options.sign)) if options.sign else signer
         self._log: ChainLog | None = None
         self._source: dict[str, Any] = {}
         self._painting: list[str] = []
@@ -117,8 +133,22 @@ class Recorder:
             "read": read_facts(outcome.counts),
             "software": software_facts(),
             "processor": processor_facts(),
+            "signer": {"Ed25519": self._signer.public_key.hex()} if self._signer else None,
         }
-        put(self.folder, RECORD, record_text(record))
+        self._write(record_text(record).encode())
+
+    def _write(self, record: bytes) -> None:
+        """Sign the record, have it stamped, and write it last."""
+        signature = b""
+        if self._signer is not None:
+            signature = self._signer.sign(record)
+            put(self.folder, SIGNATURE, signature, again=True)
+        if self.options.timestamp:
+            try:
+                put(self.folder, STAMP, stamp_of(signature or record, self.options.timestamp), again=True)
+            except VsrError as error:  # hours of work need not be done again
+                self._tell(f"note: {error}; `vsr evidence stamp {self.folder} ADDRESS` tries again")
+        put(self.folder, RECORD, record)
 
     def _unchanged(self) -> dict[str, Any]:
         """What is known of the source, which is hashed once more."""

@@ -7,7 +7,7 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
-    from vsr.jobs.enhance_file import Outcome, Result, num_workers, run_file
+    from vsr.jobs.enhance_file import FileView, Outcome, Result, num_workers, run_file
     from vsr.jobs.estimate import Estimate, estimate_plan
     from vsr.jobs.folders import is_known_ending, is_media, media_of, walk
     from vsr.jobs.frame_hash import FrameHash

@@ -1,0 +1,59 @@
+"""Results made again from their records."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vsr.cli.main import run
+from vsr.evidence.folder import record_text
+
+
+def test_the_same_is_made_again_in_another_process(original):
+    words = [sys.executable, "-m", "vsr", "evidence", "replay", str(original.folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "12 frames given to the encoder: equal" in done.stdout
+    assert "12 frames of the result, decoded again: equal" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "told"),
+    [
+        ("models", "model", ["fast-x2"], "the record names model"),
+        ("encode", "quality", 40, "frame 0 is encoded in another way"),
+        ("engine", "precision", None, "frame 0 differs before it is encoded"),
+        ("read", "frames", 11, "frame 11 is decoded in another way"),
+    ],
+)
+def test_a_changed_option_is_found(recorded, capsys, group, name, value, told):
+    path = recorded.folder / "record.json"
+    record = json.loads(path.read_text())
+    for entry in ("seal", "format", "version"):
+        del record[entry]
+    if name == "precision":
+        value = record["models"][0]["precision"] = (
+            "fp32" if record["models"][0]["precision"] == "bf16" else "bf16"
+        )
+    record["options"][group][name] = value
+    path.write_text(record_text(record))
+    place = ["--source", str(recorded.source), "--result", str(recorded.result)]
+    assert run(["evidence", "replay", str(recorded.folder), *place, "--quiet"]) in (2, 3)
+    assert told in capsys.readouterr().err
+
+
+def test_how_far_a_lossless_result_is_off_is_told(original, tmp_path, capsys, monkeypatch):
+    words = ["enhance", str(original.source), "-o", str(tmp_path / "out.mkv"), "--encoder", "ffv1"]
+    flags = ["--model", "nano-x2", "--precision", "fp32", "--quiet", "--evidence", str(tmp_path / "evidence")]
+    assert run([*words, *flags]) == 0
+    path = tmp_path / "evidence" / "record.json"
+    record = json.loads(path.read_text())
+    for entry in ("seal", "format", "version"):
+        del record[entry]
+    record["models"][0]["precision"], record["processor"]["processor"] = "bf16", "another one"
+    path.write_text(record_text(record))
+    assert run(["evidence", "replay", str(tmp_path / "evidence"), "--quiet"]) == 3
+    told = capsys.readouterr().err
+    assert "processor another one then" in told
+    assert "frames differ, by 1 code at most" in told

@@ -1,0 +1,147 @@
+"""A result made again from its source and its record, and compared with what it was, frame by frame."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vsr.durable import sha256_of
+from vsr.errors import ConfigError, VerifyError
+from vsr.evidence.check import check_source, noted_frames, source_job
+from vsr.evidence.decisions import model_facts_of
+from vsr.evidence.folder import load_record
+from vsr.evidence.frame_list import NotedFrame
+from vsr.evidence.machine_facts import processor_facts, software_facts
+from vsr.evidence.reread import each_frame, result_again, result_files
+from vsr.jobs import FileView, FrameHash, Plan, Result, hash_of, run_file
+from vsr.options import AlsoOptions, EnhanceOptions
+from vsr.toml_options import make_options
+
+
+def make_again(
+    folder: Path,
+    view: FileView,
+    *,
+    source: Path | None = None,
+    result: Path | None = None,
+    keep: Path | None = None,
+    options: EnhanceOptions | None = None,
+) -> Iterator[str]:
+    """Make the result again, and yield a line for each part that is equal.
+
+    Args:
+        folder: that `--evidence` has filled.
+        view: is told how it gets on.
+        source: where the source lies now; None for where it lay.
+        result: the same of the result.
+        keep: where the new result is to lie; None: nowhere, when it has been compared.
+        options: in place of those of the record.
+
+    Raises:
+        VerifyError: names the first frame that differs.
+        ConfigError: the record's models are not here.
+    """
+    record = load_record(folder)
+    frames = noted_frames(folder, record)
+    yield check_source(record, frames, source, decode=False)
+    told = Path(record["result"]["path"])
+    with tempfile.TemporaryDirectory(prefix="vsr-replay-") as work:
+        target = keep or Path(work) / told.name
+        job = replace(source_job(record, source, target), creates_folder=True)
+        made = run_file(
+            job,
+            options or options_of(record),
+            view,
+            planned=lambda plan: replace(_same_models(plan, record), hashes_frames=True),
+        )
+        if made.error is not None:
+            raise made.error
+        yield from _compared(record, frames, made, target, result or told)
+
+
+def options_of(record: dict[str, Any]) -> EnhanceOptions:
+    """The options of a record, with what `auto` has come to be there."""
+    options = make_options(EnhanceOptions, record["options"])
+    engine = options.engine
+    if record["models"]:
+        first = record["models"][0]
+        engine = replace(engine, device=first["device"], precision=first["precision"])
+    return replace(options, engine=engine, also=AlsoOptions(), job=replace(options.job, restart=True))
+
+
+def _same_models(plan: Plan, record: dict[str, Any]) -> Plan:
+    """Raise ConfigError where other networks would run than ran."""
+    for now, then in zip_longest(model_facts_of(plan), record["models"]):
+        wanted, found = (each and (each["name"], each["sha256"]) for each in (then, now))
+        if wanted != found:
+            raise ConfigError(f"the record names model {wanted}, and here it would be {found}")
+    return plan
+
+
+def _compared(
+    record: dict[str, Any], frames: Sequence[NotedFrame], made: Result, target: Path, result: Path
+) -> Iterator[str]:
+    assert made.outcome is not None
+    hashes = made.outcome.hashes
+    if (number := _first(hashes, frames, "decoded")) is not None:
+        raise VerifyError(f"frame {number} is decoded in another way here: {_what_changed(record)}")
+    yield f"{len(frames)} frames decoded: equal"
+    if (number := _first(hashes, frames, "given")) is not None:
+        raise VerifyError(_how_far(record, frames, number, target, result))
+    yield f"{len(frames)} frames given to the encoder: equal"
+    found = [hash_of(frame) for frame in each_frame(result_again(target))]
+    for number, (now, then) in enumerate(zip_longest(found, (frame.result for frame in frames))):
+        if now != then:
+            why = f"although the encoder was given the same: {_what_changed(record)}"
+            raise VerifyError(f"frame {number} is encoded in another way, {why}")
+    yield f"{len(frames)} frames of the result, decoded again: equal"
+    same = sha256_of(*result_files(target)) == record["result"]["sha256"]
+    yield f"the file: {'equal to the byte' if same else 'its pictures are equal, other bytes of it are not'}"
+
+
+def _first(hashes: Sequence[FrameHash], frames: Sequence[NotedFrame], which: str) -> int | None:
+    pairs = enumerate(zip_longest(hashes, frames))
+    return next((n for n, (a, b) in pairs if not a or not b or getattr(a, which) != getattr(b, which)), None)
+
+
+def _what_changed(record: dict[str, Any]) -> str:
+    """What is other here than where the record was made, of all that may change a bit."""
+    changed = [
+        f"{name} {then} then, {now.get(name)} here"
+        for now, then_all in (
+            (software_facts(), record["software"]),
+            (processor_facts(), record["processor"]),
+        )
+        for name, then in then_all.items()
+        if now.get(name) != then
+    ]
+    return (
+        "; ".join(changed) or "processor and software are those of the record, so an option or a model is not"
+    )
+
+
+def _how_far(
+    record: dict[str, Any], frames: Sequence[NotedFrame], number: int, target: Path, result: Path
+) -> str:
+    """What can be said of frames that came out in another way."""
+    line = f"frame {number} differs before it is encoded: {_what_changed(record)}"
+    if any(frame.given != frame.result for frame in frames):
+        return f"{line}. How far it is off cannot be told, as the encoder has lost something (--encoder ffv1 does not)"
+    if not result.is_file():
+        return f"{line}. How far it is off could be told if {result} were there"
+    most, differing = _codes_apart(target, result)
+    return f"{line}. {differing} of {len(frames)} frames differ, by {most} {'code' if most == 1 else 'codes'} at most"
+
+
+def _codes_apart(target: Path, result: Path) -> tuple[int, int]:
+    """The largest difference of two results in code values, and in how many frames there is one."""
+    most = differing = 0
+    for now, then in zip(each_frame(result_again(target)), each_frame(result_again(result)), strict=False):
+        pairs = zip(now.planes, then.planes, strict=True)
+        apart = max(int(np.abs(a.astype(np.int32) - b.astype(np.int32)).max()) for a, b in pairs)
+        most, differing = max(most, apart), differing + (apart > 0)
+    return most, differing
