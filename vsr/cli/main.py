@@ -56,6 +56,10 @@ COMMANDS = {
         "compare:compare_command",
         "Compare two videos or pictures: PSNR and SSIM where sizes fit, and a picture or clip of both.",
     ),
+    "evidence": (
+        "evidence:evidence",
+        "Check, show and repeat what `vsr enhance --evidence` has recorded.",
+    ),
     "support": (
         "support:support_command",
         "Say how much of a result, made by whatever program, its source supports.",
