@@ -55,7 +55,7 @@ def make_again(
         job = replace(source_job(record, source, target), creates_folder=True)
         made = run_file(
             job,
-            options or options_of(record),
+            options or recorded_options(record),
             view,
             planned=lambda plan: replace(_same_models(plan, record), hashes_frames=True),
         )
@@ -64,7 +64,7 @@ def make_again(
         yield from _compared(record, frames, made, target, result or told)
 
 
-def options_of(record: dict[str, Any]) -> EnhanceOptions:
+def recorded_options(record: dict[str, Any]) -> EnhanceOptions:
     """The options of a record, with what `auto` has come to be there."""
     options = make_options(EnhanceOptions, record["options"])
     engine = options.engine
