@@ -1,7 +1,9 @@
 """A file's whole way through a real server: the result is the command line's."""
 
 import json
+from io import BytesIO
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -130,6 +132,15 @@ def test_a_file_is_looked_at_while_it_comes(web_server, tmp_path):
             assert json.loads(answer[2])["detail"].startswith("not enough has come to tell: ")
 
 
+def pictures_of(clip: bytes) -> list[tuple]:
+    """Size and time of each picture of a clip that every browser plays."""
+    with av.open(BytesIO(clip)) as file:
+        stream = file.streams.video[0]
+        assert [each.codec_context.name for each in file.streams] == ["h264"]
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        return [(each.width, each.height, each.time) for each in file.decode(stream)]
+
+
 def test_a_preview_shows_a_moment_before_and_after(web_server, clip):
     client = web_server.client
     upload = client.upload(clip)
@@ -144,8 +155,12 @@ def test_a_preview_shows_a_moment_before_and_after(web_server, clip):
         assert picture is not None
         sizes.append(picture.shape[1])
     assert sizes[1] == 2 * sizes[0]
-    for name in ("before.mp4", "after.mp4"):
-        assert client.ask("GET", f"{place}/{name}")[1][4:8] == b"ftyp"
+    clips = [client.ask("GET", f"{place}/{name}.mp4")[1] for name in ("before", "after")]
+    shown = [pictures_of(each) for each in clips]
+    assert shown[0] == shown[1], "one lies over the other"
+    assert len(shown[0]) == 10
+    assert shown[0][0][:2] == (2 * 64, 2 * 48)
+    assert clips[0] == clips[1], "before is enlarged without a network"
     for name, status in {
         "web.sqlite": 422,
         "../../web.sqlite": 404,

@@ -1,5 +1,6 @@
 """A few seconds of what a plan would give, beside the same of the source: before the whole file is begun."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,8 +33,9 @@ def preview_file(
 ) -> None:
     """Write `before.png` and `after.png` of a moment, and then `before.mp4` and `after.mp4` around it, into a folder.
 
-    Each file is there whole or not at all. Pictures are 8-bit RGB, clips as every browser plays them; of a picture
-    there are no clips.
+    Each file is there whole or not at all. Pictures are 8-bit RGB; `before.png` has the source's size. Clips are as
+    every browser plays them, without sound, and have the same frames at the same times in the result's size, so that
+    one can lie over the other; of a picture there are none.
 
     Raises:
         VsrError: as for the whole file.
@@ -43,7 +45,7 @@ def preview_file(
     start = max(0.0, moment.at_s - moment.seconds / 2)
     around = options if is_image else _between(options, start, start + max(moment.seconds, 0.001))
     ending = "png" if is_image else "mp4"
-    unchanged = replace(around, models=ModelOptions(scale=1, source="clean"))
+    unchanged = _unchanged(around, ModelOptions(scale=1, source="clean"))
     # The source's own picture is there at once; what the networks are to be is only found out after it.
     before = make_plan(Job(path, folder / f"before.{ending}", is_image), unchanged)
     _write_picture(before, make_engine(before), moment, folder / "before.png")
@@ -51,8 +53,24 @@ def preview_file(
     engine = make_engine(after)
     _write_picture(after, engine, moment, folder / "after.png")
     if not is_image and moment.seconds:
+        enlarged = _unchanged(around, _enlarged_to(after))
+        before = make_plan(before.job, enlarged)
         _write_clip(before, make_engine(before))
         _write_clip(after, engine)
+
+
+def _unchanged(options: EnhanceOptions, models: ModelOptions) -> EnhanceOptions:
+    """The same, with nothing made better."""
+    return replace(options, models=models, picture=replace(options.picture, color_correct=False))
+
+
+def _enlarged_to(plan: Plan) -> ModelOptions:
+    """The result's size without a network."""
+    output, source = plan.output, plan.source
+    height, width = (output.width, output.height) if source.rotation % 180 else (output.height, output.width)
+    scale = min(4, max(1, math.ceil(output.height / source.format.height)))
+    model = (f"bicubic-x{scale}",) if scale > 1 else ()
+    return ModelOptions(model=model, size=f"{width}x{height}", source="clean")
 
 
 def _between(options: EnhanceOptions, start_s: float, end_s: float) -> EnhanceOptions:

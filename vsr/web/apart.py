@@ -29,6 +29,8 @@ from vsr.options import EnhanceOptions
 
 _END_WITHIN_S = 5.0
 _LISTEN_S = 0.25
+_PRELOAD = ("torch._dynamo", "imagecodecs", "vsr.models.files.checkpoint")
+"""What a preview would spend its first second with: PyTorch finds facts of networks by parts of its compiler."""
 
 
 class Apart:
@@ -69,7 +71,7 @@ class Apart:
 
     def _begun(self) -> WorkerProcess:
         if self._process is None:
-            self._process = WorkerProcess(_answer, name="vsr-apart")
+            self._process = WorkerProcess(_answer, name="vsr-apart", preload=_PRELOAD)
             self._process.start()
         return self._process
 

@@ -28,17 +28,27 @@ _START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods()
 class WorkerProcess:
     """A process, and the pipe between it and this one. Used by one thread."""
 
-    def __init__(self, work: Callable[..., None], *arguments: object, name: str, daemon: bool = False):
+    def __init__(
+        self,
+        work: Callable[..., None],
+        *arguments: object,
+        name: str,
+        daemon: bool = False,
+        preload: Sequence[str] = (),
+    ):
         """Prepare.
 
         Args:
             work: a function of a module; called in the process with its end of the pipe, then `arguments`.
             name: of the process.
             daemon: it has no worker processes of its own, and is ended with this process in any case.
+            preload: modules that work which must not wait has loaded once for all; the first process decides.
         """
         context: Any = multiprocessing.get_context(_START)
         if _START == "forkserver":
-            context.set_forkserver_preload(["__main__", work.__module__])  # PyTorch is loaded once for all
+            context.set_forkserver_preload(
+                ["__main__", work.__module__, *preload]
+            )  # PyTorch is loaded once for all
         self.pipe, self._theirs = context.Pipe()
         self._process = context.Process(
             target=work, args=(self._theirs, *arguments), name=name, daemon=daemon
