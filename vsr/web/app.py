@@ -14,6 +14,7 @@ from vsr.web.cameras.camera_process import CameraProcess
 from vsr.web.guard import Guard
 from vsr.web.job_api import job_router
 from vsr.web.look_api import look_router
+from vsr.web.model_api import model_router
 from vsr.web.page_api import page_router
 from vsr.web.problems import answer_with_problems
 from vsr.web.site_api import site_router
@@ -58,6 +59,7 @@ def make_app(
     for router in (
         tus_router(workshop.uploads, workshop.options.max_bytes),
         look_router(workshop),
+        model_router(workshop),
         job_router(workshop),
         upscale_router(workshop),
         camera_router(cameras, camera_process),

@@ -44,10 +44,11 @@ class Database:
         """
         self.changed: Callable[[], None] = lambda: None
         """Called after each change, in the thread that made it."""
-        self._lock = threading.RLock()
+        self.version = 0
+        """Changes with each change."""
+        self._lock, self._reading, self._writer = threading.RLock(), threading.Lock(), 0
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
+            self._db, self._read = _connected(path), _connected(path)
             version = self.rows("pragma user_version")[0][0]
             if version > len(_STEPS):
                 raise SinkError(f"{path} was written by another vsr (version {version}, not {len(_STEPS)})")
@@ -59,7 +60,8 @@ class Database:
             raise SinkError(f"{path} cannot be opened: {error}") from error
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._reading:
+            self._read.close()
             self._db.close()
 
     @contextmanager
@@ -67,6 +69,7 @@ class Database:
         """Run a block as one transaction, on the disk when it ends."""
         with self._lock:
             self._db.execute("begin immediate")
+            self._writer = threading.get_ident()
             try:
                 yield
                 self._db.execute("commit")
@@ -74,13 +77,26 @@ class Database:
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise
+            finally:
+                self._writer = 0
+            self.version += 1
         self.changed()
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """What a query gives."""
-        with self._lock:
+        """What a query gives: within `writing` with what is being written, else without waiting for who writes."""
+        if self._writer == threading.get_ident():
             return self._db.execute(query, values).fetchall()
+        with self._reading:
+            return self._read.execute(query, values).fetchall()
 
     def write(self, statement: str, *values: object) -> int:
         """Change rows, within `writing`; returns how many."""
         return self._db.execute(statement, values).rowcount
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("pragma journal_mode=wal")  # the server's loop reads while a disk takes its time
+    connection.execute("pragma synchronous=full")
+    return connection

@@ -1,14 +1,13 @@
 """The paths below `/v1/jobs`: ordering, watching, stopping, taking home."""
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from vsr.web.bell import rung
+from vsr.web.feed import Feed
 from vsr.web.problems import ProblemError, problems
 from vsr.web.records import OVER, Action, Ended, Place, Webhook
 from vsr.web.results import VIDEO_OR_PICTURE, send_file, sent
@@ -30,8 +29,11 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 def job_router(workshop: Workshop) -> APIRouter:
     """The paths, over a workshop."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
-    for add in (_add_orders, _add_actions, _add_results, _add_streams):
+    feed = Feed(workshop)
+    for add in (_add_orders, _add_actions, _add_results):
         add(router, workshop)
+    for add in (_add_list, _add_streams):
+        add(router, workshop, feed)
     return router
 
 
@@ -49,10 +51,6 @@ def _add_orders(router: APIRouter, workshop: Workshop) -> None:
         job = workshop.order(upload, wanted.options, idempotency_key, webhook)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return JobView.of(job, workshop)
-
-    @router.get("/jobs", summary="All jobs, in the order in which they are done", responses=problems())
-    def jobs() -> list[JobView]:
-        return [JobView.of(job, workshop) for job in workshop.store.jobs()]
 
     @router.get("/jobs/{id}", summary="One job", responses=problems(404))
     def job(id: str) -> JobView:
@@ -115,7 +113,18 @@ def _add_results(router: APIRouter, workshop: Workshop) -> None:
         return send_file(path, job.result, request, tag=tag)
 
 
-def _add_streams(router: APIRouter, workshop: Workshop) -> None:
+def _add_list(router: APIRouter, _workshop: Workshop, feed: Feed) -> None:
+    @router.get(
+        "/jobs",
+        summary="All jobs, in the order in which they are done",
+        response_model=list[JobView],
+        responses=problems(),
+    )
+    async def jobs() -> Response:
+        return Response(await feed.jobs(), media_type="application/json")
+
+
+def _add_streams(router: APIRouter, workshop: Workshop, feed: Feed) -> None:
     @router.get(
         "/jobs/{id}/events",
         response_class=Response,
@@ -126,7 +135,7 @@ def _add_streams(router: APIRouter, workshop: Workshop) -> None:
         job, after = workshop.job(id), _number(last_event_id)
         if job.state in OVER and not any(workshop.store.events(after, id)):
             return Response(status_code=204)
-        return EventSourceResponse(_stream(workshop, after, id))
+        return EventSourceResponse(_stream(workshop, feed, after, id))
 
     @router.get(
         "/events",
@@ -136,29 +145,25 @@ def _add_streams(router: APIRouter, workshop: Workshop) -> None:
     )
     async def all_events(last_event_id: Annotated[str, Header(max_length=20)] = "") -> Response:
         after = _number(last_event_id) if last_event_id else workshop.store.last_event()
-        return EventSourceResponse(_stream(workshop, after))
+        return EventSourceResponse(_stream(workshop, feed, after))
 
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-async def _stream(workshop: Workshop, after: int, job: str = "") -> AsyncIterator[bytes]:
+async def _stream(workshop: Workshop, feed: Feed, after: int, job: str = "") -> AsyncIterator[bytes]:
     """What has happened since, then what happens. A job's own ends with it."""
     told: dict[str, Progress] = {}
     yield format_sse_event(comment="")
     while not workshop.bell.is_closed:
         ring = workshop.bell.next
-        for event in workshop.store.events(after, job):
-            after = event.id
-            data = {"job": event.job, **event.data}
-            yield format_sse_event(data_str=json.dumps(data), event=event.kind, id=str(event.id))
-        if job and ((there := workshop.store.job(job)) is None or there.state in OVER):
+        sent, after, is_over = feed.since(after, job)
+        if not is_over:
+            sent += feed.progress(job, told)
+        if sent:
+            yield sent
+        if is_over:
             return
-        for id, progress in list(workshop.runner.progress.items()):
-            if job in ("", id) and told.get(id) != progress:
-                told[id] = progress
-                data = json.dumps({"job": id, **asdict(progress)})
-                yield format_sse_event(data_str=data, event="progress")
         if not await rung(ring, _PING_EVERY_S):
             yield format_sse_event(comment="here")

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request, Response
 
 from vsr.errors import VsrError
 from vsr.jobs import Moment
-from vsr.models import all_cards, shown
 from vsr.web.apart import look_at, machine_lines
 from vsr.web.asked_options import options_of
 from vsr.web.previews import PreviewFile, PreviewView
@@ -138,10 +137,6 @@ def _add_previews(router: APIRouter, workshop: Workshop) -> None:
 
 def _add_machine(router: APIRouter) -> None:
     known: tuple[float, list[str]] = (float("-inf"), [])
-
-    @router.get("/models", tags=["machine"], summary="What `vsr models` knows", responses=problems())
-    def models() -> list[dict[str, Any]]:
-        return [{key: value for key, value in shown(card).items() if key != "path"} for card in all_cards()]
 
     @router.get("/machine", tags=["machine"], summary="What `vsr doctor` says", responses=problems())
     async def machine() -> dict[str, list[str]]:

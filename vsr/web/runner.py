@@ -3,6 +3,7 @@
 The archive knows how far a file has come, goes on with it after any end, and never makes a result twice.
 """
 
+import math
 import sqlite3
 import threading
 import time
@@ -25,6 +26,8 @@ from vsr.web.store import Store
 _STATES: dict[str, JobState] = {"done": "succeeded", "failed": "failed", "unverified": "unverified"}
 """What an archive says, as jobs have it."""
 _AGAIN_AFTER_S = 5.0
+_TELL_EVERY_S = 0.5
+"""Between two words on how far a job is: hundreds may listen."""
 
 _Ended = tuple[JobState, str, Mapping[str, Any] | None]
 """State, what went wrong in a line, where the result comes from."""
@@ -58,6 +61,7 @@ class Runner:
         )
         self._hold = threading.Lock()
         self._at_work: set[str] = set()
+        self._told_s: dict[Lane, float] = {}
         self.progress: dict[str, Progress] = {}
         """Of the jobs that are running, by id."""
         lanes: tuple[Lane, ...] = ("pictures", "videos")
@@ -166,8 +170,11 @@ class Runner:
         if isinstance(message, str):
             self._store.tell(job.id, "note", {"text": self._in_their_words(job, message)})
         elif begun is not None and not isinstance(message, Entry):
-            self.progress[job.id] = _progress(begun.clock, begun.num_frames)
-            self._store.database.changed()
+            now = time.monotonic()
+            if now - self._told_s.get(job.lane, -math.inf) >= _TELL_EVERY_S:
+                self._told_s[job.lane] = now
+                self.progress[job.id] = _progress(begun.clock, begun.num_frames)
+                self._store.database.changed()
 
     def _in_their_words(self, job: WebJob, line: str) -> str:
         """A line with the user's name for the file instead of our paths."""

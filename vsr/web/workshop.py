@@ -20,6 +20,7 @@ from vsr.web.bell import Bell
 from vsr.web.data_folder import DataFolder, new_id
 from vsr.web.previews import Previews
 from vsr.web.problems import ProblemError
+from vsr.web.pulls import Pulls
 from vsr.web.records import OVER, Action, Ended, Place, Upload, Webhook, WebJob
 from vsr.web.runner import Runner
 from vsr.web.store import Store
@@ -38,6 +39,7 @@ class Workshop:
         self.uploads = Uploads(data, store, options)
         self.previews = Previews(data)
         self.runner = Runner(store, data, max_hours=options.max_hours, debug=debug)
+        self.pulls = Pulls(lambda: self.store.database.changed())
         self.webhooks = Webhooks(store, private=options.private_webhooks)
         self._closing = threading.Event()
         self._tidying = threading.Thread(target=self._tidy_now_and_then, name="vsr-tidy")
