@@ -1,22 +1,20 @@
 """The page in a real browser: a file's whole way, as somebody without a terminal goes it."""
 
-import base64
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.browser import PHONE, browsing, drop, faults, opened, sideways, tab_to, until
 from support.clips import ClipOptions, write_clip
+from support.web_server import web
 
 from vsr.cli.main import run
 
 PAGE = files("vsr.web") / "page"
-SLOW_S = 120
 OURS = 66_000
 
 
@@ -53,51 +51,11 @@ def test_every_text_is_there_in_every_language():
     assert set(re.findall(r'\bt\("([\w.]+)"', code)) <= set(told)
 
 
-def _is_wrong(said) -> bool:
-    """Whether a browser's line tells of a fault; it has one for each refusal that the page shows, too."""
-    return said.type == "error" and "status of 422" not in said.text
-
-
 @pytest.fixture
 def page(web_server) -> Iterator:
-    """The page at a desk's size, in English; an error that it logs is one of the test's."""
-    browsers = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium")
-    with browsers.sync_playwright() as here:
-        browser = here.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        opened = browser.new_page(locale="en-GB", viewport={"width": 1100, "height": 800})
-        opened.set_default_timeout(SLOW_S * 1000)
-        wrong: list[str] = []
-        opened.on("pageerror", lambda error: wrong.append(f"{error}"))
-        opened.on(
-            "console", lambda said: wrong.append(f"{said.text}: {said.location}") if _is_wrong(said) else None
-        )
-        opened.goto(web_server.address)
-        yield opened
-        browser.close()
-    assert wrong == []
-
-
-def faults(page) -> list[str]:
-    """What axe-core, where VSR_AXE names it, finds of what a screen reader or a weak eye stumbles over."""
-    axe = os.environ.get("VSR_AXE")
-    if not axe:
-        return []
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(Path(axe).read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
-    return [
-        f"{each['id']}: {node['html']}: {node['failureSummary']}" for each in found for node in each["nodes"]
-    ]
-
-
-DROP = """([name, bytes]) => {
-    const data = new DataTransfer();
-    data.items.add(new File([Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0))], name));
-    dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
-}"""
+    """The page at a desk's size, in English."""
+    with browsing() as context:
+        yield opened(context, web_server.address)
 
 
 SIDES = """async () => {
@@ -116,10 +74,6 @@ SIDES = """async () => {
 def distance(one: list[int], other: list[int]) -> float:
     """How much two pictures differ."""
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
-
-
-def drop(page, path: Path) -> None:
-    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
 
 
 @pytest.mark.slow
@@ -161,8 +115,10 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
     for (before, after), (_, following) in pairwise(shown):
         assert distance(before, after) < distance(before, following) / 2
     card.get_by_role("button", name="Play or stop").press("Enter")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.slider video')].every((each) => each.currentTime > 0.4)"
+    until(
+        lambda: page.evaluate(
+            "[...document.querySelectorAll('.slider video')].every((each) => each.currentTime > 0.4)"
+        )
     )
     assert faults(page) == []
 
@@ -186,31 +142,104 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_a_queue_is_paused_canceled_and_seen_on_a_phone_in_the_dark(page, web_server, tmp_path):
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.emulate_media(color_scheme="dark")
-    page.goto(f"{web_server.address}#jobs")
-    client = web_server.client
-    # A job that another program orders is seen without a reload.
-    upload = client.upload(write_clip(tmp_path / "long.mp4", ClipOptions(num_frames=1500)))
-    job = client.order(upload, model=["base-x2"], self_ensemble=True)["id"]
-    card = page.locator(f"[data-job='{job}']")
-    card.get_by_role("button", name="Pause").press("Enter")
-    card.get_by_role("button", name="Go on").wait_for()
-    assert client.get(f"/v1/jobs/{job}")["state"] == "paused"
-    # It goes on, and a reload in its midst shows how far it is.
-    card.get_by_role("button", name="Go on").press("Enter")
-    card.get_by_text(re.compile("of 1,500 frames")).wait_for()
-    page.reload()
-    card.get_by_text(re.compile("of 1,500 frames")).wait_for()
-    card.get_by_role("button", name="Cancel").press("Enter")
-    card.get_by_text("Cancelled", exact=True).wait_for()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
-    for way in ("Enhance", "Jobs", "This machine"):
-        page.get_by_role("link", name=re.compile(way)).click()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, way
-        assert faults(page) == [], way
-    page.get_by_role("row", name=re.compile("^fast-x2 ")).wait_for()
-    page.goto(f"{web_server.address}#jobs")
-    card.get_by_role("button", name="Clear").click()
-    card.wait_for(state="detached")
+def test_a_queue_is_seen_by_two_tabs_on_a_phone_in_the_dark(web_server, tmp_path):
+    with browsing(viewport=PHONE, color_scheme="dark") as context:
+        one, other = (opened(context, f"{web_server.address}#jobs") for _ in range(2))
+        assert one.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+        client = web_server.client
+        # Jobs that another program orders are seen without a reload, by both.
+        upload = client.upload(write_clip(tmp_path / "long.mp4", ClipOptions(num_frames=1500)))
+        jobs = [
+            client.order(upload, model=["base-x2"], self_ensemble=True, start=f"0:{n}")["id"]
+            for n in range(3)
+        ]
+        first, second, third = (one.locator(f"[data-job='{job}']") for job in jobs)
+        first.get_by_role("button", name="Pause").press("Enter")
+        first.get_by_role("button", name="Go on").wait_for()
+        other.locator(f"[data-job='{jobs[0]}']").get_by_role("button", name="Go on").wait_for()
+        assert client.get(f"/v1/jobs/{jobs[0]}")["state"] == "paused"
+        # Paused, too, so that two wait in an order that one tab changes and the other one sees.
+        other.locator(f"[data-job='{jobs[1]}']").get_by_role("button", name="Pause").press("Enter")
+        second.get_by_role("button", name="Go on").wait_for()
+        third.get_by_text(re.compile("of 1,4")).wait_for()
+        for card in (first, second):
+            card.get_by_role("button", name="Go on").press("Enter")
+        second.get_by_role("button", name="Earlier").press("Enter")
+        ids = "() => [...document.querySelectorAll('#page-jobs [data-job]')].map((each) => each.dataset.job).join()"
+        wanted = ",".join([jobs[2], jobs[1], jobs[0]])
+        for tab in (one, other):
+            until(lambda tab=tab: tab.evaluate(ids) == wanted)
+            assert faults(tab) == []
+            assert sideways(tab) <= 0
+        # A reload in the midst shows how far it is.
+        one.reload()
+        third.get_by_text(re.compile("of 1,4")).wait_for()
+        for card in (first, second, third):
+            card.get_by_role("button", name="Cancel").press("Enter")
+            card.get_by_text("Cancelled", exact=True).wait_for()
+        one.on("dialog", lambda dialog: dialog.accept())
+        one.get_by_role("button", name="Clear all").press("Enter")
+        for job in jobs:
+            other.locator(f"[data-job='{job}']").wait_for(state="detached")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_token_is_asked_for_and_the_keyboard_is_enough(tmp_path, clip):
+    with (
+        web(tmp_path, "--token-file", str(tmp_path / "token")) as server,
+        browsing(refusals=(401,)) as context,
+    ):
+        page = opened(context, server.address)
+        page.get_by_label("Token").wait_for()
+        assert faults(page) == []
+        page.keyboard.type("guessed")
+        page.keyboard.press("Enter")
+        page.get_by_text("that is not the token").wait_for()
+        page.keyboard.type(server.token)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Drop videos").wait_for()
+        (cookie,) = context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert server.token not in str(cookie)
+
+        tab_to(page, "Choose files")
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Space")
+        chooser.value.set_files(clip)
+        start = page.get_by_role("button", name="Enhance: two words.mp4")
+        until(start.is_enabled)
+        tab_to(page, "Enhance: two words.mp4")
+        page.keyboard.press("Enter")
+        start.wait_for(state="detached")
+        tab_to(page, "Cancel: two words.mp4")
+        page.keyboard.press("Enter")
+        page.get_by_text("Cancelled", exact=True).wait_for()
+
+        # Another tab is logged in, too, and out with this one.
+        other = opened(context, f"{server.address}#machine")
+        other.get_by_role("row", name=re.compile("^fast-x2 ")).wait_for()
+        assert faults(other) == []
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Token").wait_for()
+        other.reload()
+        other.get_by_label("Token").wait_for()
+        assert context.cookies() == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_every_page_speaks_its_readers_language(web_server):
+    for locale, lang, words in (
+        ("de-AT", "de", ("Videos oder Bilder hier ablegen", "Aufträge", "Dieser Rechner")),
+        ("zh-CN", "zh", ("把视频或图片拖到这里", "任务", "本机")),
+        ("pt-BR", "en", ("Drop videos or pictures here", "Jobs", "This machine")),
+    ):
+        with browsing(locale=locale, viewport=PHONE) as context:
+            page = opened(context, web_server.address)
+            for name, word in zip(("enhance", "jobs", "machine"), words, strict=True):
+                page.goto(f"{web_server.address}#{name}")
+                page.get_by_role("heading", name=word, exact=True, level=1).wait_for()
+                assert page.evaluate("document.documentElement.lang") == lang
+                assert sideways(page) <= 0, (locale, name)
+                assert faults(page) == [], (locale, name)

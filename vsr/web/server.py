@@ -60,10 +60,15 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
             timeout_graceful_shutdown=_END_WITHIN_S,
             h11_max_incomplete_event_size=32 << 10,
         )
-        tell(f"vsr web is at {address}; files are kept in {data.root}")
+        tell(
+            f"vsr web is at {address}; files are kept in {data.root}, for {options.keep} after their last change"
+        )
+        tell(
+            "open that address in a browser; Ctrl-C ends the server, and what waits goes on at its next start"
+        )
         threading.Thread(target=_warm_up, name="vsr-warm-up", daemon=True).start()
         if options.open:
-            threading.Timer(0.5, webbrowser.open, [address]).start()
+            threading.Thread(target=_open, args=(address, tell), name="vsr-open", daemon=True).start()
         _Server(config, workshop).run(sockets=[listening])
 
 
@@ -91,6 +96,12 @@ def _cameras(options: WebOptions, tell: Callable[[str], None]) -> LiveOptions | 
     for file in exposed_files(cameras, options.cameras):
         tell(f"warning: {file} holds credentials and others may read it; chmod 600 {file} keeps them out")
     return cameras
+
+
+def _open(address: str, tell: Callable[[str], None]) -> None:
+    """Open the page; it waits for the server, which listens already."""
+    if not webbrowser.open(address):
+        tell(f"no browser was found on this machine; open {address} in one")
 
 
 def _warm_up() -> None:

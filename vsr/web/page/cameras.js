@@ -13,7 +13,7 @@ export function camerasPage(there) {
   let next = 0;
   made.seen = async () => {
     clearTimeout(next);
-    const isSeen = !made.hidden && !document.hidden;
+    const isSeen = made.isConnected && !made.hidden && !document.hidden;
     try {
       if (!isSeen && list.children.length) return;
       const { state, error, model, cameras } = await get("/v1/cameras");

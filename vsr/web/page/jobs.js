@@ -28,6 +28,7 @@ export function jobsPage(count) {
       if (turn !== looks) return;
       wrong.replaceChildren();
       const waiting = jobs.filter((job) => !isOver(job)), over = jobs.filter(isOver).reverse();
+      waiting.sort((one, other) => (other.state === "running") - (one.state === "running"));
       none.hidden = jobs.length > 0;
       clearAll.hidden = over.length < 2;
       count(waiting.length);

@@ -72,7 +72,8 @@ function askForToken() {
 
 let isStranger = false;
 addEventListener("stranger", () => {
-  if (!isStranger) askForToken();
+  if (pages.jobs) location.reload();  // logged out meanwhile, as by another tab
+  else if (!isStranger) askForToken();
   isStranger = true;
 });
 ask("GET", "/v1/uploads").then(begin, (error) => { if (error.status !== 401) begin(); });
