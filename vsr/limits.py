@@ -1,11 +1,14 @@
 """How much memory frames under way take: computed before any is made, and refused with its figure.
 
-A header may claim any size in a few bytes. What a picture file may hold is bounded by its pixels
-(`media/images/metadata.py`), what a checkpoint takes by a trial (`models/files/trial.py`).
+A header may claim any size in a few bytes. How many pixels a picture may have at all is bounded besides
+(`media/images/metadata.py`); what a checkpoint takes, by a trial (`models/files/trial.py`).
 """
 
 from vsr.errors import SourceError
 from vsr.frames import PictureFormat
+
+USUAL_GB = 8.0
+"""What is allowed where nobody says otherwise."""
 
 READ_AHEAD, WRITE_AHEAD = 8, 4
 """Frames that may wait between the threads of a pipeline."""
@@ -43,12 +46,43 @@ def _waiting(num_bytes: int, depth: int) -> int:
     return max(1, min(depth, BUDGET_BYTES // max(1, num_bytes)))
 
 
+def picture_bytes(source: PictureFormat, result: PictureFormat, waiting: int = 1) -> int:
+    """Memory of a picture, or one that moves, while it is enhanced: decoded and as planes, as tensors, as planes and
+    on its way into an encoder, for which so many frames wait at once."""
+    pixels = source.height * source.width + 2 * result.height * result.width
+    tensors = pixels * max(3, result.num_planes) * _TENSOR_BYTES
+    return 2 * frame_bytes(source) + (1 + waiting) * frame_bytes(result) + tensors
+
+
 def check_stream(path: str, source: PictureFormat, result: PictureFormat, most_gb: float) -> None:
     """Raise SourceError where a stream takes more than so many gigabytes."""
-    need = stream_bytes(source, result) / 1e9
-    if need > most_gb:
-        sizes = " to ".join(dict.fromkeys(f"{each.width}x{each.height}" for each in (source, result)))
+    check_memory(f"{path}: frames of {_sizes(source, result)}", stream_bytes(source, result), most_gb)
+
+
+def check_picture(
+    path: str, source: PictureFormat, result: PictureFormat, most_gb: float, *, waiting: int = 1
+) -> None:
+    """Raise SourceError where a picture takes more than so many gigabytes."""
+    need = picture_bytes(source, result, waiting)
+    count = f"{waiting} frames of " if waiting > 1 else ""
+    check_memory(f"{path}: {count}{_sizes(source, result)}", need, most_gb)
+
+
+def _sizes(source: PictureFormat, result: PictureFormat) -> str:
+    return " to ".join(dict.fromkeys(f"{each.width}x{each.height}" for each in (source, result)))
+
+
+def check_memory(what: str, need: int, most_gb: float, less: str = "a smaller size") -> None:
+    """Raise SourceError where so many bytes are more than so many gigabytes.
+
+    Args:
+        what: takes them.
+        need: bytes.
+        most_gb: allowed.
+        less: what else helps.
+    """
+    if need / 1e9 > most_gb:
         raise SourceError(
-            f"{path}: frames of {sizes} take {need:.1f} GB of memory under way, and {most_gb:g} GB are allowed;"
-            f" --max-memory {int(need) + 1} allows it, a smaller size needs less"
+            f"{what} take {need / 1e9:.1f} GB of memory under way, and {most_gb:g} GB are allowed;"
+            f" --max-memory {int(need / 1e9) + 1} allows it, {less} needs less"
         )

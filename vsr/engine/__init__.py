@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vsr.engine.executor import WAYS
     from vsr.engine.malloc import tune_malloc
     from vsr.engine.many_streams import ManyStreams
+    from vsr.engine.memory import check_tiles
     from vsr.engine.packing import enlarged_planes, from_packed, pack_picture, to_packed
     from vsr.engine.residual import merge, surroundings
     from vsr.engine.stage import Stage

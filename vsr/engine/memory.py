@@ -5,12 +5,15 @@ Linux promises memory that it does not have and ends the process when it is used
 GPU's allocator raises never comes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from vsr.models import ModelSpec, Network
+from vsr.limits import check_memory
+from vsr.models import Model, ModelSpec, Network
+from vsr.options import EngineOptions
 
 _UNKNOWN = 4 << 30
 """Bytes assumed where the system does not tell."""
@@ -42,6 +45,32 @@ def step_bytes(spec: ModelSpec, network: Network, dtype: torch.dtype, height: in
     layers = max(2 * widest, spec.bytes_per_pixel // 4) * dtype.itemsize + 4 * 3 * frames
     outputs = spec.scale**2 * spec.context.emit * 3 * 12
     return height * width * layers // spec.packs**2 + height * width * outputs
+
+
+def check_tiles(
+    models: Sequence[Model], options: EngineOptions, height: int, width: int, most_gb: float
+) -> None:
+    """Raise SourceError where steps on tiles as the user wants them take more than so many gigabytes of a CPU's
+    memory; what is left to us is made to fit, and a GPU says itself that it has no more.
+
+    Args:
+        models: one after another.
+        options: `tile`, `batch`.
+        height, width: of the first one's input.
+        most_gb: allowed.
+    """
+    tile = options.tile
+    if tile == "auto":
+        return
+    for model in models:
+        spec = model.spec
+        edge = max(height, width) if tile == "off" else tile + 2 * (spec.halo or 0)
+        size = min(height, edge), min(width, edge)
+        batch = 1 if options.batch == "auto" else options.batch
+        need = step_bytes(spec, model.network, torch.float32, *size) * batch
+        tiles = f"tiles of {size[1]}x{size[0]}" if max(size) < max(height, width) else "whole pictures"
+        check_memory(f"steps of {spec.name} on {tiles}", need, most_gb, "--tile auto or a smaller one")
+        height, width = height * spec.scale, width * spec.scale
 
 
 def workers_that_fit(need: int, wanted: int) -> int:

@@ -13,9 +13,9 @@ from vsr.pulse import at_work
 
 def open_source(plan: Plan) -> VideoSource | NumberedSource | ImageSource:
     """What reads the input."""
-    return (
-        ImageSource(plan.job.path, opaque=plan.outputs is not None) if plan.job.is_image else open_video(plan)
-    )
+    if not plan.job.is_image:
+        return open_video(plan)
+    return ImageSource(plan.job.path, opaque=plan.outputs is not None, most_gb=plan.options.job.max_memory)
 
 
 def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> VideoSource | NumberedSource:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from vsr.autocrop import Rectangle, crop, cropped_format, cut_sides, find_borders
 from vsr.color_correct import HDR
-from vsr.engine import pick_device
+from vsr.engine import check_tiles, pick_device
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.result_size import models_size, result_format, wanted_size
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_quality import judge_source
-from vsr.limits import check_stream
+from vsr.limits import check_picture, check_stream
 from vsr.media import (
     CONTAINERS,
     MAX_PIXELS,
@@ -136,8 +136,9 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
     given = models_size(format, chain.models)
     output = result_format(format, size or given, options)
-    if not job.is_image:
-        check_stream(info.path, format, output, options.job.max_memory)
+    _check_memory(job, info, format, output, options)
+    if pick_device(options.engine.device).type == "cpu":
+        check_tiles(chain.models, options.engine, format.height, format.width, options.job.max_memory)
     outputs = _outputs(job, frames, output, options)
     plan = Plan(
         job=job,
@@ -157,7 +158,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
 
 def _looked_at(job: Job, options: EnhanceOptions) -> StreamInfo:
     """What is in the file, which is one that may be enhanced; no frame of a video has been kept."""
-    info = _shown(_probed(job, options.read), options.picture)
+    info = _shown(_probed(job, options.read, options.job.max_memory), options.picture)
     _check_colours(info, options.read)
     if not job.is_image:
         _, size = wanted_size(info.format, 0, options.models)
@@ -167,9 +168,20 @@ def _looked_at(job: Job, options: EnhanceOptions) -> StreamInfo:
     return info
 
 
-def _probed(job: Job, read: ReadOptions) -> StreamInfo:
+def _check_memory(
+    job: Job, info: StreamInfo, source: PictureFormat, result: PictureFormat, options: EnhanceOptions
+) -> None:
+    if not job.is_image or _is_video(job.target):
+        check_stream(info.path, source, result, options.job.max_memory)
+        return
+    together = job.target.suffix.lower() == ".avif"  # whose encoder takes all frames at once
+    waiting = (info.num_frames or 1) if together else 1
+    check_picture(info.path, source, result, options.job.max_memory, waiting=waiting)
+
+
+def _probed(job: Job, read: ReadOptions, most_gb: float) -> StreamInfo:
     if job.is_image:
-        return probe_image(job.path, opaque=_is_video(job.target))
+        return probe_image(job.path, opaque=_is_video(job.target), most_gb=most_gb)
     if not job.pictures and not is_numbered(job.path):
         info = probe(job.path, network=read.allow_network)
         return clock_of(info.path, info.stream_index).correct(info)

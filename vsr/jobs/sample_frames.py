@@ -1,5 +1,6 @@
 """A few frames of an input, spread over all that will be read of it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -29,7 +30,7 @@ def spread_frames(info: StreamInfo, read: ReadOptions) -> Iterator[Frame]:
     """
     if info.kind == "image":
         step = max(1, (info.num_frames or 1) // COUNT)
-        yield from islice(ImageSource(info.path).frames(), step // 2, None, step)
+        yield from islice(ImageSource(info.path, most_gb=math.inf).frames(), step // 2, None, step)
         return
     start, end = (float(time or 0) for time in read.span)
     rate = float(info.average_rate or 25)

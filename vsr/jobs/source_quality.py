@@ -1,5 +1,6 @@
 """What a source looks like: how noisy, how far compressed; clean, or such that it shows."""
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -94,7 +95,7 @@ def _look_at_image(info: StreamInfo) -> tuple[Coding, LookOfPictures]:
         coding = Coding(info.codec, key_bits=file.stat().st_size * 8 / pixels, jpeg_quality=quality)
     except OSError as error:
         raise SourceError(f"cannot read {str(file)!r}: {error.strerror}") from error
-    frames = ImageSource(file).frames()
+    frames = ImageSource(file, most_gb=math.inf).frames()
     with closed_after(frames):
         look = look_at_pictures([[luma_codes(frame)] for frame in islice(frames, 1)])
     return coding, look

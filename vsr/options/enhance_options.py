@@ -123,8 +123,9 @@ class JobOptions:
     """Address of a Ray cluster whose nodes enhance the segments, HOST:PORT or `auto`; or
     `local` to start one here. Instead of workers."""
     max_memory: float = 8.0
-    """Gigabytes that a video's frames may take while they are under way; one that needs more is refused,
-    because a file of a few bytes may claim any size. What networks take is fitted to the memory there is."""
+    """Gigabytes that frames, a picture, or a step in tiles as asked for may take while they are under way; what
+    needs more is refused, because a file of a few bytes may claim any size. What networks take otherwise is
+    fitted to the memory there is."""
 
     def __post_init__(self) -> None:
         at_least(1, workers=self.workers)

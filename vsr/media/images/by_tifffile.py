@@ -61,14 +61,12 @@ def _quotient(value: Any) -> float | None:
 
 
 def tifffile_header(data: bytes, container: str = "tiff") -> Header:
-    """Read the first page's structure; of floats the pixels, too, which alone tell their range.
+    """Read the first page's structure.
 
     Raises:
         DamagedError: the structure is broken, or samples are of a kind that is not read.
     """
-    page, count = _first_page(data)
-    header = _header(page, count, data)
-    return _with_range(header, data) if page.dtype.kind == "f" else header
+    return _header(*_first_page(data), data)
 
 
 def _header(page: Any, count: int, data: bytes) -> Header:
@@ -90,14 +88,31 @@ def _header(page: Any, count: int, data: bytes) -> Header:
         alpha=extra > 0 and bool(page.extrasamples),
         metadata=_metadata(page, data),
         notes=notes,
+        unpacked=_unpacked_bytes(page),
     )
+
+
+def _unpacked_bytes(page: Any) -> int:
+    """The whole page as it is stored, a strip or tile of it, and what is made of its samples by floats of 4 bytes."""
+    tile = int(page.tilelength or 1) * int(page.tilewidth or 1) * int(page.tiledepth or 1)
+    samples = int(page.samplesperpixel)
+    whole = int(page.imagelength) * int(page.imagewidth) * int(page.imagedepth or 1)
+    size = page.dtype.itemsize
+    return (whole + tile) * samples * size + (whole * samples * 4 if _is_converted(page) else 0)
+
+
+def _is_converted(page: Any) -> bool:
+    return page.dtype.kind == "f" or int(page.photometric) not in (1, 2) or _bits(page) not in (8, 16)
 
 
 def _bits(page: Any) -> int:
     return page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
 
 
-def _with_range(header: Header, data: bytes) -> Header:
+def with_range(data: bytes, header: Header) -> Header:
+    """Say where floats go beyond 0 to 1, which their pixels alone tell."""
+    if _first_page(data)[0].dtype.kind != "f":
+        return header
     pixels = _unpacked(data)
     low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
     if low >= 0 and high <= 1:

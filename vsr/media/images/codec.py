@@ -3,12 +3,13 @@
 What can be read and written, by a name's ending, is in `kinds.py`. Knows nothing of frames.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from vsr.errors import one_line
 from vsr.media.images.linear import SRGB
-from vsr.media.images.metadata import MAX_PIXELS, DamagedError, Header, Metadata, Pixels, taken_for_damage
+from vsr.media.images.metadata import DamagedError, Header, Metadata, Pixels, taken_for_damage
 from vsr.media.images.png import png_header
 
 _BY = {
@@ -32,27 +33,52 @@ _READ_LAST: dict[tuple[str, int, int], Header] = {}
 """The last header that took decoding to know, by its file's kind, size and hash: a file is asked several times."""
 
 
-def image_header(data: bytes, container: str) -> Header:
+def image_header(
+    data: bytes, container: str, check: Callable[[Header], None] = lambda header: None
+) -> Header:
     """Tell what a file of this kind holds; only where no header says it by decoding it.
+
+    Args:
+        data: the file.
+        container: its kind.
+        check: is asked before anything large is unpacked; what it raises passes.
 
     Raises:
         DamagedError: it is broken, of a variant that is not read, or needs what is not installed.
     """
+    header: Header | None = None
+    if container in _TELLING:
+        header = _first_look(data, container)
+        check(header)
+        if header.num_frames == 1:
+            return header
+    key = container, len(data), hash(data)
+    known = _READ_LAST.get(key)
+    if header is None:
+        header = known or _first_look(data, container)
+        check(header)
     with taken_for_damage():
-        if container in _TELLING:
-            header = png_header(data) if container == "png" else _by(container, "header")(data, container)
-            if header.num_frames == 1 or header.height * header.width > MAX_PIXELS:
-                return header
-        key = container, len(data), hash(data)
-        if known := _READ_LAST.get(key):
-            return known
-        header = _by(container, "header")(data, container)
-        if header.num_frames > 1:
-            from vsr.media.images.moving import moving_header
-
-            header = moving_header(data, header)
+        known = known or _second_look(data, header)
     _READ_LAST.clear()
-    _READ_LAST[key] = header
+    _READ_LAST[key] = known
+    return known
+
+
+def _first_look(data: bytes, container: str) -> Header:
+    with taken_for_damage():
+        return png_header(data) if container == "png" else _by(container, "header")(data, container)
+
+
+def _second_look(data: bytes, header: Header) -> Header:
+    """What decoding tells: the times of frames that move, how far a TIFF's floats go."""
+    if header.num_frames > 1:
+        from vsr.media.images.moving import moving_header
+
+        return moving_header(data, header)
+    if header.container == "tiff":
+        from vsr.media.images.by_tifffile import with_range
+
+        return with_range(data, header)
     return header
 
 

@@ -90,6 +90,14 @@ class Header:
     """How long each frame of a picture that moves is shown, in `TICK`s."""
     plays: int = 0
     """How often it is played; 0 for ever."""
+    unpacked: int = 0
+    """Bytes that its decoder unpacks at once, where that is more than its pixels."""
+
+    @property
+    def decoded_bytes(self) -> int:
+        """What decoding it takes: its pixels, of one that moves three frames, or what the decoder unpacks."""
+        pixels = self.height * self.width * self.num_channels * (1 if self.bit_depth == 8 else 2)
+        return max(self.unpacked, pixels * (3 if self.num_frames > 1 else 1))
 
     @property
     def num_channels(self) -> int:

@@ -21,8 +21,6 @@ _USUAL = 0.1
 """Seconds that browsers show a frame for whose time is 0 or, but for APNG and AVIF, up to 10 ms."""
 
 _MOST_FRAMES = 100_000
-_MOST_BYTES = 2 << 30
-"""Of frames that wait for an encoder that takes all at once."""
 
 _FORMATS = {
     "png": ("apng", "apng", "rgba"),
@@ -158,17 +156,9 @@ class MovingAvif:
         self._milliseconds: list[int] = []
 
     def add(self, pixels: Pixels, pts: int, ticks: int) -> None:
-        """Take a frame of 3 or 4 channels.
-
-        Raises:
-            ValueError: too many wait.
-        """
+        """Take a frame of 3 or 4 channels."""
         self._waiting.append(Image.fromarray(pixels))
         self._milliseconds.append(round(ticks * TICK * 1000))
-        if len(self._waiting) * pixels.nbytes > _MOST_BYTES:
-            raise ValueError(
-                "an AVIF's frames are encoded together, and these are too many; a WebP takes them"
-            )
 
     def finish(self) -> bytes:
         """The file.

@@ -3,10 +3,12 @@
 import os
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from vsr.errors import ReadError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
+from vsr.limits import USUAL_GB, check_memory
 from vsr.media.images import codec
 from vsr.media.images.kinds import BEGINNING, KINDS, kind_of, title
 from vsr.media.images.metadata import MAX_PIXELS, TICK, TURNS, DamagedError, Header, orientation_of
@@ -27,11 +29,13 @@ _PIXEL_FORMATS = {
 _CMYK_NOTE = "CMYK is converted to RGB without its colour profile, which is left out"
 
 
-def read(path: str | Path, ending: str = "") -> tuple[bytes, Header]:
+def read(path: str | Path, ending: str = "", *, most_gb: float = USUAL_GB) -> tuple[bytes, Header]:
     """Read a file and its header; nothing is decoded yet where the header tells.
 
     Args:
+        path: of the file.
         ending: of the name that the file will have, where it is not its own.
+        most_gb: gigabytes that its pixels may take unpacked.
 
     Raises:
         SourceError: the file is missing, empty, damaged, too large or no picture.
@@ -50,13 +54,16 @@ def read(path: str | Path, ending: str = "") -> tuple[bytes, Header]:
         what = "is no picture that is understood" if data else "is empty"
         raise SourceError(f"{path} {what}; {', '.join(map(title, KINDS))} are accepted")
     try:
-        header = codec.image_header(data, container)
+        return data, codec.image_header(data, container, partial(_check, path, most_gb))
     except DamagedError as error:
         raise SourceError(f"{path}: the {title(container)} file {error}") from error
+
+
+def _check(path: str | Path, most_gb: float, header: Header) -> None:
+    claimed = f"{header.width}x{header.height}"
     if not 0 < header.height * header.width <= MAX_PIXELS:
-        claimed = f"{header.width}x{header.height}"
         raise SourceError(f"{path} claims {claimed} pixels; 1 to {MAX_PIXELS:,} pixels are accepted")
-    return data, header
+    check_memory(f"{path}: its samples of {claimed}, unpacked,", header.decoded_bytes, most_gb)
 
 
 def is_image(path: str | Path) -> bool:
@@ -102,11 +109,13 @@ def picture_info(path: str | Path, header: Header) -> StreamInfo:
     )
 
 
-def probe_image(path: str | Path, *, opaque: bool = False) -> StreamInfo:
+def probe_image(path: str | Path, *, opaque: bool = False, most_gb: float = USUAL_GB) -> StreamInfo:
     """Tell what a picture file holds; with `opaque` as it is where what is transparent is laid over white.
+
+    `most_gb`: gigabytes that it may take unpacked.
 
     Raises:
         SourceError: the file is missing, empty, damaged, too large or no picture.
     """
-    info = picture_info(path, read(path)[1])
+    info = picture_info(path, read(path, most_gb=most_gb)[1])
     return replace(info, format=replace(info.format, alpha=False)) if opaque else info

@@ -4,6 +4,7 @@ Pixels stay as they are stored, and EXIF's orientation travels along wherever th
 output cannot hold is named in a note. No temporary file but the output's own.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from av.error import FFmpegError
 from vsr.durable import give_free_name, whole
 from vsr.errors import ConfigError, SinkError, SourceError, VerifyError, one_line
 from vsr.frames import Frame, PictureFormat, StreamInfo
+from vsr.limits import USUAL_GB
 from vsr.media.images import codec
 from vsr.media.images.kinds import KINDS, PICTURES, title
 from vsr.media.images.metadata import TICK, DamagedError, Header, Pixels
@@ -29,15 +31,17 @@ class ImageSource:
     """A picture as a stream of one frame, or of several with their times where it moves.
 
     `opaque` lays what is transparent over white; `transfer` is how linear light is coded, where it is not left to
-    the file.
+    the file; `most_gb` gigabytes may it take unpacked.
 
     Raises:
         SourceError: as `probe_image`.
     """
 
-    def __init__(self, path: str | Path, *, opaque: bool = False, transfer: str = ""):
+    def __init__(
+        self, path: str | Path, *, opaque: bool = False, transfer: str = "", most_gb: float = USUAL_GB
+    ):
         self._transfer = transfer
-        self.info = probe_image(path, opaque=opaque)
+        self.info = probe_image(path, opaque=opaque, most_gb=most_gb)
         """What the file holds."""
 
     def frames(self) -> Iterator[Frame]:
@@ -46,7 +50,7 @@ class ImageSource:
         Raises:
             SourceError: the pixels are damaged.
         """
-        data, header = read(self.info.path)
+        data, header = read(self.info.path, most_gb=math.inf)
         if self._transfer and header.container == "openexr":
             header = replace(header, transfer=self._transfer)
         format, pts = replace(picture_info(self.info.path, header).format, alpha=self.info.format.alpha), 0
@@ -147,7 +151,7 @@ class _Moving:
     def difference(self, path: Path, ending: str) -> str:
         """How what is read back differs from what went in."""
         try:
-            return self._different(*read(path, ending))
+            return self._different(*read(path, ending, most_gb=math.inf))
         except (SourceError, DamagedError) as error:
             return f"the written file cannot be read back ({error})"
 

@@ -1,5 +1,6 @@
 """A frame and its source's metadata, brought to what a kind of picture file holds; and whether a file holds them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,7 @@ class Fitted:
 def source_header(path: str | Path) -> tuple[Header | None, tuple[str, ...]]:
     """Read what a source's file says beside its pixels; where it cannot be read, None and a note."""
     try:
-        return read(path)[1], ()
+        return read(path, most_gb=math.inf)[1], ()  # which it has been held against
     except SourceError as error:
         return None, (f"metadata is not carried: {error}",)
 
@@ -159,7 +160,7 @@ def _with_colours(metadata: Metadata, format: PictureFormat, container: str, not
 def difference(path: Path, ending: str, expected: Fitted) -> str:
     """Read a file back that will have this ending, and say how it differs from what went in, if it does."""
     try:
-        data, header = read(path, ending)
+        data, header = read(path, ending, most_gb=math.inf)
         pixels = codec.decode_image(data, replace(header, transfer=expected.transfer))
     except (SourceError, DamagedError) as error:
         return f"the written file cannot be read back ({error})"
