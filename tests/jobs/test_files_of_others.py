@@ -12,7 +12,7 @@ from support.archives import FLAGS, picture
 from support.long_jobs import contents, enhance, records_of
 
 from vsr.cli.main import run
-from vsr.durable import work_folder
+from vsr.durable import WorkFolder, work_folder
 from vsr.jobs.provenance import sidecar_of
 from vsr.jobs.segments.journal_records import JOURNAL, mark_of
 from vsr.media.images import stream
@@ -70,6 +70,21 @@ def test_what_lies_where_work_would_is_left_alone(clip, tmp_path, theirs, capfd)
             assert said in capfd.readouterr().err
             assert not target.exists()
         assert (enhance if source == clip else still)(source, target) == 0
+
+
+def test_an_empty_folder_is_taken_up_and_nobody_else_writes_into_it(tmp_path, theirs):
+    """One that was killed leaves it; and whoever made it has nothing to lose."""
+    photo, place = picture(tmp_path / "a.png"), work_folder(tmp_path / "b.png")
+    place.mkdir()
+    place.chmod(0o777)
+    with WorkFolder(place) as work:
+        assert place.stat().st_mode & 0o777 == 0o700
+        (place / "note.txt").write_bytes(PRECIOUS)
+        (place / "link.txt").symlink_to(theirs / "thesis.txt")
+        assert sorted(work.close()) == ["link.txt", "note.txt"]
+    assert (place / "note.txt").read_bytes() == PRECIOUS
+    assert still(photo, tmp_path / "b.png") == 0
+    assert (place / "note.txt").read_bytes() == PRECIOUS
 
 
 @pytest.mark.parametrize("how", [os.symlink, os.link])

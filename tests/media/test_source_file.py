@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_far_less_than_promised_is_never_done(tmp_path: Path, name: str):
         "o.unverified.2.mkv",
         "o.unverified.mkv",
     ]
+
+
+def test_who_goes_on_in_the_middle_holds_the_rest_against_the_index(tmp_path: Path):
+    clip = clip_of_noise(tmp_path / "a.mp4", "-c:v", "mpeg4", "-g", "10", "-movflags", "faststart")
+    info = probe(clip)
+    middle = round(1.2 / info.time_base)
+    whole = VideoSource(clip, threads=1, from_pts=middle)
+    assert len(list(whole.frames())) == 70
+    assert not whole.counts.notes
+    os.truncate(clip, clip.stat().st_size * 6 // 10)
+    rest = VideoSource(clip, threads=1, from_pts=middle)
+    there = len(list(rest.frames()))
+    (note,) = [note for note in rest.counts.notes if "cut off" in note]
+    said, came = map(int, re.findall(r"\d+", note))
+    assert said - came == 70 - there > 30, note  # reading begins earlier
 
 
 @pytest.mark.slow

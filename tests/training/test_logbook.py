@@ -94,6 +94,22 @@ def test_a_resumed_run_strikes_out_what_came_after_its_state(tmp_path):
     assert starts == [1, 201]
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "samples"])
+def test_what_a_link_leads_to_is_left_alone(tmp_path, name):
+    book, theirs = tmp_path / "a.log", tmp_path / "theirs"
+    book.mkdir()
+    theirs.write_text("years of work\n")
+    (book / name).symlink_to(theirs)
+    with pytest.raises(ConfigError, match=f"{name} is a link"):
+        Logbook(book, first=0)
+    (book / name).unlink()
+    with Logbook(book, first=0) as written:
+        (book / "samples").mkdir()
+        (book / "samples" / "a-0000001.png").symlink_to(theirs)
+        written.show(1, "a", np.zeros((8, 8, 3), np.uint8))
+    assert theirs.read_text() == "years of work\n"
+
+
 @pytest.mark.parametrize("colors", [1, 3])
 def test_a_sample_shows_the_enlarged_input_the_output_and_the_original(colors):
     generator = torch.Generator().manual_seed(0)

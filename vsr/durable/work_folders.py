@@ -123,6 +123,9 @@ class WorkFolder:
             return self.open(MARK, flags)
         if self.names() and not adopt(self):
             raise NotOursError(self.path, "was not made by vsr")
+        if self._descriptor is not None:  # an empty one may be anybody's to write to; ours never are
+            with contextlib.suppress(OSError):
+                os.fchmod(self._descriptor, 0o700)
         try:
             mark = self.open(MARK, flags | os.O_CREAT | os.O_EXCL)
         except FileExistsError:  # another process was quicker

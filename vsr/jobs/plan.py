@@ -181,7 +181,13 @@ def _check_memory(
 
 def _probed(job: Job, read: ReadOptions, most_gb: float) -> StreamInfo:
     if job.is_image:
-        return probe_image(job.path, opaque=_is_video(job.target), most_gb=most_gb)
+        info = probe_image(job.path, opaque=_is_video(job.target), most_gb=most_gb)
+        if (info.num_frames or 1) > 1 and (read.start or read.end or read.frames):
+            raise ConfigError(
+                f"{job.path} is a picture that moves, and start, end and frames cut videos; make it one first"
+                " (-o NAME.mkv)"
+            )
+        return info
     if not job.pictures and not is_numbered(job.path):
         info = probe(job.path, network=read.allow_network)
         return clock_of(info.path, info.stream_index).correct(info)

@@ -1,6 +1,7 @@
 """What a run leaves to look at, in NAME.log: log.jsonl, pictures, and TensorBoard's events."""
 
 import json
+import os
 from pathlib import Path
 from typing import Self
 
@@ -36,9 +37,12 @@ class Logbook:
             )
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        for path in (folder / "log.jsonl", folder / "samples"):
+            if path.is_symlink():
+                raise ConfigError(f"{path} is a link, and what it leads to is left alone; move it away")
         path = folder / "log.jsonl"
         kept = _lines_up_to(first, path)
-        self._lines = path.open("w", encoding="utf-8")
+        self._lines = os.fdopen(_through_no_link(path), "w", encoding="utf-8")
         self._lines.writelines(kept)
         self._events = EventFile(folder, first=first)
 
@@ -60,8 +64,13 @@ class Logbook:
         encoded = cv2.imencode(".png", picture)[1].tobytes()
         path = self._folder / "samples" / f"{name}-{step:07d}.png"
         path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)  # a link, or the same step's of an earlier run
         path.write_bytes(encoded)
         self._events.picture(step, f"samples/{name}", encoded, picture.shape[:2])
+
+
+def _through_no_link(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _lines_up_to(step: int, path: Path) -> list[str]:

@@ -1,10 +1,14 @@
 """A password goes to the host that it is for, and along no redirect to another one."""
 
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +24,7 @@ CHALLENGES = {
 
 
 @contextmanager
-def server(answer) -> Iterator[tuple[int, list[str]]]:
+def server(answer, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[str]]]:
     """A server that answers each request; gives its port and what it was asked."""
     asked: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -39,6 +43,7 @@ def server(answer) -> Iterator[tuple[int, list[str]]]:
             while True:
                 try:
                     caller, _ = listening.accept()
+                    caller = tls.wrap_socket(caller, server_side=True) if tls else caller
                 except OSError:
                     return
                 threading.Thread(target=serve, args=(caller,), daemon=True).start()
@@ -72,6 +77,25 @@ def test_a_password_does_not_follow_a_redirect(when: str):
     assert "secret" not in str(caught.value)
     assert not heard
     assert sum("Authorization" in request for request in asked) == (when in CHALLENGES)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes a certificate")
+def test_a_server_behind_tls_is_asked_as_well(tmp_path: Path):
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=a -days 2"
+    subprocess.run(
+        ["openssl", *words.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with server(lambda _: ("404 Not Found", "")) as (other, heard):
+        away = ("302 Moved", f"Location: rtsp://127.0.0.1:{other}/b\r\n")
+        with server(lambda request: away if "DESCRIBE" in request else ("200 OK", ""), tls) as (port, asked):
+            url = f"rtsps://user:secret@127.0.0.1:{port}/a"
+            with pytest.raises(RefusedError, match=f"it sends to 127.0.0.1:{other}, which gets no password"):
+                connect(CameraOptions("door", url), resolve(url), threading.Event(), quiet=lambda: None)
+    assert [request.split()[0] for request in asked] == ["OPTIONS", "DESCRIBE"]
+    assert not heard
 
 
 def test_a_digest_is_as_the_standard_has_it():

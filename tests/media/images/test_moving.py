@@ -154,6 +154,19 @@ def test_enhanced_into_its_own_kind_and_into_video(tmp_path: Path):
         (tmp_path / "c.mkv").unlink()
 
 
+def test_the_last_frame_lasts_in_mp4_and_no_part_is_cut_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    source, target = write(tmp_path / "a.gif"), tmp_path / "b.mp4"
+    words = ["enhance", str(source), "-o", str(target), "--model", "bicubic", "--quiet"]
+    assert run(words) == 0
+    with av.open(str(target)) as file:
+        stream = file.streams.video[0]
+        assert round(float(stream.duration * stream.time_base), 3) == sum(TIMES) / 1000
+    assert run([*words, "--overwrite", "--start", "0.1"]) == 2
+    assert "moves, and start, end and frames cut videos" in capfd.readouterr().err
+
+
 def test_two_that_move_are_compared_in_one_picture_or_in_a_video(tmp_path: Path):
     a, b = write(tmp_path / "a.gif"), write(tmp_path / "b.webp")
     for name in ("c.png", "d.mkv"):

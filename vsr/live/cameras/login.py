@@ -41,12 +41,18 @@ def check_answer(answer: str, plain: str) -> None:
     if not re.match(r"RTSP/1\.\d 3\d\d", answer):
         return
     found = re.search(r"(?im)^location:\s*(\S+)", answer)
-    to, here = urlsplit(found[1]) if found else None, urlsplit(plain)
-    if to is None or (to.hostname, to.port or 554) != (here.hostname, here.port or 554):
-        where = f"{to.hostname}:{to.port or 554}" if to is not None else "nobody"
+    to, here = _place(found[1]) if found else None, _place(plain)
+    if to != here:
+        where = f"{to[0]}:{to[1]}" if to is not None else "nobody"
         raise RedirectedError(
             0, f"it sends to {where}, which gets no password; give that address if it is right"
         )
+
+
+def _place(url: str) -> tuple[str | None, int]:
+    """Host and port, with FFmpeg's where none is named."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or (322 if parts.scheme == "rtsps" else 554)
 
 
 def _asked(ask: Ask, plain: str, number: int, more: str = "") -> str:

@@ -4,9 +4,11 @@ import contextlib
 import os
 import select
 import socket
+import ssl
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from vsr.live.address import Address
@@ -16,6 +18,10 @@ _MOST_BYTES = 1 << 16
 """Of an answer's headers."""
 _LOOK_MS = 200
 """Time between looks at the stop flag."""
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_TLS.check_hostname, _TLS.verify_mode = False, ssl.CERT_NONE
+
+T = TypeVar("T")
 
 
 def check_reachable(address: Address, port: int, stop: threading.Event, *, until: float) -> None:
@@ -58,27 +64,47 @@ def _talk(caller: socket.socket, place: Any, address: Address, stop: threading.E
     if failed:
         raise OSError(failed, os.strerror(failed))
     if address.scheme == "rtsp":
+        _knock(caller, address, stop, until)
+    elif address.scheme == "rtsps":  # as FFmpeg has it: no certificate is asked for
+        host = urlsplit(address.url).hostname
+        with _TLS.wrap_socket(caller, server_hostname=host, do_handshake_on_connect=False) as line:
+            _done(line, line.do_handshake, stop, until)
+            _knock(line, address, stop, until)
 
-        def ask(request: str) -> str:
-            caller.sendall(request.encode())
-            return _answer(caller, stop, until)
 
-        answer = ask(f"OPTIONS {plain_url(address)} RTSP/1.0\r\nCSeq: 1\r\n\r\n")
-        if address.secrets and "@" in urlsplit(address.url).netloc:
-            check_answer(answer, plain_url(address))
-            check_stays(address, ask)
+def _knock(line: socket.socket, address: Address, stop: threading.Event, until: float) -> None:
+    """See that an RTSP server answers, and sends nobody elsewhere who brings a password."""
+
+    def ask(request: str) -> str:
+        _done(line, lambda: line.sendall(request.encode()), stop, until)
+        return _answer(line, stop, until)
+
+    answer = ask(f"OPTIONS {plain_url(address)} RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+    if address.secrets and "@" in urlsplit(address.url).netloc:
+        check_answer(answer, plain_url(address))
+        check_stays(address, ask)
 
 
 def _answer(caller: socket.socket, stop: threading.Event, until: float) -> str:
     """The beginning of what a server says, up to the end of its headers."""
     answer = b""
     while b"\r\n\r\n" not in answer and len(answer) < _MOST_BYTES:
-        _await(caller, select.POLLIN, stop, until)
-        said = caller.recv(4096)
+        said = _done(caller, lambda: caller.recv(4096), stop, until)
         if not said:
             raise OSError(0, "the server hung up")
         answer += said
     return answer.decode("utf-8", "replace")
+
+
+def _done(caller: socket.socket, act: Callable[[], T], stop: threading.Event, until: float) -> T:
+    """Do something with a socket that never waits, as soon as it can be done."""
+    while True:
+        try:
+            return act()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            _await(caller, select.POLLIN, stop, until)
+        except ssl.SSLWantWriteError:
+            _await(caller, select.POLLOUT, stop, until)
 
 
 def _await(caller: socket.socket, event: int, stop: threading.Event, until: float) -> None:

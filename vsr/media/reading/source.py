@@ -261,7 +261,8 @@ class VideoSource:
                 rest = self._stream(again.container)
                 for picture in decode_after(again, rest, tally.last):
                     yield conformer.conform(picture, rest.codec_context)
-        tally.check_number(whole=not self._options.start and self._from_pts is None)
+        whole = not self._options.start and self._from_pts is None
+        tally.check_number(whole=whole, on_one_clock=reader.clock.is_steady)
 
     def _check_decoder(self, first: av.VideoFrame, stream: VideoStream) -> None:
         if self._options.decoder == "nvdec" and not came_from_gpu(first, stream):

@@ -30,10 +30,13 @@ class Tally:
         self.num_pictures = 0
         self.last: int | None = None
         """Largest time of a picture, in ticks of the stream."""
+        self._first: int | None = None
+        """Time of decoding of the first packet."""
         self._num_packets = self._num_hidden = self._num_repeats = self._end = 0
 
     def add_packet(self, packet: VideoPacket) -> None:
         """Count what was read."""
+        self._first = packet.dts if self._first is None else self._first
         self._num_packets += packet.size > 0
         self._num_repeats += packet.size == 0 and packet.dts is not None
         self._num_hidden += packet.is_discard
@@ -51,11 +54,21 @@ class Tally:
         """Whether fewer pictures came than packets that are to be seen."""
         return self.num_pictures < self._num_packets - self._num_hidden
 
-    def check_number(self, *, whole: bool) -> None:
-        """Hold the numbers of packets and pictures against what the file says; `whole`: it was read from its start."""
-        came, expected = self._num_packets, self._expected
-        if whole and came < expected:
-            self._counts.notes.append(f"the file is cut off: it says {expected} frames, {came} are there")
+    def check_number(self, *, whole: bool, on_one_clock: bool) -> None:
+        """Hold the numbers of packets and pictures against what the file says.
+
+        Args:
+            whole: it was read from its start; else what its index says of the rest counts, where it has all frames.
+            on_one_clock: packets have the times of the index.
+        """
+        came, expected, here = self._num_packets, self._expected, ""
+        if not whole:
+            knows = expected and on_one_clock and "mp4" in self._info.container
+            expected, here = self._num_left() if knows else 0, " from here on"
+        if came < expected:
+            self._counts.notes.append(
+                f"the file is cut off: it says {expected} frames{here}, {came} are there"
+            )
             self._doubt(came, expected, "frames")
         elif whole and self._info.container == "avi":
             self._doubt(came + self._num_repeats, self._stream.frames, "frames")
@@ -63,6 +76,12 @@ class Tally:
             self._counts.notes += standard_input().beyond(self._end)
         if self.num_pictures < (came - self._num_hidden) // _LEAST_SHARE:
             self._doubt(self.num_pictures, came, "pictures")
+
+    def _num_left(self) -> int:
+        """How many frames the index has from the first packet on; 0 where it has no such entry."""
+        index = self._stream.index_entries
+        place = -1 if self._first is None else index.search_timestamp(self._first, any_frame=True)
+        return len(index) - place if place >= 0 else 0
 
     def check_length(self, end: int | None) -> None:
         """Note where a container that promises a duration, but no number of frames, ends too soon.

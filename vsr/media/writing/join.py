@@ -166,7 +166,9 @@ class _Join:
         readers = self._add_others(carriage, reader) if reader else []
         num_chapters = self._add_facts(original, source, parts, video) if original else 0
         self._out.start_encoding()  # from here on streams have the muxer's ticks
-        self._mux([video_packets(parts, inputs, video, self._window.shift), *readers])
+        in_mp4 = self._out.format.name in ("mp4", "mov")
+        pictures = video_packets(parts, inputs, video, self._window.shift, in_mp4=in_mp4)
+        self._mux([pictures, *readers])
         by_way = {
             way: [c for c in carriage.carried if c.how == way] for way in ("copied", "attached", "converted")
         }

@@ -99,9 +99,13 @@ def _order(part: Encoded) -> list[int]:
 
 
 def video_packets(
-    parts: Sequence[Encoded], inputs: Sequence[InputContainer], out: Any, shift: Fraction
+    parts: Sequence[Encoded], inputs: Sequence[InputContainer], out: Any, shift: Fraction, *, in_mp4: bool
 ) -> Iterator["Packet[Any]"]:
-    """Yield the encoded packets with their true times and durations, for `out`."""
+    """Yield the encoded packets with their true times and durations, for `out`.
+
+    Where it lies in mp4 or mov, a track is as long as the time of decoding and the duration of the packet that comes
+    last say: it is given what the picture that is shown last needs.
+    """
     orders, depth = order_frames(parts)
     time_base = parts[0].time_base
     pts = [time for part in parts for time in part.pts]
@@ -110,6 +114,7 @@ def video_packets(
         raise SinkError("the parts of the video overlap in time")
     base = round(shift / time_base)
     step = max(1, pts[1] - pts[0]) if len(pts) > 1 else 1
+    least = pts[-1] + durations[-1] - (pts[-1 - depth] if depth < len(pts) else pts[0]) - depth * step
     starts = accumulate((len(part.pts) for part in parts), initial=0)
     for part, order, opened, start in zip(parts, orders, inputs, starts, strict=False):
         packets = (packet for packet in opened.demux(opened.streams.video[part.stream]) if packet.size)
@@ -119,6 +124,8 @@ def video_packets(
             packet.pts = pts[start + shown] - base
             packet.dts = (pts[place] if place >= 0 else pts[0] + place * step) - base
             packet.duration = durations[start + shown]
+            if in_mp4 and start + decoded == len(pts) - 1:
+                packet.duration = max(packet.duration, least)
             packet.stream = out
             yield packet
 
