@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -41,6 +42,8 @@ TEXTS = (
     b"true",
     b"\n",
 )
+_UNEXPECTED = re.compile(rb"Traceback|unexpected \w+(Error|Exception|Warning)?:")
+"""What is said of an error that is none of ours."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +188,8 @@ def _wrong(status: int | None, kilobytes: int, said: bytes) -> list[str]:
         wrong.append(f"was ended by signal {os.WTERMSIG(status)}")
     elif os.WEXITSTATUS(status) not in (0, 1, 2, 3):
         wrong.append(f"ended with exit code {os.WEXITSTATUS(status)}")
-    if b"Traceback" in said or b"unexpected " in said:
-        at = max(said.find(b"Traceback"), said.find(b"unexpected "))
-        wrong.append(f"said {said[at : at + 300].decode(errors='replace')!r}")
+    if found := _UNEXPECTED.search(said):
+        wrong.append(f"said {said[found.start() : found.start() + 300].decode(errors='replace')!r}")
     if kilobytes > MOST_KB:
         wrong.append(f"took {kilobytes >> 10} MiB")
     return wrong
