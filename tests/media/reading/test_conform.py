@@ -187,6 +187,17 @@ def test_the_largest_size_of_the_first_minute_is_made(tmp_path: Path, make_clip:
         assert source.counts.resampled == 12
 
 
+def test_a_decoder_gives_what_it_holds_back_before_another_size(tmp_path: Path):
+    parts = []
+    for number, size in enumerate(("64x48", "96x64")):
+        parts.append(tmp_path / f"{number}.m4v")
+        drawn = ("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d=0.4")
+        run_ffmpeg(*drawn, "-c:v", "mpeg4", "-bf", "2", "-g", "6", "-f", "m4v", parts[-1])
+    source, frames = read(joined(tmp_path, parts, ".m4v"))
+    assert len(frames) == 20
+    assert source.counts.resampled == 10
+
+
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
 def test_fields_are_not_mixed(tmp_path: Path, make_clip: MakeClip, codec: str):
     large = make_clip("0.ts", codec=codec, size=(96, 128), num_frames=4, gop=4)

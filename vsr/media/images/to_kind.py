@@ -75,7 +75,7 @@ def _samples(frame: Frame, container: str, notes: list[str]) -> tuple[Pixels, in
     pixels, name = np.stack(frame.planes, axis=2), title(container)
     depth = _depth(kind, format, pixels.shape[2])
     if depth < format.bit_depth:
-        notes.append(f"{format.bit_depth} bits are reduced to {depth}, which is what {name} holds")
+        notes.append(f"{format.bit_depth} bits are reduced to {depth}, which is what is written as {name}")
     pixels = _to_depth(pixels, format.bit_depth, depth)
     channels = pixels.shape[2]
     if channels not in kind.channels and format.alpha and not {channels, channels + 2} & set(kind.channels):

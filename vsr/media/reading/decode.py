@@ -4,6 +4,7 @@ Works on an open container and never opens or closes one.
 """
 
 import heapq
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for type checkers only
 
 _MAX_READ_ERRORS = 100
 """Errors of the container in a row after which the file counts as ended."""
+_MOST_HEADERS = 4096
+"""Bytes at the beginning of a packet in which they are."""
 _MAX_EARLY = 8
 """Pictures in a row that come too early before that counts as a jump back."""
 
@@ -100,26 +103,33 @@ def read_packets(
                 return
 
 
+_HEADERS = {
+    **dict.fromkeys(("mpeg1video", "mpeg2video"), re.compile(rb"\A\x00\x00\x01\xb3(.{3})", re.DOTALL)),
+    "mpeg4": re.compile(rb"\x00\x00\x01[\x20-\x2f](.+?)\x00\x00\x01", re.DOTALL),
+}
+"""What in a packet tells the pictures' size: ISO/IEC 13818-2, 6.2.2.1; of ISO/IEC 14496-2, 6.2.3, all of the layer."""
+
+
 def drained_at_changes(
     packets: Iterable[VideoPacket], stream: VideoStream
 ) -> Generator[VideoPacket, None, None]:
-    """Pass packets on; before one of MPEG-1 or MPEG-2 that begins another size, yield one that drains the decoder.
+    """Pass packets on; before one of MPEG-1, 2 or 4 that begins another size, yield one that drains the decoder.
 
-    It drops the picture that it holds back there. Sequence headers: ISO/IEC 13818-2, 6.2.2.1.
+    It drops the picture that it holds back there.
     """
-    if stream.codec_context.name not in ("mpeg1video", "mpeg2video"):
+    header = _HEADERS.get(stream.codec_context.name)
+    if header is None:
         yield from packets
         return
     size = b""
     for packet in packets:
-        begin = bytes(packet)[:7] if packet.is_keyframe else b""
-        if begin.startswith(b"\0\0\1\xb3"):
-            if size and begin[4:] != size:
+        if packet.is_keyframe and (found := header.search(bytes(packet)[:_MOST_HEADERS])):
+            if size and found[1] != size:
                 drain = cast(Any, Packet())
                 drain.stream = stream
                 yield drain
                 stream.codec_context.flush_buffers()
-            size = begin[4:]
+            size = found[1]
         yield packet
 
 
