@@ -1,5 +1,7 @@
 """Pictures that move: every frame, each as long as it was, to every kind that moves and to video."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from vsr.cli.main import run
+from vsr.durable import work_folder
 from vsr.errors import ConfigError, SourceError
 from vsr.jobs import Job, make_plan
 from vsr.jobs.enhance_file import carry_out
@@ -165,6 +168,26 @@ def test_the_last_frame_lasts_in_mp4_and_no_part_is_cut_out(
         assert round(float(stream.duration * stream.time_base), 3) == sum(TIMES) / 1000
     assert run([*words, "--overwrite", "--start", "0.1"]) == 2
     assert "moves, and start, end and frames cut videos" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("ending", [".gif", ".bmp"])
+def test_a_disk_that_does_not_let_us_read_back_is_no_difference(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    source, target, real = write(tmp_path / "a.gif"), tmp_path / f"b{ending}", Path.read_bytes
+    if ending == ".bmp":
+        drawn(0, "RGB").save(source := tmp_path / "a.png")
+
+    def fails(path: Path) -> bytes:
+        if path.parent == work_folder(target):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    assert run(["enhance", str(source), "-o", str(target), "--model", "bicubic", "--quiet"]) == 1
+    assert f"{target} cannot be read back: Input/output error" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [source.name] or ending == ".bmp"
+    assert not list(tmp_path.glob("*unverified*"))
 
 
 def test_two_that_move_are_compared_in_one_picture_or_in_a_video(tmp_path: Path):

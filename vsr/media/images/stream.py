@@ -16,7 +16,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from vsr.durable import give_free_name, whole
-from vsr.errors import ConfigError, SinkError, SourceError, VerifyError, one_line
+from vsr.errors import ConfigError, ReadError, SinkError, SourceError, VerifyError, one_line, reason_of
 from vsr.frames import Frame, PictureFormat, StreamInfo
 from vsr.limits import USUAL_GB
 from vsr.media.images import codec
@@ -152,6 +152,8 @@ class _Moving:
         """How what is read back differs from what went in."""
         try:
             return self._different(*read(path, ending, most_gb=math.inf))
+        except ReadError:
+            raise
         except (SourceError, DamagedError) as error:
             return f"the written file cannot be read back ({error})"
 
@@ -260,6 +262,9 @@ class ImageSink:
                 if different := self._encoding.difference(part, self._path.suffix):
                     kept = give_free_name(part, unverified_names(self._path))
                     raise VerifyError(f"{self._path}: {different}; what was written lies in {kept.name}")
+        except ReadError as error:
+            reason = reason_of(error.__cause__ or error)
+            raise SinkError(f"{self._path} cannot be read back: {reason}") from error
         except FileExistsError:
             raise SinkError(
                 f"{self._path} has come to exist meanwhile; pass --overwrite to replace it"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsr.errors import SourceError
+from vsr.errors import ReadError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.media.images import codec
 from vsr.media.images.kinds import KINDS, PictureKind, title
@@ -158,10 +158,16 @@ def _with_colours(metadata: Metadata, format: PictureFormat, container: str, not
 
 
 def difference(path: Path, ending: str, expected: Fitted) -> str:
-    """Read a file back that will have this ending, and say how it differs from what went in, if it does."""
+    """Read a file back that will have this ending, and say how it differs from what went in, if it does.
+
+    Raises:
+        ReadError: the disk fails.
+    """
     try:
         data, header = read(path, ending, most_gb=math.inf)
         pixels = codec.decode_image(data, replace(header, transfer=expected.transfer))
+    except ReadError:
+        raise  # the disk's failure is no difference
     except (SourceError, DamagedError) as error:
         return f"the written file cannot be read back ({error})"
     return next(_differences(pixels, header.metadata, expected), "")
