@@ -69,7 +69,7 @@ def verify_record(
     key
         Public key by which the record must be signed.
     authority
-        Certificate of those whose time stamps are trusted, in PEM.
+        Certificates in PEM of those whose time stamps and content credentials are trusted.
     quick
         Compare the bytes of both, and decode neither.
     """

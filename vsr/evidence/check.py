@@ -1,14 +1,17 @@
 """A record checked against itself, its source and its result; what is wrong is named by its place."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from vsr.durable import sha256_of
 from vsr.errors import VerifyError, VsrError
 from vsr.evidence.chain_log import LOG, read_log
-from vsr.evidence.folder import RECORD, get, load_record
+from vsr.evidence.content_credentials import credentials_of
+from vsr.evidence.folder import RECORD, REPORT, get, load_record
 from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, read_frames
 from vsr.evidence.reread import each_frame, file_facts, result_again, result_files, source_again
 from vsr.evidence.signing import SIGNATURE, is_signed_by, read_public_key
@@ -35,7 +38,7 @@ def check_evidence(
         source: where the source lies now; None for where it lay.
         result: the same of the result.
         key: public key by which the record must be signed; None for any.
-        authorities: certificates in PEM of those whose time stamps are trusted.
+        authorities: certificates in PEM of those whose time stamps and content credentials are trusted.
         decode: decode both and compare every frame, although their bytes are what they were.
 
     Raises:
@@ -49,12 +52,19 @@ def check_evidence(
         yield check_stamp(get(folder, STAMP), stamped(folder, record), folder / STAMP, authorities)
     yield _check_log(folder, record)
     frames = noted_frames(folder, record)
+    if hashlib.sha256(get(folder, REPORT)).hexdigest() != record["report"]["sha256"]:
+        raise VerifyError(f"{folder / REPORT}: was changed")
     yield f"frames: {len(frames)}, Merkle root {record['frames']['merkle_root']}"
     yield check_source(record, frames, source, decode=decode)
     target = result or Path(record["result"]["path"])
     hashes = [frame.result for frame in frames]
     again = partial(result_again, target)
-    yield _check_files("result", result_files(target), record["result"], again, hashes, decode=decode)
+    try:
+        yield _check_files("result", result_files(target), record["result"], again, hashes, decode=decode)
+    except VerifyError as error:
+        raise VerifyError(f"{error}{_lost_credentials(record, target)}") from None
+    if record["credentials"]:
+        yield _check_credentials(record, target, authorities)
 
 
 def check_signature(folder: Path, record: dict[str, Any], key: Path | None) -> str:
@@ -82,6 +92,25 @@ def check_signature(folder: Path, record: dict[str, Any], key: Path | None) -> s
 def stamped(folder: Path, record: dict[str, Any]) -> bytes:
     """What a time stamp is of: the signature, or a record without one."""
     return get(folder, SIGNATURE if record["signer"] else RECORD)
+
+
+def _lost_credentials(record: dict[str, Any], target: Path) -> str:
+    """What is to be said of the credentials of a result that is another one now."""
+    if not record["credentials"] or not target.is_file():
+        return ""
+    state, _ = credentials_of(target)
+    lost = {"none": "were stripped", "invalid": "are invalid"}.get(state)
+    return f"; its content credentials {lost}" if lost else ""
+
+
+def _check_credentials(record: dict[str, Any], target: Path, authorities: Sequence[Path]) -> str:
+    held = target.with_name(record["credentials"]["file"])
+    if held != target and (not held.is_file() or sha256_of(held) != record["credentials"]["sha256"]):
+        raise VerifyError(f"{held}: is not there, or was changed; it held the content credentials")
+    state, told = credentials_of(target, "".join(path.read_text(encoding="utf-8") for path in authorities))
+    if state in ("none", "invalid"):
+        raise VerifyError(f"{held}: its content credentials are {state}: {told.get('reason', '')}")
+    return f"content credentials: {state}"
 
 
 def check_source(

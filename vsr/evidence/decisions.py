@@ -106,4 +106,4 @@ def missing_frames(hashes: Sequence[FrameHash], time_base: Fraction) -> dict[str
         for number, (a, b) in enumerate(pairwise(hashes))
         if b.pts - a.pts > 1.5 * usual
     ]
-    return {"number": len(pauses), "places": pauses[:_MOST]} if pauses else {}
+    return {"number": len(pauses), "places": pauses[:_MOST]}

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vsr.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class EvidenceOptions:
@@ -16,5 +18,18 @@ class EvidenceOptions:
     """Private key that signs the record, as `vsr evidence key` makes one."""
     timestamp: str = ""
     """Address of an authority that stamps the record's time (RFC 3161); it gets a hash alone."""
+    credentials: str = ""
+    """Certificates in PEM, the own one first, by which the result gets content credentials (C2PA); those of mkv and
+    webm lie beside it, as NAME.c2pa."""
+    credentials_key: str = ""
+    """Private key of the first of them, in PEM."""
     allow_generative: bool = False
     """Let models paint what is not in the source, or that nothing is known of; all is marked as such."""
+
+    def __post_init__(self) -> None:
+        if bool(self.credentials) != bool(self.credentials_key):
+            raise ConfigError("credentials and credentials-key belong together; give both")
+        if not self.evidence and any(vars(self).values()):
+            raise ConfigError(
+                "case, sign, timestamp, credentials and allow-generative are of a record; give evidence"
+            )

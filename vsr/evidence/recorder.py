@@ -1,13 +1,16 @@
 """Makes the record of one file while it is enhanced: begins before anything is read, ends when all is checked."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from vsr.durable import sha256_of
 from vsr.errors import ConfigError, SourceError, VerifyError, VsrError
 from vsr.evidence.chain_log import ChainLog
+from vsr.evidence.content_credentials import Credential, Deeds, put_credentials
 from vsr.evidence.decisions import (
     as_json,
     decisions_of,
@@ -17,14 +20,17 @@ from vsr.evidence.decisions import (
     stream_facts,
 )
 from vsr.evidence.evidence_options import EvidenceOptions
-from vsr.evidence.folder import RECORD, open_folder, put, record_text
+from vsr.evidence.folder import RECORD, REPORT, open_folder, put, record_text
 from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, write_frames
 from vsr.evidence.machine_facts import processor_facts, software_facts
 from vsr.evidence.painting import refuse_painting
 from vsr.evidence.reread import each_frame, file_facts, files_of, result_again, result_files
+from vsr.evidence.sheet import ShownPair, write_sheet
+from vsr.evidence.shown_pairs import pair_of, shown_frames
 from vsr.evidence.signing import SIGNATURE, KeyFile, RecordSigner
 from vsr.evidence.time_stamp import STAMP, stamp_of
 from vsr.jobs import FrameHash, Job, Outcome, Plan, hash_of
+from vsr.media import is_numbered
 
 
 class Recorder:
@@ -46,6 +52,8 @@ class Recorder:
         """
         self.job, self.options, self.folder, self._tell = job, options, folder, tell
         self._signer = KeyFile(Path(options.sign)) if options.sign else signer
+        given = options.credentials
+        self._credential = Credential.read(Path(given), Path(options.credentials_key)) if given else None
         self._log: ChainLog | None = None
         self._source: dict[str, Any] = {}
         self._painting: list[str] = []
@@ -84,6 +92,8 @@ class Recorder:
             ConfigError: a model may paint what is not in the source, and that is not allowed.
         """
         self._painting = refuse_painting(plan.models, allowed=self.options.allow_generative)
+        if self._credential is not None and is_numbered(plan.job.target):
+            raise ConfigError(f"credentials: {plan.job.target} means many files; name a video or a picture")
         self.log.add("found", **stream_facts(plan.source), notes=list(plan.source.notes))
         self.log.add("decided", **decisions_of(plan), options=as_json(plan.options))
         for facts in model_facts_of(plan):
@@ -109,8 +119,10 @@ class Recorder:
             read=read_facts(outcome.counts),
             notes=list(outcome.notes),
         )
-        source, result = self._unchanged(), file_facts(result_files(outcome.target))
-        frames = self._frames(outcome)
+        source = self._unchanged()
+        credentials = self._credentials(plan, outcome.target)
+        result = file_facts(result_files(outcome.target))
+        frames, pairs = self._frames(plan, outcome)
         text = write_frames(frames, plan.frames.time_base)
         put(self.folder, FRAMES, text, again=True)
         told = _frame_facts(frames, outcome.hashes, plan)
@@ -134,7 +146,12 @@ class Recorder:
             "software": software_facts(),
             "processor": processor_facts(),
             "signer": {"Ed25519": self._signer.public_key.hex()} if self._signer else None,
+            "credentials": credentials,
+            "lossy": any(frame.given != frame.result for frame in frames),
         }
+        sheet = write_sheet(record, pairs).encode()
+        put(self.folder, REPORT, sheet, again=True)
+        record["report"] = {"sha256": hashlib.sha256(sheet).hexdigest()}
         self._write(record_text(record).encode())
 
     def _write(self, record: bytes) -> None:
@@ -160,17 +177,44 @@ class Recorder:
             )
         return after | {"sha256_before": self._source["sha256"]}
 
-    def _frames(self, outcome: Outcome) -> list[NotedFrame]:
+    def _frames(self, plan: Plan, outcome: Outcome) -> tuple[list[NotedFrame], list[ShownPair]]:
+        """Decode the result; returns the hashes of all frames, and a few frames to look at."""
         hashes, target = outcome.hashes, outcome.target
-        found = [hash_of(frame) for frame in each_frame(result_again(target))]
+        found: list[str] = []
+        pairs: list[ShownPair] = []
+        wanted = shown_frames(len(hashes))
+        for number, frame in enumerate(each_frame(result_again(target))):
+            found.append(hash_of(frame))
+            if number in wanted:
+                pairs.append(pair_of(plan, number, hashes[number], frame))
         if len(found) != len(hashes):
             raise VerifyError(
                 f"{target}: {len(found)} frames are read back, and {len(hashes)} went into the encoder"
             )
-        return [
+        frames = [
             NotedFrame(noted.pts, noted.decoded, noted.given, result, noted.damaged)
             for noted, result in zip(hashes, found, strict=True)
         ]
+        return frames, pairs
+
+    def _credentials(self, plan: Plan, target: Path) -> dict[str, Any] | None:
+        """Put content credentials into the result, the last change of its file."""
+        if self._credential is None:
+            return None
+        was, now = plan.frames.format, plan.output
+        deeds = Deeds(
+            models=tuple(model.spec.name for model in plan.models),
+            generative=bool(self._painting),
+            resized=(now.height, now.width) != (was.height, was.width),
+            cropped=plan.crop is not None,
+            recoloured=plan.options.picture.color_correct,
+            source_sha256=self._source["sha256"],
+        )
+        first = files_of(self.job)[0]
+        held = put_credentials(target, first, deeds, self._credential, replace=plan.overwrite)
+        told = {"file": held.name, "sha256": sha256_of(held)}
+        self.log.add("credentials", **told, algorithm=self._credential.algorithm)
+        return told
 
     def _named(self, plan: Plan) -> dict[str, Any]:
         """By what the source is found again."""

@@ -1,0 +1,112 @@
+"""A record in plain sentences: what was done, what may not be concluded from it, and how it is repeated."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def what_was_done(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say it in the order in which it happened."""
+    source, frames, decided = record["source"], record["frames"], record["decided"]
+    before, after = decided["frames"]["format"], decided["output"]
+    yield (
+        f"{Path(source['path']).name} was opened to be read alone. Its SHA-256 was taken before the first byte was "
+        "decoded and again after the last one: it is the same."
+    )
+    crop = f", cut to {decided['crop']}" if decided["crop"] else ""
+    names = " and ".join(model["name"] for model in record["models"]) or "no network"
+    size = decided["resampled_to"]
+    again = f", then resampled once to {size[1]}x{size[0]}" if size else ""
+    yield (
+        f"{_counted(frames['count'], 'frame')} of {before['width']}x{before['height']} pixels were decoded{crop} "
+        f"and made {after['width']}x{after['height']} pixels large by {names}{again}."
+    )
+    yield _neighbours(record)
+    for encoder in decided["encoders"]:
+        yield f"The frames were encoded by {encoder['name']}."
+    yield (
+        f"The finished file was decoded once more: all {_counted(frames['count'], 'frame')} are there, "
+        "in their order. None was put in, left out or moved in time between reading and encoding."
+    )
+    if held := record["credentials"]:
+        yield f"Content credentials (C2PA) that tell of all this were put into {held['file']}, last of all."
+    if patched := len(frames["patched_up"]):
+        yield (
+            f"{_counted(patched, 'picture')} of the source were damaged, and patched up by the decoder; "
+            "see below."
+        )
+
+
+def _neighbours(record: Mapping[str, Any]) -> str:
+    sees = [model["sees"] for model in record["models"]]
+    if any(each["stateful"] for each in sees):
+        return (
+            "A network carries what it has seen from frame to frame: a frame of the result depends on "
+            "all before it in its scene."
+        )
+    around = sum(each["before"] + each["emit"] - 1 + each["after"] for each in sees)
+    if around:
+        return (
+            f"Each frame of the result depends on its own frame of the source and on up to {around} of "
+            "its neighbours."
+        )
+    return "Each frame of the result depends on the same frame of the source alone, and on no other."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def limits_of(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the record does not show."""
+    if record["models"]:
+        yield (
+            "An enhanced picture is an interpretation. A network draws what is likely by the pictures "
+            "that it has learnt "
+            "from: an edge, a letter or a feature of a face that only the result shows need not have "
+            "been there. What "
+            "matters is to be looked at in the source."
+        )
+    for reason in record["generative"]:
+        yield f"{reason}. The result is for looking at, and no ground for any statement about details."
+    yield (
+        "Hashes show that the files are those that lay here when the record was made. They do not show "
+        "where the source "
+        "comes from, nor what was done to it before."
+    )
+    if record["signer"]:
+        yield (
+            f"Whose the signature is follows from the key {record['signer']['Ed25519']} alone, not from "
+            "this page."
+        )
+    else:
+        yield "The record is not signed: who can write to its folder could have written all of it anew."
+    if record["lossy"]:
+        yield (
+            "The encoder has lost something: the result's frames, decoded again, are not to the bit "
+            "those that the "
+            "networks gave. Both have hashes of their own in frames.txt."
+        )
+    yield (
+        "Times are those of this machine's clock, which nobody else vouches for unless the record "
+        "bears a time stamp."
+    )
+
+
+def repeated_by(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say how anybody checks and repeats it."""
+    yield (
+        "vsr evidence verify FOLDER compares everything with source and result, and names the first "
+        "place that is wrong."
+    )
+    yield (
+        "vsr evidence replay FOLDER makes the result again from source and record. It is equal to the "
+        "bit with the same "
+        "programs on the same kind of processor, which are named below; else it says what differs."
+    )
+    yield (
+        "Without vsr: ffmpeg -i FILE -map 0:v -f framehash -hash sha256 - gives the hashes in "
+        "frames.txt of a source "
+        "whose pixel format needs no conversion, and of a result; sha256sum gives those of the files."
+    )
+    yield "The command's options are in record.json under options, each step with its time in log.jsonl."
