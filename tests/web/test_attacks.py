@@ -3,16 +3,20 @@
 import json
 import socket
 import struct
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
+from support.archives import wait_until
+from support.web_here import served
 from support.web_server import WebServer, web
 
 from vsr.cli.main import run
 from vsr.errors import ConfigError
+from vsr.web import connections
 from vsr.web.client import Client, WebError
 from vsr.web.data_folder import DataFolder
 from vsr.web.guard import Guard
@@ -170,6 +174,49 @@ def test_large_bodies_are_refused_before_they_come(web_server):
         )
         assert line.recv(100).split()[1] in (b"400", b"413")
     assert web_server.send("GET", "/healthz")[0] == 200
+
+
+def test_who_does_not_come_to_the_point_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.5)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 8)
+    with served(tmp_path) as client, ExitStack() as stack:
+        host, port = client._parts.netloc.split(":")
+
+        def connected() -> socket.socket:
+            return stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+
+        slow, silent, second = (connected() for _ in range(3))
+        head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+        second.sendall(head + b"\r\n")
+        answer = b""
+        while not answer.endswith(b"ok\n"):
+            answer += second.recv(4096)
+        for line in (slow, second):
+            line.sendall(head)
+        began = time.monotonic()
+        with suppress(OSError):  # a byte at a time, until it is heard no more
+            while time.monotonic() < began + 30:
+                slow.sendall(b"X")
+                time.sleep(0.05)
+        assert time.monotonic() - began < 25
+        assert silent.recv(100) == second.recv(100) == b""
+        assert client.ask("GET", "/healthz")[1] == b"ok\n"
+
+        many = [connected() for _ in range(20)]
+        gone = sum(_is_closed(line) for line in many)
+        assert gone >= 12
+        wait_until(lambda: all(map(_is_closed, many)))
+        assert client.ask("GET", "/healthz")[1] == b"ok\n"
+
+
+def _is_closed(line: socket.socket) -> bool:
+    line.settimeout(0.2)
+    try:
+        return line.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def test_a_playlist_that_names_other_files_is_no_video(web_server, clip, tmp_path):

@@ -14,6 +14,7 @@ from vsr.live import LiveOptions, exposed_files, read_options
 from vsr.web.apart import warm_up
 from vsr.web.app import make_app
 from vsr.web.cameras.camera_process import CameraProcess
+from vsr.web.connections import PromptProtocol
 from vsr.web.data_folder import DataFolder
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens, token_hash
@@ -58,6 +59,7 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_END_WITHIN_S,
+            http=PromptProtocol,
             h11_max_incomplete_event_size=32 << 10,
         )
         tell(
