@@ -55,6 +55,13 @@ class Rig:
             assert time.monotonic() < end, self.sink.status
             self.feed(1, format)
 
+    def wait_until(self, condition, timeout_s: float = 20.0) -> None:
+        """Let time pass, without a frame."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, self.sink.status
+            time.sleep(0.01)
+
     def output(self, kind: str):
         return next(one for one in self.sink._outputs if one.options.kind == kind)
 

@@ -68,12 +68,12 @@ def test_pictures_and_sound_arrive_at_a_server_that_wants_a_password(rig, server
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_server_that_dies_or_freezes_is_pushed_to_again(rig, server, tmp_path, monkeypatch, fault):
-    monkeypatch.setattr(feeder, "_SILENCE_S", 0.5)
     monkeypatch.setattr(feeder, "_OPEN_S", 2.0)
     target = tmp_path / "pushed.h264"
     server.start(f"/in>{target}")
     live: Rig = rig(OutputOptions("rtsp", server.url("/in")), "record").run()
     push, record = live.output("rtsp"), live.output("record")
+    push.silence_s = 0.5
     live.feed_until(lambda: size(target) > 1000)
     live.noise = 60  # enough bits to fill what the two systems keep in between
     server.signal(fault)

@@ -11,8 +11,8 @@ from vsr.live.child_pipes import PipedChild
 from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, Message
 
-_SILENCE_S = 5.0
-"""Without an acknowledgement for so long while something is under way, the receiver counts as frozen."""
+SILENCE_S = 5.0
+"""Without an acknowledgement for so long while something is under way, a receiver counts as frozen as a rule."""
 _OPEN_S = 15.0
 """How long starting and connecting may take."""
 _END_S = 2.5
@@ -21,6 +21,9 @@ _END_S = 2.5
 
 class FedOutput(Protocol):
     """Whose process is fed."""
+
+    silence_s: float
+    """How long its receiver may acknowledge nothing."""
 
     @property
     def closing_s(self) -> float:
@@ -134,5 +137,6 @@ class Feeder:
             return "it did not finish in time"
         if not self._open:
             return f"it did not open within {_OPEN_S:g} s" if now - self._progress_s > _OPEN_S else ""
-        frozen = self._under_way and now - self._progress_s > _SILENCE_S
-        return f"the receiver took nothing for {_SILENCE_S:g} s" if frozen else ""
+        silence_s = self._owner.silence_s
+        frozen = self._under_way and now - self._progress_s > silence_s
+        return f"the receiver took nothing for {silence_s:g} s" if frozen else ""

@@ -15,7 +15,7 @@ from vsr.errors import ConfigError, SinkError, redact
 from vsr.live import child_pipes
 from vsr.live.address import Address
 from vsr.live.newest_wins import in_background
-from vsr.live.outputs.feeder import Feeder
+from vsr.live.outputs.feeder import SILENCE_S, Feeder
 from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, VIDEO, Message
 from vsr.live.push.order import PushOrder
@@ -62,6 +62,7 @@ class LiveOutput:
 
     def __init__(self, order: PushOrder):
         self._order, self.options = order, (options := order.output)
+        self.silence_s = SILENCE_S
         files = options.kind in ("record", "hls")
         # A recording may catch up with a slow disk; whoever watches wants now.
         self._queue = PacketQueue(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
@@ -95,12 +96,13 @@ class LiveOutput:
     def status(self) -> OutputStatus:
         """How it does; from any thread."""
         sent, now = list(self._sent), time.monotonic()
+        restarts = self._restarts  # before the state, which changes first
         recent = sum(size for when, size in sent if now - when < _RATE_S)
         return OutputStatus(
             self.options.kind,
             self._address.shown,
             self._state,
-            self._restarts,
+            restarts,
             self._bytes,
             recent * 8 / 1000 / _RATE_S,
             self._queue.dropped,
@@ -142,8 +144,8 @@ class LiveOutput:
                 if self._closing_s:
                     self._note = self._hide(reason)
                     break
-                self._restarts += 1
                 self._note, self._state = self._hide(reason), "restarting"
+                self._restarts += 1
                 if time.monotonic() - began > _STEADY_S:
                     backoff.worked()
                 self._sleep(backoff.next_s())
