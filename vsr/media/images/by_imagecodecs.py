@@ -14,7 +14,7 @@ from vsr.media.images.metadata import MAX_PIXELS, DamagedError, Header, Metadata
 
 
 def imagecodecs_header(data: bytes, container: str) -> Header:
-    """Tell what is in a file. Of a JPEG XL the size alone is told by its header; the rest by decoding it.
+    """Tell what is in a JPEG 2000, or in a JPEG XL, whose header tells the size alone: it is decoded.
 
     Raises:
         DamagedError: it is broken or too large.
@@ -95,7 +95,7 @@ def _jpegxl_size(data: bytes) -> tuple[int, int]:
     return height, height * across // down
 
 
-_HEADERS = {"png": png.png_header, "jpeg2000": _jpeg2000, "jpegxl": _jpegxl}
+_HEADERS = {"jpeg2000": _jpeg2000, "jpegxl": _jpegxl}
 
 
 def _decoded(data: bytes, container: str) -> Pixels:

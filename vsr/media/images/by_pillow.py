@@ -12,6 +12,7 @@ from vsr.media.images.boxes import boxes
 from vsr.media.images.kinds import KINDS
 from vsr.media.images.metadata import (
     MAX_PIXELS,
+    SURE_TO_FIT,
     Color,
     DamagedError,
     Directories,
@@ -31,9 +32,6 @@ _OPENERS = {
     "png": PngImagePlugin.PngImageFile,
 }
 """By themselves, not by `Image.open`: files of other kinds are nobody's business, and the limit on pixels is ours."""
-
-_SURE_TO_FIT = 65_000
-"""Bytes of EXIF or XMP that a JPEG holds."""
 
 GIF_NOTE = "a GIF holds 256 colours a frame, each pixel is clear or not, and times are hundredths of a second"
 
@@ -247,10 +245,10 @@ def level_of(quality: int) -> int:
 def _fitting(metadata: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     """What a JPEG's segments of 64 KiB hold, and notes about the rest."""
     exif, xmp, notes = metadata.exif, metadata.xmp, list[str]()
-    if len(exif) > _SURE_TO_FIT:
+    if len(exif) > SURE_TO_FIT:
         exif = Directories(portable(exif).first, {}, {}).block()
         notes.append("EXIF is larger than a JPEG can hold: orientation and texts alone are kept")
-    if len(xmp) > _SURE_TO_FIT:
+    if len(xmp) > SURE_TO_FIT:
         xmp = b""
         notes.append("XMP is larger than a JPEG can hold and is left out")
     return replace(metadata, exif=exif, xmp=xmp), tuple(notes)

@@ -27,6 +27,9 @@ MAX_PIXELS = 200_000_000
 MAX_METADATA = 64 << 20
 """Bytes that a compressed profile or text may unfold to."""
 
+SURE_TO_FIT = 65_000
+"""Bytes of EXIF or XMP that every kind holds that holds such at all: a JPEG's segments have 64 KiB."""
+
 TICK = Fraction(1, 100_000)
 """Seconds, in which the times of frames that move are counted: APNG's may last 1/30 s, others' whole milliseconds."""
 

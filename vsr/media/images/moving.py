@@ -37,7 +37,7 @@ def moving_frames(data: bytes, header: Header) -> Iterator[tuple[Pixels, int]]:
         DamagedError: one of them cannot be decoded.
     """
     container = header.container
-    image = opened(pixels_alone(data) if container == "png" else data, container)
+    image = _opened(data, container)
     first = 1 if getattr(image, "default_image", False) else 0
     mode = "RGBA" if header.alpha else "RGB"
     for number in range(first, first + header.num_frames):
@@ -48,6 +48,10 @@ def moving_frames(data: bytes, header: Header) -> Iterator[tuple[Pixels, int]]:
         if pixels.shape[:2] != (header.height, header.width):
             raise DamagedError(f"is damaged: its frame {number + 1} has another size")
         yield pixels, _ticks(image.info.get("duration", 0), container)
+
+
+def _opened(data: bytes, container: str) -> Image.Image:
+    return opened(pixels_alone(data) if container == "png" else data, container)
 
 
 def _ticks(milliseconds: float, container: str) -> int:
@@ -66,9 +70,7 @@ def moving_header(data: bytes, header: Header) -> Header:
         raise DamagedError(f"claims {header.num_frames:,} frames; up to {_MOST_FRAMES:,} are accepted")
     notes = (f"{header.bit_depth} bits are read as 8, since it moves",) if header.bit_depth > 8 else ()
     plain = replace(header, color="rgb", bit_depth=8, notes=(*header.notes, *notes))
-    loop = opened(pixels_alone(data) if header.container == "png" else data, header.container).info.get(
-        "loop"
-    )
+    loop = _opened(data, header.container).info.get("loop")
     if header.container == "gif":
         loop = 1 if loop is None else loop and loop + 1  # it says how often again
     ticks, is_clear = list[int](), False

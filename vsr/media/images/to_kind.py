@@ -13,6 +13,7 @@ from vsr.media.images import codec
 from vsr.media.images.kinds import KINDS, PictureKind, title
 from vsr.media.images.linear import HLG, PQ
 from vsr.media.images.metadata import (
+    SURE_TO_FIT,
     DamagedError,
     Header,
     Metadata,
@@ -31,8 +32,6 @@ _NAMES = {
     "density": "density",
     "segments": "comments and IPTC texts",
 }
-_SURE_TO_FIT = 65_000
-"""Bytes of EXIF or XMP that every kind holds that holds such at all."""
 _WIDE = ("bt2020", "smpte431", "smpte432")
 
 
@@ -200,12 +199,12 @@ def _same_light(pixels: Pixels, wanted: Pixels) -> bool:
 def _kept(expected: Fitted, got: Metadata) -> dict[str, bool]:
     want = expected.metadata
     # TIFF and AVIF hold the same in another block; what is too large has been reduced, and a note has said so.
-    rewritten = expected.container in ("tiff", "avif") or len(want.exif) > _SURE_TO_FIT
+    rewritten = expected.container in ("tiff", "avif") or len(want.exif) > SURE_TO_FIT
     across, down = want.density or (0, 0)
     near = got.density is not None and max(abs(got.density[0] - across), abs(got.density[1] - down)) <= 0.51
     return {
         "exif": _same_portable(want.exif, got.exif) if rewritten else want.exif == got.exif,
-        "xmp": want.xmp == got.xmp or len(want.xmp) > _SURE_TO_FIT,
+        "xmp": want.xmp == got.xmp or len(want.xmp) > SURE_TO_FIT,
         "icc": want.icc == got.icc,
         "density": want.density is None or near,
         "segments": want.segments == got.segments,
