@@ -15,12 +15,13 @@ from vsr.engine import from_packed
 from vsr.engine.engine import Engine
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, PictureFormat
-from vsr.models import NOISE_SPAN, PACKED, PlanesNet, read_model
+from vsr.models import NEIGHBOURED, NOISE_SPAN, PACKED, TOLD, PlanesNet, load, read_model
 from vsr.models.networks.compact import CompactNet
 from vsr.options import EngineOptions
 from vsr.quality import DAMAGE_TABLE
 from vsr.training import loop
 from vsr.training.batch import Batch
+from vsr.training.calibration import calibrate_checkpoint
 from vsr.training.data import degrade, examples
 from vsr.training.data.batches import batches, find_data
 from vsr.training.data.grain import NoiseKind, noisy
@@ -29,6 +30,7 @@ from vsr.training.loop import TrainingProgress, train
 from vsr.training.networks import Unrolled, build, enlarged, predict
 from vsr.training.options import LossOptions, TrainOptions
 from vsr.training.validation import trials, validate
+from vsr.training.warm_start import take_over
 
 CPU = torch.device("cpu")
 
@@ -148,6 +150,28 @@ def test_what_is_remembered_has_less_noise_and_is_told_so(options, monkeypatch):
     assert min(noises) < 11
     assert max(noises) > 15
     assert np.abs(np.array(errors) / noises - 1).max() < 0.35
+
+
+def test_a_network_over_time_begins_as_the_one_it_grows_from(options, tmp_path):
+    """Trained on, calibrated, and it needs no more than a path to be used."""
+    train(options)
+    out = str(tmp_path / "out" / "over-time.safetensors")
+    grown = replace(options, network="planes-over-time", start_from=options.out, out=out)
+    (batch,) = some_batches(grown, 1)
+    assert batch.low.shape == (4, 1, NEIGHBOURED, 8, 8)
+    net, old = build(grown), read_model(Path(options.out), scale=2).network
+    take_over(net, options.out, seed=0)
+    net.scale = 2
+    shown = torch.rand(1, NEIGHBOURED, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(net(shown), old(shown[:, : PACKED + TOLD]))
+    train(grown)
+    calibrate_checkpoint(Path(out), options.data)
+    model = load(out, scale=2)
+    assert (model.spec.context.stateful, model.spec.context.after) == (True, 1)
+    assert "int8" in model.spec.dtypes
+    take_over(net, out, seed=0)
+    assert torch.equal(net.head.weight, load_file(out)["head.weight"])
 
 
 def a_teacher(path: Path, brighter: float) -> str:

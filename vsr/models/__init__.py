@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         with_damage,
     )
     from vsr.models.variants.int8 import calibrate_int8, has_int8, in_int8
-    from vsr.models.variants.over_time import remembered
+    from vsr.models.variants.over_time import NEIGHBOURED, remembered, sees_neighbours
     from vsr.models.variants.self_ensemble import POSES, Pose
 
 __getattr__ = lazy_exports(__name__)

@@ -16,7 +16,7 @@ class Batch:
     """Clips and their originals, float32: luma or R, G, B in 0-1, or packed 4:2:0 with what is told of it."""
 
     low: Tensor
-    """(B, T, C, h, w), C 1, 3 or 8."""
+    """(B, T, C, h, w), C 1, 3, 8 or 20."""
     high: Tensor
     """(B, T, C, scale*h, scale*w), C 1, 3 or 6."""
     siting: str = "unspecified"
@@ -30,7 +30,7 @@ class Batch:
     @property
     def packed(self) -> bool:
         """Whether these are packed planes."""
-        return self.low.shape[2] == PACKED + TOLD
+        return self.low.shape[2] >= PACKED + TOLD
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from vsr.errors import ConfigError, SourceError
-from vsr.models import PlainNet, PlanesNet, calibrate_int8, read_model, save_network
+from vsr.models import PlainNet, PlanesNet, calibrate_int8, read_model, save_network, sees_neighbours
 from vsr.quality import DAMAGE_TABLE
 from vsr.training.data.batches import as_tensor
 from vsr.training.data.footage import Footage, find_pictures, read_picture
-from vsr.training.validation import damaged_planes
+from vsr.training.validation import damaged_planes, shown_to
 
 _MOST = 64
 """Pictures looked at, spread over all there are."""
@@ -44,7 +44,10 @@ def calibrate_checkpoint(path: Path, folders: tuple[str, ...]) -> None:
     if not (pictures := find_pictures(folders)):
         raise SourceError("there is nothing to calibrate with; name a folder of pictures with --data")
     some = pictures[:: -(-len(pictures) // _MOST)]
-    seen = _as_planes(some) if isinstance(network, PlanesNet) else _as_tensors(some, model.spec.in_channels)
+    if isinstance(network, PlanesNet):
+        seen = _as_planes(some, "planes-over-time" if sees_neighbours(model) else "planes")
+    else:
+        seen = _as_tensors(some, model.spec.in_channels)
     calibrate_int8(network, seen)
     save_network(path, network)
 
@@ -54,9 +57,9 @@ def _as_tensors(pictures: list[Path], colors: int) -> Iterator[Tensor]:
         yield as_tensor(_middle(path, _EDGE), colors)
 
 
-def _as_planes(pictures: list[Path]) -> Iterator[Tensor]:
+def _as_planes(pictures: list[Path], network: str) -> Iterator[Tensor]:
     for path, row in zip(pictures, cycle(DAMAGE_TABLE), strict=False):
-        yield damaged_planes(_middle(path, _EDGE * row.scale)[0], row).low[:, 0]
+        yield shown_to(network, damaged_planes(_middle(path, _EDGE * row.scale)[0], row)).low[:, 0]
 
 
 def _middle(path: Path, edge: int) -> Footage:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vsr.engine import enlarged_planes, to_packed
-from vsr.models import PlainNet, PlanesNet, RecurrentNet, UNet
+from vsr.models import NEIGHBOURED, PACKED, TOLD, PlainNet, PlanesNet, RecurrentNet, UNet
 from vsr.resample import enlarge
 from vsr.training.batch import Batch
 from vsr.training.options import TrainOptions
@@ -17,10 +17,13 @@ def build(options: TrainOptions) -> Trained:
     """Make the network that is to be trained, with fresh weights."""
     if options.network == "unet":
         return UNet(channels=options.channels, colors=options.colors)
-    if options.network == "planes":
+    if options.on_planes:
         scales, depth = tuple(options.shares), (1, options.depth, 1)
         width = options.channels
-        return PlanesNet(channels=width, deep=2 * width, depth=depth, scales=scales, scale=scales[0])
+        colors = NEIGHBOURED if options.network == "planes-over-time" else PACKED + TOLD
+        return PlanesNet(
+            channels=width, deep=2 * width, depth=depth, scales=scales, scale=scales[0], colors=colors
+        )
     network = {"plain": PlainNet, "recurrent": RecurrentNet}[options.network]
     return network(channels=options.channels, depth=options.depth, scale=options.scale, colors=options.colors)
 

@@ -69,9 +69,9 @@ class TrainOptions:
     start_from: str = ""
     """Model or checkpoint to begin with: the layers that fit, or a narrower
     network grown to this one's width."""
-    network: Literal["plain", "recurrent", "unet", "planes"] = "plain"
+    network: Literal["plain", "recurrent", "unet", "planes", "planes-over-time"] = "plain"
     """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames; one frame's luma
-    and chroma, and how damaged it is, for real footage."""
+    and chroma, and how damaged it is, for real footage; the same of an average over time, the frame and the next."""
     channels: int = 16
     """Width of the hidden layers; of the U-Net's first level; of planes at half size, below twice as many."""
     depth: int = 4
@@ -154,6 +154,11 @@ class TrainOptions:
         self._check_losses()
 
     @property
+    def on_planes(self) -> bool:
+        """Whether the network sees luma and chroma as they are coded."""
+        return self.network in ("planes", "planes-over-time")
+
+    @property
     def shares(self) -> dict[int, float]:
         """The scales that are learnt, and how often each is, 1 in all."""
         if not self.scale_shares:
@@ -177,14 +182,14 @@ class TrainOptions:
     def _check_planes(self) -> None:
         """What goes with networks on planes alone, and what does not."""
         shares = self.scale_shares
-        if shares and (self.network != "planes" or len(shares) != 4 or min(shares) < 0 or not sum(shares)):
+        if shares and (not self.on_planes or len(shares) != 4 or min(shares) < 0 or not sum(shares)):
             raise ConfigError(
                 f"scale_shares {', '.join(map(str, shares))}: four numbers are accepted, for x1, x2, x3 and x4, "
                 "none below 0 and not all of them 0, and a network of planes alone learns several"
             )
-        if self.teacher and self.network != "planes":
+        if self.teacher and not self.on_planes:
             raise ConfigError(f"teacher teaches planes alone, not {self.network}")
-        if self.network != "planes":
+        if not self.on_planes:
             return
         if self.patch % 4:
             raise ConfigError(f"patch {self.patch} does not suit planes; a multiple of 4 does")
@@ -198,7 +203,7 @@ class TrainOptions:
     def _check_losses(self) -> None:
         """Losses that need pictures of some size, or several of them."""
         edge = self.patch * self.scale
-        seen = [self.patch * scale // (2 if self.network == "planes" else 1) for scale in self.shares]
+        seen = [self.patch * scale // (2 if self.on_planes else 1) for scale in self.shares]
         if self.losses.adversarial and (unfit := [side for side in seen if side % 8]):
             raise ConfigError(
                 f"patch {self.patch} gives the critic {unfit[0]} pixels; it needs a multiple of 8"

@@ -111,7 +111,7 @@ def begin(options: TrainOptions, paths: list[Path], crew: ProcessGroup) -> Train
 
 
 def _rival(options: TrainOptions, crew: ProcessGroup) -> Rival:
-    colors = PACKED if options.network == "planes" else options.colors
+    colors = PACKED if options.on_planes else options.colors
     critic = Critic(colors=colors, channels=options.losses.critic_channels)
     _place(critic, crew.device)
     rate, betas = options.losses.critic_learning_rate, (0.9, 0.99)  # Real-ESRGAN's

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vsr.engine import pack_picture
 from vsr.errors import SourceError
-from vsr.models import PACKED, Damage, UNet
+from vsr.models import PACKED, Damage, UNet, remembered
 from vsr.quality import DAMAGE_TABLE, KnownDamage, damaged, luma_of, psnr
 from vsr.training.batch import Batch
 from vsr.training.data.batches import as_tensor
@@ -56,9 +56,10 @@ def trials(options: TrainOptions) -> list[Trial]:
             raise SourceError(
                 f"{path} is too small to validate on; {_SMALLEST * max(options.shares)} pixels are needed"
             )
-        if options.network == "planes":
+        if options.on_planes:
             found += [
-                Trial(path.stem, damaged_planes(still[0], row), str(row)) for row in _rows(options.shares)
+                Trial(path.stem, shown_to(options.network, damaged_planes(still[0], row)), str(row))
+                for row in _rows(options.shares)
             ]
         else:
             found.append(Trial(path.stem, _degraded(still, stills, options, index)))
@@ -97,6 +98,14 @@ def damaged_planes(still: npt.NDArray[np.uint8], row: KnownDamage) -> Batch:
     damage = Damage(noise_of(seen, undamaged), (100 - row.jpeg) / 100)
     originals = pack_picture(original, damage)[:, :PACKED]
     return Batch(pack_picture(seen[0], damage)[None], originals[None], "center")
+
+
+def shown_to(network: str, batch: Batch) -> Batch:
+    """A photo on planes as that network sees it: without anything around it in time."""
+    if network == "planes":
+        return batch
+    frame = batch.low[:, 0]
+    return replace(batch, low=remembered([frame], neighbours=[frame, frame])[:, None])
 
 
 @torch.no_grad()

@@ -29,8 +29,13 @@ def take_over(net: Trained, name: str, *, seed: int) -> None:
     """
     model = load(name, scale=net.scale)
     theirs = model.network.state_dict() if isinstance(model.network, nn.Module) else {}
+    theirs = {key.removeprefix("network."): value for key, value in theirs.items()}  # of one with a memory
     ours = net.state_dict()
     shared = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
+    if "head.weight" in theirs and _sees_more(ours.get("head.weight"), theirs["head.weight"]):
+        head = torch.zeros_like(ours["head.weight"])
+        head[:, : theirs["head.weight"].shape[1]] = theirs["head.weight"]
+        shared["head.weight"] = head
     if "body.1.weight" not in shared and _is_narrower(theirs, ours):
         shared = _grow(theirs, ours, torch.Generator().manual_seed(seed))
     if not any(key.endswith(".weight") for key in shared):
@@ -38,6 +43,11 @@ def take_over(net: Trained, name: str, *, seed: int) -> None:
             f"{name} has no layer in common with this network; start from one of the same or less width"
         )
     net.load_state_dict(ours | shared)
+
+
+def _sees_more(ours: Tensor | None, theirs: Tensor) -> bool:
+    """Whether a head is of the same width and has all channels of the other, and more."""
+    return ours is not None and ours.shape[0] == theirs.shape[0] and ours.shape[1] > theirs.shape[1]
 
 
 def _is_narrower(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:

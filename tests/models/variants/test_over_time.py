@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from vsr.engine.packing import from_packed, to_packed, told
 from vsr.models import Damage, Model, ModelSpec
 from vsr.models.networks.planes import PlanesNet, planes_facts
-from vsr.models.variants.over_time import STILL, OverTime, averaged, over_time
+from vsr.models.variants.over_time import NEIGHBOURED, STILL, OverTime, averaged, over_time, remembered
 from vsr.resample import enlarge
 
 NOISE = 12.0
@@ -105,3 +105,32 @@ def test_streams_in_a_batch_do_not_mix():
     both = after([torch.cat([noisy(first, n), noisy(second, n)]) for n in range(3)], resets=(0,))
     for part in range(3):
         torch.testing.assert_close(both[part], torch.cat([alone[0][part], alone[1][part]]))
+
+
+def test_a_network_may_see_by_what_the_frames_around_it_differ_from_the_average():
+    """A scene that moves by two pixels a frame: all that is shown lies where things are now."""
+    wide = textured()[0]
+    grey = torch.zeros(1, 2, SIZE, SIZE)
+    frames = [(torch.roll(wide, (n, 2 * n), (-2, -1)), grey) for n in range(5)]
+    seen = [noisy(planes, n) for n, planes in enumerate(frames)]
+    shown = remembered(seen[:4], neighbours=[seen[4], seen[2]])
+    assert shown.shape == (1, NEIGHBOURED, SIZE, SIZE)
+    assert torch.equal(shown[:, :8], remembered(seen[:4]))
+    average = shown[:, :6]
+    torch.testing.assert_close(average + shown[:, 8:14], seen[3][:, :6])
+    for differs, frame in ((shown[:, 14:20], seen[4]), (shown[:, 20:], seen[2])):
+        assert error(from_packed(average + differs)[0], frames[3][0]) < 1.2 * NOISE
+        assert error(from_packed(frame[:, :6])[0], frames[3][0]) > 1.8 * NOISE
+
+
+def test_such_a_network_waits_for_the_next_frame():
+    network = PlanesNet(channels=4, deep=4, depth=(0, 1, 0), scales=(2,), scale=2, colors=NEIGHBOURED).eval()
+    torch.nn.init.normal_(network.tails["2"].weight, std=0.1)
+    model = over_time(Model(ModelSpec("plain", 2, in_channels=8), network), "remembering")
+    assert (model.spec.context.num_frames, model.spec.context.latency) == (3, 1)
+    scene, state, given = textured(), model.network.init_state(1, SIZE, SIZE), []
+    for following in (noisy(scene, 1), noisy(textured(1), 1)):
+        frames = torch.stack([noisy(scene, 0), noisy(scene, 0), following], 1)
+        given.append(model.network.step(frames, state, torch.tensor([True]))[0])
+    assert given[0].shape == (1, 1, 6, 2 * SIZE, 2 * SIZE)
+    assert not torch.allclose(*given)

@@ -11,7 +11,7 @@ from vsr.models.files.checkpoint import read_model
 from vsr.models.files.diffusion_folder import INDEX
 from vsr.models.networks.resampling import Resampler, resampling_spec
 from vsr.models.spec import Model
-from vsr.models.variants.over_time import over_time
+from vsr.models.variants.over_time import over_time, sees_neighbours
 from vsr.resample import Kernel
 
 BASELINES: dict[str, Kernel] = {"bicubic": "bicubic", "lanczos": "lanczos"}
@@ -33,7 +33,8 @@ def load(name: str, *, scale: int = 0) -> Model:
     if facts:
         return _built_in(facts) if facts.tier else _published(facts)
     if "/" in name or "\\" in name or Path(name).suffix in SUFFIXES or (Path(name) / INDEX).is_file():
-        return read_file(Path(name), scale=scale)
+        model = read_file(Path(name), scale=scale)
+        return over_time(model, model.spec.name) if sees_neighbours(model) else model
     raise ModelError(
         f"model {name!r} is not known; there are {', '.join(names())}, those that `vsr models --all` shows besides, "
         "and paths of checkpoints and pipelines"

@@ -190,7 +190,7 @@ def _build(
     facts = {"scale": found.get("scale", 1)} | architecture.facts(network, colors)
     spec = ModelSpec(
         name=name,
-        in_channels=colors if colors in (1, PACKED + TOLD) else 3,
+        in_channels=1 if colors == 1 else 3 if colors < PACKED + TOLD else PACKED + TOLD,
         residual=architecture.residual,
         network=architecture.name,
         sha256=sha256_of(path),

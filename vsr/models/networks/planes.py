@@ -67,7 +67,9 @@ class PlanesNet(SingleFrame):
         self.tails = nn.ModuleDict({str(each): _tail(channels, each) for each in scales})
         self.register_buffer("ranges", torch.zeros(2 * sum(depth) + 3, 2))
         self.register_buffer("centre", _by_channel(colors, luma=1.0), persistent=False)
-        self.register_buffer("gain", _by_channel(colors, luma=2.0, chroma=2.0, told=1.0), persistent=False)
+        self.register_buffer(
+            "gain", _by_channel(colors, luma=2.0, chroma=2.0, told=1.0, differs=4.0), persistent=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 8, h, w) packed and told, h and w even → (B, 6, scale*h, scale*w) packed, the residual."""
@@ -77,9 +79,12 @@ class PlanesNet(SingleFrame):
         return pixel_shuffle(self.tails[str(self.scale)](x), self.scale)
 
 
-def _by_channel(colors: int, *, luma: float = 0.0, chroma: float = 0.0, told: float = 0.0) -> Tensor:
-    """(1, colors, 1, 1) of packed planes and what is told."""
-    return torch.tensor([luma] * 4 + [chroma] * (PACKED - 4) + [told] * (colors - PACKED)).view(1, -1, 1, 1)
+def _by_channel(
+    colors: int, *, luma: float = 0.0, chroma: float = 0.0, told: float = 0.0, differs: float = 0.0
+) -> Tensor:
+    """(1, colors, 1, 1) of packed planes, what is told, and by what neighbours differ where they are shown."""
+    each = [luma] * 4 + [chroma] * (PACKED - 4) + [told] * TOLD + [differs] * (colors - PACKED - TOLD)
+    return torch.tensor(each).view(1, -1, 1, 1)
 
 
 def _tail(channels: int, scale: int) -> nn.Conv2d:

@@ -63,7 +63,7 @@ def batches(
             while True:
                 rng = np.random.default_rng((options.seed, step))
                 chosen = _chosen(pool, chances, options.batch, rng)
-                cut = _cut_packed if options.network == "planes" else _cut
+                cut = _cut_packed if options.on_planes else _cut
                 cuts = [cut(pair, options, rng) for pair in chosen][rank::world]
                 low, high = (torch.stack(tensors) for tensors in zip(*cuts, strict=True))
                 yield Batch(low, high, chosen[0].siting)
@@ -75,7 +75,7 @@ def batches(
 def _chances(pool: list[Pair], options: TrainOptions) -> npt.NDArray[np.float64]:
     """Large pictures are drawn from more often; those smaller than a patch never."""
     sizes = [pair.low.shape[1:3] for pair in pool]
-    least = options.patch // (2 if options.network == "planes" else 1)
+    least = options.patch // (2 if options.on_planes else 1)
     areas = np.array([h * w if min(h, w) >= least else 0 for h, w in sizes], np.float64)
     if not areas.any():
         size = options.patch * max(options.shares)

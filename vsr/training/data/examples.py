@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsr.engine import from_packed, pack_picture
-from vsr.models import PACKED, TOLD, Damage, remembered
+from vsr.models import NEIGHBOURED, PACKED, TOLD, Damage, remembered
 from vsr.training.data.blur import filmed
 from vsr.training.data.degrade import Degradation, cleanly, really, spoil
 from vsr.training.data.footage import Footage
@@ -29,6 +29,11 @@ _MOVED_EDGE = 288
 
 _FILMED = 0.45
 """Share of clips among the examples for networks on planes; the rest are photos, which cost a fifth."""
+
+_LENGTHS_OVER_TIME = (4, 7, 11)
+
+_FILMED_OVER_TIME = 0.9
+"""The same for those that are shown what is around a frame."""
 
 _REMEMBERED = 0.4
 """Share of these clips that are shown as a network with a memory sees them: averaged, with noise that varies."""
@@ -55,7 +60,7 @@ class Pair:
 
 def frames_per_example(options: TrainOptions) -> int:
     """How many frames an example has: as many as the network sees, or as a codec needs to leave its marks."""
-    if options.network in ("plain", "planes"):
+    if options.network == "plain" or options.on_planes:
         return _CODED_FRAMES if options.degradation == "real" else 1
     return 3 if options.network == "unet" else options.frames
 
@@ -76,7 +81,7 @@ def example(
         rng: every choice comes from it.
         teacher: whose pictures are learnt instead of the originals, by networks on planes.
     """
-    if options.network == "planes":
+    if options.on_planes:
         return _packed_example(item, stills, options, rng, teacher)
     num_frames, scale = frames_per_example(options), options.scale
     if options.degradation == "blur":
@@ -103,17 +108,27 @@ def _packed_example(
 ) -> Pair:
     """Make an example of one frame's planes, of a photo or out of a clip, at one of the scales."""
     scale = int(rng.choice(list(options.shares), p=list(options.shares.values())))
-    num_frames = int(rng.choice(_LENGTHS)) if rng.random() < _FILMED else 1
+    over_time = options.network == "planes-over-time"
+    filmed, lengths = (_FILMED_OVER_TIME, _LENGTHS_OVER_TIME) if over_time else (_FILMED, _LENGTHS)
+    num_frames = int(rng.choice(lengths)) if rng.random() < filmed else 1
     clip = _window(item, stills, num_frames, 2 * options.patch * scale, rng)
     if min(clip.shape[1:3]) < options.patch * scale:  # too small for a patch, which is never cut from it
-        return Pair(np.zeros((1, 0, 0, PACKED + TOLD)), np.zeros((1, 0, 0, PACKED)), scale)
+        return Pair(
+            np.zeros((1, 0, 0, NEIGHBOURED if over_time else PACKED + TOLD)),
+            np.zeros((1, 0, 0, PACKED)),
+            scale,
+        )
     # Turned here and not as a patch: chroma that is sited left would lie elsewhere.
     clip = np.rot90(clip, int(rng.integers(4)), axes=(1, 2))
     clip = clip[:, :, ::-1] if rng.integers(2) else clip
     height, width = (side - side % (2 * scale) for side in clip.shape[1:3])
     spoilt = spoil(np.ascontiguousarray(clip[:, :height, :width]), scale, rng)
     seen, frames = int(rng.integers(num_frames)), [pack_picture(each, spoilt.damage) for each in spoilt.low]
-    low = remembered(frames[: seen + 1]) if rng.random() < _REMEMBERED else frames[seen]
+    if over_time:
+        neighbours = [frames[min(seen + 1, num_frames - 1)], frames[max(seen - 1, 0)]]
+        low = remembered(frames[: seen + 1], neighbours=neighbours)
+    else:
+        low = remembered(frames[: seen + 1]) if rng.random() < _REMEMBERED else frames[seen]
     siting: Any = spoilt.low[seen].frame.format.siting
     if teacher is None:
         original = coded(spoilt.high[seen : seen + 1].astype(np.float32), siting=siting)[0]
