@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from vsr.errors import ConfigError, SourceError
 from vsr.models import PlainNet, PlanesNet, calibrate_int8, read_model, save_network, sees_neighbours
 from vsr.quality import DAMAGE_TABLE
 from vsr.training.data.batches import as_tensor
+from vsr.training.data.examples import example
 from vsr.training.data.footage import Footage, find_pictures, read_picture
-from vsr.training.validation import damaged_planes, shown_to
+from vsr.training.options import TrainOptions
+from vsr.training.validation import damaged_planes
 
 _MOST = 64
 """Pictures looked at, spread over all there are."""
@@ -26,7 +30,7 @@ def calibrate_checkpoint(path: Path, folders: tuple[str, ...]) -> None:
     Args:
         path: .safetensors of the network; is replaced, the weights stay as they are.
         folders: pictures of the kind that the network is made for; good ones for a network on planes, which sees them
-            damaged by the rows of `DAMAGE_TABLE` in turn.
+            damaged by the rows of `DAMAGE_TABLE` in turn, or as clips that are made worse as in training.
 
     Raises:
         ConfigError: the network is of another kind, or the file of another format.
@@ -44,8 +48,10 @@ def calibrate_checkpoint(path: Path, folders: tuple[str, ...]) -> None:
     if not (pictures := find_pictures(folders)):
         raise SourceError("there is nothing to calibrate with; name a folder of pictures with --data")
     some = pictures[:: -(-len(pictures) // _MOST)]
-    if isinstance(network, PlanesNet):
-        seen = _as_planes(some, "planes-over-time" if sees_neighbours(model) else "planes")
+    if sees_neighbours(model):
+        seen = _in_motion(some)
+    elif isinstance(network, PlanesNet):
+        seen = _as_planes(some)
     else:
         seen = _as_tensors(some, model.spec.in_channels)
     calibrate_int8(network, seen)
@@ -57,9 +63,21 @@ def _as_tensors(pictures: list[Path], colors: int) -> Iterator[Tensor]:
         yield as_tensor(_middle(path, _EDGE), colors)
 
 
-def _as_planes(pictures: list[Path], network: str) -> Iterator[Tensor]:
+def _as_planes(pictures: list[Path]) -> Iterator[Tensor]:
     for path, row in zip(pictures, cycle(DAMAGE_TABLE), strict=False):
-        yield shown_to(network, damaged_planes(_middle(path, _EDGE * row.scale)[0], row)).low[:, 0]
+        yield damaged_planes(_middle(path, _EDGE * row.scale)[0], row).low[:, 0]
+
+
+def _in_motion(pictures: list[Path]) -> Iterator[Tensor]:
+    """Clips made of them, as such a network learns from them."""
+    options = TrainOptions(
+        out=".safetensors", network="planes-over-time", degradation="real", patch=_EDGE // 8
+    )
+    stills = [read_picture(path) for path in pictures]
+    for index, still in enumerate(stills):
+        low = example(still, stills, options, np.random.default_rng(index)).low
+        if low.size:
+            yield torch.from_numpy(low.astype(np.float32)).permute(0, 3, 1, 2)
 
 
 def _middle(path: Path, edge: int) -> Footage:
