@@ -76,6 +76,7 @@ def _in_motion(pictures: list[Path]) -> Iterator[Tensor]:
     stills = [read_picture(path) for path in pictures]
     for index, still in enumerate(stills):
         low = example(still, stills, options, np.random.default_rng(index)).low
+        low = low[:, : low.shape[1] // 2 * 2, : low.shape[2] // 2 * 2]
         if low.size:
             yield torch.from_numpy(low.astype(np.float32)).permute(0, 3, 1, 2)
 
