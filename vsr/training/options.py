@@ -71,7 +71,7 @@ class TrainOptions:
     network grown to this one's width."""
     network: Literal["plain", "recurrent", "unet", "planes", "planes-over-time"] = "plain"
     """One frame in; three frames and a memory; a U-Net at scale 1 with up to three frames; one frame's luma
-    and chroma, and how damaged it is, for real footage; the same of an average over time, the frame and the next."""
+    and chroma, and how damaged it is, for real footage; the same of an average over time and the frames around."""
     channels: int = 16
     """Width of the hidden layers; of the U-Net's first level; of planes at half size, below twice as many."""
     depth: int = 4
