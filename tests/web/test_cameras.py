@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.browser import PHONE, browsing, faults, opened, sideways, until
 from support.clips import ClipOptions, write_clip
 from support.processes import begin_command, family, wait_for_the_end_of
 from support.web_server import begin_web, free_port, web
@@ -158,3 +159,30 @@ def test_cameras_run_beside_are_shown_while_they_run(tmp_path, camera_clip):
             assert now["cameras"][0]["state"] == ""
     finally:
         live.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_camera_is_watched_live_and_its_recordings_are_taken_home(tmp_path, camera_clip):
+    file = cameras_file(tmp_path, camera_clip)
+    with web(tmp_path / "web", "--cameras", str(file)) as server, browsing(viewport=PHONE) as context:
+        wait_until(server, plays)
+        page = opened(context, server.address)
+        page.get_by_role("link", name="Cameras").click()
+        card = page.locator("[data-camera=street]")
+        live = card.get_by_label("Live picture of street")
+        until(lambda: live.evaluate("each => each.currentTime > 0.5 && each.videoWidth === 128"))
+        card.get_by_text("frames a second").wait_for()
+        card.get_by_text("Recordings").click()
+        card.get_by_role("button", name="Watch").first.press("Enter")
+        recording = card.get_by_label("Recordings", exact=True)
+        until(lambda: recording.evaluate("each => each.duration > 0 && each.currentTime > 0"))
+        assert faults(page) == []
+        assert sideways(page) <= 0
+        with page.expect_download() as download:
+            card.get_by_role("link", name="Download").first.press("Enter")
+        name = download.value.suggested_filename
+        assert Path(download.value.path()).read_bytes() == (tmp_path / "rec" / "street" / name).read_bytes()
+        # Nobody looks: nothing is streamed.
+        page.get_by_role("link", name="Jobs").click()
+        until(lambda: not live.evaluate("each => each.hasAttribute('src')"))

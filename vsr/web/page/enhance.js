@@ -147,8 +147,10 @@ function fileCard(about, file, options, { settle, forget, go }) {
     }
   };
   const measure = async (turn) => {
-    const [{ plan: { estimate } }, free] = await Promise.all([probe(true), room()]);
+    const measured = probe(true).catch((error) => { if (error.name === "AbortError") throw error; });  // too slow a machine: it is ordered all the same
+    const [said, free] = await Promise.all([measured, room()]);
     if (turn !== looked) return;
+    const estimate = said?.plan.estimate;
     write(needed, estimate ? t("about", { time: roughly(estimate.seconds), size: size(estimate.num_bytes), free: size(free) }) : t("unknown"));
   };
   const order = async () => {

@@ -147,7 +147,7 @@ async function tellOf(job, told, more) {
   const { result, source, models, measured, verification, notes } = await get(`/v1/jobs/${job.id}/report`);
   write(told, [t("made", { width: result.width, height: result.height, models: models.map((each) => each.name).join(" + ") || "–",
     time: roughly(measured.seconds) }), verification?.passed && `✓ ${t("verified", { frames: number(verification.frames) })}`].filter(Boolean).join(" · "));
-  const about = { name: job.name, duration_s: source.duration_s, width: result.width, height: result.height };
+  const about = { name: job.name, duration_s: source.duration_s, fps: (result.frames || 0) / source.duration_s, width: result.width, height: result.height };
   const compare = comparison(job.upload, about, () => job.options);
   const opened = make("details", { ontoggle: () => opened.open && !opened.dataset.seen && (opened.dataset.seen = "1") && compare.look() },
     make("summary", t("compare")), make("p.quiet", t("compare.hint")), compare.place);

@@ -1,6 +1,6 @@
 // What this machine can do: what `vsr doctor` and `vsr models` say.
-import { get } from "./api.js";
-import { fail, make, section } from "./dom.js";
+import { get, post } from "./api.js";
+import { button, doing, fail, make, section, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
 /** Make the page; it asks when it is first seen. */
@@ -14,7 +14,7 @@ export function machinePage() {
     if (asked) return;
     asked = true;
     try {
-      get("/v1/models").then((models) => table.replaceChildren(tableOf(models)));
+      get("/v1/models").then((models) => table.replaceChildren(tableOf(models)), (error) => fail(table, error));
       works.textContent = (await get("/v1/machine")).lines.join("\n");
     } catch (error) {
       asked = false;
@@ -27,4 +27,24 @@ export function machinePage() {
 const tableOf = (models) => make("table",
   make("thead", make("tr", ...["model", "purpose", "enlarges", "licence", "state"].map((name) => make("th", { scope: "col" }, t(name))))),
   make("tbody", { lang: "en" }, ...models.map((each) => make("tr", make("th", { scope: "row" }, each.name), make("td", each.purpose),
-    make("td", `×${each.scale}`), make("td", each.licence), make("td", each.how ? `${each.state}: ${each.how}` : each.state)))));
+    make("td", `×${each.scale}`), make("td", each.licence), stateOf(each)))));
+
+/** A model's state; one that is not here can be fetched. */
+function stateOf({ name, state, how }) {
+  const told = make("span", { role: "status" }, state === "installed" ? state : ""), wrong = make("div");
+  const fetchIt = async () => {
+    try {
+      let now = await post(`/v1/models/${name}`);
+      for (; now.state === "running"; now = await get(`/v1/models/${name}`)) {
+        write(told, `${size(now.bytes)} / ${size(now.total)}`);
+        await new Promise((done) => setTimeout(done, 500));
+      }
+      write(told, now.state === "installed" ? now.state : "");
+      if (now.error) fail(wrong, { message: now.error }); else act.remove();
+    } catch (error) {
+      fail(wrong, error);
+    }
+  };
+  const act = button(t("fetch"), fetchIt, doing("fetch", name));
+  return make("td", told, state !== "installed" && (how || act), wrong);
+}

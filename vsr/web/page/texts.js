@@ -162,6 +162,7 @@ models|Models|Modelle|模型
 model|Model|Modell|模型
 purpose|What for|Wofür|用途
 enlarges|Enlarges|Vergrößert|放大
+fetch|Fetch|Holen|下载模型
 licence|Licence|Lizenz|许可
 state|State|Zustand|状态
 `;
