@@ -36,9 +36,9 @@ outputs = [
 """
 
 
-def keep(page: Any, name: str) -> None:
+def keep(shown: Any, name: str) -> None:
     path = TO / f"page_{name}.webp"
-    Image.open(io.BytesIO(page.screenshot())).save(path, quality=QUALITY, method=6)
+    Image.open(io.BytesIO(shown.screenshot())).save(path, quality=QUALITY, method=6)
     print(path, path.stat().st_size, flush=True)
 
 
@@ -49,9 +49,8 @@ def enhance_and_jobs(page: Any, address: str) -> None:
     card.get_by_text(re.compile("^about .* free$")).wait_for()
     card.get_by_role("button", name="Preview:").click()
     card.get_by_role("slider", name="Line between").wait_for()
-    card.scroll_into_view_if_needed()
-    page.evaluate("scrollTo(0, document.querySelector('#page-enhance article').offsetTop - 24)")
-    keep(page, "enhance")
+    page.mouse.move(0, 0)
+    keep(card, "enhance")
     card.get_by_role("button", name="Enhance:").click()
     job = page.locator("#page-jobs article").first
     job.get_by_text("verified").wait_for()

@@ -19,6 +19,7 @@ def web_command(*, options: Annotated[WebOptions, Flat] = WebOptions(), debug: b
     debug
         Show a traceback with an error.
     """
+    say("vsr web is being loaded …")
     try:
         from vsr.web import serve_web
     except ModuleNotFoundError as error:

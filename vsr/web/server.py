@@ -66,7 +66,7 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
             f"vsr web is at {address}; files are kept in {data.root}, for {options.keep} after their last change"
         )
         tell(
-            "open that address in a browser; Ctrl-C ends the server, and what waits goes on at its next start"
+            "open it in a browser, or give --open; Ctrl-C ends the server, and what waits goes on at its next start"
         )
         threading.Thread(target=_warm_up, name="vsr-warm-up", daemon=True).start()
         if options.open:

@@ -86,7 +86,7 @@ function recorded(name, url) {
   const days = make("select", { "aria-label": t("day"), onchange: () => pick() }), list = make("ul.plain.wide"), wrong = make("div");
   const player = make("video", { controls: true, hidden: true, "aria-label": t("recordings") });
   const row = (file) => {
-    const time = file.name.replace(/^.*-(\d\d)(\d\d)(\d\d)(_\d+)?(-original)?\.mkv$/, (_, h, m, s, _n, o) => `${h}:${m}:${s}${o ? ` ${t("original")}` : ""}`);
+    const time = file.name.replace(/^.*-(\d\d)(\d\d)(\d\d)(_\d+)?(-original)?\.mkv$/, (_, h, m, s, _n, o = "") => `${h}:${m}:${s} ${o && t("original")}`);
     const watch = () => { player.src = file.url; player.hidden = false; player.play().catch(() => {}); };
     return make("li.row", make("span.grow", time), make("span.quiet", size(file.bytes)), button(t("watch"), watch, doing("watch", time)),
       make("a.button", { href: file.url, download: file.name, ...doing("download", file.name) }, t("download")));

@@ -2,8 +2,7 @@
 import { make } from "./dom.js";
 import { t } from "./texts.js";
 
-/** Each choice: its name, and its values with the keys they give. The first value is the one that is chosen;
- * a later choice wins over an earlier one, as where a picture that stays as large is cleaned, but for how much. */
+/** Each choice: its name, and its values with the keys they give. The first value is chosen; later choices win over earlier ones. */
 const CHOICES = [
   ["size", { x2: { scale: 2 }, x3: { scale: 3 }, x4: { scale: 4 }, p1080: { height: 1080 }, p2160: { height: 2160 }, x1: { scale: 1, source: "real" } }],
   ["clean", { auto: {}, off: { source: "clean" }, strong: { denoise: 1, source: "auto" } }],

@@ -147,7 +147,7 @@ function fileCard(about, file, options, { settle, forget, go }) {
     }
   };
   const measure = async (turn) => {
-    const measured = probe(true).catch((error) => { if (error.name === "AbortError") throw error; });  // too slow a machine: it is ordered all the same
+    const measured = probe(true).catch((error) => { if (error.name === "AbortError") throw error; });  // ordered all the same
     const [said, free] = await Promise.all([measured, room()]);
     if (turn !== looked) return;
     const estimate = said?.plan.estimate;
