@@ -50,6 +50,7 @@ def changed(path: Path, change: Callable[[dict], None]) -> None:
     record = json.loads(path.read_text())
     for entry in ("seal", "format", "version"):
         del record[entry]
+    record["signer"] = None
     change(record)
     path.write_text(record_text(record))
 

@@ -10,7 +10,7 @@ def test_the_page_shows_what_was_done_and_its_limits(original):
     assert "2026/17" in page
     assert "12 frames of 64x48 pixels were decoded and made 128x96 pixels large by nano-x2" in page
     assert "depends on the same frame of the source alone" in page
-    assert "The record is not signed" in page
+    assert "Whose the signature is follows from the key" in page
     assert page.count("data:image/jpeg") == 6
     assert "May show what was never there" not in page
 

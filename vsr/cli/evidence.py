@@ -135,6 +135,7 @@ def replay_command(
     *,
     source: Path | None = None,
     result: Path | None = None,
+    key: Path | None = None,
     keep: Path | None = None,
     quiet: bool = False,
 ) -> int:
@@ -149,12 +150,15 @@ def replay_command(
         Where the source lies now.
     result
         Where the result lies now.
+    key
+        Public key by which the record must be signed.
     keep
         Keep the new result under this name.
     quiet
         Print what is equal, and errors.
     """
-    for line in make_again(folder, _ReplayView(quiet), source=source, result=result, keep=keep):
+    view = _ReplayView(quiet)
+    for line in make_again(folder, view, source=source, result=result, key=key, keep=keep):
         show(line)
     show("all of it is equal")
     return 0

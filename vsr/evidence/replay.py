@@ -11,7 +11,7 @@ import numpy as np
 
 from vsr.durable import sha256_of
 from vsr.errors import ConfigError, VerifyError
-from vsr.evidence.check import check_source, noted_frames, source_job
+from vsr.evidence.check import check_signature, check_source, noted_frames, source_job
 from vsr.evidence.decisions import model_facts_of
 from vsr.evidence.folder import load_record
 from vsr.evidence.frame_list import NotedFrame
@@ -28,6 +28,7 @@ def make_again(
     *,
     source: Path | None = None,
     result: Path | None = None,
+    key: Path | None = None,
     keep: Path | None = None,
     options: EnhanceOptions | None = None,
 ) -> Iterator[str]:
@@ -38,6 +39,7 @@ def make_again(
         view: is told how it gets on.
         source: where the source lies now; None for where it lay.
         result: the same of the result.
+        key: public key by which the record must be signed; None for any.
         keep: where the new result is to lie; None: nowhere, when it has been compared.
         options: in place of those of the record.
 
@@ -47,6 +49,7 @@ def make_again(
         ConfigError: the record's models are not here.
     """
     record = load_record(folder)
+    yield check_signature(folder, record, key)
     frames = noted_frames(folder, record)
     yield check_source(record, frames, source, decode=False)
     told = Path(record["result"]["path"])
