@@ -23,7 +23,14 @@ ROWS = {
 """Imports point downward only; places of one row do not import each other."""
 
 INSIDE = {
-    "jobs": ("provenance estimate preview", "enhance_file", "long_job", "workers", "assemble", "segments"),
+    "jobs": (
+        "provenance estimate preview measured_support",
+        "enhance_file",
+        "long_job",
+        "workers",
+        "assemble",
+        "segments",
+    ),
     "live": ("monitoring", "service", "scheduling", "cameras outputs", "push"),
     "media": ("reading writing", "images"),
     "models": ("chain", "catalogue", "files variants", "networks", "layers"),

@@ -10,15 +10,22 @@ import pytest
 import torch
 
 from vsr.cli.main import run
+from vsr.engine import Engine
 from vsr.media.probe_video import probe
-from vsr.models import Damage
+from vsr.models import Damage, load
+from vsr.options import EngineOptions
+from vsr.quality import as_frame
 from vsr.support.conformal import risk_of, threshold_of
+from vsr.support.disagreement import Doubters
+from vsr.support.lumas import nominal_luma
+from vsr.support.recurrence import confirmed_by
 from vsr.support.reductions import KERNELS, Reduction, best_reduction
 from vsr.support.scoring import QUICK, learn
-from vsr.support.signals import signals_of
+from vsr.support.signals import rms_of, signals_of
 from vsr.support.support_report import Region
 from vsr.support.tables import ANY, calibration_of
 
+CPU = EngineOptions(device="cpu", threads=1)
 LARGE, SMALL = (96, 144), (48, 72)
 ASTRONAUT = Path(__file__).resolve().parents[1] / "samples" / "astronaut.png"
 
@@ -144,7 +151,7 @@ def test_a_planted_letter_is_found_by_the_command(picture, tmp_path, capsys):
 
 
 def test_a_clip_gets_a_map_without_the_sound_of_its_source(make_clip, tmp_path):
-    source = make_clip("small.mp4", num_frames=4, audio="aac")
+    source = make_clip("small.mp4", num_frames=4, audio=True)
     result = make_clip("large.mp4", num_frames=4, size=(96, 128))
     out = tmp_path / "map.mkv"
     assert run(["support", str(source), str(result), "-o", str(out), "-o", str(tmp_path / "r.json")]) == 0
@@ -170,3 +177,81 @@ def test_what_cannot_be_compared_is_said_in_a_line(make_clip, tmp_path, capsys):
         assert run(["support", *map(str, words)]) in (1, 2)
         assert line in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "x.txt").exists()
+
+
+def test_the_network_disagrees_where_the_source_does_not_decide(picture):
+    small = cv2.resize(picture, (128, 96), interpolation=cv2.INTER_AREA)
+    source = as_frame(np.repeat(small[..., None], 3, 2))
+    model = load("fast-x2")
+    (result,) = Engine([model], CPU).run([source])
+    luma = nominal_luma(result)
+    found = Doubters([model], CPU, compression=0.3).disagreement(source, luma)
+    contrast = signals_of(as_luma(small), luma, Reduction("area", 0.0, (192, 256), (96, 128)), 1.0).detail
+    busy, flat = contrast > np.quantile(contrast, 0.9), contrast < np.quantile(contrast, 0.1)
+    assert found.shape == (12, 16)
+    assert 5 * found[flat].mean() < found[busy].mean() < 20, "shifts and poses are undone exactly"
+    painted = luma.clone()
+    painted[:16, :16] += 40
+    assert Doubters([model], CPU, compression=0.3).disagreement(source, painted)[0, 0] > found[0, 0] + 4
+
+
+def test_other_frames_confirm_what_is_there_and_not_what_is_painted(picture):
+    large = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.7), np.float32)
+
+    def view(down: float, right: float) -> torch.Tensor:
+        to = np.float32([[1, 0, -8 - right], [0, 1, -8 - down]])
+        return torch.from_numpy(cv2.warpAffine(large, to, (240, 176), flags=cv2.INTER_CUBIC))
+
+    true = view(0, 0)
+    reduction = Reduction("area", 0.0, (176, 240), (88, 120))
+    source = reduction.down(true)
+    unseen = true - reduction.up(source)
+    painted = reduction.up(source) + torch.roll(unseen, (20, 30), (0, 1))
+    strong = rms_of(unseen, (88, 120))
+    strong = strong > np.quantile(strong, 0.6)
+
+    def share(result: torch.Tensor, moved: float) -> float:
+        others = [reduction.down(view(moved, moved)), reduction.down(view(-moved, -moved))]
+        return float(confirmed_by(source, result, others, reduction, 0.5)[strong].mean())
+
+    assert share(true, 1.0) > 0.8, "half a source pixel"
+    assert share(painted, 1.0) < 0.3
+    assert share(true, 0.0) < 0.3, "what stands still shows its other samples nowhere"
+
+
+def test_enhance_measures_its_own_result(make_clip, tmp_path):
+    source = make_clip("clip.mp4", num_frames=3, audio=True)
+    out = tmp_path / "out.mp4"
+    names = ["--support", "_map.mkv", "--support", "_map.png", "--support", ".json", "--support", "full"]
+    words = [
+        "enhance",
+        str(source),
+        "--model",
+        "fast-x2",
+        "-o",
+        str(out),
+        "--device",
+        "cpu",
+        "--crop-top",
+        "8",
+    ]
+    assert run([*words, *names]) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert (report["model"], report["look"], len(report["frames"])) == ("fast-x2", "full", 3)
+    assert report["frames"][0]["disagreement"] > 0
+    assert "confirmed_by_time" in report["frames"][1]
+    assert probe(tmp_path / "out_map.mkv").format.height == 40
+    assert (tmp_path / "out_map.png").exists()
+    assert run([*words, *names]) == 1, "nothing is replaced unasked"
+
+
+def test_support_of_several_results_takes_endings(tmp_path, capsys):
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((32, 32, 3), 90, np.uint8))
+    both = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    words = ["enhance", *both, "--model", "fast-x2", "--device", "cpu", "-o", str(tmp_path / "out")]
+    for wrong in ("x.json", "full"):
+        assert run([*words, "--support", wrong]) == 2
+    assert "_map.png" in capsys.readouterr().err
+    assert run([*words, "--support", ".json"]) == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2

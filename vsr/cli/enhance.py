@@ -40,6 +40,7 @@ from vsr.jobs import (
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 from vsr.pulse import STUCK_S
+from vsr.support import SupportWishes
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class RunOptions:
     """Write what happened as JSON to this file."""
     sidecar: bool = False
     """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
+    support: tuple[str, ...] = ()
+    """Measure what the source confirms of each result, and write report.json, map.png or map.mkv, or endings such as
+    _map.png; the word full asks the networks again, too. For several, the flag is given several times."""
     overwrite: bool = False
     """Replace outputs that exist."""
     dry_run: bool = False
@@ -82,9 +86,11 @@ def enhance_command(
     """
     options = flags.options
     jobs = _jobs(inputs, options, run)
+    how = {"overwrite": run.overwrite, "quiet": run.quiet}
+    support = SupportWishes.parse(run.support, num_results=len(jobs), **how)
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     results = [Result(job) for job in jobs]
-    view = _Terminal(run, recorded, alone=len(jobs) == 1)
+    view = _Terminal(run, recorded, support, alone=len(jobs) == 1)
     try:
         for place, each in enumerate(jobs):
             if run.dry_run:
@@ -124,13 +130,14 @@ class _Terminal:
 
     run: RunOptions
     recorded: EvidenceOptions
+    support: SupportWishes
     alone: bool
     """The error of the only file is the command's own."""
 
     def run_file(self, job: Job, options: EnhanceOptions) -> Result:
-        """Enhance a file, with its sidecar and its record where they are wanted."""
+        """Enhance a file, with its sidecar, its record and its support where they are wanted."""
         wanted = {"sidecar": self.run.sidecar, "alone": self.alone}
-        with BesideResult.of(job, self.recorded, **wanted) as beside:
+        with BesideResult.of(job, self.recorded, self.support, **wanted) as beside:
             result = run_file(
                 job,
                 options,

@@ -40,6 +40,8 @@ class SupportOptions:
     """Model that made the result, such as base-real-x2, whose calibration then holds; empty where it is not known."""
     full: bool = False
     """Ask the model again what it makes of the source turned, shifted and stored once more; takes --model."""
+    over_time: bool = False
+    """Let detail count that the frames before and after have measured, where things move by less than whole pixels."""
     frames: int = 0
     """Look at so many frames, spread over all; 0 for all."""
     region: tuple[str, ...] = ()
@@ -60,9 +62,8 @@ class SupportOptions:
     @property
     def task(self) -> SupportTask:
         """The same, told apart."""
-        return SupportTask(
-            SupportPaths.of(self.out), [Region.parse(each) for each in self.region], self.frames
-        )
+        regions = [Region.parse(each) for each in self.region]
+        return SupportTask(SupportPaths.of(self.out), regions, self.frames, self.over_time)
 
 
 def support_command(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         suffix_of,
         targets_of,
     )
+    from vsr.jobs.measured_support import check_support, support_of_plan
     from vsr.jobs.noting import hash_of
     from vsr.jobs.plan import Plan, make_plan
     from vsr.jobs.preview import Moment, preview_file

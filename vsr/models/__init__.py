@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vsr.models.files.protobuf import fields_at, message_fields, varint
     from vsr.models.layers.bidirectional import in_chunks
     from vsr.models.layers.conv_relu import conv_relu
+    from vsr.models.layers.flow import anchors, motion_between, moved
     from vsr.models.layers.int8_conv import in_bytes
     from vsr.models.networks.plain import PlainNet
     from vsr.models.networks.planes import PlanesNet

@@ -12,5 +12,6 @@ if TYPE_CHECKING:
     from vsr.support.support_report import Figures, Region, sentences
     from vsr.support.tables import ANY, Calibration, calibration_of, path_of_tables, written
     from vsr.support.whole_stream import SupportTask, support_stream
+    from vsr.support.wishes import SupportWishes
 
 __getattr__ = lazy_exports(__name__)

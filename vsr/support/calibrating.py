@@ -6,7 +6,7 @@ thresholds are, and two, which have no part in either, how good both are.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def examples_of(model: Model, row: KnownDamage, pictures: Sequence[Path], *, ful
         signals = signals_of(source, restored, best_reduction([(source, restored)]), damage.noise)
         if full:
             doubters = Doubters(chain, options, compression=damage.compression)
-            signals = signals.with_disagreement(doubters.disagreement(low, restored))
+            signals = replace(signals, disagreement=doubters.disagreement(low, restored))
         errors = rms_of(restored - truth, (source.shape[0], source.shape[1]))
         yield Example(part[0] % 8, signals, errors, damage)
 

@@ -1,8 +1,8 @@
 """A source and what has been made of it, frame by frame: pairs in, support out. Opens nothing."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -11,6 +11,7 @@ from vsr.errors import SourceError
 from vsr.frames import Frame
 from vsr.models import Damage
 from vsr.support.lumas import nominal_luma
+from vsr.support.recurrence import confirmed_by
 from vsr.support.reductions import Reduction, best_reduction
 from vsr.support.signals import Map, Signals, signals_of
 from vsr.support.tables import Table
@@ -61,6 +62,8 @@ class Measuring:
     """Frames there are, as far as it is known; 0 where it is not."""
     asked: Asked | None = None
     """None to look at source and result alone."""
+    over_time: bool = False
+    """See what the frames before and after confirm."""
 
     def run(self, pairs: Iterable[Pair]) -> Iterator[FrameSupport]:
         """Measure each pair that is to be.
@@ -70,20 +73,27 @@ class Measuring:
         """
         step = max(1, self.total // self.frames) if self.frames else 1
         reduction, taken = _Fit(), 0
-        for number, (source, result) in enumerate(pairs):
+        for number, (before, (source, result), after) in enumerate(_in_threes(pairs)):
             if number % step == 0:
                 taken += 1
-                yield self._measured(number, source, result, reduction)
+                around = [each for each in (before, after) if each is not None] if self.over_time else []
+                yield self._measured(number, source, result, reduction, around)
             if taken == self.frames and self.frames:
                 return
 
-    def _measured(self, number: int, source: Frame, result: Frame, fit: "_Fit") -> FrameSupport:
+    def _measured(
+        self, number: int, source: Frame, result: Frame, fit: "_Fit", around: Sequence[Frame]
+    ) -> FrameSupport:
         _check_sizes(source, result)
         seen, made = nominal_luma(source), nominal_luma(result)
         reduction = fit.of(seen, made)
         signals = signals_of(seen, made, reduction, self.damage.noise)
         if self.asked is not None:
-            signals = signals.with_disagreement(self.asked(source, made))
+            signals = replace(signals, disagreement=self.asked(source, made))
+        others = [nominal_luma(each) for each in around if _same_size(each, source)]
+        if others:
+            confirmed = confirmed_by(seen, made, others, reduction, signals.noise)
+            signals = replace(signals, confirmed=confirmed)
         scores, steps = self.table.steps(signals)
         off = float(np.mean((reduction.down(made) - seen).double().square().numpy()))
         fidelity = 10 * math.log10(255**2 / off) if off else math.inf
@@ -106,6 +116,23 @@ class _Fit:
         if float(seen.std()) >= _SHOWS_SOMETHING:
             self._found = fits
         return fits
+
+
+def _in_threes(pairs: Iterable[Pair]) -> Iterator[tuple[Frame | None, Pair, Frame | None]]:
+    """Each pair with the source's frames before and after it; None at the ends."""
+    before: Frame | None = None
+    now: Pair | None = None
+    for pair in pairs:
+        if now is not None:
+            yield before, now, pair[0]
+            before = now[0]
+        now = pair
+    if now is not None:
+        yield before, now, None
+
+
+def _same_size(one: Frame, other: Frame) -> bool:
+    return (one.format.height, one.format.width) == (other.format.height, other.format.width)
 
 
 def _check_sizes(source: Frame, result: Frame) -> None:

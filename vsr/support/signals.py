@@ -5,7 +5,7 @@ number of it, and `conformal.py` says what that is worth.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ BLOCK = 8
 
 ROUNDING = 1 / math.sqrt(12) * 255 / 219
 """σ of what rounding to 8 bits of limited range leaves."""
+
+_OF_CONTRAST = 0.04
+"""Of a block's contrast, what does not count as a contradiction: letters of `fast-x2` are off by up to 0.08 of it."""
 
 Map = npt.NDArray[np.float32]
 """(rows, columns) of blocks; those at the right and lower edge may be smaller."""
@@ -47,8 +50,11 @@ class Signals:
 
     @property
     def excess(self) -> Map:
-        """`round_trip` over the source's own error: about 1 and below where the result says what the source says."""
-        return self.round_trip / np.float32(self.noise)
+        """`round_trip` over the source's own error: about 1 and below where the result says what the source says.
+
+        A little of the contrast is part of that error, as no network is exact at the hardest edges.
+        """
+        return self.round_trip / np.hypot(self.noise, _OF_CONTRAST * self.source_detail).astype(np.float32)
 
     @property
     def unconfirmed(self) -> Map:
@@ -59,10 +65,6 @@ class Signals:
     def prior_share(self) -> Map:
         """Energy that no frame confirms over the energy of the local contrast, 0 to 1."""
         return np.clip(np.square(self.unconfirmed) / (np.square(self.detail) + 1), 0, 1).astype(np.float32)
-
-    def with_disagreement(self, disagreement: Map) -> "Signals":
-        """The same, with the network asked again."""
-        return replace(self, disagreement=disagreement)
 
 
 def signals_of(source: Tensor, result: Tensor, reduction: Reduction, noise: float) -> Signals:
@@ -87,15 +89,16 @@ def signals_of(source: Tensor, result: Tensor, reduction: Reduction, noise: floa
 
 def rms_of(values: Tensor, small: tuple[int, int]) -> Map:
     """Root of the mean square in each block, of values at any size."""
-    return np.sqrt(_means(values.square(), small))
+    return np.sqrt(mean_of(values.square(), small))
 
 
 def _contrast(picture: Tensor, small: tuple[int, int]) -> Map:
-    mean, square = _means(picture, small), _means(picture.square(), small)
+    mean, square = mean_of(picture, small), mean_of(picture.square(), small)
     return np.sqrt(np.maximum(square - mean * mean, 0))
 
 
-def _means(values: Tensor, small: tuple[int, int]) -> Map:
+def mean_of(values: Tensor, small: tuple[int, int]) -> Map:
+    """Mean of each block, of values at any size."""
     pixels = values.numpy()
     if pixels.shape != small:
         pixels = cv2.resize(pixels, small[::-1], interpolation=cv2.INTER_AREA)

@@ -43,7 +43,7 @@ class SupportPaths:
         """
         found: dict[str, Path] = {}
         for name in names:
-            ending = Path(name).suffix.lower()
+            ending = Path(f"_{Path(name).name}").suffix.lower()  # `.json` is one, too
             kind = "report" if ending == REPORT else "picture" if ending in PICTURES else "video"
             if ending not in ACCEPTED:
                 raise ConfigError(f"support {name}: {', '.join(ACCEPTED)} are written")
@@ -59,10 +59,10 @@ class SupportPaths:
         """Those that are wanted."""
         return [path for path in (self.report, self.picture, self.video) if path is not None]
 
-    def check(self, *, overwrite: bool) -> None:
-        """Raises SinkError: a file is there already, or cannot be written."""
+    def check(self, *, overwrite: bool, to_be: Path | None = None) -> None:
+        """Raises SinkError: a file is there already, or cannot be written; the folder `to_be` will be there."""
         for path in self.all:
-            if not path.resolve().parent.is_dir():
+            if path.parent != to_be and not path.resolve().parent.is_dir():
                 raise SinkError(f"{path} cannot be written; name a file in a folder that exists")
             if path.exists() and not overwrite:
                 raise SinkError(f"{path} exists; pass --overwrite to replace it")

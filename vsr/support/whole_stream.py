@@ -21,6 +21,8 @@ class SupportTask:
     regions: Sequence[Region] = ()
     frames: int = 0
     """Frames that are looked at, spread over all; 0 for all."""
+    over_time: bool = False
+    """See what the frames before and after confirm, too."""
 
 
 def support_stream(
@@ -47,7 +49,7 @@ def support_stream(
         SinkError: a file cannot be written.
     """
     table = calibration.table_for(damage, "quick" if asked is None else "full")
-    measuring = Measuring(table, damage, task.frames, source.num_frames or 0, asked)
+    measuring = Measuring(table, damage, task.frames, source.num_frames or 0, asked, task.over_time)
     figures: list[Figures] = []
     reduction = ""
     with SupportFiles(task.paths, source) as files:
