@@ -18,6 +18,7 @@ from vsr.quality import as_frame
 from vsr.support.conformal import risk_of, threshold_of
 from vsr.support.disagreement import Doubters
 from vsr.support.lumas import nominal_luma
+from vsr.support.reading_text import unread
 from vsr.support.recurrence import confirmed_by
 from vsr.support.reductions import KERNELS, Reduction, best_reduction
 from vsr.support.scoring import QUICK, learn
@@ -255,3 +256,25 @@ def test_support_of_several_results_takes_endings(tmp_path, capsys):
     assert "_map.png" in capsys.readouterr().err
     assert run([*words, "--support", ".json"]) == 0
     assert len(list((tmp_path / "out").glob("*.json"))) == 2
+
+
+def test_letters_that_another_text_lacks():
+    assert unread("KX 48 29", "KX4829") == ""
+    assert unread("KX4829", "KX4B29") == "8"
+    assert unread("OPEN", "") == "OPEN"
+    assert unread("", "OPEN") == ""
+
+
+def test_a_letter_that_is_only_in_the_result_is_listed(tmp_path, capsys):
+    pytest.importorskip("rapidocr")
+    for name, text, side in (("small", "KX4829", 2), ("true", "KX4829", 1), ("faked", "KX4B29", 1)):
+        plate = np.full((128, 512, 3), 225, np.uint8)
+        cv2.putText(plate, text, (40, 90), cv2.FONT_HERSHEY_SIMPLEX, 2.4, (20, 20, 20), 6, cv2.LINE_AA)
+        small = cv2.resize(plate, None, fx=1 / side, fy=1 / side, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), small)
+    said = {}
+    for name in ("true", "faked"):
+        assert run(["support", str(tmp_path / "small.png"), str(tmp_path / f"{name}.png"), "--text"]) == 0
+        said[name] = capsys.readouterr().out
+    assert "no character is read" in said["true"]
+    assert "'B' in 'KX4B29' is not in the source" in said["faked"]

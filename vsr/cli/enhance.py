@@ -57,7 +57,7 @@ class RunOptions:
     """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
     support: tuple[str, ...] = ()
     """Measure what the source confirms of each result, and write report.json, map.png or map.mkv, or endings such as
-    _map.png; the word full asks the networks again, too. For several, the flag is given several times."""
+    _map.png; the word full asks the networks again, text reads text in both. Given once for each."""
     overwrite: bool = False
     """Replace outputs that exist."""
     dry_run: bool = False

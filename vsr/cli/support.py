@@ -42,6 +42,8 @@ class SupportOptions:
     """Ask the model again what it makes of the source turned, shifted and stored once more; takes --model."""
     over_time: bool = False
     """Let detail count that the frames before and after have measured, where things move by less than whole pixels."""
+    text: bool = False
+    """Read text in source and result, and list what is only read in the result; takes the extra `text`."""
     frames: int = 0
     """Look at so many frames, spread over all; 0 for all."""
     region: tuple[str, ...] = ()
@@ -63,7 +65,7 @@ class SupportOptions:
     def task(self) -> SupportTask:
         """The same, told apart."""
         regions = [Region.parse(each) for each in self.region]
-        return SupportTask(SupportPaths.of(self.out), regions, self.frames, self.over_time)
+        return SupportTask(SupportPaths.of(self.out), regions, self.frames, self.over_time, self.text)
 
 
 def support_command(

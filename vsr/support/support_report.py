@@ -166,7 +166,19 @@ def sentences(report: Figures) -> list[str]:
         )
     if "confirmed_by_time" in found:
         lines.append(f"other frames confirm {found['confirmed_by_time']:.0%} of what one frame cannot")
-    return [*lines, report["promise"]]
+    return [*lines, *_of_text(report["frames"]), report["promise"]]
+
+
+def _of_text(frames: Sequence[Figures]) -> list[str]:
+    """What is said of text, where it was read."""
+    read = [each for each in frames if "text" in each]
+    found = [(each["number"], line) for each in read for line in each["text"]]
+    if read and not found:
+        return ["no character is read in the result that is not read in a plain enlargement of the source"]
+    return [
+        f"frame {number} at {line['region']}: {line['not_in_source']!r} in {line['text']!r} is not in the source"
+        for number, line in found
+    ]
 
 
 def _rms(values: Map) -> float:

@@ -8,6 +8,7 @@ from vsr.errors import SourceError
 from vsr.frames import StreamInfo
 from vsr.models import Damage
 from vsr.support.measuring import Asked, Measuring, Pair
+from vsr.support.reading_text import TextReader
 from vsr.support.support_files import SupportFiles, SupportPaths
 from vsr.support.support_report import Figures, Region, frame_figures, whole_report
 from vsr.support.tables import Calibration
@@ -23,6 +24,8 @@ class SupportTask:
     """Frames that are looked at, spread over all; 0 for all."""
     over_time: bool = False
     """See what the frames before and after confirm, too."""
+    text: bool = False
+    """Read text in result and source, too; takes RapidOCR."""
 
 
 def support_stream(
@@ -48,6 +51,7 @@ def support_stream(
         ConfigError: a region is not within the source.
         SinkError: a file cannot be written.
     """
+    reader = TextReader() if task.text else None
     table = calibration.table_for(damage, "quick" if asked is None else "full")
     measuring = Measuring(table, damage, task.frames, source.num_frames or 0, asked, task.over_time)
     figures: list[Figures] = []
@@ -55,6 +59,8 @@ def support_stream(
     with SupportFiles(task.paths, source) as files:
         for support in measuring.run(pairs):
             figures.append(frame_figures(support, task.regions))
+            if reader is not None:
+                figures[-1]["text"] = reader.invented(support.source, support.result)
             reduction = str(support.reduction)
             files.add(support)
         if not figures:

@@ -1,4 +1,4 @@
-"""What a user wants of support beside a result, one word or name after the other: `map.mkv report.json full`."""
+"""What a user wants of support beside a result, one word or name after the other: `map.mkv report.json full text`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vsr.errors import ConfigError
 from vsr.support.support_files import SupportPaths
 from vsr.support.whole_stream import SupportTask
 
-_ASK_AGAIN = "full"
+_ASK_AGAIN, _READ = "full", "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class SupportWishes:
     """Of files, or endings such as `_map.png` that take the place of a result's own."""
     full: bool
     """Ask the networks again, and see what other frames confirm."""
+    text: bool = False
+    """Read text in both."""
     overwrite: bool = False
     """Files that are there are replaced."""
     quiet: bool = False
@@ -29,12 +31,12 @@ class SupportWishes:
     def parse(
         cls, words: Sequence[str], *, num_results: int, overwrite: bool = False, quiet: bool = False
     ) -> Self:
-        """Tell names from the one word.
+        """Tell names from words.
 
         Raises:
             ConfigError: there is no name, one that means no kind of file, or one file for several results.
         """
-        names = [word for word in words if word != _ASK_AGAIN]
+        names = [word for word in words if word not in (_ASK_AGAIN, _READ)]
         if words and not names:
             raise ConfigError("support: name a file for it, too, such as report.json, map.png or map.mkv")
         SupportPaths.of(names)
@@ -43,12 +45,12 @@ class SupportWishes:
                 f"support {whole[0]} names one file, but there are {num_results} results; "
                 "give an ending such as _map.png"
             )
-        return cls(names, _ASK_AGAIN in words, overwrite, quiet)
+        return cls(names, _ASK_AGAIN in words, _READ in words, overwrite, quiet)
 
     def task(self, result: Path) -> SupportTask:
         """What is wanted of a result."""
         paths = [f"{result.with_suffix('')}{name}" if _is_ending(name) else name for name in self.names]
-        return SupportTask(SupportPaths.of(paths), over_time=self.full)
+        return SupportTask(SupportPaths.of(paths), over_time=self.full, text=self.text)
 
 
 def _is_ending(name: str) -> bool:
