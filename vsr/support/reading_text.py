@@ -20,7 +20,7 @@ _SMALLEST = 640
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """A line of text as it was read."""
 
     text: str
@@ -43,17 +43,17 @@ class TextReader:
             raise ConfigError("text is read by RapidOCR; pip install 'vsr[text]' installs it") from error
         self._engine: Any = RapidOCR(params={"Global.log_level": "critical"})
 
-    def read(self, picture: Rgb) -> list[Line]:
+    def read(self, picture: Rgb) -> list[TextLine]:
         """All lines of a picture."""
         height, width = picture.shape[:2]
         found = self._engine(picture[..., ::-1], use_cls=False)
         if found.txts is None:
             return []
-        lines: list[Line] = []
+        lines: list[TextLine] = []
         for text, score, box in zip(found.txts, found.scores, found.boxes, strict=True):
             if score >= LEAST_SCORE:
                 across, down = np.asarray(box)[:, 0] / width, np.asarray(box)[:, 1] / height
-                lines.append(Line(text, (across.min(), down.min(), across.max(), down.max())))
+                lines.append(TextLine(text, (across.min(), down.min(), across.max(), down.max())))
         return lines
 
     def invented(self, source: Frame, result: Frame) -> list[dict[str, Any]]:
@@ -89,7 +89,9 @@ def unread(text: str, other: str) -> str:
     return "".join(letter for place, letter in enumerate(one) if place not in found)
 
 
-def _paired(lines: Sequence[Line], others: Sequence[Line]) -> Iterator[tuple[Line, list[Line]]]:
+def _paired(
+    lines: Sequence[TextLine], others: Sequence[TextLine]
+) -> Iterator[tuple[TextLine, list[TextLine]]]:
     """Each line with those that lie where it lies, from left to right."""
     for line in lines:
         same = [other for other in others if _shared(line.box, other.box) > 0.3]
@@ -104,7 +106,7 @@ def _shared(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return max(0.0, width) * max(0.0, height) / least if least > 0 else 0.0
 
 
-def _region(line: Line, width: int, height: int) -> str:
+def _region(line: TextLine, width: int, height: int) -> str:
     left, top = round(line.box[0] * width), round(line.box[1] * height)
     return f"{left},{top},{round(line.box[2] * width) - left},{round(line.box[3] * height) - top}"
 
