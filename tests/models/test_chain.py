@@ -199,6 +199,23 @@ def test_texture_goes_from_the_faithful_network_to_the_one_that_paints(
         torch.testing.assert_close(mixed[key], faithful[key].lerp(painting[key], share))
 
 
+def test_at_other_sizes_the_last_network_paints_and_what_is_too_much_is_reduced(painting_shelf):
+    cases = {
+        (3, "tiny"): ["tiny-real-x2", "tiny-sharp-x2"],  # at x3 there is one that paints nothing
+        (4, "tiny-sharp"): ["tiny-real-x2", "tiny-sharp-x2"],
+        (1, ""): ["tiny-sharp-x2"],
+        (1, "tiny-sharp"): ["tiny-sharp-x2"],
+    }
+    for (factor, model), wanted in cases.items():
+        chain = make(factor, NOISY, texture=1.0, **({"model": (model,)} if model else {}))
+        assert [each.spec.name for each in chain.models] == wanted, (factor, model)
+        assert [each.spec.damage for each in chain.models] == [MEASURED, Damage()][: len(wanted)]
+    named = make(4, NOISY, texture=0.5, model=("tiny-sharp-x2", "tiny-sharp-x2"))
+    assert [each.spec.generative for each in named.models] == [False, True]
+    twice = make(4, NOISY, model=("tiny-sharp",))
+    assert [each.spec.generative for each in twice.models] == [False, True]
+
+
 def test_texture_is_told_what_the_user_says_of_the_damage(painting_shelf):
     told = {key: make(2, NOISY, texture=1.0, **value).models[0].spec.damage for key, value in (
         ("clean", {"source": "clean"}), ("half", {"denoise": 0.5}), ("measured", {}))}  # fmt: skip

@@ -59,16 +59,17 @@ def make_chain(
         ModelError: a model is not known, does not load, or would have nothing to do.
         ConfigError: no model of the chain has what an option asks for.
     """
-    wanted = list(options.model) or default_tiers(factor, device=device, restore=options.restores)
+    paints = options.texture > 0
+    wanted = list(options.model) or default_tiers(factor, device=device, restore=options.restores or paints)
     if options.deblur:
         if "deblur" not in tiers():
             raise ConfigError("deblur: no such network is built in; name a checkpoint of one with --model")
         wanted.insert(0, "deblur")
-    choices = choose(wanted, factor, progressive=options.progressive)
+    choices = choose(wanted, factor, progressive=options.progressive, paints=paints)
     notes: list[str] = []
     if options.progressive and [choice.model.spec.scale for choice in choices].count(2) < 2:
         notes.append("progressive changes nothing here: no model is taken at x2 twice")
-    decide = _painted if options.texture else _clean_or_real
+    decide = _painted if paints else _clean_or_real
     models = decide(choices, options, verdict, notes)
     notes += [f"{each.spec.name} {PAINTS}" for each in models if each.spec.generative]
     if options.window:
@@ -107,19 +108,30 @@ def _clean_or_real(
 def _painted(
     choices: Sequence[Choice], options: ModelOptions, verdict: Verdict, notes: list[str]
 ) -> list[Model]:
-    """Put what is between its faithful and its painting variant in the place of the first model that has them."""
-    models = [choice.model for choice in choices]
-    place = next((place for place, choice in enumerate(choices) if choice.painting), None)
+    """Put what is between its faithful and its painting variant in the place of the last model that has them, so that
+    nothing is made of what is painted. Those before it clean, as ever, and paint nothing."""
+    place = max((place for place, choice in enumerate(choices) if choice.painting), default=None)
     if place is None:
+        named = _named([choice.model for choice in choices])
         raise ConfigError(
-            f"texture {options.texture:g}: {_named(models)} has no variant that paints; "
+            f"texture {options.texture:g}: {named} has no variant that paints; "
             f"{', '.join(with_painting()) or 'no model'} has one"
         )
     faithful, painting = load(choices[place].faithful), load(choices[place].painting)
-    models[place] = blend(faithful, painting, options.texture)
+    painted = blend(faithful, painting, options.texture)
+    after = [choice.model for choice in choices[place + 1 :]]
+    before = [_faithful(choice) for choice in choices[:place]]
+    if any(choice.twin or choice.clean or choice.model.spec.packs > 1 for choice in before):
+        return [*_clean_or_real(before, options, verdict, notes), painted, *after]
     if options.measures:
-        notes.append(f"{verdict.why}: {models[place].spec.name}")
-    return _informed(models, options, verdict)
+        notes.append(f"{verdict.why}: {painted.spec.name}")
+    return _informed([*(choice.model for choice in before), painted, *after], options, verdict)
+
+
+def _faithful(choice: Choice) -> Choice:
+    """The same place in a chain with the variant that paints nothing."""
+    is_painting = choice.painting == choice.model.spec.name
+    return replace(choice, model=load(choice.faithful)) if is_painting else choice
 
 
 def _informed(models: list[Model], options: ModelOptions, verdict: Verdict) -> list[Model]:

@@ -52,7 +52,9 @@ def choose_chain(wanted: Sequence[str], factor: float | None, *, device: str = "
     return [choice.model for choice in choose(wanted or default_tiers(factor, device=device), factor)]
 
 
-def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = False) -> list[Choice]:
+def choose(
+    wanted: Sequence[str], factor: float | None, *, progressive: bool = False, paints: bool = False
+) -> list[Choice]:
     """Choose the models of a chain, clean ones, with what may stand in for each.
 
     Full names and paths are taken as they are. A tier without a scale (`fast`) is taken at the scale that is
@@ -64,11 +66,13 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
         wanted: names, tiers or paths.
         factor: output size over input size; None for what the models give.
         progressive: take a tier at ×2 twice rather than once at ×4.
+        paints: take tiers that come with a painting variant at the scales that have one: what these give beyond
+            the factor is reduced.
 
     Raises:
         ModelError: a model is not known, does not load, or would have nothing to do.
     """
-    by_tier = tiers()
+    by_tier = _that_paint(tiers()) if paints else tiers()
     open_tiers = [name for name in wanted if by_tier.get(name, (1,)) != (1,)]
     scale = math.ceil(factor or 0)
     fixed = {
@@ -79,8 +83,9 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
     reached = math.prod(fixed[name].model.spec.scale for name in wanted if name in fixed)
     if factor is None:
         factor = reached * math.prod(min(_enlargements(by_tier[name])) for name in open_tiers)
-    if open_tiers and factor <= reached and not all(1 in by_tier[name] for name in open_tiers):
-        raise _nothing_left(open_tiers[-1], by_tier[open_tiers[-1]], factor)
+    idle = [name for name in open_tiers if 1 not in by_tier[name] and not (paints and _paints(name, by_tier))]
+    if idle and factor <= reached:
+        raise _nothing_left(idle[-1], by_tier[idle[-1]], factor)
     chain: list[Choice] = []
     for name in wanted:
         if name in fixed:
@@ -88,9 +93,33 @@ def choose(wanted: Sequence[str], factor: float | None, *, progressive: bool = F
             continue
         open_tiers.pop(0)
         scales = _turn(by_tier[name], factor / reached, is_last=not open_tiers, progressive=progressive)
-        chain += [_of_tier(name, scale) for scale in scales]
+        chain += _one_after_another(name, scales)
         reached *= math.prod(scales)
     return chain
+
+
+def _that_paint(by_tier: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The same tiers at the scales of their painting variants; as they are where they have none."""
+    return {
+        tier: tuple(scale for scale in scales if _texture_of(f"{tier}-x{scale}")[1]) or scales
+        for tier, scales in by_tier.items()
+    }
+
+
+def _paints(tier: str, by_tier: dict[str, tuple[int, ...]]) -> bool:
+    return bool(_texture_of(f"{tier}-x{by_tier[tier][0]}")[1])
+
+
+def _one_after_another(tier: str, scales: Sequence[int]) -> list[Choice]:
+    """A tier at several scales. One that paints does so last: what were painted before would be painted upon."""
+    *earlier, last = scales
+    found: list[Choice] = []
+    for scale in earlier:
+        faithful, painting = _texture_of(f"{tier}-x{scale}")
+        found.append(
+            _of_tier(faithful.rpartition("-x")[0] if painting == f"{tier}-x{scale}" else tier, scale)
+        )
+    return [*found, _of_tier(tier, last)]
 
 
 def _turn(scales: Sequence[int], left: float, *, is_last: bool, progressive: bool) -> list[int]:
