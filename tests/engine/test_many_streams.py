@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
+from support.networks import tiny
 from torch import Tensor
 
 from vsr.engine.engine import Engine
@@ -105,7 +106,9 @@ CHAINS = {
     "chunks": lambda: [around(1, 1, emit=3)],
     "a state": lambda: [recurrent()],
     "a chain": lambda: [around(0, 2), recurrent(), load("nano-x2")],
-    "RGB": lambda: [load("deblur-x1")],
+    "RGB": lambda: [
+        Model(ModelSpec("rgb", scale=2, in_channels=3, halo=3, residual="nearest"), tiny(2, colors=3))
+    ],
 }
 
 

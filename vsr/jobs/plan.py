@@ -3,6 +3,7 @@ everything that the user should know of it."""
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,33 +15,23 @@ from vsr.frames import PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
 from vsr.jobs.result_size import models_size, result_format, wanted_size
 from vsr.jobs.sample_frames import spread_frames
+from vsr.jobs.source_facts import is_video_name, source_facts
 from vsr.jobs.source_quality import judge_source
 from vsr.limits import check_picture, check_stream
 from vsr.media import (
-    CONTAINERS,
     MAX_PIXELS,
     EncoderChoice,
     FileOutput,
     NumberedOutput,
     Outputs,
     as_read,
-    clock_of,
     describe_fields,
-    has_own_colours,
     is_numbered,
     is_standard,
     plan_outputs,
-    probe,
-    probe_image,
-    probe_numbered,
 )
 from vsr.models import Model, Verdict, make_chain
-from vsr.options import (
-    EnhanceOptions,
-    PictureOptions,
-    ReadOptions,
-    parse_aspect,
-)
+from vsr.options import EnhanceOptions, ReadOptions
 from vsr.pulse import at_work
 
 
@@ -124,12 +115,12 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     """
     if job.clash:
         raise ConfigError(job.clash)
-    info = _looked_at(job, options)
+    info = source_facts(job, options)
     frames = info if job.is_image else as_read(info, options.read)
-    rectangle = _crop(info, options)
+    format, rectangle = info.format, _crop(info, options)
     if rectangle is not None:
+        format = cropped_format(format, rectangle)
         frames = replace(frames, immersive=None)  # it describes whole pictures
-    format = info.format if rectangle is None else cropped_format(info.format, rectangle)
     factor, size = wanted_size(format, info.rotation, options.models)
     verdict = _judged(info, options)
     with at_work():
@@ -137,8 +128,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     given = models_size(format, chain.models)
     output = result_format(format, size or given, options)
     _check_memory(job, info, format, output, options)
-    if pick_device(options.engine.device).type == "cpu":
-        check_tiles(chain.models, options.engine, format.height, format.width, options.job.max_memory)
+    _check_tiles(chain.models, format, options)
     outputs = _outputs(job, frames, output, options)
     plan = Plan(
         job=job,
@@ -156,22 +146,10 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     return replace(plan, notes=_notes(plan))
 
 
-def _looked_at(job: Job, options: EnhanceOptions) -> StreamInfo:
-    """What is in the file, which is one that may be enhanced; no frame of a video has been kept."""
-    info = _shown(_probed(job, options.read, options.job.max_memory), options.picture)
-    _check_colours(info, options.read)
-    if not job.is_image:
-        _, size = wanted_size(info.format, 0, options.models)
-        height, width = size or (info.format.height, info.format.width)
-        least = replace(info.format, height=max(1, height), width=max(1, width))
-        check_stream(info.path, info.format, least, options.job.max_memory)
-    return info
-
-
 def _check_memory(
     job: Job, info: StreamInfo, source: PictureFormat, result: PictureFormat, options: EnhanceOptions
 ) -> None:
-    if not job.is_image or _is_video(job.target):
+    if not job.is_image or is_video_name(job.target):
         check_stream(info.path, source, result, options.job.max_memory)
         return
     together = job.target.suffix.lower() == ".avif"  # whose encoder takes all frames at once
@@ -179,35 +157,9 @@ def _check_memory(
     check_picture(info.path, source, result, options.job.max_memory, waiting=waiting)
 
 
-def _probed(job: Job, read: ReadOptions, most_gb: float) -> StreamInfo:
-    if job.is_image:
-        info = probe_image(job.path, opaque=_is_video(job.target), most_gb=most_gb)
-        if (info.num_frames or 1) > 1 and (read.start or read.end or read.frames):
-            raise ConfigError(
-                f"{job.path} is a picture that moves, and start, end and frames cut videos; make it one first"
-                " (-o NAME.mkv)"
-            )
-        return info
-    if not job.pictures and not is_numbered(job.path):
-        info = probe(job.path, network=read.allow_network)
-        return clock_of(info.path, info.stream_index).correct(info)
-    if read.deinterlace not in ("auto", "off"):
-        raise ConfigError(
-            f"deinterlace {read.deinterlace} means nothing for whole pictures; auto is accepted"
-        )
-    return probe_numbered(str(job.path), job.pictures, read.rate)
-
-
-def _check_colours(info: StreamInfo, read: ReadOptions) -> None:
-    if has_own_colours(info.dolby_vision) and not read.force:
-        raise SourceError(
-            f"{info.path!r} is Dolby Vision profile {info.dolby_vision}, whose colours are no Y'CbCr (IPT-PQ-c2) and "
-            "would come out wrong; make it HDR10 or profile 8.1 first, or pass --force"
-        )
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in CONTAINERS
+def _check_tiles(models: Sequence[Model], format: PictureFormat, options: EnhanceOptions) -> None:
+    if pick_device(options.engine.device).type == "cpu":
+        check_tiles(models, options.engine, format.height, format.width, options.job.max_memory)
 
 
 def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
@@ -218,7 +170,7 @@ def _judged(info: StreamInfo, options: EnhanceOptions) -> Verdict:
 
 
 def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: EnhanceOptions) -> Outputs | None:
-    if job.is_image and not (_is_video(job.target) and (frames.num_frames or 1) > 1):
+    if job.is_image and not (is_video_name(job.target) and (frames.num_frames or 1) > 1):
         if is_numbered(job.target):
             raise ConfigError(
                 f"{job.target} means many pictures, and {job.path} is one; name one, or give as-video"
@@ -232,15 +184,6 @@ def _outputs(job: Job, frames: StreamInfo, format: PictureFormat, options: Enhan
     read = options.read
     trim = bool(read.start or read.end or read.frames or job.pictures)  # the first number is no time
     return plan_outputs(job.target, frames, format, options.encode, options.also, trim=trim)
-
-
-def _shown(info: StreamInfo, picture: PictureOptions) -> StreamInfo:
-    """The same input with the shape that the user says it is meant to have."""
-    if not picture.display_aspect:
-        return info
-    format = info.format
-    aspect = parse_aspect(picture.display_aspect) * format.height / format.width
-    return replace(info, format=replace(format, sample_aspect=aspect), coded_aspect=None)
 
 
 def _crop(info: StreamInfo, options: EnhanceOptions) -> Rectangle | None:
