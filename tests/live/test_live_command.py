@@ -17,6 +17,7 @@ import pytest
 from support.clips import ClipOptions, read_number, write_clip
 from support.live_player import free_port, wait_for
 from support.processes import begin_command
+from support.quirky_camera import QuirkyCamera, pictures, sound
 from support.rtsp import NUM_FRAMES
 
 from vsr.cli.main import run
@@ -265,3 +266,40 @@ def test_signal_handlers_are_as_before_afterwards(clip, tmp_path):
     assert run(["live", str(clip), "--model", "nano", "--duration", "0.2"]) == 0
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
     assert not [pid for pid in children(os.getpid()) if "push" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+@pytest.mark.slow
+def test_originals_are_those_of_the_chosen_pictures_with_sound_whatever_the_description_leaves_out(
+    tmp_path, clips
+):
+    def from_the_middle(number: int) -> float | None:
+        return (number - 10) / 25 if number >= 10 else None
+
+    mad = pictures(clips / "a.h264", time_s=lambda number: number / 25 + 37_600 * (number % 20 == 17))
+    undescribed = pictures(clips / "a.h264", described=False, due_s=from_the_middle)
+    with (
+        QuirkyCamera(pictures(clips / "a.h264"), pictures(clips / "b.h264")) as second,
+        QuirkyCamera(undescribed, sound()) as bare,
+        QuirkyCamera(mad, sound()) as odd,
+    ):
+        path, names = tmp_path / "cameras.toml", {"second": second, "bare": bare, "odd": odd}
+        output = f'outputs = [{{ kind = "record", target = "{tmp_path}/{{name}}", segment_s = 86400 }}]'
+        tables = "".join(camera(name, one.url) for name, one in names.items())
+        path.write_text(f"scale = 1\n[defaults]\nrecord_original = true\n{output}\n{tables}")
+        with Live(tmp_path, path) as live:
+            for name in names:
+                live.wait(lambda: list((tmp_path / name).glob("*-original.mkv.part")))  # noqa: B023
+            time.sleep(2.5)
+            assert live.end(signal.SIGTERM)[0] == 0
+    for name, size in (("second", 120), ("bare", 96), ("odd", 96)):
+        [original] = (tmp_path / name).glob("*-original.mkv")
+        with av.open(str(original)) as container:
+            kinds = [stream.type for stream in container.streams]
+            assert kinds == (["video"] if name == "second" else ["video", "audio"])
+            frames = list(container.decode(video=0))
+        assert {frame.height for frame in frames} == {size}
+        times = [frame.time for frame in frames]
+        assert len(times) > 40
+        assert max(b - a for a, b in itertools.pairwise(times)) < 0.1
+        numbers = [read_number(frame.to_ndarray()[: frame.height]) for frame in frames]
+        assert {(b - a) % NUM_FRAMES for a, b in itertools.pairwise(numbers)} == {1}

@@ -70,7 +70,7 @@ class Player(NewestWins[Frame]):
         self.close()
         assert time.monotonic() - began < self.leave_s
         assert self.camera.status.state == "stopped"
-        assert not [thread for thread in threading.enumerate() if thread.name == "camera-test"]
+        assert not self._thread.is_alive()
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ words. What comes back on the child's standard output are lines: an empty one fo
 muxed, one with text for news.
 """
 
+import contextlib
 import io
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from fractions import Fraction
 from typing import IO, Any, cast
 
 import av
+from av.error import FFmpegError
 
 TICKS = 90_000
 """Ticks a second of every live time."""
@@ -104,15 +106,35 @@ def describe_stream(stream: av.VideoStream | av.AudioStream) -> Message:
     """Write down what a stream is. To be called in the thread that reads it; equal streams give equal bytes.
 
     Raises:
-        ValueError: sound of a kind that cannot be passed on.
+        ValueError: a kind that cannot be passed on, or too little is known of it.
     """
     context: Any = stream.codec_context
     if context.name in _G726:
         bits = (context.bit_rate or 0) // context.sample_rate
         return Message(AUDIO, f"{context.name} {bits} {context.sample_rate}".encode(), _DESCRIPTION)
+    return _described(stream, stream.time_base)
+
+
+def describe_keyframe(stream: av.VideoStream, keyframe: bytes) -> Message | None:
+    """Write down what a stream is by the parameters that a keyframe of it holds; None where it holds none.
+
+    What was known when the container was opened may be old by now, or nothing at all.
+    """
+    name = stream.codec_context.name
+    if not keyframe.startswith((b"\0\0\1", b"\0\0\0\1")) or name not in ("h264", "hevc"):
+        return None
+    with contextlib.suppress(FFmpegError), av.open(io.BytesIO(keyframe), format=name) as opened:
+        found = opened.streams.video[0]
+        if found.codec_context.extradata and found.codec_context.width:
+            return _described(found, stream.time_base)
+    return None
+
+
+def _described(stream: av.VideoStream | av.AudioStream, time_base: Fraction | None) -> Message:
     written = io.BytesIO()
     with av.open(written, "w", format="nut", options={"fflags": "bitexact"}) as container:
         copy = container.add_stream_from_template(stream)
+        copy.time_base = time_base or Fraction(1, TICKS)
         packet = av.Packet(bytes(8))
         packet.stream, packet.pts, packet.dts, packet.time_base = copy, 0, 0, Fraction(1, 1000)
         packet.is_keyframe = True

@@ -208,7 +208,8 @@ def test_tap_gets_sound_and_pictures_with_the_way_to_the_frames_times(server, cl
     camera = Camera(CameraOptions("door", server.url()), 1, retry=QUICK)
     tapped: list[tuple[str, float | None, int, str]] = []
 
-    def tap(packet, shift):
+    def tap(packet, shift, streams):
+        assert [stream.type for stream in streams] == ["video", "audio"]
         time_s = None if packet.pts is None else float(packet.pts * packet.time_base) + shift / 90_000
         tapped.append((packet.stream.type, time_s, packet.size, threading.current_thread().name))
 

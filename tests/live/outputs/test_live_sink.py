@@ -246,7 +246,7 @@ def test_sound_and_the_untouched_original_are_recorded_beside_the_enhanced_pictu
     live = rig("record", record_original=True)
     with av.open(str(source)) as camera:
         for packet in camera.demux():
-            live.sink.packet(packet)
+            live.sink.packet(packet, 0, camera.streams)
             if packet.stream.type == "video" and packet.dts is not None:
                 live.sink.write(frame(live.number, pts=live.number * STEP))
                 live.number += 1

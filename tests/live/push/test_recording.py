@@ -62,7 +62,7 @@ def test_a_segment_ends_at_the_first_keyframe_of_the_next_slot(record, clip, tmp
     assert len(files) == 3
 
 
-def test_times_that_jump_begin_a_segment(record, make_clip, tmp_path):
+def test_times_that_begin_again_begin_a_segment(record, make_clip, tmp_path):
     stream, packets = messages(make_clip(num_frames=20, gop=20, codec_options={"bf": "2"}))
     made = record(stream)
     for message in packets * 2:  # the camera's clock starts again

@@ -51,11 +51,11 @@ def test_pictures_and_sound_arrive_at_a_server_that_wants_a_password(rig, server
     target = tmp_path / "pushed.h264"
     server.start(f"/in>{target}", "--user", "al", "--password", "s3cr3t", "--audio")
     live: Rig = rig(OutputOptions("rtsp", server.url("/in", "al:s3cr3t@")))
-    live.sink.packet(sound, shift=10**9)  # says what the sound is before the first picture
+    live.sink.packet(sound, 10**9, [sound.stream])  # says what the sound is before the first picture
     live.run()
 
     def heard() -> bool:
-        live.sink.packet(sound, shift=10**9 + live.number * STEP)
+        live.sink.packet(sound, 10**9 + live.number * STEP, [sound.stream])
         return size(tmp_path / "pushed.h264.alaw") > 0 and size(target) > 1000
 
     live.feed_until(heard)

@@ -108,6 +108,8 @@ class CameraConnection:
     """The container can be read on after a read that took too long (`ExitError`)."""
     paced: bool = False
     """Pictures come faster than they are to be shown: a file, the segments of HLS."""
+    reports: bool = False
+    """What the times of sound mean is reported on the way, or never: RTSP."""
     loops: bool = False
     """To be played over and over: a file."""
     udp: UdpReader | None = None
@@ -150,7 +152,9 @@ def connect(
                 opened.callback(udp.close)
             container = _open(udp or address.url, protocol, options.transport, gpu)
             opened.pop_all()
-        return CameraConnection(container, protocol.resumes, paced=protocol is _HLS, udp=udp)
+        return CameraConnection(
+            container, protocol.resumes, paced=protocol is _HLS, reports=protocol is _RTSP, udp=udp
+        )
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except (*_REFUSALS, RedirectedError) as caught:

@@ -5,7 +5,7 @@ Runs in the camera's thread. Never opens or closes the container.
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -14,11 +14,13 @@ from typing import Any, TypeAlias, cast
 import av
 from av.error import ExitError
 from av.packet import Packet
+from av.stream import Stream
 
 from vsr.errors import SourceError
 from vsr.frames import Frame
 from vsr.live.cameras.connection import CameraConnection, GoneError, RefusedError
 from vsr.live.cameras.damage_watch import DamageWatch
+from vsr.live.cameras.packet_clock import PictureClock, SoundClock
 from vsr.live.cameras.status import SharedStatus
 from vsr.live.cameras.timestamps import TICKS, CameraTimeline
 from vsr.media import (
@@ -33,8 +35,9 @@ from vsr.media import (
 
 AnyPacket: TypeAlias = "Packet[Any]"  # generic for type checkers only
 
-Tap: TypeAlias = Callable[[AnyPacket, int], None]
-"""Takes a packet and the ticks of 1/90000 s that bring its times onto the frames' timeline when added."""
+Tap: TypeAlias = Callable[[AnyPacket, int, Sequence[Stream]], None]
+"""Takes a packet of the pictures or of the sound, the ticks of 1/90000 s that bring its times onto the frames'
+timeline when added, and the streams that packets come from in this session."""
 
 _STALLED_S = 1.0
 """A camera counts as stalled after this long without a picture, or after `_STALLED_STEPS` usual steps."""
@@ -58,7 +61,7 @@ class CameraSession:
         shared: where the camera's status is kept.
         timeline: the camera's, for its whole life.
         stall_s: time without a picture after which the session ends.
-        tap: gets every audio and video packet.
+        tap: gets every packet of the pictures and of the first sound that FFmpeg knows.
     """
 
     def __init__(
@@ -89,7 +92,9 @@ class CameraSession:
         self._corrupt_before = shared.status.corrupt
         self._began = self._last_picture = self._last_packet = time.monotonic()
         self._num_pictures = 0
-        self._held: list[AnyPacket] = []
+        self._held: list[tuple[AnyPacket, float]] = []
+        self._sound_clock = SoundClock(timeline, muxed=not connection.reports)
+        self._picture_clock = PictureClock(timeline)
         self._converter: PlanarConverter | None = None
         self._kind: tuple[object, ...] = ()
         self._due: tuple[float, float] | None = None
@@ -106,7 +111,7 @@ class CameraSession:
         with closing(self._packets(stop)) as packets:
             for packet in packets:
                 if packet is not None:
-                    self._pass_on(packet)
+                    self._pass_on(packet, time.monotonic())
                     for picture in self._pictures(packet):
                         if self._connection.paced:
                             self._pace(picture, stop)
@@ -121,12 +126,12 @@ class CameraSession:
         self._timeline.connect(Fraction(self._stream.time_base or Fraction(1, TICKS)), step)
 
     def _packets(self, stop: threading.Event) -> "Generator[AnyPacket | None, None, None]":
-        """Yield packets of the pictures and of all sound; None where none came for a while."""
+        """Yield packets of all there is, or what is not wanted would keep us from looking up; None where none came
+        for a while."""
         container = self._container
         while not stop.is_set():
-            wanted = [self._stream.index, *(stream.index for stream in container.streams.audio)]
             try:
-                for packet in cast(Any, container.demux(*(container.streams[index] for index in wanted))):
+                for packet in cast(Any, container.demux()):
                     yield packet
                     if stop.is_set():
                         return
@@ -229,19 +234,37 @@ class CameraSession:
         if self._num_pictures and silent > max(_STALLED_S, _STALLED_STEPS * self._timeline.step / TICKS):
             self._shared.change(state="stalled")
 
-    def _pass_on(self, packet: AnyPacket) -> None:
+    def _passed_on(self) -> list[Stream]:
+        """The streams that the tap hears of: the pictures that are enhanced, and the first sound."""
+        # FFmpeg does not know every codec there is.
+        sound = [one for one in self._container.streams.audio if cast(Any, one.codec_context) is not None]
+        return [self._stream, *sound[:1]]
+
+    def _pass_on(self, packet: AnyPacket, arrived_s: float) -> None:
         """Hand a packet to the tap, or keep it until its time is known."""
-        if self._tap is None or not packet.size:
+        streams = self._passed_on()
+        if self._tap is None or not packet.size or packet.stream not in streams:
             return
-        if self._timeline.shift is None:
-            self._held.append(packet)
+        shift = self._timeline.shift
+        if shift is None:
+            self._held.append((packet, arrived_s))
             del self._held[:-_MAX_HELD]
+            return
+        pts, base = packet.pts if packet.pts is not None else packet.dts, packet.time_base
+        source = 0 if pts is None or not base else round(pts * base * TICKS)
+        if pts is None:
+            pass  # the tap knows best
+        elif packet.stream.index == self._stream.index:
+            shift = self._picture_clock.shift(source, shift=shift, arrived_s=arrived_s)
         else:
-            self._tap(packet, self._timeline.shift)
+            # FFmpeg's word for when the camera says that it made this.
+            reported = packet.has_sidedata("prft")
+            shift = self._sound_clock.shift(source, reported=reported, shift=shift, arrived_s=arrived_s)
+        self._tap(packet, shift, streams)
 
     def _release(self) -> None:
         """Hand over what was kept."""
-        if self._held and self._tap is not None and self._timeline.shift is not None:
+        if self._held and self._timeline.shift is not None:
             held, self._held = self._held, []
-            for packet in held:
-                self._tap(packet, self._timeline.shift)
+            for packet, arrived_s in held:
+                self._pass_on(packet, arrived_s)

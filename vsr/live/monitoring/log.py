@@ -116,7 +116,7 @@ def _outputs(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
         fields = {"output": index, "kind": output.kind, "target": output.target, "state": output.state}
         fields |= {"restarts": output.restarts, "reason": output.note}
         text = f"{output.kind} {output.target}: {output.state}" + (f", {output.note}" if output.note else "")
-        bad = output.state in ("restarting", "paused", "failed")
+        bad = output.state in ("starved", "restarting", "paused", "failed")
         yield LogEvent("output", text, camera.facts.name, fields, bad=bad)
 
 

@@ -115,7 +115,13 @@ def _health(camera: CameraView) -> dict[str, Any]:
         "reconnects": facts.camera.reconnects,
         "last_error": facts.last_error or facts.camera.last_error,
         "outputs": [
-            {"kind": output.kind, "target": output.target, "state": output.state, "restarts": output.restarts}
+            {
+                "kind": output.kind,
+                "target": output.target,
+                "state": output.state,
+                "note": output.note,
+                "restarts": output.restarts,
+            }
             for output in sink.outputs
         ],
     }
@@ -181,6 +187,7 @@ _CAMERA: tuple[_Row[CameraView], ...] = (
 )
 _OUTPUT: tuple[_Row[OutputStatus], ...] = (
     _Row("up", "1 while the output runs.", lambda o: o.state == "running"),
+    _Row("state", "1 for the state the output is in.", lambda o: {o.state: 1}, "state"),
     _Row("bits_per_second", "Sent, lately.", lambda o: o.bitrate_kbps * 1000),
     _Row("bytes_total", "Bytes sent.", lambda o: o.bytes),
     _Row("restarts_total", "Restarts after failures.", lambda o: o.restarts),

@@ -30,7 +30,10 @@ _STEADY_S = 10.0
 _RATE_S = 2.0
 """Over how long a bit rate is averaged."""
 
-OutputState = Literal["waiting", "opening", "running", "paused", "restarting", "closed", "failed"]
+_PROMISED_S = 10.0
+"""How long frames may come while an output gets nothing to send."""
+
+OutputState = Literal["waiting", "opening", "running", "starved", "paused", "restarting", "closed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class OutputStatus:
     target: str
     """Without secrets."""
     state: OutputState
-    """`waiting` for the first packets; `paused`: a recording without room;
-    `failed`: it cannot work as configured."""
+    """`waiting` for the first packets; `starved`: the camera plays and nothing of it comes; `paused`: there is no
+    room; `failed`: it cannot work as configured."""
     restarts: int = 0
     bytes: int = 0
     """Sent so far."""
@@ -71,6 +74,7 @@ class LiveOutput:
         self._address = Address("", options.kind, "")
         self._restarts, self._bytes, self._note = 0, 0, ""
         self._sent: deque[tuple[float, int]] = deque()
+        self._sent_s = time.monotonic()
         self._streams: dict[int, Message] = {}
         self._closing_s = 0.0
         self._fresh = True
@@ -108,6 +112,16 @@ class LiveOutput:
             self._queue.dropped,
             self._note,
         )
+
+    def judged(self, flows_s: float) -> OutputStatus:
+        """How it does, where the camera's frames have come for so many seconds: what was promised and does not happen
+        is an error."""
+        status = self.status
+        idle_s = min(flows_s, time.monotonic() - self._sent_s)
+        if idle_s > _PROMISED_S and status.state in ("waiting", "running"):
+            note = status.note or "the camera plays, and nothing of it comes that could be sent"
+            return replace(status, state="starved", note=note)
+        return status
 
     def put(self, message: Message) -> None:
         """Hand over a description or a packet."""
@@ -237,7 +251,7 @@ class LiveOutput:
     def count(self, size: int) -> None:
         """Take note of bytes that are sent."""
         now = time.monotonic()
-        self._bytes += size
+        self._bytes, self._sent_s = self._bytes + size, now
         self._sent.append((now, size))
         while now - self._sent[0][0] > _RATE_S:
             self._sent.popleft()

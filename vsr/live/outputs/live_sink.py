@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.stream import Stream
 
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
@@ -21,6 +22,7 @@ from vsr.live.options import OutputOptions
 from vsr.live.outputs.draw_label import black_frame, dim, draw_label
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.outputs.live_output import LiveOutput, OutputStatus
+from vsr.live.outputs.output_clock import OutputClock
 from vsr.live.outputs.passthrough import Passthrough
 from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
@@ -38,8 +40,8 @@ _WAITING, _WAITING_AT_FIRST = 2, 8
 takes as long as four to six frames."""
 _FIRST_S = 1.0
 """How soon an encoder must have caught up with what waited for its start."""
-_STEP = TICKS // 1000
-"""Ticks between two pictures, at least: Matroska and FLV know no less than a millisecond."""
+_GONE_S = 2.0
+"""Without a frame for so long, nothing can be expected of what passes on the camera's own packets."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class LiveSink:
         self._why, self._restarts, self._written, self._retry_s = "", 0, 0, 0.0
         self._last: Frame | None = None
         self._dimmed: Frame | None = None
-        self._last_pts, self._last_s, self._shift = -1, 0.0, 0
+        self._clock = OutputClock()
+        self._flows_since_s = self._written_s = 0.0
         self._passthrough = Passthrough(name, self._outputs, self._originals)
         self._begun_s = 0.0
         self._worker: DroppingWorker[Frame | float | None] = DroppingWorker(
@@ -135,6 +138,10 @@ class LiveSink:
     def write(self, frame: Frame) -> None:
         """Hand over an enhanced frame. A new size or layout starts a new encode;
         outputs take it up as they can."""
+        now = time.monotonic()
+        if now - self._written_s > _GONE_S:
+            self._flows_since_s = now
+        self._written_s = now
         self._look_after_encoder()
         self._worker.put(frame)
 
@@ -147,28 +154,30 @@ class LiveSink:
         self._look_after_encoder()
         self._worker.put(since_s)
 
-    def packet(self, packet: "av.Packet[Any]", shift: int = 0) -> None:
+    def packet(self, packet: "av.Packet[Any]", shift: int, streams: Sequence[Stream]) -> None:
         """Pass on what the camera sent: its sound, and for `record_original`
         its video. In the camera's thread.
 
         Args:
             packet: as demuxed; copied.
             shift: what makes its times those of the frames, in ticks of 1/90000 s.
+            streams: all that packets come from, of one container.
         """
-        self._passthrough.packet(packet, shift=shift, ahead=self._shift)
+        self._passthrough.packet(packet, shift=shift, streams=streams, ahead=self._clock.shift)
 
     @property
     def status(self) -> SinkStatus:
         """How it does; from any thread."""
-        encoder = self._encoder
-        parts = [*self._outputs, *self._originals, *self._snapshots, *self._callbacks]
+        encoder, now = self._encoder, time.monotonic()
+        flows_s = now - self._flows_since_s if now - self._written_s < _GONE_S else 0.0
+        outputs = [part.judged(flows_s) for part in (*self._outputs, *self._originals)]
         return SinkStatus(
             encoder.choice.encoder if encoder else "",
             self._why,
             self._written,
             self._worker.dropped,
             self._restarts,
-            tuple(part.status for part in parts),
+            (*outputs, *(part.status for part in (*self._snapshots, *self._callbacks))),
         )
 
     @property
@@ -222,14 +231,14 @@ class LiveSink:
             self._last, self._dimmed = item, None
             for callback in self._callbacks:
                 callback.put(item)
-            self._show(self._labelled(item), self._next_pts(item))
+            self._show(self._labelled(item), self._clock.next(item, time.monotonic()))
             return
         if self._last is None and self._options.format is not None:
             self._last = black_frame(self._options.format)
         if self._last is not None:
             self._dimmed = self._dimmed or dim(self._last)
             text = f"{self.name}  no signal {_ago(item)}"
-            self._show(draw_label(self._dimmed, text), self._next_pts(None))
+            self._show(draw_label(self._dimmed, text), self._clock.next(None, time.monotonic()))
 
     def _labelled(self, frame: Frame) -> Frame:
         if not self._options.label:
@@ -238,21 +247,6 @@ class LiveSink:
         # Tenths would cost a new drawing for each frame.
         when = datetime.fromtimestamp(arrived).strftime("%Y-%m-%d %H:%M:%S")
         return draw_label(frame, f"{self.name}  {when}  enhanced")
-
-    def _next_pts(self, frame: Frame | None) -> int:
-        """Time of the next picture, later than the last one's; pictures that stand in take the clock's."""
-        now = time.monotonic()
-        if frame is None:
-            pts = (
-                self._last_pts + max(_STEP, round((now - self._last_s) * TICKS)) if self._last_pts >= 0 else 0
-            )
-        else:
-            pts = round(frame.pts * frame.time_base * TICKS) + self._shift
-            if pts <= self._last_pts:  # stand-ins have run ahead of the camera's clock
-                self._shift += self._last_pts + _STEP - pts
-                pts = self._last_pts + _STEP
-        self._last_pts, self._last_s = pts, now
-        return pts
 
     def _show(self, frame: Frame, pts: int) -> None:
         """Encode a picture; an encoder that fails is started again with a later one."""

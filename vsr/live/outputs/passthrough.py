@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.stream import Stream
 
 from vsr.live.outputs.live_output import LiveOutput
-from vsr.live.packets import AUDIO, TICKS, describe_stream, packet_message
+from vsr.live.packets import AUDIO, TICKS, VIDEO, describe_keyframe, describe_stream, packet_message
 
 log = logging.getLogger("vsr.live")
 
@@ -27,32 +28,32 @@ class Passthrough:
     def __init__(self, name: str, outputs: Sequence[LiveOutput], originals: Sequence[LiveOutput]):
         self._name, self._outputs, self._originals = name, outputs, originals
         self._source: tuple[object, ...] = ()
+        self._known: set[int] = set()
         self._left_out: set[str] = set()
 
-    def packet(self, packet: "av.Packet[Any]", *, shift: int, ahead: int) -> None:
-        """Pass on one packet, of the first video or audio stream.
+    def packet(self, packet: "av.Packet[Any]", *, shift: int, streams: Sequence[Stream], ahead: int) -> None:
+        """Pass on one packet.
 
         Args:
             packet: as demuxed; copied.
             shift: what makes its times those of the frames, in ticks of 1/90000 s.
+            streams: all that packets come from, of one container.
             ahead: how far the pictures that go out are ahead of the frames' times, in the same ticks.
         """
-        container = packet.stream.container
-        firsts: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
-        first = [
-            one for one in firsts if one.codec_context is not None
-        ]  # FFmpeg does not know every codec there is
-        if packet.stream not in first or not (packet.stream.type == "audio" or self._originals):
+        if packet.stream.type != "audio" and not self._originals:
             return
         message = packet_message(packet, shift=shift)
         if message is None:
             return
-        # Other streams after a reconnect, or another picture size within one, are written down again.
-        source = (id(container), *(one.codec_context.name for one in first))
-        if source != self._source or message.keyframe:
-            self._source = source
-            for one in first:
-                self._describe(one)
+        # Other streams after a reconnect, or other parameters within one, are written down again.
+        source = (id(packet.stream.container), *(one.codec_context.name for one in streams))
+        if source != self._source:
+            self._source, self._known = source, set()
+        for one in streams:
+            if one.type == "audio" and AUDIO not in self._known:
+                self._describe(one, AUDIO)
+        if message.keyframe:
+            self._describe(packet.stream, VIDEO, message.data)
         for original in self._originals:
             original.put(message)
         if message.stream == AUDIO and self._outputs:
@@ -60,9 +61,14 @@ class Passthrough:
             for output in self._outputs:
                 output.put(replace(message, pts=message.pts + moved, dts=message.dts + moved))
 
-    def _describe(self, stream: av.AudioStream | av.VideoStream) -> None:
+    def _describe(self, stream: Any, kind: int, keyframe: bytes = b"") -> None:
+        """Say what a stream is: once a session, and pictures again with each keyframe that holds parameters."""
+        described = describe_keyframe(stream, keyframe) if keyframe else None
+        if described is None and kind in self._known:
+            return
+        self._known.add(kind)
         try:
-            described = describe_stream(stream)
+            described = described or describe_stream(stream)
         except ValueError:
             codec = stream.codec_context.name
             if codec not in self._left_out:

@@ -2,7 +2,7 @@
 
 A segment is written as NAME.part and renamed when it is complete. Matroska, because it holds every codec of
 pictures that cameras send, and their sound, A-law and the like decoded; and because it stays readable up to
-the last second when the machine loses power. Times of a camera that jump begin a new segment.
+the last second when the machine loses power.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from vsr.live.push.order import PushOrder
 
 _LOOK_S = 1.0
 """How often the free space is looked at."""
-_JUMP_S, _REORDER_S = 10.0, 0.7
-"""Steps in a camera's own times beyond these, forward and back, begin a new segment."""
+_REORDER_S = 0.7
+"""Steps back beyond this begin a new segment: nothing would be written for as long as times are repeated."""
 _CLUSTER_MS = "1000"
 """What a loss of power may cost."""
 
@@ -69,9 +69,9 @@ class Recording:
         """Begin a segment where it is time."""
         # Presentation times go back and forth within a group of pictures, by less than a second.
         pts_s = float(message.pts * message.time_base)
-        jumped = self._last_s is not None and not -_REORDER_S < pts_s - self._last_s < _JUMP_S
+        repeats = self._last_s is not None and pts_s < self._last_s - _REORDER_S
         self._last_s = pts_s
-        if jumped:
+        if repeats:
             self._end()
         slot = int(now // self._order.output.segment_length_s)
         if message.keyframe and not self._paused and (self._muxer is None or slot != self._slot):
