@@ -77,7 +77,6 @@ class LiveOutput:
         self._sent_s = time.monotonic()
         self._streams: dict[int, Message] = {}
         self._closing_s = 0.0
-        self._fresh = True
         self._child: child_pipes.PipedChild | None = None
         self._check()
         self._done = in_background(self._run, name=f"vsr-out-{options.kind}")
@@ -221,7 +220,7 @@ class LiveOutput:
 
     def _greeting(self) -> bytes:
         ffmpeg = find_ffmpeg() if self.options.kind == "srt" else ""
-        order = replace(self._order, num_streams=len(self._streams), fresh=self._fresh, ffmpeg=ffmpeg)
+        order = replace(self._order, num_streams=len(self._streams), ffmpeg=ffmpeg)
         descriptions = b"".join(self._streams[index].pack() for index in sorted(self._streams))
         return order.to_line(self._address) + descriptions
 
@@ -235,13 +234,12 @@ class LiveOutput:
         if self._streams.get(description.stream) == description:
             return False
         self._streams[description.stream] = description
-        self._fresh = True
         return True
 
     def hear(self, news: str) -> None:
         """Take in a line of the child's."""
         if news == "open":
-            self._state, self._fresh = "running", False
+            self._state = "running"
             self._queue.restart(newest=self._live)
             return
         self._note = self._hide(news.removeprefix("note: "))

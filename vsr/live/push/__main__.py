@@ -8,6 +8,7 @@ neither torch nor anything of the pipeline.
 import contextlib
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def open_target(order: PushOrder, streams: Sequence[Message]) -> PushTarget:
     """
     kind, url = order.output.kind, order.output.target
     if kind == "hls":
-        return Hls(order, streams)
+        return Hls(order, streams, say=tell_parent)
     if kind == "srt":
         return Srt(order, streams)
     if kind == "record":
@@ -66,6 +67,9 @@ def _shorten_queues() -> None:
     FFmpeg does not hand out its sockets; this process has no others.
     """
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
+        with contextlib.suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue  # whoever reads from a pipe of ours waits until the last descriptor of it is closed
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as one:
             if one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE_BYTES)

@@ -18,15 +18,16 @@ _MOST_REORDERED = 16
 
 
 class Muxer:
-    """One open target. Times begin at 0; packets that would go backwards are left out.
+    """One open target. Times begin at 0, or as told; packets that would go backwards are left out.
 
     Args:
-        target: URL or path.
+        target: URL, path, or a file to write to.
         format: FFmpeg's name of the muxer.
         streams: descriptions, video first.
         options: of the muxer and its protocol.
         audio: codecs that the target takes; None for all that the muxer lists.
         spare: what other sound is converted to.
+        begins: the time that is 0 for the target, in seconds; None for that of the first keyframe.
 
     Raises:
         FFmpegError: the target cannot be opened.
@@ -34,19 +35,20 @@ class Muxer:
 
     def __init__(
         self,
-        target: str,
+        target: Any,
         *,
         format: str,
         streams: Sequence[Message],
         options: Mapping[str, str] = {},
         audio: frozenset[str] | None = None,
         spare: str = "aac",
+        begins: Fraction | None = None,
     ):
         self.notes: list[str] = []
         """What could not go along as it is."""
         self.empty = True
         """Nothing has been muxed."""
-        self._origin: Fraction | None = None
+        self._origin = begins
         self._last: dict[int, int] = {}
         self._undated: list[Message] = []
         self._streams: dict[int, Any] = {}
@@ -110,9 +112,9 @@ class Muxer:
         self._undated.clear()
 
     def _mux(self, message: Message) -> None:
+        if self.empty and not message.keyframe:  # sound from before the first picture
+            return
         if self._origin is None:
-            if not message.keyframe:  # sound from before the first picture
-                return
             self._origin = message.pts * message.time_base
         origin = round(self._origin / message.time_base)
         pts, dts = message.pts - origin, message.dts - origin

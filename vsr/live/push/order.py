@@ -31,8 +31,6 @@ class PushOrder:
     """What they end with, before the extension."""
     num_streams: int = 1
     """How many descriptions follow."""
-    fresh: bool = False
-    """HLS: a new playlist; what an old one holds is of another picture size, or of a run before."""
     ffmpeg: str = ""
     """The program that sends SRT."""
 
