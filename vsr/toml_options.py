@@ -29,6 +29,10 @@ def read_tables(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config {str(path)!r} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigError(
+            f"config {str(path)!r} is nested too deeply; tables of tables are accepted"
+        ) from None
     except ValueError as error:  # broken TOML, or bytes that are no text
         raise ConfigError(f"config {str(path)!r} is not TOML: {error}") from None
 

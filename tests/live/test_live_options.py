@@ -53,7 +53,10 @@ def test_a_camera_wins_over_the_defaults_and_its_name_goes_into_targets(read):
         (CAMERA + "color = 1\n", r"cameras\.door\.color is not known; name, url, .* are accepted"),
         ("latency = 5\n" + CAMERA, r"toml: latency is not known; cameras, latency_ms"),
         (CAMERA + "stall_s = true\n", r"cameras\.door\.stall_s .* a number is accepted"),
-        (CAMERA + 'transport = "http"\n', r"cameras\.door\.transport .* 'tcp' or 'udp' is accepted"),
+        (
+            CAMERA + 'transport = "http"\n',
+            r"cameras\.door\.transport .* 'auto' or 'tcp' or 'udp' is accepted",
+        ),
         ('latency_ms = "5"\n' + CAMERA, r"latency_ms .* a whole number is accepted"),
         ('[engine]\nbatch = "x"\n' + CAMERA, r"engine\.batch .* 'auto' or a whole number is accepted"),
         ("[defaults]\nstall_s = 0\n" + CAMERA, r"defaults: stall_s 0 is out of range; more than 0"),
@@ -70,6 +73,11 @@ def test_a_camera_wins_over_the_defaults_and_its_name_goes_into_targets(read):
             CAMERA + 'outputs = [{kind = "hls", target = "a"}, {kind = "record", target = "a"}]\n',
             "the same target",
         ),
+        (
+            CAMERA + 'outputs = [{kind = "hls", target = "a"}, {kind = "record", target = "b/.././a/"}]\n',
+            "the same target",
+        ),
+        (CAMERA + "x = " + "[" * 5000 + "]" * 5000 + "\n", "is nested too deeply"),
         (
             CAMERA + "record_original = true\n",
             r"cameras\.door: record_original needs an output of kind 'record'",

@@ -178,8 +178,11 @@ class QuirkyCamera:
                 self._threads[-1].start()
 
     def _serve(self, caller: socket.socket) -> None:
+        connection = _Connection(caller, self)
         with caller, contextlib.suppress(OSError):
-            _Connection(caller, self).serve()
+            connection.serve()
+        for end in connection.opened:
+            end.close()
 
     def sdp(self) -> bytes:
         head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0"]
@@ -197,6 +200,7 @@ class _Connection:
         self._coming: Iterator[tuple[Sent, int]] = iter(())
         self._began_s = float("inf")
         self._sequence: dict[int, int] = {}
+        self.opened: list[socket.socket] = []
 
     def serve(self) -> None:
         upcoming = None
@@ -262,6 +266,7 @@ class _Connection:
         found = re.search(r"client_port=(\d+)", request)
         assert found is not None
         port, ends = int(found[1]), [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        self.opened += ends
         for end in ends:
             end.bind(("127.0.0.1", 0))
         self._ways[index] = lambda kind, packet: ends[kind].sendto(packet, ("127.0.0.1", port + kind))

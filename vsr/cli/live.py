@@ -66,7 +66,7 @@ class CameraFlags:
     """Record what the camera sent, untouched, beside the recording."""
     label: bool = False
     """Burn camera, time and "enhanced" into the picture."""
-    transport: Literal["tcp", "udp"] = "tcp"
+    transport: Literal["auto", "tcp", "udp"] = "auto"
     """How RTSP is received."""
     credentials_env: str = ""
     """Environment variable that holds USER:PASSWORD of the camera."""

@@ -130,6 +130,7 @@ def _row(camera: CameraView, level: str) -> list[str]:
     facts, outputs = camera.facts, camera.sink.outputs
     state = f"[{_COLORS.get(facts.camera.state, 'dim')}]{facts.camera.state}[/]"
     state += f" {duration(facts.away_s)}" if facts.away_s else ""
+    state += f" [red]{facts.camera.picture}[/]" if facts.camera.picture != "good" else ""
     running = sum(output.state == "running" for output in outputs)
     return [
         cell(facts.name),

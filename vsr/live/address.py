@@ -120,7 +120,9 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
 
 def _splits_a_secret(rest: str) -> bool:
     """Whether what stands after the host has an @ that may end a user and password: `user:12?34@host`."""
-    return "@" in (rest.partition("?")[0] if rest.startswith("/") else rest)
+    path, _, query = rest.partition("?")
+    keys = [pair.partition("=")[0] for pair in query.split("&")]
+    return "@" in path or any("@" in key for key in keys) or ("@" in rest and not rest.startswith("/"))
 
 
 def exposed(path: str | Path) -> bool:

@@ -4,6 +4,7 @@ A field's docstring is its help text. Checks that need only the values are made 
 `read_options` checks everything that can be known before start.
 """
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -102,12 +103,14 @@ class CameraOptions:
     """Environment variable that holds USER:PASSWORD."""
     credentials_file: str = ""
     """File whose first line is USER:PASSWORD."""
-    transport: Literal["tcp", "udp"] = "tcp"
-    """How RTSP sends."""
+    transport: Literal["auto", "tcp", "udp"] = "auto"
+    """How RTSP sends; `auto` asks for TCP and takes UDP where that is refused."""
     decoder: Literal["auto", "software", "nvdec"] = "auto"
     """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one."""
     stall_s: float = 5.0
     """Seconds without a decoded frame after which the camera is opened anew."""
+    frozen_s: float = 30.0
+    """Seconds of the very same picture after which it counts as frozen; 0 for never."""
     label: bool = False
     """Burn camera, time and "enhanced" into the picture."""
     record_original: bool = False
@@ -123,6 +126,7 @@ class CameraOptions:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
             raise ConfigError(f"name {self.name!r} cannot be used; letters, digits, - and _ are accepted")
         _above(0, stall_s=self.stall_s)
+        _above(-1e-9, frozen_s=self.frozen_s)
         if not 0 <= self.quality <= 100:
             raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
         if not self.url:
@@ -184,10 +188,12 @@ class LiveOptions:
         owners: dict[str, str] = {}
         for camera in self.cameras:
             for output in camera.outputs:
-                if output.target in owners:
-                    both = f"camera {camera.name!r} and camera {owners[output.target]!r}"
+                is_path = "://" not in output.target
+                target = os.path.realpath(output.target) if is_path else output.target
+                if target in owners:
+                    both = f"camera {camera.name!r} and camera {owners[target]!r}"
                     raise ConfigError(f"{both} have the same target; put {{name}} into it")
-                owners[output.target] = camera.name
+                owners[target] = camera.name
 
 
 def read_options(path: str | Path) -> LiveOptions:

@@ -109,6 +109,8 @@ def describe_stream(stream: av.VideoStream | av.AudioStream) -> Message:
         ValueError: a kind that cannot be passed on, or too little is known of it.
     """
     context: Any = stream.codec_context
+    if context.name == "rawvideo":
+        raise ValueError("no recording holds pictures that are not coded")
     if context.name in _G726:
         bits = (context.bit_rate or 0) // context.sample_rate
         return Message(AUDIO, f"{context.name} {bits} {context.sample_rate}".encode(), _DESCRIPTION)

@@ -10,6 +10,7 @@ from support.quirky_camera import QuirkyCamera, metadata, pictures, sound
 
 from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
+from vsr.live.retry import Retry
 
 
 @pytest.fixture
@@ -96,3 +97,28 @@ def test_sound_is_with_its_pictures_whatever_the_camera_says_of_it(clip):
             wait_for(lambda: len(player.sound) > 100)  # noqa: B023
             off = player.sound_is_off_s()
             assert max(map(abs, off[-20:])) < SOUNDS[name][1], name
+
+
+def test_a_camera_that_sends_by_udp_alone_is_played_and_one_that_takes_neither_says_what_to_try(clip):
+    with QuirkyCamera(pictures(clip), tcp="461 Unsupported transport") as camera:
+        with Player(camera.url) as player:
+            player.wait(5)
+        with Player(camera.url, transport="tcp") as player:
+            player.wait_state("refused")
+            assert "auto" in player.camera.status.last_error
+
+
+def test_a_password_by_sha_256_is_named_as_what_it_is(clip):
+    challenge = 'Digest realm="cam", nonce="1f", algorithm="SHA-256"'
+    camera = QuirkyCamera(pictures(clip), challenge=challenge)
+    with camera, Player(camera.url.replace("//", "//al:geheim@")) as player:
+        player.wait_state("refused")
+        assert "digest with SHA-256 alone" in player.camera.status.last_error
+        assert "geheim" not in player.camera.status.last_error
+
+
+def test_a_camera_that_hangs_up_every_other_second_is_back_at_once_each_time(clip):
+    retry = Retry(first_s=0.1, longest_s=30.0, soon_s=0.2, soon_for_s=0.0)
+    with QuirkyCamera(pictures(clip), session_s=1.2) as camera, Player(camera.url, retry=retry) as player:
+        wait_for(lambda: camera.sessions == 3)
+        assert player.camera.status.last_error

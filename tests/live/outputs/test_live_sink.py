@@ -18,7 +18,7 @@ from vsr.errors import ConfigError
 from vsr.frames import PictureFormat
 from vsr.live import child_pipes
 from vsr.live.options import OutputOptions
-from vsr.live.outputs import feeder, live_sink
+from vsr.live.outputs import feeder, live_output, live_sink
 from vsr.live.push.playlist import Playlist
 from vsr.media.ffmpeg import find_ffmpeg
 
@@ -355,3 +355,32 @@ def test_receivers_of_every_protocol_see_the_frames(rig, tmp_path, kind, url, li
     assert len(shown) > 20
     assert shown[-20:] == list(range(shown[-20], shown[-20] + 20))
     assert all(one.restarts < 20 for one in live.sink.status.outputs)
+
+
+def test_an_output_that_gets_nothing_while_frames_come_is_starved_and_says_so(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(live_output, "_PROMISED_S", 0.5)
+    live = rig("record", record_original=True)  # and no packet of the camera's comes
+    live.feed_until(lambda: [one.state for one in live.sink.status.outputs] == ["running", "starved"])
+    original = live.sink.status.outputs[1]
+    assert "nothing of it comes" in original.note
+
+
+def test_raw_pictures_of_a_camera_are_said_once_to_be_left_out(rig, tmp_path, caplog):
+    caplog.set_level("WARNING", "vsr.live")
+    path = tmp_path / "raw.nut"
+    with av.open(str(path), "w") as written:
+        stream = written.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuyv422"
+        picture = av.VideoFrame(64, 48, "yuyv422")
+        for number in range(20):
+            picture.pts = number
+            written.mux(stream.encode(picture))
+    live = rig("record", record_original=True)
+    with av.open(str(path)) as camera:
+        for packet in camera.demux():
+            live.sink.packet(packet, 0, camera.streams)
+    assert [record.message for record in caplog.records] == [
+        "video rawvideo cannot be passed on and is left out"
+    ]
+    live.sink.close()
+    assert live.sink.status.outputs[1].restarts == 0

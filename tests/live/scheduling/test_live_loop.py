@@ -243,7 +243,7 @@ def test_a_reset_whose_frame_is_left_out_still_clears_the_state():
     assert seen[min(after)] < seen[max(before)]
 
 
-def test_an_absent_camera_is_stood_in_for_at_its_own_rate_while_the_other_goes_on():
+def test_an_absent_camera_is_stood_in_for_now_and_then_while_the_other_goes_on():
     absent, absent_sink = channel(0, numbered(10))
     present, present_sink = channel(1, numbered(50))
     with Run(DesiredState([absent, present], LivePlan(nano()))) as run:
@@ -252,7 +252,7 @@ def test_an_absent_camera_is_stood_in_for_at_its_own_rate_while_the_other_goes_o
     times = absent_sink.absences
     assert times == sorted(times)
     assert times[0] >= 0.5
-    assert 0.02 < np.median(np.diff(times)) < 0.12
+    assert 0.15 < np.median(np.diff(times)) < 0.5
     assert len(absent_sink.frames) <= 10
     assert not [since for since in present_sink.absences if since < 0.5]
 

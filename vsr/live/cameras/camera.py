@@ -17,8 +17,9 @@ from vsr.live.cameras.timestamps import CameraTimeline
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Backoff, Retry
 
-_SETTLED_S = 10.0
-"""A session that played this long ends the growth of the waits between attempts."""
+_SETTLED_S = 1.0
+"""A session that played, and lasted so long, ends the growth of the waits between attempts: some cameras hang up
+every few seconds."""
 
 
 class Camera:
@@ -94,6 +95,7 @@ class Camera:
                 shared=self._shared,
                 timeline=self._timeline,
                 stall_s=self.options.stall_s,
+                frozen_s=self.options.frozen_s,
                 tap=self.tap,
             )
             for frame in session.frames(stop):

@@ -3,6 +3,7 @@
 A container is opened, read and closed by one thread; closing one from another thread crashes PyAV.
 """
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from av.container import InputContainer
 
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
-from vsr.live.cameras.login import RedirectedError
+from vsr.live.cameras.login import RedirectedError, UnknownLoginError
 from vsr.live.cameras.reachable import check_reachable
 from vsr.live.cameras.udp import UdpReader
 from vsr.live.options import CameraOptions
@@ -159,7 +160,12 @@ def connect(
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except (*_REFUSALS, RedirectedError) as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
+    except UnknownLoginError as caught:
+        raise LoginError(f"{address.shown}: {caught.strerror}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
+        if caught.args[:1] == (errno.EPROTONOSUPPORT,) and options.transport != "auto":
+            advice = f'it does not send by {options.transport.upper()}; transport = "auto" finds what it does'
+            raise RefusedError(f"{address.shown}: {advice}") from None
         raise GoneError(f"{address.shown}: {_reason(caught)}") from None
 
 
@@ -181,7 +187,9 @@ def _open(where: str | UdpReader, protocol: _Protocol, transport: str, gpu: HWAc
     if protocol.reaches:
         options["protocol_whitelist"] = protocol.reaches
     if protocol is _RTSP:
-        options["rtsp_transport"] = transport
+        # FFmpeg asks again by UDP where TCP is refused.
+        options |= {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"} if transport == "auto" else {}
+        options |= {"rtsp_transport": transport} if transport != "auto" else {}
     if protocol in (_RTSP, _WEB, _HLS):
         options["timeout"] = str(round(OPEN_S * 1e6))
     return cast(

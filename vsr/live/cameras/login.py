@@ -17,11 +17,16 @@ class RedirectedError(OSError):
     """The server names another place."""
 
 
+class UnknownLoginError(OSError):
+    """The server wants a password in a way that FFmpeg does not know."""
+
+
 def check_stays(address: Address, ask: Ask) -> None:
     """Ask a server as FFmpeg will, without and with the password, and see that it sends to nobody else.
 
     Raises:
         RedirectedError: it does.
+        UnknownLoginError: it wants the password in a way that FFmpeg does not know.
     """
     plain = plain_url(address)
     answer = _asked(ask, plain, 2)
@@ -65,12 +70,21 @@ def _challenge(answer: str) -> tuple[str, dict[str, str]] | None:
     """The scheme that a server wants a password by, and its values; Digest where it takes either."""
     if not re.match(r"RTSP/1\.\d 401", answer):
         return None
-    offered = {
-        kind.lower(): rest
-        for kind, rest in re.findall(r"(?im)^www-authenticate:\s*(\w+)\s*(.*?)\r?$", answer)
-    }
+    offered, unknown = dict[str, dict[str, str]](), ""
+    for kind, rest in re.findall(r"(?im)^www-authenticate:\s*(\w+)\s*(.*?)\r?$", answer):
+        values = dict(re.findall(r'(\w+)="?([^",]*)"?', rest))
+        how = values.get("algorithm", "MD5")
+        if kind.lower() == "digest" and how.upper() != "MD5":
+            unknown = how
+        else:
+            offered[kind.lower()] = values
+    if unknown and not offered:
+        raise UnknownLoginError(
+            0,
+            f"it takes a password by digest with {unknown} alone, FFmpeg by MD5 or Basic; allow one of them there",
+        )
     kind = "digest" if "digest" in offered else "basic" if "basic" in offered else ""
-    return (kind, dict(re.findall(r'(\w+)="?([^",]*)"?', offered[kind]))) if kind else None
+    return (kind, offered[kind]) if kind else None
 
 
 def _authorization(address: Address, plain: str, kind: str, given: dict[str, str]) -> str:

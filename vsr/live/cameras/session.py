@@ -21,6 +21,7 @@ from vsr.frames import Frame
 from vsr.live.cameras.connection import CameraConnection, GoneError, RefusedError
 from vsr.live.cameras.damage_watch import DamageWatch
 from vsr.live.cameras.packet_clock import PictureClock, SoundClock
+from vsr.live.cameras.picture_watch import PictureWatch
 from vsr.live.cameras.status import SharedStatus
 from vsr.live.cameras.timestamps import TICKS, CameraTimeline
 from vsr.media import (
@@ -61,6 +62,7 @@ class CameraSession:
         shared: where the camera's status is kept.
         timeline: the camera's, for its whole life.
         stall_s: time without a picture after which the session ends.
+        frozen_s: time of the very same picture after which it counts as frozen; 0 for never.
         tap: gets every packet of the pictures and of the first sound that FFmpeg knows.
     """
 
@@ -72,6 +74,7 @@ class CameraSession:
         shared: SharedStatus,
         timeline: CameraTimeline,
         stall_s: float,
+        frozen_s: float = 0.0,
         tap: Tap | None = None,
     ):
         self._connection, self._container = connection, connection.container
@@ -87,6 +90,7 @@ class CameraSession:
         else:
             self._stream.codec_context.options = EXPORT
         self._damage = DamageWatch(self._stream.codec_context.codec.canonical_name, shared.status.damage)
+        self._picture = PictureWatch(frozen_s, shared.status.picture)
         self._key_bits: int | None = None
         self._counts = ReadCounts()
         self._corrupt_before = shared.status.corrupt
@@ -203,6 +207,7 @@ class CameraSession:
         self._note(picture, arrived_s)
         frame = replace(make_frame(planar, converter.format), reset=reset, arrived_s=arrived_s)
         self._damage.see(frame, picture, key_bits=self._key_bits, now=arrived_s)
+        self._picture.see(frame, arrived_s)
         return frame
 
     def _note(self, picture: av.VideoFrame, arrived_s: float) -> None:
@@ -216,6 +221,7 @@ class CameraSession:
             width=picture.width,
             rate=TICKS / step if step else 0.0,
             damage=self._damage.told,
+            picture=self._picture.told,
         )
         self._last_picture = arrived_s
         self._num_pictures += 1

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from vsr.live.cameras.picture_watch import PictureState
 from vsr.models import Damage
 
 CameraState = Literal["connecting", "playing", "stalled", "away", "refused", "stopped"]
@@ -33,6 +34,8 @@ class CameraStatus:
     """Frames a second by the camera's own times; 0 while unknown."""
     damage: Damage | None = None
     """What networks are told of its pictures; None before the first look."""
+    picture: PictureState = "good"
+    """What it shows."""
 
 
 class SharedStatus:

@@ -44,6 +44,7 @@ class _Told:
 
     state: str = ""
     reason: str = ""
+    picture: str = "good"
     error: str = ""
     encoder: tuple[object, ...] = ()
     outputs: dict[int, tuple[object, ...]] = field(default_factory=dict[int, tuple[object, ...]])
@@ -64,7 +65,7 @@ class EventLog:
         events: list[LogEvent] = []
         for camera in view.cameras:
             told = self._told.setdefault(camera.facts.number, _Told(drops_s=now))
-            for found in (_state, _error, _encoder, _outputs):
+            for found in (_state, _picture, _error, _encoder, _outputs):
                 events += found(camera, told)
             events += _drops(camera, told, now)
         return events
@@ -89,6 +90,14 @@ def _state(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
         fields["reason"] = reason
         text += f": {reason}"
     yield LogEvent("state", text, facts.name, fields, bad=bad)
+
+
+def _picture(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
+    picture = camera.facts.camera.picture
+    if picture != told.picture:
+        told.picture = picture
+        text = f"the picture is {picture}" + (" again" if picture == "good" else "")
+        yield LogEvent("picture", text, camera.facts.name, {"picture": picture}, bad=picture != "good")
 
 
 def _error(camera: CameraView, told: _Told) -> Iterator[LogEvent]:

@@ -107,6 +107,7 @@ def _health(camera: CameraView) -> dict[str, Any]:
     facts, sink = camera.facts, camera.sink
     return {
         "state": facts.camera.state,
+        "picture": facts.camera.picture,
         "for_s": round(time.monotonic() - facts.camera.since, 1),
         "fps_in": round(facts.fps_in, 2),
         "fps_out": round(facts.fps_out, 2),
@@ -184,6 +185,7 @@ _CAMERA: tuple[_Row[CameraView], ...] = (
         "quantile",
     ),
     _Row("state", "1 for the state the camera is in.", lambda c: {c.facts.camera.state: 1}, "state"),
+    _Row("picture", "1 for what the camera shows.", lambda c: {c.facts.camera.picture: 1}, "picture"),
 )
 _OUTPUT: tuple[_Row[OutputStatus], ...] = (
     _Row("up", "1 while the output runs.", lambda o: o.state == "running"),

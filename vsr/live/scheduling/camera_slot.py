@@ -21,6 +21,8 @@ _WAITING = 2
 _LATELY_S = 5.0
 _AWAY_S, _AWAY_FRAMES = 0.5, 4
 """A camera counts as away after this long without a frame, and after so many of its frame times."""
+_STAND_IN_S = 0.2
+"""Between two pictures that stand in, at least: nothing moves in them but the seconds."""
 _LEAVE_S = 1.0
 """How long a camera's thread is waited for; a read of HLS may take ten
 seconds, and nobody else waits for it."""
@@ -157,14 +159,15 @@ class CameraSlot:
         self._failed += 1
 
     def stand_in(self, now: float) -> float:
-        """Tell the sink, once a frame time, while the camera is away; returns when to come again."""
+        """Tell the sink now and then while the camera is away; returns when to come again."""
         interval_s = self.interval_s
         away_from_s = self._last_arrival_s + max(_AWAY_S, _AWAY_FRAMES * interval_s)
         if now < away_from_s:
             return away_from_s
         if now >= self._next_stand_in_s:
             self._guard(lambda: self.channel.sink.away(now - self._last_arrival_s))
-            # In step with the frame time, unless the loop has fallen behind.
+            interval_s = max(interval_s, _STAND_IN_S)
+            # In step, unless the loop has fallen behind.
             self._next_stand_in_s = max(self._next_stand_in_s + interval_s, now + interval_s / 2)
         return self._next_stand_in_s
 

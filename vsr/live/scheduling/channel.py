@@ -34,7 +34,7 @@ class FrameSink(Protocol):
         ...
 
     def away(self, since_s: float) -> None:
-        """Show that the camera has been away for so many seconds; called once a frame time."""
+        """Show that the camera has been away for so many seconds; called a few times a second."""
         ...
 
     def close(self) -> None:
