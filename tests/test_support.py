@@ -11,10 +11,12 @@ import torch
 
 from vsr.cli.main import run
 from vsr.engine import Engine
+from vsr.errors import VsrError
 from vsr.media.probe_video import probe
 from vsr.models import Damage, load
 from vsr.options import EngineOptions
 from vsr.quality import as_frame
+from vsr.support.calibrating import calibrate_support
 from vsr.support.conformal import risk_of, threshold_of
 from vsr.support.disagreement import Doubters
 from vsr.support.lumas import nominal_luma
@@ -24,7 +26,7 @@ from vsr.support.reductions import KERNELS, Reduction, best_reduction
 from vsr.support.scoring import QUICK, learn
 from vsr.support.signals import rms_of, signals_of
 from vsr.support.support_report import Region
-from vsr.support.tables import ANY, calibration_of
+from vsr.support.tables import ANY, calibration_of, read_calibration, written
 
 CPU = EngineOptions(device="cpu", threads=1)
 LARGE, SMALL = (96, 144), (48, 72)
@@ -278,3 +280,32 @@ def test_a_letter_that_is_only_in_the_result_is_listed(tmp_path, capsys):
         said[name] = capsys.readouterr().out
     assert "no character is read" in said["true"]
     assert "'B' in 'KX4B29' is not in the source" in said["faked"]
+
+
+def test_calibration_keeps_its_promise_on_pictures_it_has_not_seen(picture, tmp_path):
+    draw = np.random.default_rng(3)
+    for number in range(64):
+        grain = cv2.GaussianBlur(
+            draw.normal(0, 60, (112, 112)).astype(np.float32), (0, 0), draw.uniform(0.6, 3)
+        )
+        top, left = draw.integers(0, 80), draw.integers(0, 144)
+        drawn = np.clip(picture[top : top + 112, left : left + 112] + grain, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), drawn)
+    said: list[str] = []
+    pictures = sorted(tmp_path.glob("*.png"))
+    (made,) = calibrate_support(["fast-x2"], pictures, full=False, tell=said.append)
+    assert [table.degradation for table in made.tables] == ["clean", "compressed"]
+    assert len(said) == 2
+    for table in made.tables:
+        assert table.tested.rank_correlation > 0.5
+        assert table.tested.risk["0.1"] <= 0.1
+        assert table.tested.splits_kept["0.1"] >= 19
+    path = tmp_path / "fast-x2.support.json"
+    path.write_bytes(written(made))
+    again = read_calibration(path)
+    assert written(again) == path.read_bytes()
+    with pytest.raises(VsrError, match="60 or more"):
+        list(calibrate_support(["fast-x2"], pictures[:8], full=False))
+    path.write_text("{}")
+    with pytest.raises(VsrError, match="no tables of support"):
+        read_calibration(path)
