@@ -1,6 +1,7 @@
 """Results made again from their records."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -60,6 +61,22 @@ def test_the_same_is_made_again(original, capsys):
     told = capsys.readouterr().out
     assert "12 frames given to the encoder: equal" in told
     assert "12 frames of the result, decoded again: equal" in told
+    assert "all frames are equal" in told
+
+
+@pytest.mark.slow
+def test_another_kind_of_processor_is_let_be_off_by_one_code(original, tmp_path):
+    words = ["enhance", str(original.source), "-o", str(tmp_path / "out.mkv"), "--encoder", "ffv1", "--quiet"]
+    assert run([*words, "--model", "fast-x2", "--precision", "fp32", "--evidence", str(tmp_path / "e")]) == 0
+    words = [sys.executable, "-m", "vsr", "evidence", "replay", str(tmp_path / "e"), "--quiet"]
+    other = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}
+    done = subprocess.run(
+        words, env=os.environ | other, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    near = "by 1 code at most" in done.stdout
+    assert ("within 1 code of each sample" in done.stdout) == near
+    assert ("all frames are equal" in done.stdout) != near
 
 
 def test_how_far_a_lossless_result_is_off_is_told(original, tmp_path, capsys):

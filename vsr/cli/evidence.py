@@ -160,5 +160,4 @@ def replay_command(
     view = _ReplayView(quiet)
     for line in make_again(folder, view, source=source, result=result, key=key, keep=keep):
         show(line)
-    show("all of it is equal")
     return 0

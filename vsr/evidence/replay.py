@@ -32,7 +32,7 @@ def make_again(
     keep: Path | None = None,
     options: EnhanceOptions | None = None,
 ) -> Iterator[str]:
-    """Make the result again, and yield a line for each part that is equal.
+    """Make the result again, and yield a line for each part that is equal; the last one says how much is.
 
     Args:
         folder: that `--evidence` has filled.
@@ -98,7 +98,8 @@ def _compared(
         line, is_near = _how_far(record, frames, number, target, result)
         if not is_near:
             raise VerifyError(line)
-        yield f"{line}; another kind of processor may do that, and no more is to be compared"
+        yield line
+        yield "not equal, and as near as another kind of processor can be asked to come: within 1 code of each sample"
         return
     yield f"{len(frames)} frames given to the encoder: equal"
     found = [hash_of(frame) for frame in each_frame(result_again(target))]
@@ -108,7 +109,10 @@ def _compared(
             raise VerifyError(f"frame {number} is encoded in another way, {why}")
     yield f"{len(frames)} frames of the result, decoded again: equal"
     same = sha256_of(*result_files(target)) == record["result"]["sha256"]
-    yield f"the file: {'equal to the byte' if same else 'its pictures are equal, other bytes of it are not'}"
+    bytes_too = (
+        "and the file to the byte" if same else "and of the file other bytes than the pictures' differ"
+    )
+    yield f"all frames are equal, {bytes_too}"
 
 
 def _first(hashes: Sequence[FrameHash], frames: Sequence[NotedFrame], which: str) -> int | None:
