@@ -14,7 +14,7 @@ from support.web_server import WebServer, web
 
 @pytest.fixture(scope="session")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    with web(tmp_path_factory.mktemp("web"), "--max-gb", "0.05", "--private-webhooks") as server:
+    with web(tmp_path_factory.mktemp("web"), "--max-gb", "0.25", "--private-webhooks") as server:
         yield server
 
 

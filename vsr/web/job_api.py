@@ -10,7 +10,7 @@ from vsr.web.bell import rung
 from vsr.web.feed import Feed
 from vsr.web.problems import ProblemError, problems
 from vsr.web.records import OVER, Action, Ended, Place, Webhook
-from vsr.web.results import VIDEO_OR_PICTURE, send_file, sent
+from vsr.web.results import EVENTS, VIDEO_OR_PICTURE, send_file, sent
 from vsr.web.runner import Progress, finished_file
 from vsr.web.shapes import Cleared, JobOrder, JobView
 from vsr.web.workshop import Workshop
@@ -20,7 +20,7 @@ _PING_EVERY_S = 15.0
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`state`, `moved`, `note` and `deleted` have an id, `progress` has none; data is JSON.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": EVENTS,
     },
     204: {"description": "The job is over and nothing more will happen."},
 }

@@ -12,6 +12,7 @@ from vsr.models import all_cards, shown
 from vsr.web.bell import rung
 from vsr.web.problems import problems
 from vsr.web.pulls import PullView
+from vsr.web.results import EVENTS
 from vsr.web.workshop import Workshop
 
 _PING_EVERY_S = 15.0
@@ -55,7 +56,7 @@ def model_router(workshop: Workshop) -> APIRouter:
 
 _STREAM: dict[str, Any] = {
     "description": "Events `pull`, whose data is what `GET` of the model gives.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": EVENTS,
 }
 
 

@@ -66,4 +66,19 @@ def sent(*kinds: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+EVENTS: dict[str, Any] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": {"type": "string"},
+                "data": {"type": "string", "description": "JSON."},
+                "id": {"type": "string", "description": "For Last-Event-ID."},
+            },
+        }
+    }
+}
+"""What a path answers with that streams events; the schema is of each."""
+
 VIDEO_OR_PICTURE = tuple(sorted({*_TYPES.values(), "application/octet-stream"}))

@@ -35,6 +35,7 @@ def tus_router(uploads: Uploads, max_bytes: int) -> APIRouter:
         "",
         status_code=201,
         summary="Begin an upload",
+        response_class=Response,
         description="`Upload-Metadata: filename BASE64` names it. With a body, its first bytes, too.",
         responses=problems(412, 415, 507),
         openapi_extra=_described("Upload-Length", "Upload-Metadata", body=True),
@@ -55,7 +56,11 @@ def tus_router(uploads: Uploads, max_bytes: int) -> APIRouter:
         return Response(status_code=201, headers=_common(uploads, upload) | headers)
 
     @router.head(
-        "/{id}", summary="How much has come", responses=problems(404, 412), openapi_extra=_described()
+        "/{id}",
+        summary="How much has come",
+        response_class=Response,
+        responses=problems(404, 412),
+        openapi_extra=_described(),
     )
     async def offset(id: str, request: Request) -> Response:
         _check_version(request)
