@@ -19,7 +19,17 @@ from vsr.web.workshop import Workshop
 def site_router(app: FastAPI, workshop: Workshop, tokens: Tokens) -> APIRouter:
     """The paths, over a workshop."""
     router = APIRouter()
+    _add_sessions(router, tokens)
+    _add_health(router, workshop)
 
+    @router.get("/docs", include_in_schema=False, response_class=HTMLResponse)
+    def docs() -> str:
+        return page_of(app.openapi())
+
+    return router
+
+
+def _add_sessions(router: APIRouter, tokens: Tokens) -> None:
     @router.post("/login", status_code=204, tags=["site"], summary="Begin a session", responses=problems())
     def login(wanted: Login, request: Request) -> Response:
         if tokens.are_wanted and not tokens.is_right(wanted.token):
@@ -38,6 +48,8 @@ def site_router(app: FastAPI, workshop: Workshop, tokens: Tokens) -> APIRouter:
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
+
+def _add_health(router: APIRouter, workshop: Workshop) -> None:
     @router.get("/healthz", tags=["site"], summary="The server lives", response_class=PlainTextResponse)
     async def healthy() -> str:
         return "ok\n"
@@ -58,12 +70,6 @@ def site_router(app: FastAPI, workshop: Workshop, tokens: Tokens) -> APIRouter:
     @router.get("/metrics", tags=["site"], summary="Counts for Prometheus", response_class=Response)
     def metrics() -> Response:
         return Response(_metrics(workshop), media_type=CONTENT_TYPE_LATEST)
-
-    @router.get("/docs", include_in_schema=False, response_class=HTMLResponse)
-    def docs() -> str:
-        return page_of(app.openapi())
-
-    return router
 
 
 def _metrics(workshop: Workshop) -> bytes:

@@ -31,6 +31,12 @@ def tus_router(uploads: Uploads, max_bytes: int) -> APIRouter:
         told = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(max_bytes)}
         return Response(status_code=204, headers={"Tus-Resumable": VERSION} | told)
 
+    for add in (_add_creation, _add_offset, _add_bytes, _add_end, _add_override):
+        add(router, uploads)
+    return router
+
+
+def _add_creation(router: APIRouter, uploads: Uploads) -> None:
     @router.post(
         "",
         status_code=201,
@@ -44,17 +50,17 @@ def tus_router(uploads: Uploads, max_bytes: int) -> APIRouter:
         _check_version(request)
         if "upload-defer-length" in request.headers:
             raise ProblemError(400, "Upload-Defer-Length is not accepted; give Upload-Length")
-        length = _number(request, "upload-length")
-        brings = _brings(request)
-        upload = uploads.create(_name(request), length)
+        upload = uploads.create(_name(request), _number(request, "upload-length"))
         headers = {"Location": f"/v1/uploads/{upload.id}"}
-        if brings:
+        if _brings(request):
             try:
                 headers["Upload-Offset"] = str(await uploads.bring(upload, 0, request.stream()))
             except ClientDisconnect:
                 return Response(status_code=204)
         return Response(status_code=201, headers=_common(uploads, upload) | headers)
 
+
+def _add_offset(router: APIRouter, uploads: Uploads) -> None:
     @router.head(
         "/{id}",
         summary="How much has come",
@@ -70,50 +76,51 @@ def tus_router(uploads: Uploads, max_bytes: int) -> APIRouter:
         told |= {"Cache-Control": "no-store", "Upload-Metadata": f"filename {name}"}
         return Response(headers=_common(uploads, upload) | told)
 
-    async def go_on(id: str, request: Request) -> Response:
-        _check_version(request)
-        if not _brings(request):
-            raise ProblemError(415, f"Content-Type {BODY} is expected")
-        upload = uploads.get(id)
-        try:
-            there = await uploads.bring(upload, _number(request, "upload-offset"), request.stream())
-        except ClientDisconnect:
-            return Response(status_code=204)  # nobody hears it
-        return Response(
-            status_code=204, headers=_common(uploads, uploads.get(id)) | {"Upload-Offset": str(there)}
-        )
 
-    async def terminate(id: str) -> Response:
-        await uploads.remove(uploads.get(id))
-        return Response(status_code=204, headers={"Tus-Resumable": VERSION})
-
-    router.add_api_route(
+def _add_bytes(router: APIRouter, uploads: Uploads) -> None:
+    @router.patch(
         "/{id}",
-        go_on,
-        methods=["PATCH"],
         status_code=204,
         summary="Bring more",
         responses=problems(404, 409, 412, 415, 507),
         openapi_extra=_described("Upload-Offset", body=True),
     )
-    router.add_api_route(
-        "/{id}",
-        terminate,
-        methods=["DELETE"],
-        status_code=204,
-        summary="Take an upload away",
-        responses=problems(404, 409),
-    )
+    async def more(id: str, request: Request) -> Response:
+        return await _go_on(uploads, id, request)
 
+
+def _add_end(router: APIRouter, uploads: Uploads) -> None:
+    @router.delete("/{id}", status_code=204, summary="Take an upload away", responses=problems(404, 409))
+    async def terminate(id: str) -> Response:
+        return await _terminate(uploads, id)
+
+
+def _add_override(router: APIRouter, uploads: Uploads) -> None:
     @router.post("/{id}", include_in_schema=False)
     async def overridden(id: str, request: Request) -> Response:
         """For clients that can send neither PATCH nor DELETE."""
         wanted = request.headers.get("x-http-method-override", "").upper()
         if wanted not in ("PATCH", "DELETE"):
             raise ProblemError(405, "PATCH and DELETE are accepted", {"Allow": "PATCH, DELETE"})
-        return await (go_on(id, request) if wanted == "PATCH" else terminate(id))
+        return await (_go_on(uploads, id, request) if wanted == "PATCH" else _terminate(uploads, id))
 
-    return router
+
+async def _go_on(uploads: Uploads, id: str, request: Request) -> Response:
+    _check_version(request)
+    if not _brings(request):
+        raise ProblemError(415, f"Content-Type {BODY} is expected")
+    upload = uploads.get(id)
+    try:
+        there = await uploads.bring(upload, _number(request, "upload-offset"), request.stream())
+    except ClientDisconnect:
+        return Response(status_code=204)  # nobody hears it
+    headers = _common(uploads, uploads.get(id)) | {"Upload-Offset": str(there)}
+    return Response(status_code=204, headers=headers)
+
+
+async def _terminate(uploads: Uploads, id: str) -> Response:
+    await uploads.remove(uploads.get(id))
+    return Response(status_code=204, headers={"Tus-Resumable": VERSION})
 
 
 def _common(uploads: Uploads, upload: Upload) -> dict[str, str]:
