@@ -184,7 +184,7 @@ def _s3(address: str) -> Generator[Any]:
     try:
         import s3fs
         from aiohttp import ClientError as CutOffError
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, NoCredentialsError
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{plain_address(address)} needs {error.name}; `pip install 'vsr[cloud]'` installs it"
@@ -192,6 +192,11 @@ def _s3(address: str) -> Generator[Any]:
     timeouts = {"connect_timeout": 10, "read_timeout": READ_S}
     try:
         yield s3fs.S3FileSystem(config_kwargs=timeouts, use_listings_cache=False, skip_instance_cache=True)
+    except NoCredentialsError:
+        raise ConfigError(
+            f"{plain_address(address)}: this container has no rights for S3; give it a role, or AWS_ACCESS_KEY_ID"
+            " and AWS_SECRET_ACCESS_KEY"
+        ) from None
     except FileNotFoundError:
         raise SourceError(
             f"{plain_address(address)} is not there, or may not be looked for by this container"
