@@ -45,3 +45,20 @@ def test_what_stood_in_before_the_first_frame_is_kept():
     assert clock.next(at(5), 12.5) == 2.5 * TICKS
     assert clock.shift == 2.5 * TICKS - 5
     assert clock.next(at(5 + STEP), 12.54) == 2.5 * TICKS + STEP
+
+
+def test_frames_are_back_at_their_own_times_soon_after_something_stood_in_for_them():
+    clock = OutputClock()
+    for number in range(10):
+        clock.next(at(number * STEP), 20 + number / 25)
+    clock.next(None, 20 + 1.3)  # 1.3 s, where the next frame says 1.2
+    shown = [clock.next(at((30 + number) * STEP), 21.4 + number / 25) for number in range(10)]
+    assert shown == sorted(set(shown))
+    assert shown[4:] == [(34 + number) * STEP for number in range(6)]
+
+
+def test_a_clock_that_is_far_behind_goes_by_the_walls():
+    clock = OutputClock()
+    clock.next(at(0), 20)
+    clock.next(None, 30)
+    assert clock.next(at(STEP), 30.5) == pytest.approx(10.5 * TICKS, abs=1)

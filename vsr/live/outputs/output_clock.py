@@ -6,10 +6,14 @@ from vsr.live.packets import TICKS
 _STEP = TICKS // 1000
 """Ticks between two pictures, at least: Matroska and FLV know no less than a millisecond."""
 
+_LATE = 2 * TICKS
+"""Frames that are later than this follow another clock, and go by the wall's."""
+
 
 class OutputClock:
-    """Gives each picture a time after the one before. Never runs ahead of the clock on the wall: a frame that comes
-    after its time has been shown takes the time that it is now, and so does a picture that stands in. Pure.
+    """Gives each picture a time after the one before. Pictures that stand in take the wall's, and never run ahead of
+    it. A frame that comes after its time has been shown follows at once, so that those after it are back at their own.
+    Pure.
     """
 
     def __init__(self) -> None:
@@ -31,6 +35,8 @@ class OutputClock:
             if begun and not self._has_frame:
                 self.shift = wall - own
             self._has_frame = True
-            pts = own + self.shift if own + self.shift >= self._last + _STEP else wall
+            pts = own + self.shift
+            if begun and pts < self._last + _STEP:
+                pts = self._last + _STEP if wall - pts < _LATE else wall
         self._last, self._last_s = pts, now
         return pts
