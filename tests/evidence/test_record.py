@@ -6,9 +6,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import pytest
 from evidence.conftest import FLAGS, Recorded
+from support.clips import ClipOptions, write_clip
 from support.long_jobs import stopped
 
 from vsr.cli.main import run
@@ -135,6 +137,20 @@ def test_segments_and_a_job_that_was_ended_have_the_hashes_of_one_piece(original
     steps = [entry["step"] for entry in log_of(tmp_path / "evidence")]
     assert steps.index("interrupted") < steps.index("went on") < steps.index("finished")
     assert list(check_evidence(tmp_path / "evidence"))
+
+
+def test_pictures_that_the_decoder_patched_up_have_their_numbers(tmp_path):
+    clip, folder = write_clip(tmp_path / "in.mp4", ClipOptions(size=(96, 128), gop=4)), tmp_path / "evidence"
+    with av.open(str(clip)) as container:
+        packet = next(packet for packet in container.demux(video=0) if packet.pts == 7)
+        first, last = packet.pos + packet.size // 2, packet.pos + packet.size // 2 + 20
+    content = clip.read_bytes()
+    clip.write_bytes(content[:first] + bytes(byte ^ 255 for byte in content[first:last]) + content[last:])
+    words = ["enhance", str(clip), "-o", str(tmp_path / "out.mp4"), *FLAGS, "--evidence", str(folder)]
+    assert run(words) == 0
+    assert json.loads((folder / "record.json").read_text())["frames"]["patched_up"] == [7]
+    assert [frame[5] for frame in columns(folder)].index("patched") == 7
+    assert "1 picture of the source was damaged" in (folder / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -31,10 +31,8 @@ def what_was_done(record: Mapping[str, Any]) -> Iterator[str]:
     if held := record["credentials"]:
         yield f"Content credentials (C2PA) that tell of all this were put into {held['file']}, last of all."
     if patched := len(frames["patched_up"]):
-        yield (
-            f"{_counted(patched, 'picture')} of the source were damaged, and patched up by the decoder; "
-            "see below."
-        )
+        were = "was" if patched == 1 else "were"
+        yield f"{_counted(patched, 'picture')} of the source {were} damaged, and patched up by the decoder; see below."
 
 
 def _neighbours(record: Mapping[str, Any]) -> str:
