@@ -463,3 +463,22 @@ def test_a_damaged_row_of_the_state_is_one_line(tapes, tmp_path, capfd, column, 
         db.execute(f"update files set {column} = ?", (value,))
     assert batch(tapes / "photo.png", out, "--dry-run") == 1
     assert "the state's row of 'photo.png' is damaged" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update files set result = cast(x'f3' as text)",
+        "pragma writable_schema = on; update sqlite_master set sql = cast(x'f3f3' as text) where name = 'files'",
+    ],
+)
+def test_a_damaged_state_is_one_line(tapes, tmp_path, capfd, statement):
+    out = tmp_path / "out"
+    assert batch(tapes / "photo.png", out) == 0
+    with closing(sqlite3.connect(out / ".vsr" / "state.sqlite")) as db, db:
+        db.executescript(statement)
+    capfd.readouterr()
+    assert batch(tapes / "photo.png", out, "--dry-run") == 1
+    said = capfd.readouterr().err
+    assert said.startswith(f"error: state of {out} cannot be read: ")
+    assert said.count("\n") == 1

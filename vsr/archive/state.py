@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _FOLDER, _FILE = ".vsr", "state.sqlite"
 _VERSION = 1
+_FAILURES = (sqlite3.Error, ValueError)
+"""What comes of a state that is damaged or cannot be reached: SQLite's errors quote what need not be text."""
 _PATIENCE_S = 120.0
 """How long another process may hold the state."""
 
@@ -81,7 +83,10 @@ class State:
     def _register(self) -> None:
         self._release_claims()
         for row in self._db.execute("select name, wishes from workers"):
-            if (theirs := json.loads(row["wishes"])) != self.wishes:
+            theirs = json.loads(row["wishes"])
+            if not isinstance(theirs, dict):
+                raise ValueError("the wishes of another process are damaged")
+            if theirs != self.wishes:
                 raise ConfigError(
                     f"{row['name']} is at work in {self.out} with {differences(theirs, self.wishes)}; wait for it, or"
                     " name another folder"
@@ -123,8 +128,8 @@ class State:
                         self._db.execute("rollback")
                     raise
                 return value
-            except sqlite3.Error as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            except _FAILURES as error:
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
                     raise SinkError(f"state of {self.out} cannot be written: {error}") from error
                 wait_for_room(self.out, LEAST_FREE, lambda _: None)
 
@@ -245,6 +250,6 @@ def _check_place(folder: Path) -> None:
 def _entries(db: sqlite3.Connection, out: Path) -> dict[str, Entry]:
     try:
         rows = db.execute("select * from files order by result").fetchall()
-    except sqlite3.Error as error:
+    except _FAILURES as error:
         raise SinkError(f"state of {out} cannot be read: {error}") from error
     return {row["result"]: from_row(row) for row in rows}
