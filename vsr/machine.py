@@ -152,7 +152,7 @@ def _encoders() -> Iterator[str]:
             yield f"  {name:<11} no (this FFmpeg was built without {encoder.name}) — VSR_FFMPEG names another"
             continue
         eight, ten = _trial(name, 8), _trial(name, 10)
-        both = eight if eight == ten else f"{eight}; 10 bit: {ten}"
+        both = f"{eight}; 10 bit: {'the same' if ten == eight != 'works' else ten}"
         yield f"  {name:<11} {both}"
 
 
