@@ -92,3 +92,19 @@ def test_a_picture_with_a_mad_time_follows_the_one_before():
         source = 6 * TICKS + number * 3600 + (37_600 * TICKS if number == 3 else 0)
         landed.append(source + clock.shift(source, shift=line.shift, arrived_s=101 + number / 25))
     assert landed == [TICKS + number * 3600 for number in range(6)]
+
+
+def test_a_link_whose_delay_comes_and_goes_for_many_seconds_moves_sound_and_pictures_alike():
+    line = CameraTimeline()
+    line.connect(Fraction(1, TICKS))
+    clock, off = SoundClock(line, muxed=False), []
+    for number in range(3000):
+        moment_s = number / 50
+        delay_s = 0.05 + 0.6 * (moment_s % 30 > 15)
+        if number % 2 == 0:
+            line.place(round(moment_s * TICKS), 100 + moment_s + delay_s)
+        source = round(moment_s * TICKS)
+        assert line.shift is not None
+        added = clock.shift(source, reported=False, shift=line.shift, arrived_s=100 + moment_s + delay_s)
+        off.append(added - line.shift)
+    assert max(map(abs, off)) == 0

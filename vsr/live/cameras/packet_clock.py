@@ -25,7 +25,6 @@ class _Dated:
     """A packet of sound, and what was known of its time."""
 
     source: int
-    shift: int
     reported: bool
     arrived_s: float
 
@@ -33,7 +32,7 @@ class _Dated:
         """Whether its time means what that of the packet before meant."""
         step, passed = self.source - last.source, (self.arrived_s - last.arrived_s) * TICKS
         leaps = not 0 <= step < _PACKET * TICKS and abs(step - passed) > _MOVED * TICKS
-        return not leaps and self.reported == last.reported and abs(self.shift - last.shift) < _MOVED * TICKS
+        return not leaps and self.reported == last.reported
 
 
 class SoundClock:
@@ -51,7 +50,7 @@ class SoundClock:
         self._timeline, self._muxed = timeline, muxed
         self._offset = 0
         self._last: _Dated | None = None
-        self._late = BestLately()
+        self._best = BestLately()
 
     def shift(self, source: int, *, reported: bool, shift: int, arrived_s: float) -> int:
         """Return what must be added to a packet's time, in ticks of 1/90000 s as all others.
@@ -62,11 +61,12 @@ class SoundClock:
             shift: of the pictures, as `CameraTimeline.shift`.
             arrived_s: by `time.monotonic()`.
         """
-        now = _Dated(source, shift, reported, arrived_s)
+        now = _Dated(source, reported, arrived_s)
         if self._last is not None and not now.continues(self._last):
-            self._late.clear()
+            self._best.clear()
         self._last = now
-        late = round(self._late.add(self._timeline.at(arrived_s) - source - shift, arrived_s))
+        # The best of both lately: what holds up a link holds up sound and pictures alike.
+        late = self._timeline.at(self._best.add(arrived_s - source / TICKS, arrived_s)) - shift
         if abs(late) <= TICKS * (_MUXED if self._muxed else _REPORTED if reported else 0):
             self._offset = 0
         elif abs(late - self._offset) > _GUESSED * TICKS:
