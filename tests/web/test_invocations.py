@@ -110,6 +110,7 @@ def test_the_usual_client_is_answered(server):
         assert (answer.status, size_of(answer.read())) == (200, (48, 64))
 
 
+@pytest.mark.slow
 def test_a_picture_under_way_is_answered_before_the_end(tmp_path: Path):
     with (
         container(tmp_path, "--model", "bicubic-x2", env={"TMPDIR": str(tmp_path)}) as server,
@@ -122,6 +123,7 @@ def test_a_picture_under_way_is_answered_before_the_end(tmp_path: Path):
         assert (status, size_of(body)) == (200, (2400, 3200))
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_ends_it_with_a_line(tmp_path: Path):
     (tmp_path / "broken.safetensors").write_bytes(b"no network")
     words = ["--host", "127.0.0.1", "--port", str(free_port()), "--model-folder", tmp_path]
