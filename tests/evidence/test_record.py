@@ -153,6 +153,17 @@ def test_pictures_that_the_decoder_patched_up_have_their_numbers(tmp_path):
     assert "1 picture of the source was damaged" in (folder / "report.html").read_text()
 
 
+def test_a_second_output_is_checked_too(original, tmp_path, capsys):
+    words = ["enhance", str(original.source), "-o", str(tmp_path / "out.mp4"), *FLAGS]
+    words += ["--also", "_view.mp4", "--also-preset", "ultrafast", "--evidence", str(tmp_path / "e")]
+    assert run(words) == 0
+    assert run(["evidence", "verify", str(tmp_path / "e"), "--quick"]) == 0
+    view = tmp_path / "out_view.mp4"
+    view.write_bytes(view.read_bytes()[:-1] + b"!")
+    assert run(["evidence", "verify", str(tmp_path / "e"), "--quick"]) == 3
+    assert "out_view.mp4 is not the file of the record" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_workers_have_the_hashes_of_one_piece(original, tmp_path):
     wanted = ["--evidence", str(tmp_path / "evidence"), "--segment", "0.2", "--workers", "2"]

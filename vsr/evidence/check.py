@@ -17,7 +17,7 @@ from vsr.evidence.reread import each_frame, file_facts, result_again, result_fil
 from vsr.evidence.signing import SIGNATURE, is_signed_by, read_public_key
 from vsr.evidence.time_stamp import STAMP, check_stamp
 from vsr.jobs import Job, hash_of
-from vsr.media import Source
+from vsr.media import Source, is_numbered
 from vsr.options import ReadOptions
 from vsr.toml_options import make_options
 
@@ -63,6 +63,8 @@ def check_evidence(
         yield _check_files("result", result_files(target), record["result"], again, hashes, decode=decode)
     except VerifyError as error:
         raise VerifyError(f"{error}{_lost_credentials(record, target)}") from None
+    if record["also"]:
+        yield _check_second(record["also"], target)
     if record["credentials"]:
         yield _check_credentials(record, target, authorities)
 
@@ -92,6 +94,20 @@ def check_signature(folder: Path, record: dict[str, Any], key: Path | None) -> s
 def stamped(folder: Path, record: dict[str, Any]) -> bytes:
     """What a time stamp is of: the signature, or a record without one."""
     return get(folder, SIGNATURE if record["signer"] else RECORD)
+
+
+def _check_second(told: dict[str, Any], target: Path) -> str:
+    """Check the second output by its bytes: where it lay, or beside the result."""
+    path = Path(told["path"])
+    beside = path if is_numbered(path) or path.is_file() else target.with_name(path.name)
+    files = result_files(beside)
+    if not files or not all(file.is_file() for file in files):
+        raise VerifyError(
+            f"second output {beside} is not there; it lies beside the result, or where it was written"
+        )
+    if file_facts(files)["sha256"] != told["sha256"]:
+        raise VerifyError(f"second output {beside} is not the file of the record")
+    return f"second output: SHA-256 {told['sha256']}"
 
 
 def _lost_credentials(record: dict[str, Any], target: Path) -> str:
