@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.archives import wait_until
 from support.clips import ClipOptions, write_clip
 from support.web_server import WebServer, web
 
@@ -72,12 +73,13 @@ class Crowd:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 def test_two_hundred_clients_are_answered_at_once_and_leave_nothing(tmp_path, capsys):
-    clip = write_clip(tmp_path / "clip.mp4", ClipOptions(num_frames=600))
+    clip = write_clip(tmp_path / "clip.mp4", ClipOptions(num_frames=6000))
     is_quiet = os.getloadavg()[0] < (os.cpu_count() or 1) / 2
     with web(tmp_path) as server:
         client = server.client
         upload = client.upload(clip)
         jobs = [client.order(upload, **OPTIONS)["id"] for _ in range(20)]
+        wait_until(lambda: client.get(f"/v1/jobs/{jobs[0]}")["progress"])
         asyncio.run(Crowd(server).come(SECONDS / 2))  # what is loaded and kept once
         before_mb, before_s, crowd = memory_mb(server), cpu_s(server), Crowd(server)
         asyncio.run(crowd.come(SECONDS))
