@@ -16,6 +16,7 @@ from vsr.web.app import make_app
 from vsr.web.cameras.camera_process import CameraProcess
 from vsr.web.connections import PromptProtocol
 from vsr.web.data_folder import DataFolder
+from vsr.web.guard import Guard
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens, token_hash
 from vsr.web.web_options import WebOptions
@@ -52,16 +53,6 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
             stack.callback(process.stop)
             process.start()
         app = make_app(workshop, Tokens(store, hash), cameras, process)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,  # nothing of what is asked is written down
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_END_WITHIN_S,
-            http=PromptProtocol,
-            h11_max_incomplete_event_size=32 << 10,
-        )
         tell(
             f"vsr web is at {address}; files are kept in {data.root}, for {options.keep} after their last change"
         )
@@ -71,7 +62,20 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
         threading.Thread(target=_warm_up, name="vsr-warm-up", daemon=True).start()
         if options.open:
             threading.Thread(target=_open, args=(address, tell), name="vsr-open", daemon=True).start()
-        _Server(config, workshop).run(sockets=[listening])
+        _Server(_config(app), workshop).run(sockets=[listening])
+
+
+def _config(app: Guard) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # nothing of what is asked is written down
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_END_WITHIN_S,
+        http=PromptProtocol,
+        h11_max_incomplete_event_size=32 << 10,
+    )
 
 
 class _Server(uvicorn.Server):
