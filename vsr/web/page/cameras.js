@@ -18,8 +18,7 @@ export function camerasPage(there) {
       if (!isSeen && list.children.length) return;
       const { state, error, model, cameras } = await get("/v1/cameras");
       there(state !== "none");
-      wrong.replaceChildren();
-      if (error) fail(wrong, { message: error });
+      if (error) fail(wrong, { message: error }); else wrong.replaceChildren();
       write(said, state === "running" ? t("now", { model }) : t(state));
       place(list, cameras.map((each) => {
         if (!cards.has(each.name)) cards.set(each.name, cameraCard(each));

@@ -78,8 +78,10 @@ export const section = (name, ...children) =>
 /** Lines that the server has written, which are in English. */
 export const lines = (texts) => make("ul.notes", { lang: "en" }, ...texts.map((text) => make("li", text)));
 
-/** Say in a place what went wrong, as the server says it. */
-export const fail = (place, error) => place.replaceChildren(make("p.failure", { role: "alert", lang: "en" }, error.message));
+/** Say in a place what went wrong, as the server says it, once. */
+export const fail = (place, error) => {
+  if (place.textContent !== error.message) place.replaceChildren(make("p.failure", { role: "alert", lang: "en" }, error.message));
+};
 
 /** What a button does and to what, for who does not see where it stands. */
 export const doing = (action, name) => ({ "aria-label": t("action.of", { action: t(action), name }) });
