@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-SLOW_S = 120
+SLOW_S = 240
 DESK, PHONE = {"width": 1100, "height": 800}, {"width": 360, "height": 740}
 
 

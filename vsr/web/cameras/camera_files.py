@@ -12,7 +12,7 @@ from pathlib import Path
 from vsr.live import CameraOptions, OutputKind
 
 PLAYLIST = "live.m3u8"
-_LIVE = re.compile(r"live(-init|-\d+)?\.(m3u8|mp4|m4s)")
+_LIVE = re.compile(r"live(-init)?(-\d+)?\.(m3u8|mp4|m4s)")
 
 
 @dataclass(frozen=True, slots=True)
