@@ -1,8 +1,10 @@
 """The paths below `/v1/jobs`: ordering, watching, stopping, taking home."""
 
+import random
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import anyio
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
@@ -16,6 +18,8 @@ from vsr.web.shapes import Cleared, JobOrder, JobView
 from vsr.web.workshop import Workshop
 
 _PING_EVERY_S = 15.0
+_SPREAD_S = 0.3
+"""Over which all who listen are told how far a job is: hundreds at once would have those who ask wait."""
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -165,5 +169,8 @@ async def _stream(workshop: Workshop, feed: Feed, after: int, job: str = "") -> 
             yield sent
         if is_over:
             return
+        version = workshop.store.database.version
         if not await rung(ring, _PING_EVERY_S):
             yield format_sse_event(comment="here")
+        elif version == workshop.store.database.version:  # only how far a job is
+            await anyio.sleep(random.uniform(0, _SPREAD_S))
