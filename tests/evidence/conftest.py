@@ -45,6 +45,7 @@ def original(tmp_path_factory) -> Recorded:
     write_clip(made.source, ClipOptions(num_frames=12, gop=4, audio=True))
     assert run(["evidence", "key", str(made.root / "lab.pem")]) == 0
     words = ["enhance", str(made.source), "-o", str(made.result), "--evidence", str(made.folder), *FLAGS]
+    words += ["--support", ".json", "--support", "_map.mkv"]
     assert run([*words, "--case", "2026/17", "--sign", str(made.root / "lab.pem")]) == 0
     return made
 

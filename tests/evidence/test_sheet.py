@@ -11,8 +11,21 @@ def test_the_page_shows_what_was_done_and_its_limits(original):
     assert "12 frames of 64x48 pixels were decoded and made 128x96 pixels large by nano-x2" in page
     assert "depends on the same frame of the source alone" in page
     assert "Whose the signature is follows from the key" in page
-    assert page.count("data:image/jpeg") == 6
+    assert page.count("data:image/jpeg") == 9
     assert "May show what was never there" not in page
+
+
+def test_what_the_source_supports_is_explained_and_found_again(original):
+    page = (original.folder / "report.html").read_text()
+    record = json.loads((original.folder / "record.json").read_text())
+    share = f"{record['support']['summary']['supported']:.0%}"
+    assert f"{share} of the picture are supported by the source" in page
+    assert "blocks contradict the source" in page
+    assert page.count('alt="what the source supports"') == 3
+    assert "Not measured for this record" not in page
+    assert (original.folder / "support.json").read_bytes() == (original.root / "out.json").read_bytes()
+    assert set(record["support"]["files"]) == {"out.json", "out_map.mkv"}
+    assert "Not measured for this record" in write_sheet(record | {"support": None}, [])
 
 
 def test_the_page_needs_no_network_and_runs_nothing(original):

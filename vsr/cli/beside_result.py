@@ -60,15 +60,15 @@ class BesideResult:
         return plan if self.recorder is None else self.recorder.planned(plan)
 
     def after(self, plan: Plan, outcome: Outcome) -> None:
-        """Write the record, then the sidecar and what the source confirms."""
-        if self.recorder is not None:
-            self.recorder.finish(plan, outcome)
+        """Write the record, the sidecar and what the source confirms."""
+        figures = self.recorder.finish(plan, outcome, self.support) if self.recorder is not None else None
         if self.sidecar:
             write_sidecar(outcome.target, provenance_of(plan, outcome))
-        if self.support.names:
+        if self.support.names and figures is None:
             task, full = self.support.task(outcome.target), self.support.full
-            for line in sentences(support_of_plan(plan, task, full=full)):
-                say(f"support: {line}", quiet=self.support.quiet)
+            figures = support_of_plan(plan, task, full=full)
+        for line in sentences(figures) if figures else ():
+            say(f"support: {line}", quiet=self.support.quiet)
 
     def ended(self, result: Result) -> None:
         """Hear what has become of the file."""

@@ -15,6 +15,7 @@ from vsr.evidence.folder import RECORD, REPORT, get, load_record
 from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, read_frames
 from vsr.evidence.reread import each_frame, file_facts, result_again, result_files, source_again
 from vsr.evidence.signing import SIGNATURE, is_signed_by, read_public_key
+from vsr.evidence.supported import SUPPORT
 from vsr.evidence.time_stamp import STAMP, check_stamp
 from vsr.jobs import Job, hash_of
 from vsr.media import Source, is_numbered
@@ -52,8 +53,9 @@ def check_evidence(
         yield check_stamp(get(folder, STAMP), stamped(folder, record), folder / STAMP, authorities)
     yield _check_log(folder, record)
     frames = noted_frames(folder, record)
-    if hashlib.sha256(get(folder, REPORT)).hexdigest() != record["report"]["sha256"]:
-        raise VerifyError(f"{folder / REPORT}: was changed")
+    for name, told in ((REPORT, record["report"]), (SUPPORT, record["support"])):
+        if told and hashlib.sha256(get(folder, name)).hexdigest() != told["sha256"]:
+            raise VerifyError(f"{folder / name}: was changed")
     yield f"frames: {len(frames)}, Merkle root {record['frames']['merkle_root']}"
     yield check_source(record, frames, source, decode=decode)
     target = result or Path(record["result"]["path"])

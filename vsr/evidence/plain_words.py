@@ -91,6 +91,56 @@ def limits_of(record: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
+_MEANINGS = {
+    "expected_error": (
+        "{:.1f} code values of 255 (RMS) are the error to be expected. It is estimated from what follows, and was not "
+        "held against any truth, of which there is none here."
+    ),
+    "round_trip_db": (
+        "{:.1f} dB lie between the source and the result that was reduced to the source's size again: the more, the "
+        "nearer."
+    ),
+    "round_trip_over_noise": (
+        "That is {:.2f} times the source's own error, which is its noise, what compression has taken or replaced, and "
+        "its rounding. About 1 and below means that the result says what the source says, as far as this can "
+        "tell: detail finer than the source's pixels does not show in it."
+    ),
+    "contradicts_source": (
+        "{:.1%} of the blocks contradict the source: there it is more than 3 times. Such a block is a place to look "
+        "at, and no proof."
+    ),
+    "prior_share": (
+        "{:.0%} of the energy of the detail is confirmed by nothing in its own frame: it is finer than the source's "
+        "pixels, and comes from what the network has learnt."
+    ),
+    "disagreement": (
+        "{:.1f} code values (RMS) lie between what the network said and what it says of the same source turned, "
+        "shifted or compressed once more. What the source decides comes out alike."
+    ),
+    "confirmed_by_time": (
+        "{:.0%} of what one frame cannot confirm is there in the frames before and after, too, moved by less than "
+        "whole pixels."
+    ),
+}
+"""What each figure says, in the order in which they are told."""
+
+
+def support_in_words(told: Mapping[str, Any]) -> Iterator[str]:
+    """Say what was measured, a sentence or two for each figure."""
+    found = told["summary"]
+    frames = "1 frame was" if found["frames"] == 1 else f"{found['frames']:,} frames were"
+    yield (
+        f"{frames} looked at, in blocks of 8x8 pixels of the source and in brightness alone: colour that is invented "
+        "at the right brightness is not seen."
+    )
+    yield (
+        f"{found['supported']:.0%} of the picture are supported by the source, {found['partly']:.0%} partly, and "
+        f"{found['not']:.0%} are not. {told['promise']}"
+    )
+    yield from (meaning.format(found[name]) for name, meaning in _MEANINGS.items() if name in found)
+    yield from (f"Text was read: {line}." for line in told["text"])
+
+
 def repeated_by(record: Mapping[str, Any]) -> Iterator[str]:
     """Say how anybody checks and repeats it."""
     yield (

@@ -28,9 +28,11 @@ from vsr.evidence.reread import each_frame, file_facts, files_of, result_again, 
 from vsr.evidence.sheet import ShownPair, write_sheet
 from vsr.evidence.shown_pairs import pair_of, shown_frames
 from vsr.evidence.signing import SIGNATURE, KeyFile, RecordSigner
+from vsr.evidence.supported import SUPPORT, Supported, measure_support
 from vsr.evidence.time_stamp import STAMP, stamp_of
 from vsr.jobs import FrameHash, Job, Outcome, Plan, hash_of
 from vsr.media import is_numbered
+from vsr.support import Figures, SupportWishes
 
 
 class Recorder:
@@ -102,8 +104,14 @@ class Recorder:
             self.log.add("generative", allowed=True, why=self._painting)
         return replace(plan, hashes_frames=True)
 
-    def finish(self, plan: Plan, outcome: Outcome) -> None:
+    def finish(self, plan: Plan, outcome: Outcome, wishes: SupportWishes | None = None) -> Figures | None:
         """Read source and result once more, and write the record.
+
+        Args:
+            plan: as it was carried out.
+            outcome: what has come of it.
+            wishes: what is to be measured of what the source confirms; the record, the page and a file beside them tell
+                it, and it is returned.
 
         Raises:
             SourceError: the source has changed meanwhile.
@@ -128,6 +136,7 @@ class Recorder:
         told = _frame_facts(frames, outcome.hashes, plan)
         self.log.add("frames", **told)
         self.log.add("result", path=str(outcome.target.absolute()), **result, verified=True)
+        supported = self._supported(plan, outcome, wishes, {pair.number for pair in pairs})
         self.log.add("finished")
         record = {
             "case": self.options.case,
@@ -147,12 +156,24 @@ class Recorder:
             "processor": processor_facts(),
             "signer": {"Ed25519": self._signer.public_key.hex()} if self._signer else None,
             "credentials": credentials,
+            "support": supported.facts() if supported else None,
             "lossy": any(frame.given != frame.result for frame in frames),
         }
-        sheet = write_sheet(record, pairs).encode()
+        sheet = write_sheet(record, pairs, supported.maps if supported else None).encode()
         put(self.folder, REPORT, sheet, again=True)
         record["report"] = {"sha256": hashlib.sha256(sheet).hexdigest()}
         self._write(record_text(record).encode())
+        return supported.figures if supported else None
+
+    def _supported(
+        self, plan: Plan, outcome: Outcome, wishes: SupportWishes | None, numbers: set[int]
+    ) -> Supported | None:
+        if wishes is None or not wishes.names:
+            return None
+        found = measure_support(plan, outcome.target, wishes, numbers)
+        put(self.folder, SUPPORT, found.text, again=True)
+        self.log.add("support", **found.facts())
+        return found
 
     def _write(self, record: bytes) -> None:
         """Sign the record, have it stamped, and write it last."""

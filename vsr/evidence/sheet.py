@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from vsr.evidence.plain_words import limits_of, repeated_by, what_was_done
+from vsr.evidence.plain_words import limits_of, repeated_by, support_in_words, what_was_done
 from vsr.evidence.sheet_style import STYLE
 
 
@@ -22,8 +22,10 @@ class ShownPair:
     after: bytes
 
 
-def write_sheet(record: Mapping[str, Any], pairs: Sequence[ShownPair]) -> str:
-    """Write the page of a record."""
+def write_sheet(
+    record: Mapping[str, Any], pairs: Sequence[ShownPair], maps: Mapping[int, bytes] | None = None
+) -> str:
+    """Write the page of a record; `maps` are JPEGs of what the source supports of frames, by their numbers."""
     result = Path(record["result"]["path"]).name
     parts = [
         f"<h1>{escape(result)}<small>what was done to make it, recorded by vsr</small></h1>",
@@ -38,7 +40,7 @@ def write_sheet(record: Mapping[str, Any], pairs: Sequence[ShownPair]) -> str:
         "<h2>What may not be concluded</h2>",
         _list(limits_of(record)),
         "<h2>How much of it the source supports</h2>",
-        f"<p>{escape(_supported(record))}</p>",
+        *_supported(record["support"], maps or {}),
         "<h2>The files</h2>",
         _table(("", "name", "bytes", "changed", "SHA-256"), _files(record)),
         "<h2>What was decided, and why</h2>",
@@ -73,20 +75,33 @@ def _pair(pair: ShownPair) -> str:
     def shown(picture: bytes, what: str, name: str) -> str:
         if not picture:
             return f"<figure><p>{what}: cannot be shown</p></figure>"
-        kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-        data = base64.b64encode(picture).decode()
-        caption = f"<figcaption>{what}, frame {pair.number}, at {pair.time_s:.3f} s</figcaption>"
-        return f'<figure><img class="{name}" alt="{what}" src="data:image/{kind};base64,{data}">{caption}</figure>'
+        return _figure(picture, what, name, f"{what}, frame {pair.number}, at {pair.time_s:.3f} s")
 
     return f'<div class="pair">{shown(pair.before, "source", "before")}{shown(pair.after, "result", "after")}</div>'
 
 
-def _supported(record: Mapping[str, Any]) -> str:
+def _figure(picture: bytes, what: str, name: str, caption: str) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    data = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
     return (
-        "Not measured for this record. vsr support SOURCE RESULT measures, for each part of each "
-        "frame, how much of the "
-        "result the source confirms."
+        f'<figure><img class="{name}" alt="{what}" src="{data}"><figcaption>{caption}</figcaption></figure>'
     )
+
+
+def _supported(told: Mapping[str, Any] | None, maps: Mapping[int, bytes]) -> Iterable[str]:
+    if not told:
+        yield (
+            "<p>Not measured for this record. With --support, or by vsr support SOURCE RESULT, it is measured for each "
+            "part of each frame how much of the result the source confirms.</p>"
+        )
+        return
+    yield _list(support_in_words(told))
+    yield (
+        "<p>Nothing is drawn over what is supported, thin lines over what is partly so, thick ones over what is not. "
+        "The figures of every frame are in support.json.</p>"
+    )
+    for number, picture in sorted(maps.items()):
+        yield _figure(picture, "what the source supports", "after", f"frame {number}")
 
 
 def _files(record: Mapping[str, Any]) -> Iterable[Sequence[str]]:

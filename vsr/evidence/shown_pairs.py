@@ -25,7 +25,7 @@ def pair_of(plan: Plan, number: int, noted: FrameHash, result: Frame) -> ShownPa
     """A frame of the result, and the frame of the source that it was made of, which is read by itself."""
     before = _source_frame(plan, number, noted)
     time_s = float(noted.pts * plan.frames.time_base)
-    return ShownPair(number, time_s, _drawn(before) if before is not None else b"", _drawn(result))
+    return ShownPair(number, time_s, page_jpeg(before) if before is not None else b"", page_jpeg(result))
 
 
 def _source_frame(plan: Plan, number: int, noted: FrameHash) -> Frame | None:
@@ -46,7 +46,8 @@ def _source_frame(plan: Plan, number: int, noted: FrameHash) -> Frame | None:
     return None
 
 
-def _drawn(frame: Frame) -> bytes:
+def page_jpeg(frame: Frame) -> bytes:
+    """A frame as a JPEG that is not larger than a page needs."""
     picture = to_rgb(frame)[..., ::-1]
     height, width = picture.shape[:2]
     if (share := _LARGEST / max(height, width)) < 1:

@@ -23,7 +23,7 @@ _PERIOD = {0: 6, 1: 12}
 """Pixels from line to line, by step."""
 
 
-def overlay(support: FrameSupport) -> Frame:
+def hatched(support: FrameSupport) -> Frame:
     """The result with lines over what is partly supported, and thick ones over what is not, and their shares."""
     picture = to_rgb(support.result)
     steps = _at_pixels(support.steps, support)

@@ -16,7 +16,7 @@ from vsr.media import CONTAINERS, PICTURES, FileSink, ImageSink
 from vsr.options import EncodeOptions
 from vsr.quality import as_frame, to_playable, to_rgb
 from vsr.support.measuring import FrameSupport
-from vsr.support.overlay import gray_map, overlay
+from vsr.support.overlay import gray_map, hatched
 from vsr.support.support_report import Figures
 
 REPORT = ".json"
@@ -90,7 +90,7 @@ class SupportFiles:
         if self._paths.picture is not None:
             level = float(np.mean(support.steps))
             if self._least is None or level < self._least[0]:
-                self._least = level, overlay(support)
+                self._least = level, hatched(support)
 
     def _add_to_video(self, path: Path, drawn: Frame) -> None:
         playable = to_playable(as_frame(to_rgb(drawn)))
@@ -118,5 +118,9 @@ class SupportFiles:
             with ImageSink(path, source=info, replace=True) as sink:
                 sink.write(self._least[1])
         if self._paths.report is not None:
-            text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-            write_whole(self._paths.report, text.encode())
+            write_whole(self._paths.report, figures_text(report))
+
+
+def figures_text(report: Figures) -> bytes:
+    """A report as it is written."""
+    return (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode()

@@ -166,11 +166,11 @@ def sentences(report: Figures) -> list[str]:
         )
     if "confirmed_by_time" in found:
         lines.append(f"other frames confirm {found['confirmed_by_time']:.0%} of what one frame cannot")
-    return [*lines, *_of_text(report["frames"]), report["promise"]]
+    return [*lines, *text_sentences(report["frames"]), report["promise"]]
 
 
-def _of_text(frames: Sequence[Figures]) -> list[str]:
-    """What is said of text, where it was read."""
+def text_sentences(frames: Sequence[Figures]) -> list[str]:
+    """What is said of text, where it was read; nothing where it was not."""
     read = [each for each in frames if "text" in each]
     found = [(each["number"], line) for each in read for line in each["text"]]
     if read and not found:

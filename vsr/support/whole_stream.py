@@ -1,13 +1,13 @@
 """A whole source and its result: measured, written, and summed up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.errors import SourceError
 from vsr.frames import StreamInfo
 from vsr.models import Damage
-from vsr.support.measuring import Asked, Measuring, Pair
+from vsr.support.measuring import Asked, FrameSupport, Measuring, Pair
 from vsr.support.reading_text import TextReader
 from vsr.support.support_files import SupportFiles, SupportPaths
 from vsr.support.support_report import Figures, Region, frame_figures, whole_report
@@ -26,6 +26,8 @@ class SupportTask:
     """See what the frames before and after confirm, too."""
     text: bool = False
     """Read text in result and source, too; takes RapidOCR."""
+    look: Callable[[FrameSupport], None] = lambda _: None
+    """Sees each frame that was measured."""
 
 
 def support_stream(
@@ -63,6 +65,7 @@ def support_stream(
                 figures[-1]["text"] = reader.invented(support.source, support.result)
             reduction = str(support.reduction)
             files.add(support)
+            task.look(support)
         if not figures:
             raise SourceError(f"{Path(source.path).name} and its result have no frame in common")
         report = whole_report(calibration, table, damage, reduction, figures)
