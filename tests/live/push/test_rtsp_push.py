@@ -62,7 +62,9 @@ def test_pictures_and_sound_arrive_at_a_server_that_wants_a_password(rig, server
     live.feed(30)
     live.sink.close()
     shown = pushed(target)
-    assert shown == list(range(shown[0], shown[0] + len(shown)))
+    missing = set(range(shown[0], shown[-1] + 1)) - set(shown)
+    assert shown == sorted(set(shown))
+    assert len(missing) <= live.sink.status.dropped
     assert shown[-1] >= live.number - 3
 
 
@@ -86,4 +88,6 @@ def test_a_server_that_dies_or_freezes_is_pushed_to_again(rig, server, tmp_path,
     live.sink.close()
     assert record.status.restarts == 0
     shown = pushed(again)
-    assert shown == list(range(shown[0], shown[0] + len(shown)))
+    missing = set(range(shown[0], shown[-1] + 1)) - set(shown)
+    assert shown == sorted(set(shown))
+    assert len(missing) <= live.sink.status.dropped  # what a busy machine's encoder did not take
