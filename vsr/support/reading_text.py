@@ -38,7 +38,7 @@ class TextReader:
             ConfigError: it is not installed.
         """
         try:
-            from rapidocr import RapidOCR
+            from rapidocr import RapidOCR  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ConfigError("text is read by RapidOCR; pip install 'vsr[text]' installs it") from error
         self._engine: Any = RapidOCR(params={"Global.log_level": "critical"})
