@@ -136,7 +136,8 @@ class QuirkyCamera:
 
     Args:
         tracks: what it sends, in the description's order.
-        tcp: what it answers where packets are wanted by TCP; empty to send them.
+        tcp: what it answers where packets are wanted by TCP; empty to send them, "silent" to take the wish and send
+            nothing.
         challenge: with what it wants a password; it takes none.
         session_s: it hangs up after playing for so long.
     """
@@ -150,6 +151,8 @@ class QuirkyCamera:
         self._listening.settimeout(0.1)
         self.sessions = 0
         """Times that it was told to play."""
+        self.asked: list[str] = []
+        """How packets were wanted, one a session: "tcp" or "udp"."""
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -255,7 +258,12 @@ class _Connection:
         self._caller.sendall(head.encode() + b"\r\n\r\n" + body)
 
     def _set_up(self, index: int, request: str) -> tuple[str, str]:
-        if found := re.search(r"interleaved=(\d+)", request):
+        found = re.search(r"interleaved=(\d+)", request)
+        self._camera.asked += ["tcp" if found else "udp"] if not self._ways else []
+        if found:
+            if self._camera._tcp == "silent":
+                self._ways[index] = lambda kind, packet: None
+                return "200 OK", f"RTP/AVP/TCP;unicast;interleaved={found[1]}"
             if self._camera._tcp:
                 return self._camera._tcp, ""
             channel = int(found[1])

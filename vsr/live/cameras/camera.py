@@ -14,6 +14,7 @@ from vsr.live.cameras.connection import GoneError, LoginError, RefusedError, con
 from vsr.live.cameras.session import CameraSession, Tap
 from vsr.live.cameras.status import CameraStatus, SharedStatus
 from vsr.live.cameras.timestamps import CameraTimeline
+from vsr.live.cameras.transports import Transport
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Backoff, Retry
 
@@ -41,6 +42,7 @@ class Camera:
         self._backoff = Backoff(retry)
         self._timeline = CameraTimeline()
         self._shared = SharedStatus()
+        self._transport: Transport | None = None
 
     @property
     def status(self) -> CameraStatus:
@@ -87,7 +89,8 @@ class Camera:
             address = self.options.address  # read anew: the password may have been put right
         except VsrError as error:
             raise RefusedError(str(error)) from None
-        connection = connect(self.options, address, stop, quiet=self._quiet)
+        connection = connect(self.options, address, stop, quiet=self._quiet, worked=self._transport)
+        self._transport = connection.transport
         try:
             session = CameraSession(
                 connection,

@@ -3,7 +3,6 @@
 A container is opened, read and closed by one thread; closing one from another thread crashes PyAV.
 """
 
-import errno
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,14 @@ from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
 from vsr.live.cameras.login import RedirectedError, UnknownLoginError
 from vsr.live.cameras.reachable import check_reachable
+from vsr.live.cameras.transports import (
+    AnyPacket,
+    SilentError,
+    Transport,
+    UnsupportedError,
+    open_by,
+    to_ask_by,
+)
 from vsr.live.cameras.udp import UdpReader
 from vsr.live.options import CameraOptions
 from vsr.media import open_container, why_no_nvdec
@@ -113,6 +120,10 @@ class CameraConnection:
     """What the times of sound mean is reported on the way, or never: RTSP."""
     loops: bool = False
     """To be played over and over: a file."""
+    transport: Transport | None = None
+    """By which RTSP sends; None for all else."""
+    first: "AnyPacket | None" = None
+    """Has been read already, to see that something comes."""
     udp: UdpReader | None = None
 
     def close(self) -> None:
@@ -122,7 +133,12 @@ class CameraConnection:
 
 
 def connect(
-    options: CameraOptions, address: Address, stop: threading.Event, *, quiet: Callable[[], None]
+    options: CameraOptions,
+    address: Address,
+    stop: threading.Event,
+    *,
+    quiet: Callable[[], None],
+    worked: Transport | None = None,
 ) -> CameraConnection:
     """Open a camera.
 
@@ -131,42 +147,68 @@ def connect(
         address: where it is, with its secrets.
         stop: ends waiting for an answer.
         quiet: called now and then while a stream without a connection is silent.
+        worked: `CameraConnection.transport` of the last time, which is tried first now.
 
     Raises:
         GoneError: nobody is there, or `stop` was set.
         RefusedError: somebody says no; `LoginError` where that is about the password.
     """
-    gpu = _gpu(options.decoder)
     if address.scheme == "file":
-        return _play_file(address, gpu)
+        return _play_file(address, _gpu(options.decoder))
     protocol = _PROTOCOLS[address.scheme]
     if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
         protocol = _HLS
     try:
-        with ExitStack() as opened:
-            udp = None
-            if protocol.port:
-                port = _TLS_PORTS.get(address.scheme, protocol.port)
-                check_reachable(address, port, stop, until=time.monotonic() + OPEN_S)
-            if address.scheme == "udp":
-                udp = UdpReader(address, stop, patience_s=options.stall_s, quiet=quiet)
-                opened.callback(udp.close)
-            container = _open(udp or address.url, protocol, options.transport, gpu)
-            opened.pop_all()
-        return CameraConnection(
-            container, protocol.resumes, paced=protocol is _HLS, reports=protocol is _RTSP, udp=udp
-        )
+        return _call(options, address, protocol, stop, quiet, worked)
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
-    except (*_REFUSALS, RedirectedError) as caught:
+    except (*_REFUSALS, RedirectedError, UnsupportedError) as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
     except UnknownLoginError as caught:
         raise LoginError(f"{address.shown}: {caught.strerror}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
-        if caught.args[:1] == (errno.EPROTONOSUPPORT,) and options.transport != "auto":
-            advice = f'it does not send by {options.transport.upper()}; transport = "auto" finds what it does'
-            raise RefusedError(f"{address.shown}: {advice}") from None
         raise GoneError(f"{address.shown}: {_reason(caught)}") from None
+
+
+def _call(
+    options: CameraOptions,
+    address: Address,
+    protocol: _Protocol,
+    stop: threading.Event,
+    quiet: Callable[[], None],
+    worked: Transport | None,
+) -> CameraConnection:
+    """`connect` to what is no file, with FFmpeg's errors and the sockets'."""
+    gpu = _gpu(options.decoder)
+    with ExitStack() as opened:
+        udp = transport = first = None
+        if protocol.port:
+            port = _TLS_PORTS.get(address.scheme, protocol.port)
+            check_reachable(address, port, stop, until=time.monotonic() + OPEN_S)
+        if address.scheme == "udp":
+            udp = UdpReader(address, stop, patience_s=options.stall_s, quiet=quiet)
+            opened.callback(udp.close)
+        if protocol is _RTSP:
+            # RTSP by TLS sends by it, too.
+            ways = ("tcp",) if address.scheme == "rtsps" else to_ask_by(options.transport, worked)
+            container, transport, first = open_by(
+                ways,
+                lambda way: _open(address.url, protocol, way, gpu),
+                stop,
+                patience_s=max(OPEN_S, options.stall_s),
+            )
+        else:
+            container = _open(udp or address.url, protocol, None, gpu)
+        opened.pop_all()
+    return CameraConnection(
+        container,
+        protocol.resumes,
+        paced=protocol is _HLS,
+        reports=protocol is _RTSP,
+        transport=transport,
+        first=first,
+        udp=udp,
+    )
 
 
 def _play_file(address: Address, gpu: HWAccel | None) -> CameraConnection:
@@ -178,7 +220,9 @@ def _play_file(address: Address, gpu: HWAccel | None) -> CameraConnection:
         raise RefusedError(str(caught)) from None
 
 
-def _open(where: str | UdpReader, protocol: _Protocol, transport: str, gpu: HWAccel | None) -> InputContainer:
+def _open(
+    where: str | UdpReader, protocol: _Protocol, transport: Transport | None, gpu: HWAccel | None
+) -> InputContainer:
     options = {
         "format_whitelist": protocol.formats,
         "fpsprobesize": "0",  # or a second of frames is read to guess their rate
@@ -186,10 +230,8 @@ def _open(where: str | UdpReader, protocol: _Protocol, transport: str, gpu: HWAc
     }
     if protocol.reaches:
         options["protocol_whitelist"] = protocol.reaches
-    if protocol is _RTSP:
-        # FFmpeg asks again by UDP where TCP is refused.
-        options |= {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"} if transport == "auto" else {}
-        options |= {"rtsp_transport": transport} if transport != "auto" else {}
+    if transport:
+        options["rtsp_transport"] = transport
     if protocol in (_RTSP, _WEB, _HLS):
         options["timeout"] = str(round(OPEN_S * 1e6))
     return cast(
@@ -215,6 +257,8 @@ def _gpu(decoder: Literal["auto", "software", "nvdec"]) -> HWAccel | None:
 
 def _reason(caught: BaseException) -> str:
     """FFmpeg's own words for an error; the rest of its message holds the URL."""
+    if isinstance(caught, SilentError | UnsupportedError):
+        return str(caught.strerror)
     if isinstance(caught, error.ExitError | error.TimeoutError):
         return "no answer"
     return str(getattr(caught, "strerror", None) or type(caught).__name__).lower()

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias, cast
 
 import av
 from av.error import ExitError
-from av.packet import Packet
 from av.stream import Stream
 
 from vsr.errors import SourceError
@@ -24,6 +23,7 @@ from vsr.live.cameras.packet_clock import PictureClock, SoundClock
 from vsr.live.cameras.picture_watch import PictureWatch
 from vsr.live.cameras.status import SharedStatus
 from vsr.live.cameras.timestamps import TICKS, CameraTimeline
+from vsr.live.cameras.transports import AnyPacket
 from vsr.media import (
     EXPORT,
     PlanarConverter,
@@ -33,8 +33,6 @@ from vsr.media import (
     make_frame,
     picture_format,
 )
-
-AnyPacket: TypeAlias = "Packet[Any]"  # generic for type checkers only
 
 Tap: TypeAlias = Callable[[AnyPacket, int, Sequence[Stream]], None]
 """Takes a packet of the pictures or of the sound, the ticks of 1/90000 s that bring its times onto the frames'
@@ -133,6 +131,8 @@ class CameraSession:
         """Yield packets of all there is, or what is not wanted would keep us from looking up; None where none came
         for a while."""
         container = self._container
+        if self._connection.first is not None:
+            yield self._connection.first
         while not stop.is_set():
             try:
                 for packet in cast(Any, container.demux()):
