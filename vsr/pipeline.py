@@ -18,6 +18,7 @@ from vsr.frames import Frame
 from vsr.limits import BUDGET_BYTES, READ_AHEAD, WRITE_AHEAD
 from vsr.media import Sink, Source
 from vsr.prefetch import closed_after, prefetch
+from vsr.quality import Label, draw_label
 from vsr.scenes import Scene, mark_scene_cuts
 from vsr.trace import span
 
@@ -40,6 +41,8 @@ class PipelineOptions:
     """Correct white balance and levels."""
     prepared: bool = False
     """The source gives frames that have been through `prepared` already."""
+    label: Label | None = None
+    """Written on each enhanced picture."""
 
 
 @dataclass(slots=True)
@@ -134,7 +137,7 @@ def enhance(
         for frame in enhanced:
             began = time.monotonic()
             with span("encode"):
-                sink.write(frame)
+                sink.write(draw_label(frame, options.label) if options.label else frame)
             clock.encode_s += time.monotonic() - began
             clock.frames += 1
         clock.finishing = True

@@ -22,7 +22,7 @@ def by(tmp_path_factory) -> Certified:
 
 
 def deeds(*, generative: bool = False) -> Deeds:
-    return Deeds(("nano-x2",), generative, True, False, False, "00")
+    return Deeds(("nano-x2",), generative, True, False, False, False, "00")
 
 
 def second_opinion(path: Path, root: Path) -> dict:

@@ -81,6 +81,7 @@ class Deeds:
     resized: bool
     cropped: bool
     recoloured: bool
+    labelled: bool
     source_sha256: str
 
     def manifest(self, title: str) -> dict[str, Any]:
@@ -97,6 +98,7 @@ class Deeds:
             ("c2pa.color_adjustments", self.recoloured, {}),
             ("c2pa.enhanced", True, enhanced),
             ("c2pa.resized", self.resized, {}),
+            ("c2pa.edited", self.labelled, {"description": "a label was written on every picture"}),
             ("c2pa.transcoded", True, {}),
         ]
         actions = [

@@ -43,6 +43,7 @@ def decisions_of(plan: Plan) -> dict[str, Any]:
         "crop": str(plan.crop) if plan.crop else None,
         "output": as_json(plan.output),
         "resampled_to": list(plan.resample) if plan.resample else None,
+        "label": plan.label.text if plan.label else None,
         "encoders": [
             {
                 "name": each.encoder,

@@ -22,6 +22,11 @@ def what_was_done(record: Mapping[str, Any]) -> Iterator[str]:
         f"and made {after['width']}x{after['height']} pixels large by {names}{again}."
     )
     yield _neighbours(record)
+    if text := decided["label"]:
+        yield (
+            f"Then {text!r} was written on every picture, over what was there. The hashes of frames given to the "
+            "encoder are those of the pictures with this label; of the ones without it there is none."
+        )
     for encoder in decided["encoders"]:
         yield f"The frames were encoded by {encoder['name']}."
     yield (

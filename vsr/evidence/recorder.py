@@ -229,6 +229,7 @@ class Recorder:
             resized=(now.height, now.width) != (was.height, was.width),
             cropped=plan.crop is not None,
             recoloured=plan.options.picture.color_correct,
+            labelled=plan.label is not None,
             source_sha256=self._source["sha256"],
         )
         first = files_of(self.job)[0]

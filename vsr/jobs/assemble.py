@@ -59,8 +59,8 @@ def make_sink(
 
 
 def pipeline_options(plan: Plan) -> PipelineOptions:
-    """What is put right between reading and enhancing."""
-    return PipelineOptions(crop=plan.crop, color_correct=plan.options.picture.color_correct)
+    """What is put right between reading and enhancing, and written on the result."""
+    return PipelineOptions(crop=plan.crop, color_correct=plan.options.picture.color_correct, label=plan.label)
 
 
 def cutting(plan: Plan) -> Cutting:

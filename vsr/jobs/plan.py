@@ -13,6 +13,7 @@ from vsr.engine import check_tiles, pick_device
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
+from vsr.jobs.label_words import label_of
 from vsr.jobs.result_size import models_size, result_format, wanted_size
 from vsr.jobs.sample_frames import spread_frames
 from vsr.jobs.source_facts import is_video_name, source_facts
@@ -33,6 +34,7 @@ from vsr.media import (
 from vsr.models import Model, Verdict, make_chain
 from vsr.options import EnhanceOptions, ReadOptions
 from vsr.pulse import at_work
+from vsr.quality import Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Plan:
     """What bears the results' names when they are finished may lose them."""
     hashes_frames: bool = False
     """Each frame is hashed as it was decoded and as it is encoded."""
+    label: Label | None = None
+    """What is written on each picture of the result."""
 
     @property
     def standing(self) -> list[Path]:
@@ -142,6 +146,7 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         num_frames=info.num_frames if job.is_image else _num_frames(frames, options.read),
         options=options,
         notes=chain.notes,
+        label=label_of(options.picture, info, output, chain.models),
     )
     return replace(plan, notes=_notes(plan))
 
@@ -236,6 +241,10 @@ def _notes(plan: Plan) -> tuple[str, ...]:
         format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
         height, width = models_size(format, plan.models)
         notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
+    if plan.label:
+        notes.append(
+            f"label: {plan.label.text!r} stands in the corner {picture.label_corner} of every picture"
+        )
     if plan.outputs is None and options.also.also:
         notes.append("also means nothing for a picture")
     choices = plan.outputs.choices if plan.outputs else []

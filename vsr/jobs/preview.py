@@ -61,7 +61,7 @@ def preview_file(
 
 def _unchanged(options: EnhanceOptions, models: ModelOptions) -> EnhanceOptions:
     """The same, with nothing made better."""
-    return replace(options, models=models, picture=replace(options.picture, color_correct=False))
+    return replace(options, models=models, picture=replace(options.picture, color_correct=False, label="off"))
 
 
 def _enlarged_to(plan: Plan) -> ModelOptions:

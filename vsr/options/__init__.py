@@ -10,7 +10,7 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.options.enhance_options import EngineOptions, EnhanceOptions, JobOptions, ModelOptions
-    from vsr.options.input_options import PictureOptions, ReadOptions
+    from vsr.options.input_options import Language, PictureOptions, ReadOptions
     from vsr.options.notation import at_least, parse_aspect, parse_rate, parse_size, parse_time
     from vsr.options.output_options import AlsoOptions, EncodeOptions
 

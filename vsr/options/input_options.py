@@ -1,4 +1,4 @@
-"""What is read of the input, and what is put right in its pictures first."""
+"""What is read of the input, what is put right in its pictures first, and what is written on them."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,6 +6,10 @@ from typing import Literal
 
 from vsr.errors import ConfigError
 from vsr.options.notation import at_least, parse_aspect, parse_rate, parse_time
+
+Language = Literal["en", "de", "fr", "es", "it", "nl", "pt"]
+
+Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What is put right in the pictures before the networks see them."""
+    """What is put right in the pictures before the networks see them, and written on them afterwards."""
 
     crop_top: int = 0
     """Lines that are cut off at the top, before anything else."""
@@ -76,6 +80,10 @@ class PictureOptions:
     models give it. Size overrides."""
     color_correct: bool = False
     """Correct white balance and levels, adapting slowly within each scene."""
+    label: Literal["off"] | Language = "off"
+    """Write on every picture, in this language, that vsr has enhanced it, and by which networks."""
+    label_corner: Corner = "bottom-right"
+    """Where the label stands, as the picture is shown."""
 
     def __post_init__(self) -> None:
         sides = {f"crop_{side}": lines for side, lines in self.crop.items()}

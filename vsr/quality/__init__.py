@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vsr.quality.drawing import Rgb, as_frame, crop_grid, draw_caption, to_frame, to_playable, to_rgb
     from vsr.quality.grid import Gallery, encode_png
     from vsr.quality.known_damage import DAMAGE_TABLE, KnownDamage, damaged
+    from vsr.quality.label import Label, black_frame, dim, draw_label, label_fits
     from vsr.quality.lpips import Lpips
     from vsr.quality.metrics import chroma_of, luma_of, psnr
     from vsr.quality.niqe import Niqe

@@ -69,6 +69,7 @@ class Worker:
         """Size of what the last stretch that failed had written."""
         self.reading = StretchReader(plan)
         self._outputs, self._hashes_frames = plan.outputs, plan.hashes_frames
+        self._options = PipelineOptions(prepared=True, label=plan.label)
 
     def run(
         self,
@@ -99,7 +100,7 @@ class Worker:
             stretch = self.reading.stretch(gap, from_start=from_start, hashes=hashes)
             sink = _Heard(after_frame, folder, stretch, self._outputs, keep, before_segment, hashes)
             try:
-                return enhance(stretch, self.engine, sink, PipelineOptions(prepared=True), clock=clock)
+                return enhance(stretch, self.engine, sink, self._options, clock=clock)
             except ReadsDifferentlyError as error:
                 if from_start:
                     raise SourceError(f"{error}; --restart begins anew") from error

@@ -19,7 +19,6 @@ from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.live.newest_wins import DroppingWorker
 from vsr.live.options import OutputOptions
-from vsr.live.outputs.draw_label import black_frame, dim, draw_label
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.outputs.live_output import LiveOutput, OutputStatus
 from vsr.live.outputs.output_clock import OutputClock
@@ -28,6 +27,7 @@ from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
 from vsr.live.push.order import PushOrder
 from vsr.media import find_ffmpeg
+from vsr.quality import Label, black_frame, dim, draw_label
 
 _STUCK_S = 5.0
 """An encoder that has taken so long over one frame is killed and started again."""
@@ -238,7 +238,7 @@ class LiveSink:
         if self._last is not None:
             self._dimmed = self._dimmed or dim(self._last)
             text = f"{self.name}  no signal {_ago(item)}"
-            self._show(draw_label(self._dimmed, text), self._clock.next(None, time.monotonic()))
+            self._show(draw_label(self._dimmed, Label(text)), self._clock.next(None, time.monotonic()))
 
     def _labelled(self, frame: Frame) -> Frame:
         if not self._options.label:
@@ -246,7 +246,7 @@ class LiveSink:
         arrived = time.time() - (time.monotonic() - frame.arrived_s if frame.arrived_s else 0.0)
         # Tenths would cost a new drawing for each frame.
         when = datetime.fromtimestamp(arrived).strftime("%Y-%m-%d %H:%M:%S")
-        return draw_label(frame, f"{self.name}  {when}  enhanced")
+        return draw_label(frame, Label(f"{self.name}  {when}  enhanced"))
 
     def _show(self, frame: Frame, pts: int) -> None:
         """Encode a picture; an encoder that fails is started again with a later one."""
