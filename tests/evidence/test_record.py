@@ -224,3 +224,21 @@ def test_a_picture_has_a_record_too(tmp_path):
     ((number, _, _, given, result, *_),) = columns(tmp_path / "evidence")
     assert (number, given) == ("0", result)
     assert list(check_evidence(tmp_path / "evidence"))
+
+
+def test_a_copy_of_the_source_lies_beside_its_record(tmp_path, capsys):
+    clip, folder = write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=6)), tmp_path / "evidence"
+    words = ["enhance", str(clip), "-o", str(tmp_path / "out.mp4"), *FLAGS]
+    assert run([*words, "--copy-source"]) == 2
+    assert "give evidence" in capsys.readouterr().err
+    assert run([*words, "--evidence", str(folder), "--copy-source"]) == 0
+    copy = folder / "source" / "in.mp4"
+    assert copy.read_bytes() == clip.read_bytes()
+    assert copy.stat().st_mtime == clip.stat().st_mtime
+    assert any(line.startswith("copy of the source") for line in check_evidence(folder))
+    clip.unlink()
+    assert list(check_evidence(folder, source=copy))
+    clip.write_bytes(content := copy.read_bytes())
+    copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(VerifyError, match=r"source.in\.mp4 is not the source of the record"):
+        list(check_evidence(folder))

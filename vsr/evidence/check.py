@@ -15,6 +15,7 @@ from vsr.evidence.folder import RECORD, REPORT, get, load_record
 from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, read_frames
 from vsr.evidence.reread import each_frame, file_facts, result_again, result_files, source_again
 from vsr.evidence.signing import SIGNATURE, is_signed_by, read_public_key
+from vsr.evidence.source_copy import check_copy
 from vsr.evidence.supported import SUPPORT
 from vsr.evidence.time_stamp import STAMP, check_stamp
 from vsr.jobs import Job, hash_of
@@ -58,6 +59,8 @@ def check_evidence(
             raise VerifyError(f"{folder / name}: was changed")
     yield f"frames: {len(frames)}, Merkle root {record['frames']['merkle_root']}"
     yield check_source(record, frames, source, decode=decode)
+    if record["copy"]:
+        yield check_copy(folder, record["copy"])
     target = result or Path(record["result"]["path"])
     hashes = [frame.result for frame in frames]
     again = partial(result_again, target)

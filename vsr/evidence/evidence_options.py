@@ -14,6 +14,8 @@ class EvidenceOptions:
     of each step, a report for people. Of several inputs each has a folder in it."""
     case: str = ""
     """Text that the record names: a case number, who asked, who is at work."""
+    copy_source: bool = False
+    """Copy the source into the folder, too, below source/, and check the copy's hash."""
     sign: str = ""
     """Private key that signs the record, as `vsr evidence key` makes one."""
     timestamp: str = ""
@@ -31,5 +33,5 @@ class EvidenceOptions:
             raise ConfigError("credentials and credentials-key belong together; give both")
         if not self.evidence and any(vars(self).values()):
             raise ConfigError(
-                "case, sign, timestamp, credentials and allow-generative are of a record; give evidence"
+                "case, copy-source, sign, timestamp, credentials and allow-generative are of a record; give evidence"
             )

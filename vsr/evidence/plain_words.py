@@ -13,6 +13,8 @@ def what_was_done(record: Mapping[str, Any]) -> Iterator[str]:
         f"{Path(source['path']).name} was opened to be read alone. Its SHA-256 was taken before the first byte was "
         "decoded and again after the last one: it is the same."
     )
+    if record["copy"]:
+        yield "It was copied into the folder source beside this page; the copy has the same SHA-256."
     crop = f", cut to {decided['crop']}" if decided["crop"] else ""
     names = " and ".join(model["name"] for model in record["models"]) or "no network"
     size = decided["resampled_to"]

@@ -28,6 +28,7 @@ from vsr.evidence.reread import each_frame, file_facts, files_of, result_again, 
 from vsr.evidence.sheet import ShownPair, write_sheet
 from vsr.evidence.shown_pairs import pair_of, shown_frames
 from vsr.evidence.signing import SIGNATURE, KeyFile, RecordSigner
+from vsr.evidence.source_copy import copy_source
 from vsr.evidence.supported import SUPPORT, Supported, measure_support
 from vsr.evidence.time_stamp import STAMP, stamp_of
 from vsr.jobs import FrameHash, Job, Outcome, Plan, hash_of
@@ -58,6 +59,7 @@ class Recorder:
         self._credential = Credential.read(Path(given), Path(options.credentials_key)) if given else None
         self._log: ChainLog | None = None
         self._source: dict[str, Any] = {}
+        self._copy: dict[str, Any] | None = None
         self._painting: list[str] = []
 
     def begin(self) -> None:
@@ -80,6 +82,9 @@ class Recorder:
             )
         facts = {"case": self.options.case, "software": software_facts(), "processor": processor_facts()}
         self._log.add("begun" if first is None else "went on", **what, file=self._source, **facts)
+        if self.options.copy_source:
+            self._copy = copy_source(files, self.folder, self._source["sha256"])
+            self.log.add("copied", **self._copy)
 
     @property
     def log(self) -> ChainLog:
@@ -142,6 +147,7 @@ class Recorder:
             "case": self.options.case,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "source": source | self._named(plan),
+            "copy": self._copy,
             "result": {"path": str(outcome.target.absolute())} | result,
             "also": self._also(plan),
             "frames": told,
