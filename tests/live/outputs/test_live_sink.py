@@ -344,10 +344,11 @@ def test_receivers_of_every_protocol_see_the_frames(rig, tmp_path, kind, url, li
     receiver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         live.feed_until(lambda: target.exists() and target.stat().st_size > 80_000)
+        [before] = live.sink.status.outputs
         live.sink.close()
-        time.sleep(0.3)
-        receiver.send_signal(signal.SIGINT)  # it then finishes its file
-        receiver.wait(5)
+        receiver.wait(10)  # it is told that this was the end, and finishes its file
+        [after] = live.sink.status.outputs
+        assert (after.state, after.note) == ("closed", before.note), "its sender had to be killed"
     finally:
         receiver.kill()
         receiver.wait()

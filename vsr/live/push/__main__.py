@@ -9,7 +9,6 @@ import contextlib
 import os
 import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -104,7 +103,7 @@ def main() -> int:
     source = sys.stdin.buffer
     try:
         push(PushOrder.from_line(source.readline()), read_messages(source))
-    except (FFmpegError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0

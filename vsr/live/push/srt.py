@@ -27,8 +27,11 @@ class Srt:
         """Write what belongs to the end, and wait until it has been sent.
 
         Raises:
-            TimeoutExpired: it was not sent within two seconds.
+            TimeoutError: it was not sent within two seconds.
         """
         self._muxer.close()
         self._stdin.close()
-        self._sender.wait(2)
+        try:
+            self._sender.wait(2)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError("what was left was not sent within two seconds") from None
