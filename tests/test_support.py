@@ -24,7 +24,7 @@ from vsr.support.reading_text import unread
 from vsr.support.recurrence import confirmed_by
 from vsr.support.reductions import KERNELS, Reduction, best_reduction
 from vsr.support.scoring import QUICK, learn
-from vsr.support.signals import rms_of, signals_of
+from vsr.support.signals import Signals, rms_of, signals_of
 from vsr.support.support_report import Region
 from vsr.support.tables import ANY, calibration_of, read_calibration, written
 
@@ -124,6 +124,13 @@ def test_tables_are_told_apart_by_their_sources():
     assert not calibration.for_model
     assert calibration.table_for(Damage(), "quick").degradation == "clean"
     assert calibration.table_for(Damage(9, 0.5), "quick").degradation != "clean"
+
+
+def test_what_contradicts_its_source_is_supported_by_no_table():
+    size = np.ones((2, 2), np.float32)
+    gross = Signals(100 * size, size, 100 * size, 9 * size, 1.0, disagreement=size)
+    for model in (ANY, "fast-x2", "base-x2", "fast-real-x2", "base-sharp-x4"):
+        assert not any(table.steps(gross)[1].any() for table in calibration_of(model).tables), model
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "a,b,c,d", "-1,0,4,4"])

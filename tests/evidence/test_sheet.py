@@ -19,7 +19,7 @@ def test_what_the_source_supports_is_explained_and_found_again(original):
     page = (original.folder / "report.html").read_text()
     record = json.loads((original.folder / "record.json").read_text())
     share = f"{record['support']['summary']['supported']:.0%}"
-    assert f"{share} of the picture are supported by the source" in page
+    assert f"{share} of the picture is supported by the source" in page
     assert "blocks contradict the source" in page
     assert page.count('alt="what the source supports"') == 3
     assert "Not measured for this record" not in page

@@ -141,8 +141,8 @@ def support_in_words(told: Mapping[str, Any]) -> Iterator[str]:
         "at the right brightness is not seen."
     )
     yield (
-        f"{found['supported']:.0%} of the picture are supported by the source, {found['partly']:.0%} partly, and "
-        f"{found['not']:.0%} are not. {told['promise']}"
+        f"{found['supported']:.0%} of the picture is supported by the source, {found['partly']:.0%} partly, and "
+        f"{found['not']:.0%} is not. {told['promise']}"
     )
     yield from (meaning.format(found[name]) for name, meaning in _MEANINGS.items() if name in found)
     yield from (f"Text was read: {line}." for line in told["text"])

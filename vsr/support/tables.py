@@ -66,9 +66,13 @@ class Table:
     tested: Tested
 
     def steps(self, signals: Signals) -> tuple[Map, Map]:
-        """Scores, and 2 for what is supported, 1 for what is partly, 0 for what is not, of each block."""
+        """Scores, and 2 for what is supported, 1 for what is partly, 0 for what is not, of each block.
+
+        Whatever the threshold: where a larger error is expected than may be, a block is not inside. A calibration may
+        not have met the like, and a smaller mask keeps its promise, too.
+        """
         scores = self.scoring.score(signals)
-        inside = [scores < self.thresholds[str(alpha)] for alpha in (STRICT, LOOSE)]
+        inside = [scores < min(self.thresholds[str(alpha)], 255 * alpha) for alpha in (STRICT, LOOSE)]
         return scores, (inside[0].astype("float32") + inside[1])
 
 
