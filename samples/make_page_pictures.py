@@ -48,14 +48,14 @@ def enhance_and_jobs(page: Any, address: str) -> None:
     card = page.locator("#page-enhance article")
     card.get_by_text(re.compile("^about .* free$")).wait_for()
     card.get_by_role("button", name="Preview:").click()
-    card.get_by_role("slider", name="Line between").wait_for()
+    card.get_by_role("slider", name="Before and after").wait_for()
     page.mouse.move(0, 0)
     keep(card, "enhance")
     card.get_by_role("button", name="Enhance:").click()
     job = page.locator("#page-jobs article").first
     job.get_by_text("verified").wait_for()
     job.get_by_text("Before and after").click()
-    job.get_by_role("slider", name="Line between").wait_for()
+    job.get_by_role("slider", name="Before and after").wait_for()
     page.mouse.move(0, 0)
     keep(page, "jobs")
 

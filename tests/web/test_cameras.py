@@ -172,7 +172,7 @@ def test_a_camera_is_watched_live_and_its_recordings_are_taken_home(tmp_path, ca
         page = opened(context, server.address)
         page.get_by_role("link", name="Cameras").click()
         card = page.locator("[data-camera=street]")
-        live = card.get_by_label("Live picture of street")
+        live = card.get_by_label("Live picture: street")
         until(lambda: live.evaluate("each => each.currentTime > 0.5 && each.videoWidth === 128"))
         card.get_by_text("frames a second").wait_for()
         until(lambda: json.loads(server.send("GET", "/v1/cameras/street/recordings")[2]))

@@ -101,6 +101,7 @@ def test_what_is_in_a_file_and_what_would_be_done(web_server, clip):
         "bicubic-x4",
     )
     assert found["plan"]["estimate"] is None
+    assert found["free_bytes"] > 0
 
 
 def test_a_file_is_looked_at_while_it_comes(web_server, tmp_path):

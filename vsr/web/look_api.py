@@ -10,7 +10,7 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 
 from vsr.errors import VsrError
-from vsr.jobs import Moment
+from vsr.jobs import Moment, free_bytes
 from vsr.web.apart import look_at, machine_lines
 from vsr.web.asked_options import options_of
 from vsr.web.previews import PreviewFile, PreviewView
@@ -68,7 +68,8 @@ def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
         except VsrError as error:
             raise _about(error, upload, workshop) from None
         notes = [note.replace(f"{path.name}:", f"{upload.name}:") for note in found["plan"]["notes"]]
-        return {"name": upload.name, **found, "plan": {**found["plan"], "notes": notes}}
+        plan = {**found["plan"], "notes": notes}
+        return {"name": upload.name, **found, "plan": plan, "free_bytes": free_bytes(workshop.data.root)}
 
 
 async def _apart(question: Callable[..., T], *arguments: object, **named: object) -> T:

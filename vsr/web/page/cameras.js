@@ -1,6 +1,6 @@
 // Cameras that are enhanced while they run: how they do, their live pictures, what they have recorded.
 import { get } from "./api.js";
-import { button, doing, fail, make, number, place, size, write } from "./dom.js";
+import { attempt, button, doing, fail, link, make, number, place, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
 const EVERY_MS = 1000, AGAIN_MS = 8000;
@@ -9,7 +9,7 @@ const EVERY_MS = 1000, AGAIN_MS = 8000;
 export function camerasPage(there) {
   const cards = new Map();
   const said = make("p.quiet", { role: "status" }), wrong = make("div"), list = make("div.cards.pictures");
-  const made = make("div", make("h1", { tabindex: -1 }, t("cameras")), said, wrong, list);
+  const made = make("div", make("h1", t("cameras")), said, wrong, list);
   let next = 0;
   made.seen = async () => {
     clearTimeout(next);
@@ -18,15 +18,15 @@ export function camerasPage(there) {
       if (!isSeen && list.children.length) return;
       const { state, error, model, cameras } = await get("/v1/cameras");
       there(state !== "none");
-      if (error) fail(wrong, { message: error }); else wrong.replaceChildren();
+      fail(wrong, error);
       write(said, state === "running" ? t("now", { model }) : t(state));
       place(list, cameras.map((each) => {
-        if (!cards.has(each.name)) cards.set(each.name, cameraCard(each));
-        return cards.get(each.name).element;
+        const card = cards.get(each.name) || cards.set(each.name, cameraCard(each)).get(each.name);
+        card.show(each, isSeen);
+        return card.element;
       }));
-      for (const each of cameras) cards.get(each.name).show(each, isSeen);
     } catch (error) {
-      fail(wrong, error);
+      fail(wrong, error.message);
     } finally {
       if (isSeen) next = setTimeout(made.seen, EVERY_MS); else for (const card of cards.values()) card.rest();
     }
@@ -37,27 +37,26 @@ export function camerasPage(there) {
 }
 
 function cameraCard({ name, recordings }) {
-  const badge = make("span.badge"), told = make("p.told"), wrong = make("p.failure", { lang: "en", hidden: true });
-  const view = picture(name);
+  const badge = make("span.badge"), told = make("p.told"), wrong = make("div"), view = picture(name);
   const element = make("article.card", { "data-camera": name }, make("div.row", make("h2.name.grow", name), badge),
-    view.element, told, wrong, recordings && recorded(name, recordings));
+    view.element, told, wrong, recordings && recorded(recordings));
   const show = (camera, isSeen) => {
-    element.dataset.state = badge.dataset.state = camera.state;
-    write(badge, t(camera.state) || camera.state);
-    write(told, camera.state && [t("rates", { come: number(camera.fps_in, 1), gone: number(camera.fps_out, 1) }), t("late", { ms: number(camera.latency_ms) }),
-      t("dropped", { count: number(camera.dropped) })].join(" · "));
-    write(wrong, camera.error);
-    wrong.hidden = !camera.error || camera.state === "playing";
-    if (isSeen) view.show(camera); else view.rest();
+    const { error, state } = camera;
+    element.dataset.state = state;
+    write(badge, t(state) || state);
+    write(told, state && [t("rate", { fps: `${number(camera.fps_in, 1)} → ${number(camera.fps_out, 1)}` }),
+      t("late", { ms: number(camera.latency_ms) }), t("dropped", { count: number(camera.dropped) })].join(" · "));
+    fail(wrong, state !== "playing" && error);
+    if (isSeen) view.show(camera);
   };
   return { element, show, rest: view.rest };
 }
 
 /** The live picture: HLS where the browser plays it by itself, else the newest still, again and again. */
 function picture(name) {
-  const given = { alt: t("live.of", { name }), "aria-label": t("live.of", { name }) };
-  const video = make("video", { ...given, playsinline: true, controls: true }), still = make("img", given), none = make("p.quiet", t("live.none"));
-  const isPlayed = video.canPlayType("application/vnd.apple.mpegurl"), element = make("div", none);
+  const given = doing("live", name);
+  const video = make("video", { ...given, playsinline: true, controls: true }), still = make("img", { alt: given["aria-label"] });
+  const isPlayed = video.canPlayType("application/vnd.apple.mpegurl"), none = make("p.quiet", t("live.none")), element = make("div", none);
   let was = -1, moved = 0;
   video.muted = true;
   const rest = () => { video.removeAttribute("src"); video.load(); moved = 0; };
@@ -81,27 +80,23 @@ function picture(name) {
 }
 
 /** Recordings, by day. */
-function recorded(name, url) {
-  const days = make("select", { "aria-label": t("day"), onchange: () => pick() }), list = make("ul.plain.wide"), wrong = make("div");
+function recorded(url) {
+  const days = make("select", { "aria-label": t("day"), onchange: () => attempt(wrong, pick) });
   const player = make("video", { controls: true, hidden: true, "aria-label": t("recordings") });
+  const list = make("ul.plain.wide"), wrong = make("div");
   const row = (file) => {
     const time = file.name.replace(/^.*-(\d\d)(\d\d)(\d\d)(_\d+)?(-original)?\.mkv$/, (_, h, m, s, _n, o = "") => `${h}:${m}:${s} ${o && t("original")}`);
     const watch = () => { player.src = file.url; player.hidden = false; player.play().catch(() => {}); };
-    return make("li.row", make("span.grow", time), make("span.quiet", size(file.bytes)), button(t("watch"), watch, doing("watch", time)),
-      make("a.button", { href: file.url, download: file.name, ...doing("download", file.name) }, t("download")));
+    return make("li.row", make("span.grow", time), make("span.quiet", size(file.bytes)), button("watch", watch, { of: time }),
+      link("download", file.url, file.name));
   };
-  const pick = () => get(days.value).then((files) => list.replaceChildren(...files.map(row)), (error) => fail(wrong, error));
-  const open = async () => {
-    if (!made.open) return player.pause();
-    try {
-      const known = await get(url);
-      days.replaceChildren(...known.map((each) => make("option", { value: each.url }, `${each.day} (${number(each.files)})`)));
-      days.hidden = !known.length;
-      if (known.length) await pick(); else list.replaceChildren(make("li.quiet", t("recordings.none")));
-    } catch (error) {
-      fail(wrong, error);
-    }
-  };
+  const pick = async () => list.replaceChildren(...(await get(days.value)).map(row));
+  const open = () => made.open ? attempt(wrong, async () => {
+    const known = await get(url);
+    days.replaceChildren(...known.map((each) => make("option", { value: each.url }, `${each.day} (${number(each.files)})`)));
+    days.hidden = !known.length;
+    if (known.length) await pick(); else list.replaceChildren(make("li.quiet", t("nothing")));
+  }) : player.pause();
   const made = make("details", { ontoggle: open }, make("summary", t("recordings")), wrong, days, player, list);
   return made;
 }

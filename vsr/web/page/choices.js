@@ -1,5 +1,5 @@
 // What one can choose, in plain words, and the option keys that it stands for.
-import { make } from "./dom.js";
+import { field, make } from "./dom.js";
 import { t } from "./texts.js";
 
 /** Each choice: its name, and its values with the keys they give. The first value is chosen; later choices win over earlier ones. */
@@ -7,7 +7,7 @@ const CHOICES = [
   ["size", { x2: { scale: 2 }, x3: { scale: 3 }, x4: { scale: 4 }, p1080: { height: 1080 }, p2160: { height: 2160 }, x1: { scale: 1, source: "real" } }],
   ["clean", { auto: {}, off: { source: "clean" }, strong: { denoise: 1, source: "auto" } }],
   ["file", { keep: {}, smaller: { quality: 60 }, master: { encoder: "ffv1", container: "mkv" } }],
-  ["texture", { none: {}, some: { texture: 0.4 }, full: { texture: 1 } }],
+  ["texture", { off: {}, some: { texture: 0.4 }, full: { texture: 1 } }],
 ];
 const RARER = [
   ["lines", { auto: {}, fields: { deinterlace: "fields" }, film: { deinterlace: "film" }, off: { deinterlace: "off" } }],
@@ -21,32 +21,18 @@ const KEPT = "choices";
 /** The form, and `options()`: the keys that are chosen now. `changed` is called at each change. */
 export function choices(changed) {
   const kept = JSON.parse(localStorage.getItem(KEPT) || "{}");
-  const selects = new Map();
-  const field = ([name, values]) => {
-    const select = make("select", { name, id: `choice-${name}`, "aria-describedby": t(`${name}.hint`) && `hint-${name}` },
-      ...Object.keys(values).map((value) => make("option", { value, selected: value === kept[name] }, t(`${name}.${value}`) || t(value) || value)));
-    selects.set(select, values);
-    return make("div.field", make("label", { for: select.id }, t(name)), select,
-      t(`${name}.hint`) && make("small", { id: `hint-${name}` }, t(`${name}.hint`)));
-  };
-  const wrong = make("small", { id: "keys-wrong", class: "failure", role: "alert" });
-  const keys = make("textarea", { id: "keys", rows: 4, spellcheck: "false", "aria-describedby": "keys-hint keys-wrong",
-    placeholder: 'start = "0:10"\nend = "0:20"\nmodel = ["base-x2"]' }, kept.keys || "");
-  const options = () => {
-    const chosen = [...selects].map(([select, values]) => values[select.value] || {});
-    return Object.assign({}, ...chosen, readKeys(keys.value));
-  };
+  const select = ([name, values]) => field(name, make("select", ...Object.keys(values).map((value) =>
+    make("option", { value, selected: value === kept[name] }, t(`${name}.${value}`) || t(value) || value))));
+  const keys = make("textarea", { rows: 4, spellcheck: "false", placeholder: 'start = "0:10"\nend = "0:20"\nmodel = ["base-x2"]' }, kept.keys || "");
+  const wrong = make("div.failure", { role: "alert" });
+  const options = () => Object.assign({}, ...[...CHOICES, ...RARER].map(([name, values]) => values[form[name].value]), readKeys(keys.value));
   const hear = () => {
-    const now = Object.fromEntries([...selects.keys()].map((select) => [select.name, select.value]));
-    localStorage.setItem(KEPT, JSON.stringify({ ...now, keys: keys.value }));
+    localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(new FormData(form))));
     try { options(); wrong.textContent = ""; changed(); } catch (error) { wrong.textContent = error.message; }
   };
-  const form = make("form.choices", { onchange: hear, onsubmit: (event) => event.preventDefault() },
-    make("div.fields", ...CHOICES.map(field)),
-    make("details", { open: Boolean(kept.keys) }, make("summary", t("more")),
-      make("div.fields", ...RARER.map(field)),
-      make("div.field", make("label", { for: "keys" }, t("keys")), keys,
-        make("small", { id: "keys-hint" }, t("keys.hint"), " ", make("a", { href: "/docs#JobOrder", target: "_blank" }, t("keys.all"))), wrong)));
+  const form = make("form.card.choices", { onchange: hear }, make("div.fields", ...CHOICES.map(select)),
+    make("details", { open: Boolean(kept.keys) }, make("summary", t("more")), make("div.fields", ...RARER.map(select)),
+      field("keys", keys, " ", make("a", { href: "/docs#JobOrder", target: "_blank" }, t("keys.all")), wrong)));
   return { form, options };
 }
 
@@ -55,9 +41,9 @@ export function readKeys(text) {
   const read = {};
   for (const line of text.split("\n").map((each) => each.trim())) {
     if (!line || line.startsWith("#")) continue;
-    const [, key, value] = line.match(/^([a-z_]+)\s*=\s*(.+?)\s*$/) || [];
+    const [, key, value] = line.match(/^([a-z_]+)\s*=\s*(.+)$/) || [];
     try {
-      read[key.trim()] = JSON.parse(value.replace(/^'(.*)'$/, '"$1"').replace(/\s+#[^"]*$/, ""));
+      read[key] = JSON.parse(value.replace(/^'(.*)'$/, '"$1"').replace(/\s+#[^"]*$/, ""));
     } catch {
       throw new Error(t("keys.wrong", { line }));
     }

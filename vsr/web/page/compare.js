@@ -1,6 +1,6 @@
 // A moment of an upload, as it is and enhanced: asked for, waited for, shown.
 import { ask, post } from "./api.js";
-import { button, clock, doing, fail, make } from "./dom.js";
+import { button, clock, fail, make } from "./dom.js";
 import { slider } from "./slider.js";
 import { t } from "./texts.js";
 
@@ -9,50 +9,49 @@ const CLIP_S = 3;
 /** A place for previews of an upload. `options()` gives the keys; `about` gives name, length, shape and frame rate; nothing is
  * asked any more once `signal` is given. */
 export function comparison(upload, about, options, signal) {
-  const shown = make("div.shown", { hidden: true });
-  const seconds = about.duration_s || 0;
-  const at = make("input", { type: "range", min: 0, max: Math.max(0, seconds - 0.05).toFixed(2), step: 0.05, value: (seconds / 3).toFixed(2),
-    "aria-label": t("moment"), oninput: () => tell() });
-  const told = make("output");
-  const tell = () => {
-    told.textContent = clock(Number(at.value), 1);
-    at.setAttribute("aria-valuetext", told.textContent);
-  };
-  tell();
+  const shown = make("div.shown", { hidden: true }), stale = make("p.quiet", { hidden: true }, t("preview.stale"));
+  const length = about.duration_s || 0, of = about.name;
+  const at = way("moment", { max: Math.max(0, length - 0.05).toFixed(2), step: 0.05, value: (length / 3).toFixed(2) }, (s) => clock(s, 1));
   let newest = 0, made = "";
   const look = async (seconds = 0) => {
     const turn = ++newest;
+    stale.hidden = true;
     shown.hidden = false;
     shown.style.setProperty("--shape", `${about.width} / ${about.height}`);
     shown.replaceChildren(make("p.waiting", { role: "status" }, t("preview.wait")));
     try {
-      made = JSON.stringify(options());
-      const order = { at: Number(at.value), seconds, options: JSON.parse(made) };
+      const order = { at: at.line.valueAsNumber, seconds, options: options() };
+      made = JSON.stringify(order.options);
       const { id } = await post(`/v1/uploads/${upload}/previews`, order, signal);
       const sides = await Promise.all(["before", "after"].map((side) => (seconds ? clip : picture)(id, side, signal)));
       if (turn !== newest) return;
       shown.replaceChildren(slider(...sides));
       if (seconds) shown.append(together(...sides, about.fps || 25));
     } catch (error) {
-      if (turn === newest && error.name !== "AbortError") fail(shown, error);
+      if (turn === newest && error.name !== "AbortError") fail(shown, error.message);
     }
   };
-  const bar = make("div.moment", button(t("preview"), () => look(), doing("preview", about.name)),
-    seconds > 0.1 && button(t("clip"), () => look(CLIP_S), doing("clip", about.name)),
-    seconds > 0.1 && make("label", make("span.unseen", t("moment")), at, told));
-  const stale = make("p.quiet", { hidden: true }, t("preview.stale"));
-  const place = make("div.comparison", bar, stale, shown);
+  const bar = make("div.row.moment", button("preview", () => look(), { of }),
+    ...(length > 0.1 ? [button("clip", () => look(CLIP_S), { of }), at.element] : []));
   /** Say where the choices are no longer those that were looked at. */
-  const check = () => { stale.hidden = !made || shown.hidden || made === JSON.stringify(options()); };
-  bar.addEventListener("click", () => { stale.hidden = true; });
-  return { place, look, check };
+  const check = () => { stale.hidden = !made || made === JSON.stringify(options()); };
+  return { place: make("div", bar, stale, shown), look, check };
+}
+
+/** A line to move along, which says in `words` where one stands. */
+function way(name, given, words, moved = () => {}) {
+  const line = make("input", { type: "range", min: 0, ...given, "aria-label": t(name), oninput: () => { moved(); tell(); } });
+  const told = make("output");
+  const tell = () => { told.textContent = line.ariaValueText = words(line.valueAsNumber); };
+  tell();
+  return { line, tell, element: make("label", line, told) };
 }
 
 const file = async (preview, name, signal) =>
   URL.createObjectURL(await (await ask("GET", `/v1/previews/${preview}/${name}`, { signal })).blob());
 
 async function picture(preview, side, signal) {
-  const shown = make("img", { alt: t(side), src: await file(preview, `${side}.png`, signal), draggable: "false" });
+  const shown = make("img", { alt: t(side), src: await file(preview, `${side}.png`, signal) });
   await shown.decode();
   URL.revokeObjectURL(shown.src);
   return shown;
@@ -67,17 +66,11 @@ async function clip(preview, side, signal) {
 
 /** What moves two clips as one, frame by frame: arrow keys on the line of frames step, as dragging does. */
 function together(before, after, fps) {
-  const count = Math.max(1, Math.round(before.duration * fps)), sides = [before, after];
-  const line = make("input", { type: "range", min: 1, max: count, value: 1, "aria-label": t("frame"), oninput: () => seek() });
-  const told = make("output");
-  const tell = () => {
-    told.textContent = `${line.value} / ${count}`;
-    line.setAttribute("aria-valuetext", told.textContent);
-  };
+  const max = Math.max(1, Math.round(before.duration * fps)), sides = [before, after];
   const seek = () => {  // the middle of a frame, which no rounding makes another
     for (const each of sides) { each.pause(); each.currentTime = (line.valueAsNumber - 0.5) / fps; }
-    tell();
   };
+  const { line, tell, element } = way("frame", { min: 1, max, value: 1 }, (frame) => `${frame} / ${max}`, seek);
   const follow = () => {
     if (!before.isConnected || (before.paused && !before.ended)) return;
     if (before.ended) sides.forEach((each) => { each.currentTime = 0; each.play(); });
@@ -92,5 +85,5 @@ function together(before, after, fps) {
     return follow();
   };
   seek();
-  return make("div.moment", button("▶❚❚", run, { "aria-label": t("play"), title: t("play") }), make("label", line, told));
+  return make("div.row.moment", button("play", run), element);
 }

@@ -1,25 +1,20 @@
 // What this machine can do: what `vsr doctor` and `vsr models` say.
-import { get, post } from "./api.js";
-import { button, doing, fail, make, section, size, write } from "./dom.js";
+import { get, post, wait } from "./api.js";
+import { attempt, button, fail, make, section, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
 /** Make the page; it asks when it is first seen. */
 export function machinePage() {
   const works = make("pre", { lang: "en", tabindex: 0, "aria-label": t("works") }, t("trying"));
   const table = make("div.wide", { tabindex: 0, role: "group", "aria-label": t("models") });
-  const made = make("div", make("h1", { tabindex: -1 }, t("machine")),
+  const made = make("div", make("h1", t("machine")),
     section("works", works), section("models", table), make("section", make("a", { href: "/docs" }, t("api"))));
   let asked = false;
-  made.seen = async () => {
+  made.seen = () => {
     if (asked) return;
     asked = true;
-    try {
-      get("/v1/models").then((models) => table.replaceChildren(tableOf(models)), (error) => fail(table, error));
-      works.textContent = (await get("/v1/machine")).lines.join("\n");
-    } catch (error) {
-      asked = false;
-      fail(works, error);
-    }
+    get("/v1/models").then((models) => table.replaceChildren(tableOf(models)), (error) => fail(table, error.message));
+    get("/v1/machine").then((said) => write(works, said.lines.join("\n")), (error) => { asked = false; fail(works, error.message); });
   };
   return made;
 }
@@ -32,19 +27,16 @@ const tableOf = (models) => make("table",
 /** A model's state; one that is not here can be fetched. */
 function stateOf({ name, state, how }) {
   const told = make("span", { role: "status" }, state === "installed" ? state : ""), wrong = make("div");
-  const fetchIt = async () => {
-    try {
-      let now = await post(`/v1/models/${name}`);
-      for (; now.state === "running"; now = await get(`/v1/models/${name}`)) {
-        write(told, `${size(now.bytes)} / ${size(now.total)}`);
-        await new Promise((done) => setTimeout(done, 500));
-      }
-      write(told, now.state === "installed" ? now.state : "");
-      if (now.error) fail(wrong, { message: now.error }); else act.remove();
-    } catch (error) {
-      fail(wrong, error);
+  const fetchIt = () => attempt(wrong, async () => {
+    let now = await post(`/v1/models/${name}`);
+    for (; now.state === "running"; now = await get(`/v1/models/${name}`)) {
+      write(told, `${size(now.bytes)} / ${size(now.total)}`);
+      await wait(500);
     }
-  };
-  const act = button(t("fetch"), fetchIt, doing("fetch", name));
+    write(told, now.state === "installed" ? now.state : "");
+    if (now.error) throw new Error(now.error);
+    act.remove();
+  });
+  const act = button("fetch", fetchIt, { of: name });
   return make("td", told, state !== "installed" && (how || act), wrong);
 }
