@@ -50,7 +50,7 @@ export function field(name, control, ...more) {
 /** Lines of the server, which are in English. */
 export const lines = (texts) => make("ul.notes", { lang: "en" }, ...texts.map((text) => make("li", text)));
 
-/** Set an element's text only where it differs, so that nothing is read out or laid out again for nothing. */
+/** Set an element's text where it differs, so that nothing is read out again for nothing. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -58,13 +58,15 @@ export function write(element, text) {
 /** Have a screen reader say a line. */
 export const say = (text) => write(document.getElementById("said"), text);
 
-/** Bring elements into an order, without touching those that are in their place: what has the focus keeps it. */
+/** Bring elements into an order; what has the focus keeps it, where it is moved, too. */
 export function place(list, wanted) {
+  const focused = document.activeElement;
   for (const each of [...list.children]) if (!wanted.includes(each)) each.remove();
   wanted.forEach((each, index) => { if (list.children[index] !== each) list.insertBefore(each, list.children[index] || null); });
+  focused?.focus({ preventScroll: true });
 }
 
-/** Say in a place what is wrong, as the server says it, once; nothing where nothing is. */
+/** Say in a place what is wrong, as the server says it, once. */
 export function fail(place, text) {
   if (!text) place.replaceChildren();
   else if (place.textContent !== text) place.replaceChildren(make("p.failure", { role: "alert", lang: "en" }, text));
@@ -95,7 +97,7 @@ export function size(bytes) {
   return measure(value, names[step], step && value < 10 ? 1 : 0, "short");
 }
 
-/** How long something takes, roughly: seconds, minutes, hours or days. */
+/** How long something takes, roughly. */
 export function roughly(seconds) {
   const [unit, length, digits] = seconds < 90 ? ["second", 1, 0] : seconds < 5400 ? ["minute", 60, 0]
     : seconds < 172800 ? ["hour", 3600, 1] : ["day", 86400, 1];
