@@ -149,7 +149,10 @@ def test_a_queue_is_seen_by_two_tabs_on_a_phone_in_the_dark(web_server, tmp_path
         assert one.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
         client = web_server.client
         # Jobs that another program orders are seen without a reload, by both.
-        upload = client.upload(write_clip(tmp_path / "long.mp4", ClipOptions(num_frames=1500)))
+        # Large enough that none is finished meanwhile, however slow the browser is.
+        upload = client.upload(
+            write_clip(tmp_path / "long.mp4", ClipOptions(num_frames=1500, size=(144, 192)))
+        )
         jobs = [
             client.order(upload, model=["base-x2"], self_ensemble=True, start=f"0:{n}")["id"]
             for n in range(3)
