@@ -17,7 +17,12 @@ Codec = Literal["h264", "hevc", "mpeg4", "mpeg2", "mjpeg"]
 
 _ENCODERS: dict[Codec, tuple[str, str, tuple[str, ...], dict[str, str]]] = {
     "h264": ("libx264", "yuv420p", ("crf",), {"preset": "veryfast"}),
-    "hevc": ("libx265", "yuv420p", ("crf",), {"preset": "ultrafast", "x265-params": "log-level=none:pools=none"}),
+    "hevc": (
+        "libx265",
+        "yuv420p",
+        ("crf",),
+        {"preset": "ultrafast", "x265-params": "log-level=none:pools=none"},
+    ),
     "mpeg4": ("mpeg4", "yuv420p", ("qmin", "qmax"), {"bf": "2"}),
     "mpeg2": ("mpeg2video", "yuv420p", ("qmin", "qmax"), {"bf": "2"}),
     "mjpeg": ("mjpeg", "yuvj420p", ("qmin", "qmax"), {}),
