@@ -1,5 +1,6 @@
 """`probe` states every fact of a video, and says in one line why it cannot."""
 
+import gc
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -239,10 +240,11 @@ def test_probe_closes_what_it_opened(make_clip: MakeClip):
     open_files = Path("/proc/self/fd")
     if not open_files.is_dir():
         pytest.skip("no /proc here")
+    gc.collect()  # what other tests left open is closed now, not while this one counts
     before = len(list(open_files.iterdir()))
     for _ in range(3):
         probe(clip)
-    assert len(list(open_files.iterdir())) == before
+    assert len(list(open_files.iterdir())) <= before
     with open_container(clip) as container:
         assert container.streams.video
 
