@@ -1,5 +1,6 @@
 """`VideoSource` gives every frame once, with its own time and its own samples, and closes what it opens."""
 
+import gc
 import random
 import threading
 import zlib
@@ -514,6 +515,7 @@ def test_file_without_a_decodable_picture_is_an_error(make_clip: MakeClip):
 
 
 def open_files() -> int:
+    gc.collect()  # what other tests left open
     folder = Path("/proc/self/fd")
     return len(list(folder.iterdir())) if folder.is_dir() else 0
 
