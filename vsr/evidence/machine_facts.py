@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from av import library_versions
 
 from vsr import __version__
 from vsr.engine import num_cores
@@ -30,7 +31,7 @@ _TELLING = (
 
 def software_facts() -> dict[str, str]:
     """The programs and libraries that have a part in a result."""
-    libraries = {name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}
+    libraries = {name: ".".join(map(str, version)) for name, version in sorted(library_versions.items())}
     return {
         "vsr": __version__,
         "PyTorch": torch.__version__,

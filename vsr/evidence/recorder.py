@@ -152,6 +152,19 @@ class Recorder:
             "also": self._also(plan),
             "frames": told,
             "log": {"lines": self.log.num_lines, "seal": self.log.seal},
+            "credentials": credentials,
+            "support": supported.facts() if supported else None,
+            "lossy": any(frame.given != frame.result for frame in frames),
+        } | self._done(plan, outcome)
+        sheet = write_sheet(record, pairs, supported.maps if supported else None).encode()
+        put(self.folder, REPORT, sheet, again=True)
+        record["report"] = {"sha256": hashlib.sha256(sheet).hexdigest()}
+        self._write(record_text(record).encode())
+        return supported.figures if supported else None
+
+    def _done(self, plan: Plan, outcome: Outcome) -> dict[str, Any]:
+        """By what, as was decided why, on what and by whom."""
+        return {
             "models": model_facts_of(plan),
             "generative": self._painting,
             "decided": decisions_of(plan),
@@ -161,15 +174,7 @@ class Recorder:
             "software": software_facts(),
             "processor": processor_facts(),
             "signer": {"Ed25519": self._signer.public_key.hex()} if self._signer else None,
-            "credentials": credentials,
-            "support": supported.facts() if supported else None,
-            "lossy": any(frame.given != frame.result for frame in frames),
         }
-        sheet = write_sheet(record, pairs, supported.maps if supported else None).encode()
-        put(self.folder, REPORT, sheet, again=True)
-        record["report"] = {"sha256": hashlib.sha256(sheet).hexdigest()}
-        self._write(record_text(record).encode())
-        return supported.figures if supported else None
 
     def _supported(
         self, plan: Plan, outcome: Outcome, wishes: SupportWishes | None, numbers: set[int]
