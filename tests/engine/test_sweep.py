@@ -125,6 +125,17 @@ def test_threads_change_no_bit_of_a_network_with_a_state(precision):
         assert most == 0, setting
 
 
+def test_averages_over_time_in_bf16_stay_within_a_third_of_an_8_bit_code():
+    skip_where_slow("bf16")
+    frames = noise(4, 30, 44)
+    exact, rounded = (
+        run(load("video-real-x2"), frames, precision=precision) for precision in ("fp32", "bf16")
+    )
+    for one, other in zip(exact, rounded, strict=True):
+        apart = one.planes[0].astype(int) - other.planes[0].astype(int)
+        assert np.abs(apart).mean() <= 0.3 * 257
+
+
 def test_settings_change_no_bit_of_deblurring():
     skip_where_slow("bf16")
     settings = [{"batch": 2}, {"threads": 2}]

@@ -108,7 +108,6 @@ def over_time(model: Model, name: str) -> Model:
         name=name,
         context=network.context,
         halo=None,
-        dtypes=tuple(each for each in model.spec.dtypes if each != "bf16"),
         recordable=False,
     )
     return Model(spec, network)
