@@ -52,9 +52,9 @@ def rig(tmp_path):
                                min_free_gb=0.0, segment_s=3600 if kind == "record" else 0.0)
             for kind in kinds
         ]  # fmt: skip
-        callback = options.pop("callback", None)
+        callback, served = options.pop("callback", None), options.pop("served", None)
         options = SinkOptions(**{"encode": LiveEncode(encoder="x264", keyframe_s=0.2), **options})
-        made.append(LiveSink("door", chosen, options, callback=callback))
+        made.append(LiveSink("door", chosen, options, callback=callback, served=served))
         return Rig(made[-1])
 
     yield make

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from vsr.errors import VsrError
 from vsr.live.cameras.camera import Camera
 from vsr.live.config_diff import ConfigChanges, changes_between
 from vsr.live.newest_wins import in_background
@@ -22,6 +23,7 @@ from vsr.live.scheduling.channel import Channel, DesiredState
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines
 from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import ChannelOverview, Overview, SharedOverview
+from vsr.live.serving.hub import Hub
 
 _STALE_S = 10.0
 """The loop shows how it goes twice a second; silent for so long, it hangs."""
@@ -80,6 +82,8 @@ class LiveService:
 
     def __init__(self, options: LiveOptions):
         self.options = options
+        self.hub = Hub()
+        """What viewers may watch."""
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
         with ExitStack() as opened:
@@ -110,10 +114,19 @@ class LiveService:
         made: dict[str, _OpenChannel] = {}
         with ExitStack() as opened:
             for camera in cameras:
-                made[camera.name] = channel = _channel(camera, next(self._numbers))
+                made[camera.name] = channel = self._channel(camera)
                 opened.callback(channel.sink.close)
             opened.pop_all()
         return made
+
+    def _channel(self, options: CameraOptions) -> _OpenChannel:
+        encode = LiveEncode(encoder=options.encoder, quality=options.quality)
+        how = SinkOptions(encode, label=options.label, record_original=options.record_original)
+        enhanced, original = (self.hub.publish(name) for name in _served_names(options.name))
+        sink = LiveSink(options.name, options.outputs, how, served=(enhanced, original))
+        camera = Camera(options, number := next(self._numbers))
+        camera.tap = sink.packet
+        return _OpenChannel(number, options.name, camera, sink)
 
     def _close_sinks(self) -> None:
         for channel in self._channels.values():
@@ -130,7 +143,12 @@ class LiveService:
         if changes.engine or changes.latency:  # engines are made while those before them work
             plan = LivePlan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
         anew = {*changes.begun, *changes.restarted}
-        opened = self._open(camera for camera in options.cameras if camera.name in anew)
+        try:
+            opened = self._open(camera for camera in options.cameras if camera.name in anew)
+        except VsrError:
+            self._keep_served(self.options)
+            raise
+        self._keep_served(options)
         self._leave({*changes.ended, *changes.restarted})
         self._channels = {name: self._channels[name] for name in changes.kept} | opened
         self._waiting = (self._waiting & {*changes.kept}) | {*opened}
@@ -138,6 +156,9 @@ class LiveService:
         self._desired.plan, self._desired.channels = plan, tuple(self._in_order())
         self.check()
         return changes
+
+    def _keep_served(self, options: LiveOptions) -> None:
+        self.hub.keep(served for camera in options.cameras for served in _served_names(camera.name))
 
     def _leave(self, names: Iterable[str]) -> None:
         """Take note of channels whose place in the desired state will be gone."""
@@ -176,6 +197,7 @@ class LiveService:
             self._loop.result()
         finally:
             self._close_sinks()  # also those that the loop has never seen
+            self.hub.keep(())
 
     def __enter__(self) -> "LiveService":
         return self
@@ -192,10 +214,6 @@ def _levels(options: LiveOptions) -> list[EngineLevel]:
     return make_engines(options.models, options.scale, options.engine)
 
 
-def _channel(options: CameraOptions, number: int) -> _OpenChannel:
-    encode = LiveEncode(encoder=options.encoder, quality=options.quality)
-    how = SinkOptions(encode, label=options.label, record_original=options.record_original)
-    sink = LiveSink(options.name, options.outputs, how)
-    camera = Camera(options, number)
-    camera.tap = sink.packet
-    return _OpenChannel(number, options.name, camera, sink)
+def _served_names(name: str) -> tuple[str, str]:
+    """Under which names a camera's two views are served."""
+    return name, f"{name}/original"

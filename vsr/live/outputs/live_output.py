@@ -90,6 +90,11 @@ class LiveOutput:
             )
 
     @property
+    def wanted(self) -> bool:
+        """Packets always are."""
+        return True
+
+    @property
     def pid(self) -> int | None:
         """Process number of the child, where one runs."""
         child = self._child

@@ -22,10 +22,11 @@ from vsr.live.options import OutputOptions
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.outputs.live_output import LiveOutput, OutputStatus
 from vsr.live.outputs.output_clock import OutputClock
-from vsr.live.outputs.passthrough import Passthrough
+from vsr.live.outputs.passthrough import PacketTaker, Passthrough
 from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
 from vsr.live.push.order import PushOrder
+from vsr.live.serving.hub import Publisher
 from vsr.media import find_ffmpeg
 from vsr.quality import Label, black_frame, dim, draw_label
 
@@ -85,6 +86,8 @@ class LiveSink:
         options: what happens on the way.
         callback: gets enhanced frames as they are, in a thread of its own; of those
             that come while it is busy the newest.
+        served: get what viewers may watch, enhanced and original. Where there is no other output, pictures are
+            encoded while those are wanted.
 
     Raises:
         ConfigError: an output cannot work as configured.
@@ -97,6 +100,7 @@ class LiveSink:
         options: SinkOptions = SinkOptions(),
         *,
         callback: Callable[[Frame], None] | None = None,
+        served: tuple[Publisher, Publisher] | None = None,
     ):
         self.name, self._options = name, options
         self._encode = _with_segments(options.encode, outputs)
@@ -120,7 +124,9 @@ class LiveSink:
         self._dimmed: Frame | None = None
         self._clock = OutputClock()
         self._flows_since_s = self._written_s = 0.0
-        self._passthrough = Passthrough(name, self._outputs, self._originals)
+        enhanced, originals = ([served[0]], [served[1]]) if served else ([], [])
+        self._takers: list[PacketTaker] = [*self._outputs, *enhanced]
+        self._passthrough = Passthrough(name, self._takers, [*self._originals, *originals])
         self._begun_s = 0.0
         self._worker: DroppingWorker[Frame | float | None] = DroppingWorker(
             self._take, depth=_WAITING_AT_FIRST, name=f"vsr-sink-{name}"
@@ -252,10 +258,11 @@ class LiveSink:
         """Encode a picture; an encoder that fails is started again with a later one."""
         for one in self._snapshots:
             one.put(frame)
-        if self._encoder is not None and self._encoder.format != frame.format:
+        wanted = not self._takers or any(one.wanted for one in self._takers)
+        if self._encoder is not None and (not wanted or self._encoder.format != frame.format):
             self._encoder.close()
             self._encoder = None
-        if self._encoder is None and time.monotonic() < self._retry_s:
+        if not wanted or (self._encoder is None and time.monotonic() < self._retry_s):
             return
         try:
             if self._encoder is None:
@@ -273,8 +280,8 @@ class LiveSink:
 
     def _deliver(self, message: Message) -> None:
         """Give a message to all outputs; in the encoder's thread."""
-        for output in self._outputs:
-            output.put(message)
+        for taker in self._takers:
+            taker.put(message)
 
 
 def _with_segments(encode: LiveEncode, outputs: Sequence[OutputOptions]) -> LiveEncode:

@@ -5,15 +5,27 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.stream import Stream
 
-from vsr.live.outputs.live_output import LiveOutput
-from vsr.live.packets import AUDIO, TICKS, VIDEO, describe_keyframe, describe_stream, packet_message
+from vsr.live.packets import AUDIO, TICKS, VIDEO, Message, describe_keyframe, describe_stream, packet_message
 
 log = logging.getLogger("vsr.live")
+
+
+class PacketTaker(Protocol):
+    """What packets are passed on to: an output, or what is served."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether packets are wanted now; descriptions always are."""
+        ...
+
+    def put(self, message: Message) -> None:
+        """Take a description or a packet, without waiting."""
+        ...
 
 
 class Passthrough:
@@ -25,11 +37,12 @@ class Passthrough:
         originals: get sound and video, at the camera's own times.
     """
 
-    def __init__(self, name: str, outputs: Sequence[LiveOutput], originals: Sequence[LiveOutput]):
+    def __init__(self, name: str, outputs: Sequence[PacketTaker], originals: Sequence[PacketTaker]):
         self._name, self._outputs, self._originals = name, outputs, originals
         self._source: tuple[object, ...] = ()
         self._known: set[int] = set()
         self._left_out: set[str] = set()
+        self._passing = False
 
     def packet(self, packet: "av.Packet[Any]", *, shift: int, streams: Sequence[Stream], ahead: int) -> None:
         """Pass on one packet.
@@ -40,7 +53,11 @@ class Passthrough:
             streams: all that packets come from, of one container.
             ahead: how far the pictures that go out are ahead of the frames' times, in the same ticks.
         """
-        if packet.stream.type != "audio" and not self._originals:
+        passing = any(original.wanted for original in self._originals)
+        if passing != self._passing:  # what pictures are like may have changed meanwhile
+            self._passing = passing
+            self._known.discard(VIDEO)
+        if packet.stream.type != "audio" and not passing:
             return
         message = packet_message(packet, shift=shift)
         if message is None:
