@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import av
 import pytest
 from support.clips import read_number
-from support.live_rig import FORMAT, frame
+from support.live_rig import FORMAT
 
 from vsr.frames import PictureFormat
 from vsr.live.packets import TICKS
@@ -176,7 +176,9 @@ def test_adts_becomes_bare_aac_and_pictures_without_parameters_get_them(rig, wat
     assert heard == frames[: len(heard)]
     assert len(heard) > 5
     with av.open(str(whole)) as source:
-        assert viewer.subscription.parameters.audio.config == source.streams.audio[0].codec_context.extradata[:2]
+        assert (
+            viewer.subscription.parameters.audio.config == source.streams.audio[0].codec_context.extradata[:2]
+        )
 
 
 def test_a_name_that_is_not_there_is_said_and_one_that_goes_ends_its_viewers(watching):
