@@ -1,6 +1,8 @@
 """The engine on a GPU: order, streams, graphs and memory. Run with VSR_REQUIRE_GPU=1 where there must be one."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -144,6 +146,34 @@ def test_a_step_that_must_not_be_recorded_runs_as_it_stands_with_a_note():
             torch.cuda.synchronize()
             assert torch.equal(out, x)
     assert len(notes) == 1
+    torch.cuda.empty_cache()  # which no failed capture has broken
+    assert torch.cuda.get_sync_debug_mode() == 0
+
+
+FAILING = """
+import torch
+from vsr.engine.cuda_graphs import CudaGraphs
+
+def step(tensors):
+    if torch.cuda.is_current_stream_capturing():
+        tensors[0].sum().item()
+    return [tensors[0] * 2]
+
+before = torch.cuda.current_stream()
+try:
+    CudaGraphs(torch.device("cuda"))(step, [torch.ones(8, device="cuda")])
+    raise SystemExit("the capture did not fail")
+except RuntimeError as error:
+    print(error)
+assert torch.cuda.current_stream() == before
+assert torch.equal(torch.ones(8, device="cuda") * 2, torch.full((8,), 2.0, device="cuda"))
+"""
+
+
+@pytest.mark.usefixtures("cuda")
+def test_a_capture_that_fails_leaves_the_stream_as_it_was():
+    """In a process of its own: before PyTorch 2.12 a failed capture breaks the allocator for good."""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FAILING], check=True, timeout=120)
 
 
 @pytest.mark.usefixtures("cuda")

@@ -5,8 +5,10 @@ A small picture costs a GPU less time than Python needs to start its kernels; a 
 """
 
 import threading
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -144,21 +146,29 @@ class CudaGraphs:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, tensors: list[Tensor]) -> Step:
-        """Record a step for tensors of these shapes."""
+        """Record a step for tensors of these shapes.
+
+        Raises:
+            RuntimeError: the step makes the host wait for the device, or memory is short.
+        """
         inputs = [torch.empty_like(tensor).copy_(tensor) for tensor in tensors]
         graph = torch.cuda.CUDAGraph()
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
-        with torch.cuda.device(self._device):
-            with torch.cuda.stream(self._stream):
-                for _ in range(self.WARM_UP):
+        try:
+            # Around the capture, too: one that fails does not put the stream back itself.
+            with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+                for _ in range(self.WARM_UP - 1):
                     step(inputs)
-            # Other threads may allocate pinned memory or run networks of their own meanwhile.
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):
-                outputs = step(inputs)
-        current.wait_stream(self._stream)
+                with refused_waiting():
+                    step(inputs)
+                # Other threads may allocate pinned memory or run networks of their own meanwhile.
+                with torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                ):
+                    outputs = step(inputs)
+        finally:
+            current.wait_stream(self._stream)
 
         def replay(tensors: list[Tensor]) -> list[Tensor]:
             for fixed, tensor in zip(inputs, tensors, strict=True):
@@ -167,3 +177,21 @@ class CudaGraphs:
             return [output.clone() for output in outputs]
 
         return replay
+
+
+@contextmanager
+def refused_waiting() -> Generator[None, None, None]:
+    """Let what makes the host wait for the device raise a RuntimeError while the block lasts.
+
+    A capture would fail by it, too; but before PyTorch 2.12 a capture that failed leaves an allocator that can
+    never give back memory again. The mode is the whole process's: other threads must not wait meanwhile but by
+    events, which is what ours do.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Synchronization debug mode")
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
