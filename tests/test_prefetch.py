@@ -93,7 +93,7 @@ def test_unstarted_stream_leaves_no_thread():
 
 
 def test_parallel_map_keeps_order_and_overlaps():
-    together = threading.Barrier(2, timeout=5)  # breaks unless two items are under way at once
+    together = threading.Barrier(2, timeout=60)  # breaks unless two items are under way at once
 
     def work(i: int) -> int:
         together.wait()

@@ -83,7 +83,7 @@ class Around:
 
     def step(self, frames: Tensor, state: object, reset: Tensor) -> tuple[Tensor, None]:
         if (meeting := self.meeting) is not None:
-            meeting.wait(timeout=10)
+            meeting.wait(timeout=60)
         self.batches.append(frames.shape[0])
         self.shapes.append(tuple(frames.shape[-2:]))
         self.threads.add(threading.current_thread().name)
@@ -185,7 +185,7 @@ class Slow:
 
     def step(self, frames: Tensor, state: object, reset: Tensor) -> tuple[Tensor, None]:
         self.began.release()
-        assert self.gate.acquire(timeout=10)
+        assert self.gate.acquire(timeout=60)
         return frames, None
 
 
@@ -195,15 +195,15 @@ def test_a_round_begins_while_another_is_under_way_and_each_stream_does_one_thin
         Engine([Model(ModelSpec("slow", scale=1), slow)], cpu()), ring=lambda: rings.release()
     )
     streams.begin([camera(0, 1)[0], camera(1, 1)[0]])
-    assert slow.began.acquire(timeout=10)
-    assert slow.began.acquire(timeout=10)
+    assert slow.began.acquire(timeout=60)
+    assert slow.began.acquire(timeout=60)
     assert streams.has_room
     streams.begin([camera(2, 1)[0]])
     assert not streams.has_room
     assert [streams.is_free(stream) for stream in range(4)] == [False, False, False, True]
     assert streams.finished() == []
     slow.gate.release()
-    assert rings.acquire(timeout=10)
+    assert rings.acquire(timeout=60)
     (first,) = streams.finished()
     assert first.stream in (0, 1)
     assert streams.is_free(first.stream)

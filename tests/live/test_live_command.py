@@ -38,7 +38,7 @@ class Live:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -51,7 +51,7 @@ class Live:
         found = [json.loads(line) for line in lines if line.endswith("\n")]
         return [event for event in found if event["event"] == name and event.get("camera", "") == camera]
 
-    def wait(self, condition, timeout_s: float = 30.0) -> None:
+    def wait(self, condition, timeout_s: float = 90.0) -> None:
         def looked() -> bool:
             assert self.process.is_alive(), self.log.read_text()
             return condition()

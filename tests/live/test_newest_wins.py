@@ -55,7 +55,7 @@ def test_newest_rings_for_each_item_and_closes_the_stream_in_its_thread():
     with NewestWins(stream(), name="newest-test", notify=notified.release) as newest:
         taken = []
         while len(taken) < 3:
-            assert notified.acquire(timeout=5)
+            assert notified.acquire(timeout=60)
             taken += [item] if (item := newest.take()) is not None else []
         told.set()
     assert taken == sorted(set(taken))

@@ -21,7 +21,7 @@ def num_frames(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def wait_until(true: Callable[[], object], timeout_s: float = 60) -> None:
+def wait_until(true: Callable[[], object], timeout_s: float = 240) -> None:
     end = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < end

@@ -17,7 +17,7 @@ from vsr.live.retry import Retry
 QUICK = Retry(first_s=0.2, longest_s=0.4, refused_s=0.4, refused_longest_s=0.4)
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     until = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
@@ -57,11 +57,11 @@ class Player(NewestWins[Frame]):
     def numbers(self) -> list[int]:
         return [read_number(frame.planes[0]) for frame in self.seen]
 
-    def wait(self, num_frames: int, timeout_s: float = 10.0) -> None:
+    def wait(self, num_frames: int, timeout_s: float = 60.0) -> None:
         wanted = len(self.seen) + num_frames
         wait_for(lambda: len(self.seen) >= wanted, timeout_s)
 
-    def wait_state(self, state: str, timeout_s: float = 10.0) -> None:
+    def wait_state(self, state: str, timeout_s: float = 60.0) -> None:
         wait_for(lambda: self.camera.status.state == state, timeout_s)
 
     def __exit__(self, *_: object) -> None:

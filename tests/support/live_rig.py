@@ -49,13 +49,13 @@ class Rig:
     def taken(self) -> int:
         return self.sink.status.written + self.sink.status.dropped
 
-    def feed_until(self, condition, timeout_s: float = 20.0, format: PictureFormat = FORMAT) -> None:
+    def feed_until(self, condition, timeout_s: float = 90.0, format: PictureFormat = FORMAT) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, self.sink.status
             self.feed(1, format)
 
-    def wait_until(self, condition, timeout_s: float = 20.0) -> None:
+    def wait_until(self, condition, timeout_s: float = 90.0) -> None:
         """Let time pass, without a frame."""
         end = time.monotonic() + timeout_s
         while not condition():

@@ -162,13 +162,13 @@ def test_a_token_file_holds_a_hash(tmp_path):
 def test_large_bodies_are_refused_before_they_come(web_server):
     name, port = web_server.host.split(":")
     for path, length in {"/v1/jobs": 10**10, "/upscale": 10**10, "/login": 1 << 20}.items():
-        with socket.create_connection((name, int(port)), timeout=10) as line:
+        with socket.create_connection((name, int(port)), timeout=60) as line:
             line.sendall(
                 f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
             )
             assert line.recv(100).split()[1] == b"413", path
     piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    with socket.create_connection((name, int(port)), timeout=10) as line:  # one that does not say how large
+    with socket.create_connection((name, int(port)), timeout=60) as line:  # one that does not say how large
         line.sendall(
             b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + piece * 2
         )

@@ -153,7 +153,7 @@ def test_the_end_gives_up_what_cannot_end_in_time(tmp_path, store):
         with container(tmp_path, *words, env={"TMPDIR": str(tmp_path)}) as server:
             asked = asking.submit(ask, server, store.at("/long.mp4"), store.at("/out/long.mp4"))
             wait_until(lambda: any(tmp_path.glob("vsr-*/*")))
-        status, problem = asked.result(timeout=10)
+        status, problem = asked.result(timeout=60)
     assert (status, "ends" in problem["detail"]) == (503, True), problem
     assert "/out/long.mp4" not in store.files
     assert not list(tmp_path.glob("vsr-*"))

@@ -75,7 +75,7 @@ class Run:
         assert not self.thread.is_alive()
         assert set(threading.enumerate()) <= self.before
 
-    def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, self.shared.overview
