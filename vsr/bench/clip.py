@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import ffmpeg
 
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import Frame
-from vsr.media import PROTOCOLS, VideoSource, first_error_line, local, probe, quiet_command, run_ffmpeg
+from vsr.media import PROTOCOLS, VideoSource, command_line, first_error_line, local, probe, run_ffmpeg
 
 SMALLEST = 32
 """Rows and columns; below that encoders and texture have nothing to work on."""
@@ -64,7 +61,7 @@ def make_clip(
     counts: list[int] = []
     for name, frames in (("short", few), ("long", many)):
         path = folder / f"{name}.{'mp4' if size else 'mkv'}"  # Matroska holds whatever is copied
-        _write(_input(given, size), path, _CODING if size else {"c": "copy"}, frames)
+        _write(_command(given, size, path, frames))
         paths.append(path)
         counts.append(sum(1 for _ in VideoSource(path).frames()))
     if counts[0] >= counts[1]:
@@ -74,18 +71,21 @@ def make_clip(
     return BenchClip(paths[0], paths[1], counts[0], counts[1])
 
 
-def _input(given: Path | None, size: tuple[int, int] | None) -> Any:
+def _command(given: Path | None, size: tuple[int, int] | None, path: Path, num_frames: int) -> list[str]:
+    target = (local(path), {**(_CODING if size else {"c": "copy"}), "frames:v": num_frames})
     if given is None:
         assert size is not None
-        return ffmpeg.input(_graph(*size), f="lavfi")
-    info = probe(given)
-    stream = ffmpeg.input(local(given), stream_loop=-1, protocol_whitelist=PROTOCOLS)[str(info.stream_index)]
-    return stream if size is None else stream.filter("scale", size[1], size[0]).filter("setsar", 1)
+        return command_line((_graph(*size), {"f": "lavfi"}), target)
+    source = (local(given), {"stream_loop": -1, "protocol_whitelist": PROTOCOLS})
+    stream = f"0:{probe(given).stream_index}"
+    if size is None:
+        return command_line(source, target, maps=[stream])
+    scaled = f"[{stream}]scale={size[1]}:{size[0]}[s0];[s0]setsar=1[s1]"
+    return command_line(source, target, maps=["[s1]"], graph=scaled)
 
 
-def _write(stream: Any, path: Path, options: dict[str, str], num_frames: int) -> None:
-    command = stream.output(local(path), **{"frames:v": num_frames}, **options)
-    code, log = run_ffmpeg(quiet_command(command))
+def _write(command: list[str]) -> None:
+    code, log = run_ffmpeg(command)
     if code != 0:
         reason = f"FFmpeg cannot make the clip (exit code {code}): {first_error_line(log)}"
         raise SinkError(reason, exit_code=code, log=log)

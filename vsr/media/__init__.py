@@ -9,14 +9,15 @@ if TYPE_CHECKING:
     from vsr.media.clock_scan import clock_of
     from vsr.media.ffmpeg import (
         PROTOCOLS,
+        QUIET,
         Child,
+        command_line,
         ffmpeg_version,
         find_ffmpeg,
         first_error_line,
         is_bundled,
         list_encoders,
         local,
-        quiet_command,
         run_ffmpeg,
     )
     from vsr.media.images.kinds import PICTURES, READABLE

@@ -12,10 +12,10 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from vsr import offspring
 from vsr.errors import SinkError, redact
@@ -27,6 +27,10 @@ PROTOCOLS = "file,pipe,crypto,data"
 FROZEN_S = 50.0
 """How long FFmpeg may use no processor time while it is waited for; below `STUCK_S`, so that it is told first."""
 _LOOK_EVERY_S = 1.0
+Options = Mapping[str, str | int | None]
+"""Options of FFmpeg's, without the dash; None where one takes no value."""
+QUIET = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error")
+"""Nothing asked, files overwritten, errors alone told."""
 _LOG_LINES = 40
 """Last lines of standard error that are kept; FFmpeg's reason is always among them."""
 
@@ -188,10 +192,37 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def quiet_command(output: Any, *more: str, binary: str = "") -> list[str]:
-    """The command line of ffmpeg-python's `output`: nothing asked, files overwritten, errors alone told."""
-    flags = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error", *more)
-    return output.global_args(*flags).compile(cmd=binary or find_ffmpeg())
+def command_line(
+    source: tuple[str, Options],
+    target: tuple[str, Options],
+    *,
+    maps: Sequence[str] = (),
+    graph: str = "",
+    flags: Sequence[str] = QUIET,
+    binary: str = "",
+) -> list[str]:
+    """Return the command line that makes one file of another.
+
+    Args:
+        source, target: a file, device or pipe as FFmpeg names it, and options for it.
+        maps: what goes into the target, such as `0:v`, or `[name]` of an output of the graph; by default FFmpeg picks.
+        graph: filters, as `-filter_complex` has them.
+        flags: options of the whole run.
+        binary: the program; by default the one that `find_ffmpeg` finds.
+    """
+    chosen = [argument for name in maps for argument in ("-map", name)]
+    filters = ["-filter_complex", graph] if graph else []
+    reading = [*_arguments(source[1]), "-i", source[0]]
+    return [binary or find_ffmpeg(), *reading, *filters, *chosen, *_arguments(target[1]), target[0], *flags]
+
+
+def _arguments(options: Options) -> list[str]:
+    """The muxer first, then by name: the line does not depend on how the options were put together."""
+    names = sorted(options, key=lambda name: (name != "f", name))
+    pairs = ((f"-{name}", options[name]) for name in names)
+    return [
+        argument for name, value in pairs for argument in ([name] if value is None else [name, str(value)])
+    ]
 
 
 def frozen_line() -> str:

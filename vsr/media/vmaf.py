@@ -6,12 +6,19 @@ import re
 import subprocess
 from typing import Any, Literal, Self
 
-import ffmpeg
 import numpy as np
 import numpy.typing as npt
 
 from vsr.errors import ConfigError, SinkError
-from vsr.media.ffmpeg import Child, find_ffmpeg, find_remuxer, first_error_line, has_filter
+from vsr.media.ffmpeg import (
+    Child,
+    Options,
+    command_line,
+    find_ffmpeg,
+    find_remuxer,
+    first_error_line,
+    has_filter,
+)
 
 Planes = npt.NDArray[Any]
 """(height, width) luma, or (3, height, width) luma, Cb and Cr; BT.601, black 16, grey 128."""
@@ -46,10 +53,20 @@ def has_vmaf_v1() -> bool:
     Raises:
         ConfigError: none has libvmaf.
     """
-    one = ffmpeg.input(f"color=s={SMALLEST_V1}x{SMALLEST_V1}:d=0.04", f="lavfi").video.split()
-    measured = ffmpeg.filter([one[0], one[1]], "libvmaf", model=f"version={MODELS['v1']}")
-    command = measured.output("-", f="null").global_args("-hide_banner", "-nostats").compile(cmd=find_vmaf())
+    gray = (f"color=s={SMALLEST_V1}x{SMALLEST_V1}:d=0.04", {"f": "lavfi"})
+    command = _measuring(gray, f"[0:v]split=2[s0][s1];[s0][s1]libvmaf={_model('v1')}[measured]", find_vmaf())
     return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _model(name: str) -> str:
+    return rf"model=version\\={MODELS[name]}"  # escaped for the option's value, and once more for the graph
+
+
+def _measuring(source: tuple[str, Options], graph: str, binary: str) -> list[str]:
+    flags = ("-hide_banner", "-nostats")  # not quiet: the score is in the log
+    return command_line(
+        source, ("-", {"f": "null"}), maps=["[measured]"], graph=graph, flags=flags, binary=binary
+    )
 
 
 class Vmaf:
@@ -123,17 +140,14 @@ class Vmaf:
         return float(found[1])
 
     def _start(self, height: int, width: int) -> None:
-        both = ffmpeg.input(
-            "pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{2 * width}x{height}", r=25
-        ).video.split()
-        result, original = (both[i].filter("crop", width, height, i * width, 0) for i in range(2))
-        measured = ffmpeg.filter(
-            [result, original], "libvmaf", n_threads=self._threads, model=f"version={MODELS[self.model]}"
+        raw = {"f": "rawvideo", "pix_fmt": "yuv420p", "s": f"{2 * width}x{height}", "r": 25}
+        graph = (
+            f"[0:v]split=2[s0][s1];[s0]crop={width}:{height}:0:0[s2];[s1]crop={width}:{height}:{width}:0[s3];"
+            f"[s2][s3]libvmaf={_model(self.model)}:n_threads={self._threads}[measured]"
         )
-        command = measured.output("-", f="null").global_args("-hide_banner", "-nostats")
         read_end, self._pipe = os.pipe()
         try:
-            self._child = Child(command.compile(cmd=self._binary), stdin=read_end)
+            self._child = Child(_measuring(("pipe:0", raw), graph, self._binary), stdin=read_end)
         finally:
             os.close(read_end)
 

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Literal
 
 import av
-import ffmpeg
 from av.error import FFmpegError
 
 from vsr.errors import SinkError
@@ -23,7 +22,15 @@ from vsr.frames import Frame, PictureFormat
 from vsr.live import child_pipes
 from vsr.live.newest_wins import in_background
 from vsr.live.packets import TICKS, Message, describe_stream, packet_message
-from vsr.media import EncoderChoice, RawPipe, choose_encoder, find_ffmpeg, first_error_line, quiet_command
+from vsr.media import (
+    QUIET,
+    EncoderChoice,
+    RawPipe,
+    choose_encoder,
+    command_line,
+    find_ffmpeg,
+    first_error_line,
+)
 from vsr.options import EncodeOptions
 
 _ASKING = threading.Lock()
@@ -242,7 +249,9 @@ class LiveEncoder:
 
 
 def _command(choice: EncoderChoice) -> list[str]:
+    quick = {"probesize": "32", "analyzeduration": "0"}
     options = {
+        **dict.fromkeys(("an", "sn", "dn")),
         "f": "nut",
         "fps_mode": "passthrough",
         "enc_time_base": f"1/{TICKS}",
@@ -250,5 +259,4 @@ def _command(choice: EncoderChoice) -> list[str]:
         "flush_packets": "1",
         **dict(choice.arguments),
     }
-    source = ffmpeg.input("pipe:0", f="nut", probesize="32", analyzeduration="0")
-    return quiet_command(source.output("pipe:1", an=None, sn=None, dn=None, **options), "-copyts")
+    return command_line(("pipe:0", {"f": "nut", **quick}), ("pipe:1", options), flags=(*QUIET, "-copyts"))

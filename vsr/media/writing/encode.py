@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import ffmpeg
 from av.error import FFmpegError
 
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat
-from vsr.media.ffmpeg import Child, first_error_line, frozen_line, local, quiet_command
+from vsr.media.ffmpeg import QUIET, Child, command_line, first_error_line, frozen_line, local
 from vsr.media.writing.encoders import EncoderChoice
 from vsr.media.writing.raw_pipe import RawPipe
 from vsr.pulse import beat
@@ -222,7 +221,7 @@ def _fill_durations(pts: "array[int]", durations: "array[int]") -> None:
 def _command(
     path: Path, choices: Sequence[EncoderChoice], time_base: Fraction, muxer: str | None
 ) -> list[str]:
-    options: dict[str, str | int] = {
+    options: dict[str, str | int | None] = {
         "f": muxer or "nut",
         "fps_mode": "passthrough",
         # Written out, because `-1` (5.1) and `demux` (since 6.1) are each refused by the other.
@@ -230,11 +229,14 @@ def _command(
         # Streams come out of their encoders at different times, and NUT wants them in order.
         "max_interleave_delta": 0,
     }
-    pictures = ffmpeg.input("pipe:0", f="nut").video
     for index, choice in enumerate(choices):
         own = {"filter": ",".join(choice.filters), **dict(choice.arguments)}
         options |= {f"{name.removesuffix(':v')}:v:{index}": value for name, value in own.items()}
     target = "pipe:1" if muxer else local(path)
-    command = ffmpeg.output(*[pictures] * len(choices), target, **options)
     # copyts: a gap of hours between two frames is data, not a discontinuity to repair.
-    return quiet_command(command, "-copyts")
+    return command_line(
+        ("pipe:0", {"f": "nut"}),
+        (target, options),
+        maps=["0:v"] * len(choices),
+        flags=(*QUIET, "-copyts"),
+    )

@@ -9,16 +9,14 @@ refuse it: nothing is cropped.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import ffmpeg
-
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import SUBSAMPLING, Layout, MasteringMetadata, PictureFormat
 from vsr.media.ffmpeg import (
+    command_line,
     find_ffmpeg,
     first_error_line,
     list_encoders,
     list_pixel_formats,
-    quiet_command,
     run_ffmpeg,
 )
 from vsr.media.images.kinds import KINDS, title
@@ -291,7 +289,7 @@ def _try_arguments(
     binary: str, source: str, pixel_format: str, arguments: tuple[tuple[str, str], ...]
 ) -> str | None:
     options = {**dict(arguments), "vf": f"format={pixel_format}", "frames:v": "5", "f": "null"}
-    command = quiet_command(ffmpeg.input(source, f="lavfi").output("-", **options), binary=binary)
+    command = command_line((source, {"f": "lavfi"}), ("-", options), binary=binary)
     code, log = run_ffmpeg(command, timeout_s=20)
     slow = code == -9  # stopped after 20 s: a heavy preset, not a broken one
     return None if code == 0 or slow else first_error_line(log)

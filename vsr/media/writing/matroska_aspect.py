@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import ffmpeg
-
 from vsr.errors import SinkError
 from vsr.frames import PictureFormat
-from vsr.media.ffmpeg import find_remuxer, first_error_line, local, quiet_command, run_ffmpeg
+from vsr.media.ffmpeg import QUIET, command_line, find_remuxer, first_error_line, local, run_ffmpeg
 
 
 def write_aspect(target: Path, format: PictureFormat) -> None:
@@ -22,13 +20,15 @@ def write_aspect(target: Path, format: PictureFormat) -> None:
     shown = format.sample_aspect * format.width / format.height
     options = {
         "c": "copy",
+        "default_mode": "passthrough",
         "map": "0",
         "map_metadata": "0",
         "avoid_negative_ts": "disabled",
         "aspect:v:0": f"{shown.numerator}/{shown.denominator}",
     }
-    command = ffmpeg.input(local(before)).output(local(target), default_mode="passthrough", **options)
-    code, log = run_ffmpeg(quiet_command(command, "-copyts", binary=find_remuxer()))
+    flags = (*QUIET, "-copyts")
+    command = command_line((local(before), {}), (local(target), options), flags=flags, binary=find_remuxer())
+    code, log = run_ffmpeg(command)
     before.unlink()
     if code != 0:
         raise SinkError(

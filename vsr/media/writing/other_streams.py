@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
-import ffmpeg
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
 from vsr.frames import StreamInfo
-from vsr.media.ffmpeg import PROTOCOLS, first_error_line, local, quiet_command, run_ffmpeg
+from vsr.media.ffmpeg import PROTOCOLS, QUIET, command_line, first_error_line, local, run_ffmpeg
 from vsr.media.file_clock import FileClock, MendedReader, write_mended
 from vsr.media.network import REMOTE_PROTOCOLS, address_of, is_address
 from vsr.media.probe_video import codec_of, open_container
@@ -170,13 +169,14 @@ def _convert(
             write_mended(info.path, clock, index, mended)
             read, demuxer, index = mended, "nut", 0
         far = is_address(read)
-        opened = ffmpeg.input(
-            address_of(read) if far else local(read),
-            f=demuxer,
-            protocol_whitelist=REMOTE_PROTOCOLS if far else PROTOCOLS,
+        name, protocols = (address_of(read), REMOTE_PROTOCOLS) if far else (local(read), PROTOCOLS)
+        command = command_line(
+            (name, {"f": demuxer, "protocol_whitelist": protocols}),
+            (local(path), options),
+            maps=[f"0:{index}"],
+            flags=(*QUIET, "-copyts"),
         )
-        command = opened[str(index)].output(local(path), **options)
-        code, log = run_ffmpeg(quiet_command(command, "-copyts"), timeout_s=_CONVERSION_LIMIT_S)
+        code, log = run_ffmpeg(command, timeout_s=_CONVERSION_LIMIT_S)
     finally:
         mended.unlink(missing_ok=True)
     if code != 0 or not path.exists():
