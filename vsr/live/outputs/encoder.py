@@ -199,7 +199,7 @@ class LiveEncoder:
         self.busy_since_s = time.monotonic()
         try:
             self._pipe.write(frame.planes, pts - self._first)
-        except (OSError, FFmpegError) as error:
+        except OSError as error:
             raise self._death() from error
         finally:
             self.busy_since_s = 0.0

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from av.error import FFmpegError
-
 from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat
 from vsr.media.ffmpeg import QUIET, Child, command_line, first_error_line, frozen_line, local
@@ -72,7 +70,7 @@ class VideoEncoder:
             format: of the frames to come.
             time_base: of their times.
             into: a muxer of FFmpeg's and the descriptor that it writes to, instead of the file.
-            rate: frames a second that the muxer is told.
+            rate: frames a second that FFmpeg is told.
         """
         self._path, self._choices, self._format, self._time_base = path, choices, format, time_base
         self._pts, self._durations = array("q"), array("q")
@@ -114,7 +112,7 @@ class VideoEncoder:
         try:
             with self._child.waited_for():
                 self._pipe.write(frame.planes, pts - (self._pts[0] if self._pts else pts))
-        except (OSError, FFmpegError) as error:
+        except OSError as error:
             raise self._death() from error
         beat()
         self._pts.append(pts)
@@ -169,7 +167,6 @@ class VideoEncoder:
 
     def abort(self) -> None:
         """End the child at once. Its intermediate is left to whoever named it."""
-        # The child goes first: a full pipe would block the muxer's trailer.
         self._child.kill()
         self._pipe.close()
 
