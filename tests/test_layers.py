@@ -16,7 +16,7 @@ ROWS = {
     5: "live training evaluation support",
     4: "pipeline machine",
     3: "media engine quality",
-    2: "models picture autocrop color_correct",
+    2: "models picture autocrop color_correct http_safety",
     1: "windows scenes color options toml_options durable limits",
     0: "lazy frames errors prefetch resample stand_in trace pulse offspring",
 }

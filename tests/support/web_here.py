@@ -8,9 +8,9 @@ from pathlib import Path
 import uvicorn
 from support.archives import wait_until
 
+from vsr.http_safety import PromptProtocol
 from vsr.web.app import make_app
 from vsr.web.client import Client
-from vsr.web.connections import PromptProtocol
 from vsr.web.data_folder import DataFolder
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens

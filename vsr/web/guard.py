@@ -4,16 +4,13 @@ Host against DNS rebinding, Origin and Sec-Fetch-Site against other pages in the
 to bodies.
 """
 
-import ipaddress
-import socket
-from collections.abc import Iterable
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vsr.http_safety import ALWAYS, OwnHosts, is_same_site
 from vsr.web.problems import ProblemError, problem
 from vsr.web.tokens import Tokens
-from vsr.web.web_options import LOOPBACK, WebOptions
+from vsr.web.web_options import WebOptions
 
 MAX_BODY = 64 << 10
 """Bytes of a body that is neither an upload nor a picture."""
@@ -24,12 +21,6 @@ _OPEN = ("/", "/healthz", "/readyz", "/login")
 _OPEN_BELOW = "/static/"
 """Paths that want no token: the page itself, which holds nothing of anybody, and what a watchdog asks."""
 
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:;"
     " connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none';"
@@ -43,9 +34,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, tokens: Tokens, options: WebOptions):
         self._app, self._tokens = app, tokens
-        names = options.allow_host if options.is_local else (*options.allow_host, socket.gethostname())
-        self._names = {name.lower() for name in (*LOOPBACK, *names)}
-        self._any_address = not options.is_local
+        self._hosts = OwnHosts(options.host, options.allow_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or say why not."""
@@ -56,7 +45,7 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
-                for name, value in {**_ALWAYS, "Content-Security-Policy": _POLICY}.items():
+                for name, value in {**ALWAYS, "Content-Security-Policy": _POLICY}.items():
                     answer.setdefault(name, value)
             await send(message)
 
@@ -70,9 +59,10 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Status and line of what is wrong with a request; None where nothing is."""
         host, path = headers.get("host", ""), scope["path"]
-        if len(headers.getlist("host")) != 1 or not self._is_ours(host):
+        if len(headers.getlist("host")) != 1 or not self._hosts.has(host):
             return 421, f"host {host[:80]!r} is not this server; --allow-host NAME adds one"
-        if not _is_same_site(scope, headers, host):
+        visit = scope["method"] in ("GET", "HEAD") and not path.startswith("/v1/")
+        if not is_same_site(headers, visit=visit):
             return 403, "requests from other pages are not accepted"
         is_open = path in _OPEN or path.startswith(_OPEN_BELOW)
         if not is_open and not self._tokens.admits(
@@ -84,39 +74,6 @@ class Guard:
         if most is not None and (not length.isdigit() or int(length) > most):
             return 413, f"bodies of up to {most} bytes are accepted here"
         return None
-
-    def _is_ours(self, host: str) -> bool:
-        name = _name_of(host)
-        return name in self._names or (self._any_address and _is_address(name))
-
-
-def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
-
-
-def _is_address(name: str) -> bool:
-    """Whether a host is an address, which no name server can turn to another machine."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_same_site(scope: Scope, headers: Headers, host: str) -> bool:
-    """Whether a request comes from our own page, or from no page at all."""
-    origin = headers.get("origin")
-    if origin is not None and origin.lower() not in _origins(host):
-        return False
-    site = headers.get("sec-fetch-site", "none")
-    is_visit = headers.get("sec-fetch-mode") == "navigate" and scope["method"] in ("GET", "HEAD")
-    return site in ("same-origin", "none") or (is_visit and not scope["path"].startswith("/v1/"))
-
-
-def _origins(host: str) -> Iterable[str]:
-    return f"http://{host}".lower(), f"https://{host}".lower()
 
 
 def _most(path: str) -> int | None:

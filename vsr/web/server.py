@@ -10,15 +10,15 @@ from pathlib import Path
 import uvicorn
 
 from vsr.errors import ConfigError
+from vsr.http_safety import PromptProtocol, token_hash
 from vsr.live import LiveOptions, exposed_files, read_options
 from vsr.web.apart import warm_up
 from vsr.web.app import make_app
 from vsr.web.cameras.camera_process import CameraProcess
-from vsr.web.connections import PromptProtocol
 from vsr.web.data_folder import DataFolder
 from vsr.web.guard import Guard
 from vsr.web.store import Store
-from vsr.web.tokens import Tokens, token_hash
+from vsr.web.tokens import Tokens
 from vsr.web.web_options import WebOptions
 from vsr.web.workshop import Workshop
 

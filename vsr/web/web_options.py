@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsr.errors import ConfigError
+from vsr.http_safety import LOOPBACK
 from vsr.options import at_least
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Addresses that nobody reaches from another machine."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,164 @@
+"""Cameras in a real Chromium: what it shows, and when, is read from the pixels of the numbered pictures."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiortc", reason="needs the extra `watch`")
+pytest.importorskip("uvicorn", reason="needs the extra `watch`")
+
+from support.browser import PHONE, browsing, faults, opened, sideways
+from support.live_hub import LARGE, SMALL, PlayedHub, played_hub
+from support.live_player import free_port
+from support.lossy_relay import LossyRelay
+from support.seen_frames import seen_frames, watch_frames
+
+from vsr.live.viewing.viewing_process import ViewingProcess
+from vsr.live.watch_options import BrowserOptions
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PATIENCE_S = 90.0
+CAMERA = {
+    "state": "playing", "picture": "good", "fps_in": 25.0, "fps_out": 25.0, "latency_p95_ms": 33, "dropped": 0,
+    "reconnects": 0, "last_error": "",
+}  # fmt: skip
+HEALTH = {"status": "playing", "rung": "fast-x2", "cameras": {"door": CAMERA}}
+MEANT = (404, 409, 503)
+"""What a browser calls an error: a piece that is no longer there, a session refused, a camera of which nothing comes."""
+
+
+@pytest.fixture
+def played(tmp_path) -> Iterator[PlayedHub]:
+    with played_hub(tmp_path, sound=True) as made:
+        yield made
+
+
+@pytest.fixture
+def address(played) -> Iterator[str]:
+    with closing(ViewingProcess(BrowserOptions(port=free_port()), played.hub, lambda: HEALTH)) as process:
+        yield f"http://127.0.0.1:{process.port}/"
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE_S
+    while not (got := condition()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+    return got
+
+
+def late(played: PlayedHub, seen: list[tuple[float, int, int]]) -> list[float]:
+    return sorted(played.late_s(number, when) for when, number, _ in seen)
+
+
+def plays_through(page: Any, played: PlayedHub, way: str) -> None:
+    """Pictures come, also behind another size and behind a pause; says how late, and how soon after."""
+    wait_for(lambda: len(seen_frames(page)) > 100)
+    times = late(played, seen_frames(page)[50:])
+    assert times[len(times) // 2] < 4.0
+    print(f"\n{way}: {len(times)} pictures seen {times[len(times) // 2] * 1000:.0f} ms after they were sent, "
+          f"p95 {times[int(0.95 * len(times))] * 1000:.0f}")  # fmt: skip
+    for what in ("another size", "a pause"):
+        if what == "another size":
+            played.size = LARGE if played.size == SMALL else SMALL
+            height = played.size[0]
+            begun_s = time.time()
+            first = wait_for(
+                lambda: next(
+                    (one for one in seen_frames(page) if one[0] > begun_s and one[2] == height), None
+                )
+            )
+            back_s = played.late_s(first[1] - first[1] % 25, first[0])
+        else:
+            played.is_silent = True
+            time.sleep(4.0)
+            played.is_silent = False
+            begun_s = time.time()
+            first = wait_for(
+                lambda: next(
+                    (
+                        one
+                        for one in seen_frames(page)
+                        if one[0] > begun_s and played.late_s(one[1], one[0]) < one[0] - begun_s + 0.1
+                    ),
+                    None,
+                )
+            )
+            back_s = first[0] - begun_s
+        print(f"{way}: back {back_s:.2f} s after {what}")
+        assert back_s < 15.0
+    before = len(seen_frames(page))
+    wait_for(lambda: len(seen_frames(page)) > before + 50)
+
+
+@pytest.mark.parametrize("way", ["whep", "parts"])
+def test_the_page_plays_over_another_size_and_a_pause(played, address, way):
+    with browsing(refusals=MEANT) as context:
+        page = opened(context, address)
+        page.select_option("#way", way)
+        page.locator("[data-camera=door] .by:not(:empty)").wait_for()
+        watch_frames(page)
+        plays_through(page, played, way)
+        page.get_by_role("button", name="Original").click()
+        page.locator("[data-camera=door] .by:not(:empty)").wait_for()
+        assert faults(page) == []
+
+
+def test_the_page_falls_back_to_hls_where_webrtc_is_closed(played, address):
+    with browsing(refusals=MEANT, viewport=PHONE) as context:
+        context.route("**/whep", lambda route: route.fulfill(status=409, body="closed"))
+        page = opened(context, address)
+        page.locator("[data-camera=door] .by").get_by_text("HLS").wait_for()
+        watch_frames(page)
+        wait_for(lambda: len(seen_frames(page)) > 50)
+        assert sideways(page) == 0
+
+
+HLS_JS = """() => {
+    const video = document.createElement("video");
+    video.muted = true;
+    document.querySelector("main").replaceChildren(video);
+    const hls = new Hls({ lowLatencyMode: true, enableWorker: false });
+    hls.loadSource("/cameras/door/enhanced/live.m3u8");
+    hls.attachMedia(video);
+    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
+    window.fatal = [];
+    hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.fatal.push(data.details));
+    window.hls = hls;
+}"""
+
+
+def test_hls_js_plays_over_another_size_and_a_pause(played, address):
+    library = os.environ.get("VSR_HLS_JS")
+    if not library:
+        pytest.skip("VSR_HLS_JS names no hls.min.js")
+    with browsing(refusals=MEANT) as context:
+        page = opened(context, address)
+        page.select_option("#way", "parts")
+        page.evaluate(Path(library).read_text(encoding="utf-8"))
+        page.evaluate(HLS_JS)
+        watch_frames(page)
+        plays_through(page, played, "hls.js")
+        assert page.evaluate("window.fatal") == []
+
+
+def test_webrtc_goes_on_where_datagrams_are_lost(played, address):
+    with closing(LossyRelay(0.05)) as relay, browsing(refusals=MEANT) as context:
+
+        def answered(route: Any) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, body=relay.into(answer.text()))
+
+        context.route("**/whep", answered)
+        page = opened(context, address)
+        page.select_option("#way", "whep")
+        page.locator("[data-camera=door] .by:not(:empty)").wait_for()
+        watch_frames(page)
+        plays_through(page, played, "whep, 5 % lost")
+        assert relay.lost > 0.02 * relay.passed > 0

@@ -1,0 +1,98 @@
+"""The playlist of HLS with parts (draft-pantos-hls-rfc8216bis). Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+PART_S = 0.22
+"""Longest part: five pictures at 25 a second, six at 30, one of those that stand in while a camera is away. Players
+stay three of them behind."""
+TARGET_S = 2
+"""Longest segment, when rounded."""
+
+
+@dataclass(frozen=True)
+class MediaPart:
+    """The smallest piece that a player asks for."""
+
+    name: str
+    duration_s: float
+    independent: bool
+    """It begins with a keyframe."""
+    data: bytes = field(repr=False)
+
+
+@dataclass
+class PartedSegment:
+    """A piece of the stream, part by part."""
+
+    number: int
+    head: str
+    """Name of what a player needs before it."""
+    began_s: float
+    """When its first picture came, by `time.time()`."""
+    breaks: bool = False
+    """It does not continue the one before: times, size or codec are others."""
+    parts: list[MediaPart] = field(default_factory=list[MediaPart])
+    whole: bool = False
+    """No part follows."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}.m4s"
+
+    @property
+    def next_part(self) -> str:
+        """Name of the part that comes next."""
+        return f"{self.number}.{len(self.parts)}.m4s"
+
+    @property
+    def is_parted(self) -> bool:
+        """Its parts are short enough to be listed."""
+        return all(part.duration_s <= PART_S for part in self.parts)
+
+    @property
+    def duration_s(self) -> float:
+        return sum(part.duration_s for part in self.parts)
+
+
+def parted_playlist(segments: Sequence[PartedSegment], num_breaks: int) -> str:
+    """Write a playlist down.
+
+    Args:
+        segments: in order; of all but the last, no part follows.
+        num_breaks: segments with `breaks` before the first.
+    """
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:6",
+        f"#EXT-X-TARGETDURATION:{TARGET_S}",
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK={3 * TARGET_S:.1f},PART-HOLD-BACK={3 * PART_S:.2f}",
+        f"#EXT-X-PART-INF:PART-TARGET={PART_S}",
+        f"#EXT-X-MEDIA-SEQUENCE:{segments[0].number}",
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{num_breaks}",
+    ]
+    from_end_s = sum(segment.duration_s for segment in segments)
+    head = ""
+    for segment in segments:
+        from_end_s -= segment.duration_s
+        if not segment.parts:  # the last one, of which nothing can be said yet
+            break
+        lines += ["#EXT-X-DISCONTINUITY"] if segment.breaks else []
+        lines += [f'#EXT-X-MAP:URI="{segment.head}"'] if segment.head != head else []
+        head = segment.head
+        began = datetime.fromtimestamp(segment.began_s, UTC).isoformat(timespec="milliseconds")
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{began.replace('+00:00', 'Z')}")
+        if segment.is_parted and from_end_s < 3 * TARGET_S:  # parts of older segments are of use to nobody
+            lines += map(_part, segment.parts)
+        if segment.whole:
+            lines += [f"#EXTINF:{segment.duration_s:.5f},", segment.name]
+    last = segments[-1]
+    if not last.whole and (last.parts or not last.breaks):
+        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{last.next_part}"')
+    return "\n".join([*lines, ""])
+
+
+def _part(part: MediaPart) -> str:
+    begins = ",INDEPENDENT=YES" if part.independent else ""
+    return f'#EXT-X-PART:DURATION={part.duration_s:.5f},URI="{part.name}"{begins}'
