@@ -31,7 +31,7 @@ INSIDE = {
         "assemble",
         "segments",
     ),
-    "live": ("monitoring", "service", "scheduling", "cameras outputs", "push serving"),
+    "live": ("monitoring", "service", "scheduling", "cameras outputs viewing", "push serving"),
     "media": ("reading writing", "images"),
     "models": ("chain", "catalogue", "files variants", "networks", "layers"),
     "training": ("loop", "calibration", "validation", "data"),

@@ -19,10 +19,8 @@ from vsr.errors import ConfigError
 from vsr.http_safety import OwnHosts, connections, token_hash
 from vsr.web.client import Client, WebError
 from vsr.web.data_folder import DataFolder
-from vsr.web.guard import Guard
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens
-from vsr.web.web_options import WebOptions
 
 JSON = {"Content_Type": "application/json"}
 

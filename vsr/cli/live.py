@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from vsr.cli.console import is_terminal, say
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
+from vsr.cli.live_page import CamerasPage, watched
 from vsr.cli.live_view import (
     CameraTable,
     LogHandler,
@@ -92,6 +93,12 @@ class LiveFlags:
     """Enlargement of height and width. Default: 2."""
     metrics: int | None = None
     """Port on 127.0.0.1 for /metrics and /healthz."""
+    watch: int | None = None
+    """Port of a page with all cameras, on 127.0.0.1 unless watch_host says otherwise."""
+    watch_host: str = ""
+    """Address that the page listens on; any but this machine's own, such as 0.0.0.0, wants a token."""
+    watch_token_file: str = ""
+    """File with the hash of the page's token; where there is none it is made, and the token shown once."""
     log: Literal["text", "json"] | None = None
     """Lines for people, or one JSON object a line and no table. Default: text."""
     duration: float = 0.0
@@ -152,6 +159,7 @@ class _Service:
             self._metrics = MetricsServer(options.metrics_port, lambda: self._look())
         self.service = open_things.enter_context(LiveService(options))
         self._look = self.service.view
+        self._page = open_things.enter_context(CamerasPage(self.service, options.watch))
 
     def run(self, duration_s: float, read: Callable[[], LiveOptions]) -> None:
         """Show and look after the service until it is time to end."""
@@ -198,6 +206,7 @@ class _Service:
         if options.metrics_port != before.metrics_port:
             self._close_metrics()
             self._metrics = opened
+        self._page.open(options.watch)
         self._format(options)
         fields = {"begun": changes.begun, "ended": changes.ended, "restarted": changes.restarted}
         LogEvent("configuration", f"configuration read again; {changes}", fields=fields).tell()
@@ -284,6 +293,7 @@ def _overridden(options: LiveOptions, run: LiveFlags, engine: EngineOptions) -> 
         models=run.model or options.models,
         scale=options.scale if run.scale is None else run.scale,
         metrics_port=options.metrics_port if run.metrics is None else run.metrics,
+        watch=watched(options.watch, run.watch, run.watch_host, run.watch_token_file),
         log=options.log if run.log is None else run.log,
         engine=options.engine if engine == EngineOptions() else engine,
     )

@@ -19,5 +19,7 @@ if TYPE_CHECKING:
     )
     from vsr.live.retry import Backoff
     from vsr.live.service import CameraView, LiveService, LiveView
+    from vsr.live.viewing.viewing_process import ViewingProcess
+    from vsr.live.watch_options import BrowserOptions
 
 __getattr__ = lazy_exports(__name__)

@@ -16,6 +16,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, exposed, resolve
+from vsr.live.watch_options import BrowserOptions
 from vsr.options import EngineOptions, at_least
 from vsr.toml_options import make_options, read_tables
 
@@ -173,6 +174,8 @@ class LiveOptions:
     """Device, precision and threads of the networks."""
     metrics_port: int = 0
     """Loopback port of /metrics and /healthz; 0 for none."""
+    watch: BrowserOptions = field(default_factory=BrowserOptions)
+    """The page of all cameras."""
     log: Literal["text", "json"] = "text"
     """Kind of log lines."""
 

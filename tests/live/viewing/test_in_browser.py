@@ -13,7 +13,7 @@ pytest.importorskip("aiortc", reason="needs the extra `watch`")
 pytest.importorskip("uvicorn", reason="needs the extra `watch`")
 
 from support.browser import PHONE, browsing, faults, opened, sideways
-from support.live_hub import LARGE, SMALL, PlayedHub, played_hub
+from support.live_hub import LARGE, RATE, SMALL, PlayedHub, played_hub
 from support.live_player import free_port
 from support.lossy_relay import LossyRelay
 from support.seen_frames import seen_frames, watch_frames
@@ -30,7 +30,7 @@ CAMERA = {
 }  # fmt: skip
 HEALTH = {"status": "playing", "rung": "fast-x2", "cameras": {"door": CAMERA}}
 MEANT = (404, 409, 503)
-"""What a browser calls an error: a piece that is no longer there, a session refused, a camera of which nothing comes."""
+"""What a browser calls an error: a piece that is gone, a session refused, a camera of which nothing comes."""
 
 
 @pytest.fixture
@@ -57,6 +57,26 @@ def late(played: PlayedHub, seen: list[tuple[float, int, int]]) -> list[float]:
     return sorted(played.late_s(number, when) for when, number, _ in seen)
 
 
+def first_seen(page: Any, is_it: Callable[[float, int, int], bool]) -> tuple[float, int, int]:
+    return wait_for(lambda: next((one for one in seen_frames(page) if is_it(*one)), None))
+
+
+def back_after_another_size(page: Any, played: PlayedHub) -> float:
+    """Change the size; return after how many seconds pictures of it are seen."""
+    played.size = LARGE if played.size == SMALL else SMALL
+    when, number, _ = first_seen(page, lambda when, number, height: height == played.size[0])
+    return played.late_s(number - number % RATE, when)
+
+
+def back_after_a_pause(page: Any, played: PlayedHub) -> float:
+    """Send nothing for four seconds; return after how many seconds what follows is seen."""
+    played.is_silent = True
+    time.sleep(4.0)
+    again_s = time.time()
+    played.is_silent = False
+    return first_seen(page, lambda when, number, _: played.late_s(number, when) < when - again_s)[0] - again_s
+
+
 def plays_through(page: Any, played: PlayedHub, way: str) -> None:
     """Pictures come, also behind another size and behind a pause; says how late, and how soon after."""
     wait_for(lambda: len(seen_frames(page)) > 100)
@@ -64,33 +84,10 @@ def plays_through(page: Any, played: PlayedHub, way: str) -> None:
     assert times[len(times) // 2] < 4.0
     print(f"\n{way}: {len(times)} pictures seen {times[len(times) // 2] * 1000:.0f} ms after they were sent, "
           f"p95 {times[int(0.95 * len(times))] * 1000:.0f}")  # fmt: skip
-    for what in ("another size", "a pause"):
-        if what == "another size":
-            played.size = LARGE if played.size == SMALL else SMALL
-            height = played.size[0]
-            begun_s = time.time()
-            first = wait_for(
-                lambda: next(
-                    (one for one in seen_frames(page) if one[0] > begun_s and one[2] == height), None
-                )
-            )
-            back_s = played.late_s(first[1] - first[1] % 25, first[0])
-        else:
-            played.is_silent = True
-            time.sleep(4.0)
-            played.is_silent = False
-            begun_s = time.time()
-            first = wait_for(
-                lambda: next(
-                    (
-                        one
-                        for one in seen_frames(page)
-                        if one[0] > begun_s and played.late_s(one[1], one[0]) < one[0] - begun_s + 0.1
-                    ),
-                    None,
-                )
-            )
-            back_s = first[0] - begun_s
+    for what, back_s in (
+        ("another size", back_after_another_size(page, played)),
+        ("a pause", back_after_a_pause(page, played)),
+    ):
         print(f"{way}: back {back_s:.2f} s after {what}")
         assert back_s < 15.0
     before = len(seen_frames(page))
