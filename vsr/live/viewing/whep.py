@@ -33,12 +33,12 @@ class _Track(MediaStreamTrack):
     def __init__(self, kind: str):
         super().__init__()
         self.kind = kind
-        self._waiting: asyncio.Queue[Encoded] = asyncio.Queue(_WAITING)
+        self._packets: asyncio.Queue[Encoded] = asyncio.Queue(_WAITING)
 
     def put(self, packet: Encoded) -> None:
         """Hand over a packet."""
         try:
-            self._waiting.put_nowait(packet)
+            self._packets.put_nowait(packet)
         except asyncio.QueueFull:
             self.stop()
 
@@ -46,7 +46,7 @@ class _Track(MediaStreamTrack):
         """Return the next packet; aiortc does not encode what is coded."""
         if self.readyState != "live":
             raise MediaStreamError
-        data, pts, base = await self._waiting.get()
+        data, pts, base = await self._packets.get()
         packet = av.Packet(data)
         packet.pts, packet.time_base = pts, base
         return packet
@@ -57,7 +57,7 @@ class WhepSessions:
 
     def __init__(self) -> None:
         self._ends: dict[str, Callable[[], Awaitable[None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         logging.getLogger("aioice").setLevel(logging.ERROR)
 
     def __len__(self) -> int:
