@@ -4,8 +4,8 @@
 
 A camera of 640x360 at 25 fps whose pictures show their numbers is served by GStreamer's RTSP server, enhanced by `vsr
 live --watch` and watched in Chromium, all on this machine. A delay is counted from when the server pushed a picture to
-when Chromium presents it. Printed are delays of each way, the processor time of `vsr live` itself, of its encoder and of
-the page's process while nobody, one and many watch, and how often the ladder has moved.
+when Chromium presents it. Printed are delays of each way, the processor time of `vsr live` itself, of its encoder and
+of the page's process while nobody, one and many watch, and how often the ladder has moved.
 """
 
 import argparse
