@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import vsr
-from vsr.engine import WAYS, Engine, has_fast_bf16, pick_device
+from vsr.engine import WAYS, WORTH_IT, Engine, has_fast_bf16, pick_device
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.media import (
@@ -34,9 +34,6 @@ Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 _MEASURED_S = 0.5
 """For so long at least a network runs that is measured."""
-
-_WORTH_IT = 1.2
-"""How much faster int8 must be to be named: it costs up to 0.07 dB."""
 
 _LIVE_RATE = 25
 _LIVE_SIZES = ((180, 320), (270, 480), (360, 640), (540, 960), (720, 1280), (1080, 1920), (2160, 3840))
@@ -94,7 +91,9 @@ def _executors(device: torch.device) -> str:
 def _bf16() -> str:
     if has_fast_bf16():
         return "multiplies bf16 in hardware"
-    return "no bf16 in hardware, so networks run in fp32, at about half the speed of processors that have it"
+    return (
+        "no bf16 in hardware, so networks that are prepared run in int8 where VNNI is there, others in fp32"
+    )
 
 
 @cache
@@ -131,7 +130,7 @@ def _advice() -> Iterator[str]:
     wish: Precision = "auto"
     if device == "cpu" and has_int8():
         usual, quick = (_measured(device, each)[1] for each in ("auto", "int8"))
-        wish = "int8" if quick > _WORTH_IT * usual else "auto"
+        wish = "int8" if quick > WORTH_IT * usual else "auto"
     precision, speed = _measured(device, wish)
     most = speed * 640 * 360 * _SHARE_OF_LIVE / _LIVE_RATE
     live = [f"{width}x{height}" for height, width in _LIVE_SIZES if height * width <= most]

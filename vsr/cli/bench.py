@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from vsr.cli.console import check_writable, say, show, size_of, wide, write_resu
 from vsr.cli.eval_view import write_json
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
+from vsr.engine import processor_name
 from vsr.errors import ConfigError
 from vsr.media import ffmpeg_version, find_ffmpeg
 from vsr.options import EngineOptions
@@ -161,7 +161,7 @@ def _bytes(count: int | None) -> str:
 def _machine(row: Row) -> dict[str, Any]:
     gpu = torch.cuda.get_device_name(row.device) if row.device.type == "cuda" else None
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": row.cores,
         "gpu": gpu,
         "vsr": vsr.__version__,
@@ -170,13 +170,6 @@ def _machine(row: Row) -> dict[str, Any]:
         "python": platform.python_version(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
     }
-
-
-def _processor() -> str:
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _as_json(row: Row) -> dict[str, Any]:

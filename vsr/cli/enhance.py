@@ -188,7 +188,7 @@ def _announcement(plan: Plan) -> list[str]:
     chain = " + ".join(model.spec.name for model in plan.models) or "no model"
     where = ""
     if plan.models:
-        spot = place(options.engine, plan.models[0].spec.dtypes)
+        spot = place(options.engine, plan.models[0])
         where = f" on {spot.device} in {spot.precision}"
     lines = [
         f"{plan.job.named}: {before.width}x{before.height} → {after.width}x{after.height}, {chain}{where}"
@@ -238,7 +238,7 @@ def describe_plan(plan: Plan) -> str:
         f"         {plan.output.width}x{plan.output.height}, {plan.output.bit_depth} bit {plan.output.layout}",
     ]
     for model in plan.models:
-        spot = place(plan.options.engine, model.spec.dtypes)
+        spot = place(plan.options.engine, model)
         lines.append(
             f"model    {model.spec.name} (x{model.spec.scale}) on {spot.device} in {spot.precision}: {spot.why}"
         )

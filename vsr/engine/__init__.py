@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         move_network,
         num_cores,
         pick_device,
-        place,
+        processor_name,
     )
     from vsr.engine.engine import Engine
     from vsr.engine.executor import WAYS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vsr.engine.many_streams import ManyStreams
     from vsr.engine.memory import check_tiles
     from vsr.engine.packing import enlarged_planes, from_packed, pack_picture, to_packed
+    from vsr.engine.precision import WORTH_IT, place
     from vsr.engine.residual import merge, surroundings
     from vsr.engine.stage import Stage
     from vsr.engine.transfer import Pending, transfer_for

@@ -1,19 +1,20 @@
-"""Which device runs the networks, and in which precision."""
+"""Which device runs the networks, what it is good at, and how networks get there."""
 
 import copy
 import os
+import platform
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
 from torch import nn
 
 from vsr.errors import ConfigError
-from vsr.models import conv_relu, has_int8, in_int8
-from vsr.options import EngineOptions
+from vsr.models import conv_relu, in_int8
 
 CPU_THREADS = torch.get_num_threads()
 """Cores that PyTorch found when it was loaded; later it answers for the thread that asks."""
@@ -43,9 +44,31 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
+def has_amx() -> bool:
+    """Whether the processor has a matrix unit, which is several times as fast in bf16 as fp32 is anywhere."""
+    return torch.cpu._is_amx_tile_supported() and _onednn_may("AMX")
+
+
 def has_fast_bf16() -> bool:
     """Whether the processor multiplies bf16 in hardware; without that bf16 is 4–17 times slower than fp32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return has_amx() or (
+        torch.cpu._is_avx512_bf16_supported() and _onednn_may("BF16", "FP16", "AMX", "AVX10")
+    )
+
+
+def _onednn_may(*marks: str) -> bool:
+    """Whether oneDNN, which convolves, is not kept from instructions whose sets bear one of these marks."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return limit in ("", "ALL", "DEFAULT") or any(mark in limit for mark in marks)
+
+
+@cache
+def processor_name() -> str:
+    """What the processor calls itself."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 @cache
@@ -124,34 +147,3 @@ def all_devices(name: str) -> list[str]:
         return ["cpu"]
     every = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     return every if name in ("auto", "cuda") else list(dict.fromkeys(_each(name)))
-
-
-def place(options: EngineOptions, supported: tuple[str, ...]) -> Placement:
-    """Choose device and precision for a network that keeps its quality in the `supported` precisions.
-
-    Raises:
-        ConfigError: the device is not there, or the network does not run in the precision asked for.
-    """
-    device = pick_device(options.device)
-    if options.precision != "auto":
-        if options.precision == "int8" and "int8" not in supported:
-            raise ConfigError(
-                "precision int8 is for calibrated networks of our own (vsr calibrate); fp32 suits every model"
-            )
-        if options.precision not in supported:
-            raise ConfigError(
-                f"precision {options.precision} does not suit this model; {', '.join(supported)} do"
-            )
-        if options.precision == "int8" and not (device.type == "cpu" and has_int8()):
-            others = ", ".join(name for name in supported if name != "int8")
-            raise ConfigError(
-                f"precision int8 needs an x86 processor with VNNI and device cpu; {others} go here"
-            )
-        if options.precision == "bf16" and device.type == "cpu" and not can_bf16():
-            raise ConfigError("precision bf16 does not run on this processor; auto and fp32 do")
-        return Placement(device, options.precision, "as asked")
-    if device.type == "cuda" and "fp16" in supported:
-        return Placement(device, "fp16", "fastest on this GPU")
-    if device.type == "cpu" and "bf16" in supported and has_fast_bf16():
-        return Placement(device, "bf16", "this processor multiplies bf16 in hardware")
-    return Placement(device, "fp32", "no faster precision here keeps the quality")

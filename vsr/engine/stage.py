@@ -9,9 +9,10 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from vsr.engine.device import CPU_THREADS, Placement, cpu_threads, place
+from vsr.engine.device import CPU_THREADS, Placement, cpu_threads
 from vsr.engine.executor import prepare, release
 from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
+from vsr.engine.precision import place
 from vsr.engine.residual import merge, surroundings
 from vsr.engine.step import Stepper
 from vsr.engine.tiles import is_out_of_memory
@@ -46,9 +47,11 @@ class Stage:
 
     def __init__(self, model: Model, options: EngineOptions):
         self.spec = model.spec
-        self.placement: Placement = place(options, model.spec.dtypes)
+        self.placement: Placement = place(options, model)
         self.notes: list[str] = []
         """What the user should know of, such as a batch that had to shrink."""
+        if self.placement.precision == "int8" and options.precision == "auto":  # it costs something
+            self.notes.append(f"{self.spec.name} runs in int8: {self.placement.why}")
         self._model = model
         self._network = prepare(model, self.placement, options, note=self.notes.append)
         self._stepper = Stepper(self.spec, self._network, self.placement.dtype, tile=options.tile)

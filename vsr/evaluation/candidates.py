@@ -63,7 +63,7 @@ def our_candidate(
         cost += model.spec.kflop_per_pixel * reached**2
         reached *= model.spec.scale
         wait += model.spec.context.latency
-    precision = "+".join(dict.fromkeys(place(options, model.spec.dtypes).precision for model in chain))
+    precision = "+".join(dict.fromkeys(place(options, model).precision for model in chain))
     return Candidate(name, scale, run, precision or "exact", wait, cost)
 
 

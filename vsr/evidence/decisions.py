@@ -12,7 +12,7 @@ from vsr.engine import place
 from vsr.frames import StreamInfo
 from vsr.jobs import FrameHash, Plan
 from vsr.media import ReadCounts
-from vsr.models import ModelSpec, card_of
+from vsr.models import Model, card_of
 
 _MOST = 1000
 """Places that are listed of one kind; how many there are is always said."""
@@ -59,11 +59,11 @@ def decisions_of(plan: Plan) -> dict[str, Any]:
 
 def model_facts_of(plan: Plan) -> list[dict[str, Any]]:
     """The networks in their order, each with what is known of it and where it ran."""
-    return [_model(model.spec, plan) for model in plan.models]
+    return [_model(model, plan) for model in plan.models]
 
 
-def _model(spec: ModelSpec, plan: Plan) -> dict[str, Any]:
-    spot = place(plan.options.engine, spec.dtypes)
+def _model(model: Model, plan: Plan) -> dict[str, Any]:
+    spec, spot = model.spec, place(plan.options.engine, model)
     facts: dict[str, Any] = {
         name: getattr(spec, name)
         for name in ("name", "scale", "version", "sha256", "licence", "trained_on", "generative", "network")

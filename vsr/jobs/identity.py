@@ -98,7 +98,7 @@ def _options(options: EnhanceOptions, *, without: set[str]) -> dict[str, str]:
 
 
 def _spot(model: Model, options: EnhanceOptions) -> str:
-    spot = place(options.engine, model.spec.dtypes)
+    spot = place(options.engine, model)
     return f"{spot.device.type} in {spot.precision}"
 
 

@@ -86,6 +86,8 @@ class ModelSpec:
     """White: 0–1 or 0–255."""
     dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
     """Precisions in which the network keeps its quality."""
+    int8_loss: float | None = None
+    """dB that int8 costs, where that has been measured."""
     kflop_per_pixel: float = 0.0
     """Thousand floating-point operations (two per multiply-add) per input pixel and emitted frame."""
     bytes_per_pixel: int = 0

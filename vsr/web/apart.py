@@ -151,7 +151,7 @@ def _look(path: Path, options: EnhanceOptions, estimate: bool) -> dict[str, Any]
     image = is_image(path)
     info = probe_image(path) if image else probe(path)
     plan = make_plan(Job(path, path.with_name(f"result{'.png' if image else '.mkv'}"), image), options)
-    placement = place(options.engine, plan.models[0].spec.dtypes) if plan.models else None
+    placement = place(options.engine, plan.models[0]) if plan.models else None
     guess = asdict(estimate_plan(plan)) if estimate else None
     source = asdict(replace(info, path=""))
     output = {"width": plan.output.width, "height": plan.output.height, "bit_depth": plan.output.bit_depth}

@@ -1,5 +1,7 @@
 """The network for real footage: its file, its facts, and how it begins."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from support.published import noise
 
 from vsr.errors import ModelError
 from vsr.models import PACKED, TOLD, read_model
+from vsr.models.layers.facts import facts_of
 from vsr.models.networks.planes import PlanesNet, planes_facts
 
 BASE = {"channels": 48, "deep": 96, "depth": (1, 4, 1)}
@@ -61,6 +64,21 @@ def test_budgets_are_kept(shape: dict, most: float, least_reach: int):
     facts = planes_facts(PlanesNet(**shape, scales=(2,), scale=2), PACKED + TOLD)
     assert facts["kflop_per_pixel"] <= most
     assert 2 * facts["halo"] >= least_reach
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_its_facts_are_those_that_are_found_by_leading_a_picture_through(scale: int):
+    network = PlanesNet(**BASE, scales=(1, 2, 4), scale=scale)
+    found, said = facts_of(network, colors=PACKED + TOLD), planes_facts(network, PACKED + TOLD)
+    assert (said["halo"], 4 * said["kflop_per_pixel"]) == (
+        found["halo"],
+        pytest.approx(found["kflop_per_pixel"]),
+    )
+
+
+def test_a_network_of_our_own_loads_without_the_compiler():
+    words = "import sys; from vsr.models import load; load('fast-real-x2'); assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", words], check=True)
 
 
 def test_it_begins_as_the_plain_enlargement():

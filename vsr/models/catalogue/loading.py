@@ -64,6 +64,6 @@ def _published(facts: ModelFacts) -> Model:
 
 
 def _with_terms(model: Model, facts: ModelFacts) -> Model:
-    told = {key: getattr(facts, key) for key in ("name", "generative", "licence", "trained_on")}
+    told = {key: getattr(facts, key) for key in ("name", "generative", "licence", "trained_on", "int8_loss")}
     spec = replace(model.spec, **told)
     return Model(spec, model.network)

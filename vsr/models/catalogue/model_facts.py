@@ -46,6 +46,8 @@ class ModelFacts:
     """Frames that must arrive after a frame before it can leave."""
     set5: float | None = None
     """Y-PSNR in dB on Set5 at its scale, measured here; None where nobody has."""
+    int8_loss: float | None = None
+    """dB of Y-PSNR that int8 costs at most, by docs/performance.md; None where nobody has measured."""
     generative: bool = False
     """Paints detail that is not in the source."""
     licence: str = "MIT"

@@ -44,5 +44,6 @@ def blend(first: Model, tuned: Model, share: float) -> Model:
         generative=first.spec.generative or tuned.spec.generative,
         sha256=f"{first.spec.sha256}+{tuned.spec.sha256}",
         trained_on=tuned.spec.trained_on,
+        int8_loss=None,
     )
     return Model(spec, network)
