@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.networks import tiny
 
-from vsr.engine import Engine, precision
+from vsr.engine import Engine, device, precision
 from vsr.engine.precision import place, speed_up
 from vsr.models import Model, has_int8, load
 from vsr.models.spec import ModelSpec
@@ -126,3 +126,11 @@ def test_a_memory_that_cannot_be_written_is_no_error(speeds: Path):
 @pytest.mark.parametrize("name", ["nano-x2", "deblur-x1", "fast-real-x2", "video-x2"])
 def test_every_kind_of_network_can_be_timed(speeds: Path, name: str):
     assert speed_up(load(name), "fp32") > 0
+
+
+def test_a_limit_of_onednn_counts_as_what_the_processor_lacks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    for limit, amx, bf16 in [("", 1, 1), ("AVX512_CORE_BF16", 0, 1), ("AVX512_CORE_VNNI", 0, 0), ("ALL", 1, 1)]:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        assert (device.has_amx(), device.has_fast_bf16()) == (amx, bf16)
