@@ -131,6 +131,11 @@ def test_every_kind_of_network_can_be_timed(speeds: Path, name: str):
 def test_a_limit_of_onednn_counts_as_what_the_processor_lacks(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    for limit, amx, bf16 in [("", 1, 1), ("AVX512_CORE_BF16", 0, 1), ("AVX512_CORE_VNNI", 0, 0), ("ALL", 1, 1)]:
+    for limit, amx, bf16 in [
+        ("", 1, 1),
+        ("AVX512_CORE_BF16", 0, 1),
+        ("AVX512_CORE_VNNI", 0, 0),
+        ("ALL", 1, 1),
+    ]:
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
         assert (device.has_amx(), device.has_fast_bf16()) == (amx, bf16)

@@ -117,7 +117,43 @@ def test_skipping_gives_what_the_whole_picture_gives_to_the_bit(name, options):
     assert skipping.notes or skipping.share_skipped > computing.share_skipped + 0.1
 
 
-def test_nothing_is_skipped_unless_asked():
+def standing(count: int) -> list[Frame]:
+    """`moving` to and fro, so that little changes for so long."""
+    there = moving()[:4]
+    order = [*range(4), 2, 1]
+    return [replace(there[order[n % 6]], pts=n) for n in range(count)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_stands_for_long_is_skipped_unasked_to_the_bit(name):
+    frames, models = standing(24), MODELS[name]()
+    models = [Model(replace(each.spec, kflop_per_pixel=5), each.network) for each in models]
+    unasked, computing = Engine(models, cpu()), Engine(models, cpu(skip_static="off"))
+    for ours, theirs in zip(unasked.run(frames), computing.run(frames), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(ours.planes, theirs.planes, strict=True))
+    assert not unasked.notes
+    assert name in CONVOLUTIONS or unasked.share_skipped > 0
+    assert computing.share_skipped == 0
+
+
+def test_what_moves_everywhere_is_never_checked():
+    rng, model = np.random.default_rng(0), made_of(double, scale=2, kflop_per_pixel=5)
+    frames = [
+        replace(frame, planes=(rng.integers(0, 9, frame.planes[0].shape, np.uint8), *frame.planes[1:]))
+        for frame in standing(12)
+    ]
+    list(Engine([model], cpu()).run(frames))
+    assert sizes(model) == [(210, 370)] * 12
+
+
+@pytest.mark.parametrize("options", [{"batch": 2}, {"skip_static": "off"}])
+def test_a_batch_that_is_asked_for_stays_one(options):
+    model = made_of(double, scale=2, kflop_per_pixel=5)
+    list(Engine([model], cpu(**options)).run(standing(12)))
+    assert sizes(model) == [(210, 370)] * 12
+
+
+def test_little_is_not_skipped_and_nothing_of_a_network_that_costs_nothing():
     model = made_of(double, scale=2)
     engine = Engine([model], cpu())
     list(engine.run(moving()))

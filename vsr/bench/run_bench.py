@@ -220,7 +220,10 @@ class _Pipeline:
             notes.append(
                 f"{engine.num_reused} of {self._clip.many} frames repeat the one before and took its result"
             )
-        if self._engine_options.skip_static == "on":
+        if (
+            self._engine_options.skip_static == "on"
+            or engine.share_skipped > engine.num_reused / self._clip.many + 0.005
+        ):
             notes.append(
                 "skip-static: what did not change is left out end to end, and enhanced in the stages alone"
             )

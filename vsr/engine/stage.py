@@ -38,6 +38,12 @@ from vsr.windows import Window
 MOST_WORKERS = 8
 """Batches under way at once on a CPU."""
 
+LEAST_SKIPPED = 1.0
+"""KFLOP a pixel of a network that is worth looking for changes for: `nano-x2` has 4, bicubic 0.2."""
+
+CHECKED = 4.0
+"""Whole pictures that the check of a size costs, about: three of these and nine parts."""
+
 SMALLEST_TILE = 64
 """Input pixels; below this halos dominate and memory is not what is missing."""
 
@@ -55,7 +61,8 @@ class Stage:
         self._model = model
         self._network = prepare(model, self.placement, options, note=self.notes.append)
         self._stepper = Stepper(self.spec, self._network, self.placement.dtype, tile=options.tile)
-        self._skips = options.skip_static == "on" and self._can_skip()
+        self._skips = self._decides_to_skip(options)
+        self._tells_skips = options.skip_static == "on"
         self._batch = self._first_batch(options)
         self._threads = options.threads or CPU_THREADS
         if isinstance(options.tile, int) and not self._stepper.may_tile:
@@ -66,10 +73,15 @@ class Stage:
         self.area = Area()
         """Of the last run."""
 
-    def _can_skip(self) -> bool:
+    def _decides_to_skip(self, options: EngineOptions) -> bool:
+        """By itself on a CPU, where looking for changes costs next to nothing of what a network does."""
         spec = self.spec
-        if spec.halo is not None and not spec.context.stateful:
-            return True
+        can = spec.halo is not None and not spec.context.stateful
+        if options.skip_static == "auto":
+            alone = self.placement.device.type == "cpu" and options.batch in ("auto", 1)
+            return can and alone and spec.kflop_per_pixel >= LEAST_SKIPPED
+        if options.skip_static == "off" or can:
+            return can and options.skip_static == "on"
         why = "carries a state from frame to frame" if spec.context.stateful else "looks at the whole picture"
         self.notes.append(f"{spec.name} {why}: parts that did not change cannot be skipped")
         return False
@@ -99,7 +111,9 @@ class Stage:
             return WindowedStream(self.spec)
         # Without a state there is none to clear.
         step = partial(self._stepper.run, streams=[], resets=[False])
-        return WindowedStream(self.spec, Patchwork(self.spec, step, note=self.notes.append))
+        if self._tells_skips:
+            return WindowedStream(self.spec, Patchwork(self.spec, step, note=self.notes.append))
+        return WindowedStream(self.spec, Patchwork(self.spec, step, waits_for=CHECKED))
 
     def run(self, pictures: Iterable[Picture]) -> Generator[Picture, None, None]:
         """Enhance one stream: as many pictures come out as went in, in order."""

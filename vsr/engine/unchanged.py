@@ -105,16 +105,25 @@ class Patchwork:
     `run` may be called from several threads at once, `join` from one, in the order of the stream.
     """
 
-    def __init__(self, spec: ModelSpec, step: Callable[[Tensor], Tensor], *, note: Callable[[str], None]):
+    def __init__(
+        self,
+        spec: ModelSpec,
+        step: Callable[[Tensor], Tensor],
+        *,
+        note: Callable[[str], None] = lambda line: None,
+        waits_for: float = 0.0,
+    ):
         """Begin without an output.
 
         Args:
             spec: with a `halo`, and without a state.
             step: (1, T, C, h, w) → (1, E, C, scale*h, scale*w), on any piece of a picture.
             note: told where the whole picture has to be computed after all.
+            waits_for: how many pictures' worth of work must have been there to be left out before any is: what
+                moves all the time, or ends soon, is never checked.
         """
         assert spec.halo is not None
-        self._spec, self.step, self._note = spec, step, note
+        self._spec, self.step, self._note, self._waits_for = spec, step, note, waits_for
         self._cell = round_up(CELL, spec.size_multiple)
         self._reach = round_up(spec.halo, spec.size_multiple)
         self._edge = round_up(max(EDGE, 4 * self._reach + 2 * self._cell), spec.size_multiple)
@@ -144,7 +153,11 @@ class Patchwork:
         size = tuple(round_up(side, self._spec.size_multiple) for side in items[0].shape[-2:])
         height, width = self._shape(*size)
         parts = self._cover(needed.cpu(), size, (height, width))
-        if len(parts) * height * width > MOST * size[0] * size[1]:
+        share = len(parts) * height * width / (size[0] * size[1])
+        if share > MOST:
+            return None
+        if parts and self._waits_for > 0:
+            self._waits_for -= 1 - share
             return None
         return parts if not parts or self._is_exact(items, size, (height, width)) else None
 

@@ -90,10 +90,10 @@ class EngineOptions:
     """How a network is run: as it stands, compiled by PyTorch, as recorded CUDA graphs, or by TensorRT;
     `auto` records graphs on a GPU."""
     skip_static: Literal["auto", "on", "off"] = "auto"
-    """Run networks only where the picture has changed since the frame before, exactly, one window at a time;
-    `auto` is off. A camera that sees nothing move then costs half or less, one whose noise gets through its
-    codec 0.2 % more; but a live picture goes over to a larger model meanwhile, which is too slow as soon as
-    something does move."""
+    """Run networks only where the picture has changed since the frame before, exactly, one window at a time. A
+    camera that sees nothing move then costs half or less, one whose noise gets through its codec 0.2 % more.
+    `auto` does so for files on a CPU, once it has seen that it pays; live it is off, since a picture would go over to
+    a larger model meanwhile, which is too slow as soon as something does move."""
     threads: int = 0
     """CPU threads of the network; 0 for all cores, shared out between workers."""
 

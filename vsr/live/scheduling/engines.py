@@ -63,6 +63,10 @@ def make_engines(
     device = pick_device(options.device).type
     if options.batch == "auto":
         options = replace(options, batch=_BATCH[device])
+    if (
+        options.skip_static == "auto"
+    ):  # a still picture would bring a model that is too slow once something moves
+        options = replace(options, skip_static="off")
     wanted = list(models) or ([] if scale == 1 else list(TIERS))
     levels = [_level(choose_chain([name], scale), scale, options) for name in wanted]
     plain = _level(
