@@ -26,7 +26,7 @@ from vsr.support.reductions import KERNELS, Reduction, best_reduction
 from vsr.support.scoring import QUICK, learn
 from vsr.support.signals import Signals, rms_of, signals_of
 from vsr.support.support_report import Region
-from vsr.support.tables import ANY, calibration_of, read_calibration, written
+from vsr.support.tables import ANY, calibration_of, read_calibration, with_tables_kept, written
 
 CPU = EngineOptions(device="cpu", threads=1)
 LARGE, SMALL = (96, 144), (48, 72)
@@ -128,9 +128,51 @@ def test_tables_are_told_apart_by_their_sources():
 
 def test_what_contradicts_its_source_is_supported_by_no_table():
     size = np.ones((2, 2), np.float32)
-    gross = Signals(100 * size, size, 100 * size, 9 * size, 1.0, disagreement=size)
+    gross = Signals(100 * size, size, 100 * size, 9 * size, size, size, 1.0, disagreement=size)
     for model in (ANY, "fast-x2", "base-x2", "fast-real-x2", "base-sharp-x4"):
         assert not any(table.steps(gross)[1].any() for table in calibration_of(model).tables), model
+
+
+def test_where_another_texture_would_not_show_is_told():
+    def told(strength: float, noise: float) -> bool:
+        size = np.ones((1, 1), np.float32)
+        signals = Signals(size, size, size, np.hypot(strength, noise) * size, size, size, noise)
+        return bool(signals.exchangeable.all())
+
+    assert told(5, noise=6), "weak texture under strong noise"
+    assert not told(40, noise=6)
+    assert not told(5, noise=1)
+
+
+def test_busy_surroundings_raise_a_block(picture):
+    large = as_luma(picture)
+    reduction = Reduction("area", 0.0, large.shape, (96, 128))
+    signals = signals_of(reduction.down(large), large, reduction, 1.0)
+    assert signals.around.shape == signals.fine.shape == (12, 16)
+    assert signals.around.std() < signals.source_fine.std()
+    one = np.zeros((12, 16), np.float32)
+    one[6, 8] = 40
+    spread = replace(signals, source_fine=one).around
+    assert spread[6, 8] > spread[6, 12] > spread[0, 0] > 0
+
+
+def test_what_other_frames_confirm_raises_no_block(picture):
+    large = as_luma(picture)
+    reduction = Reduction("area", 0.0, large.shape, (96, 128))
+    signals = signals_of(reduction.down(large), large, reduction, 1.0)
+    confirmed = replace(signals, confirmed=np.ones_like(signals.unseen))
+    assert confirmed.prior_share.max() == 0 < signals.prior_share.max()
+    for table in calibration_of("fast-x2").tables:
+        if table.look == "quick":
+            assert (table.steps(confirmed)[0] == table.steps(signals)[0]).all()
+
+
+def test_a_quick_calibration_keeps_the_tables_of_the_other_look(tmp_path):
+    made, path = calibration_of("fast-x2"), tmp_path / "fast-x2.support.json"
+    quick = replace(made, tables=[table for table in made.tables if table.look == "quick"])
+    assert with_tables_kept(quick, path) == quick
+    path.write_bytes(written(made))
+    assert {table.look for table in with_tables_kept(quick, path).tables} == {"quick", "full"}
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "a,b,c,d", "-1,0,4,4"])
@@ -247,7 +289,7 @@ def test_enhance_measures_its_own_result(make_clip, tmp_path):
     ]
     assert run([*words, *names]) == 0
     report = json.loads((tmp_path / "out.json").read_text())
-    assert (report["model"], report["look"], len(report["frames"])) == ("fast-x2", "full", 3)
+    assert (report["model"], len(report["frames"])) == ("fast-x2", 3)
     assert report["frames"][0]["disagreement"] > 0
     assert "confirmed_by_time" in report["frames"][1]
     assert probe(tmp_path / "out_map.mkv").format.height == 40

@@ -149,7 +149,7 @@ def test_a_preview_shows_a_moment_before_and_after(web_server, clip):
     preview = json.loads(client.ask("POST", f"/v1/uploads/{upload}/previews", order)[1])
     place = f"/v1/previews/{preview['id']}"
     sizes = []
-    for name in ("before.png", "after.png"):
+    for name in ("before.png", "after.png", "support.png"):
         picture = cv2.imdecode(
             np.frombuffer(client.ask("GET", f"{place}/{name}")[1], np.uint8), cv2.IMREAD_COLOR
         )

@@ -102,6 +102,13 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
         assert line.get_attribute("aria-valuetext") == f"Before: {at} %"
     sizes = card.locator(".slider img").evaluate_all("all => all.map((each) => each.naturalWidth)")
     assert sizes == [128, 64]
+    # Lines over what the source does not support come at a press, and go at the next.
+    lines = card.get_by_role("button", name="What the source does not support")
+    for state in ("true", "false"):
+        lines.press("Enter")
+        card.locator(f"button[aria-pressed={state}]").wait_for()
+        assert card.locator(".slider img").nth(1).is_visible() == (state == "true")
+    assert card.locator(".slider img").count() == 3
     assert faults(page) == []
 
     # The clips step together, a frame at a time: each side shows what the other does, and not the next.

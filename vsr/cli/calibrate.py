@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import say, write_result
 from vsr.errors import ConfigError
-from vsr.support import calibrate_support, path_of_tables, written
+from vsr.support import calibrate_support, path_of_tables, with_tables_kept, written
 from vsr.training import calibrate_checkpoint, find_pictures
 
 
@@ -33,7 +33,8 @@ def calibrate_command(
         Write NAME.support.json beside the weights instead: what a map of support is worth that is drawn of a result.
         Of several models also any.support.json, for results whose model is not known.
     quick
-        With --support: without asking the networks again, in a ninth of the time; --full then has no table.
+        With --support: without asking the networks again, in a ninth of the time; tables of --full that are there
+        stay.
     quiet
         Print errors only.
     """
@@ -42,8 +43,9 @@ def calibrate_command(
     if support:
         tell = _nothing if quiet else say
         for made in calibrate_support(models, find_pictures(data), full=not quick, tell=tell):
-            write_result(path_of_tables(made.model), written(made))
-            say(f"{path_of_tables(made.model)} is written", quiet=quiet)
+            path = path_of_tables(made.model)
+            write_result(path, written(with_tables_kept(made, path) if quick else made))
+            say(f"{path} is written", quiet=quiet)
         return 0
     for each in models:
         calibrate_checkpoint(Path(each), data)

@@ -116,6 +116,10 @@ _MEANINGS = {
         "{:.1%} of the blocks contradict the source: there it is more than 3 times. Such a block is a place to look "
         "at, and no proof."
     ),
+    "exchangeable": (
+        "In {:.0%} of the blocks another texture, as strong as the source's, would not contradict the source: what a "
+        "texture shows there is not confirmed by that it fits."
+    ),
     "prior_share": (
         "{:.0%} of the energy of the detail is confirmed by nothing in its own frame: it is finer than the source's "
         "pixels, and comes from what the network has learnt."

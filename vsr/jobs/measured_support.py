@@ -13,7 +13,16 @@ from vsr.models import find_model
 from vsr.pipeline import prepared
 from vsr.prefetch import closed_after
 from vsr.pulse import at_work, beat
-from vsr.support import ANY, Doubters, Figures, SupportTask, calibration_of, support_stream
+from vsr.support import (
+    ANY,
+    Doubters,
+    Figures,
+    Measuring,
+    SupportTask,
+    calibration_of,
+    hatched,
+    support_stream,
+)
 
 
 def check_support(plan: Plan) -> None:
@@ -41,6 +50,15 @@ def support_of_plan(plan: Plan, task: SupportTask, *, full: bool) -> Figures:
         asked = Doubters(plan.models, engine, compression=damage.compression).disagreement if full else None
     with closing(_pairs(plan)) as pairs:
         return support_stream(pairs, plan.frames, task, calibration_of(_network(plan)), damage, asked)
+
+
+def drawn_support(plan: Plan, result: Frame) -> Frame:
+    """A picture as a plan has made it, with lines over what its source does not support."""
+    damage = shown_damage(plan.source, plan.options.read)
+    table = calibration_of(_network(plan)).table_for(damage, "quick")
+    with closing(prepared(open_source(plan).frames(), pipeline_options(plan), scenes=False)) as frames:
+        (measured,) = Measuring(table, damage).run([(next(frames), result)])
+    return hatched(measured)
 
 
 def _network(plan: Plan) -> str:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from vsr.engine import Engine
 from vsr.errors import SourceError
+from vsr.frames import Frame
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.inputs import Job
+from vsr.jobs.measured_support import drawn_support
 from vsr.jobs.plan import Plan, make_plan
 from vsr.media import ImageSink, MemorySink
 from vsr.options import AlsoOptions, EncodeOptions, EnhanceOptions, JobOptions, ModelOptions
@@ -31,9 +33,11 @@ class Moment:
 def preview_file(
     path: Path, options: EnhanceOptions, moment: Moment, folder: Path, *, is_image: bool
 ) -> None:
-    """Write `before.png` and `after.png` of a moment, and then `before.mp4` and `after.mp4` around it, into a folder.
+    """Write `before.png`, `after.png` and `support.png` of a moment, and then `before.mp4` and `after.mp4` around it,
+    into a folder.
 
-    Each file is there whole or not at all. Pictures are 8-bit RGB; `before.png` has the source's size. Clips are as
+    Each file is there whole or not at all. Pictures are 8-bit RGB; `before.png` has the source's size, `support.png`
+    is `after.png` with lines over what the source does not support, of results that are no smaller. Clips are as
     every browser plays them, without sound, and have the same frames at the same times in the result's size, so that
     one can lie over the other; of a picture there are none.
 
@@ -48,10 +52,13 @@ def preview_file(
     unchanged = _unchanged(around, ModelOptions(scale=1, source="clean"))
     # The source's own picture is there at once; what the networks are to be is only found out after it.
     before = make_plan(Job(path, folder / f"before.{ending}", is_image), unchanged)
-    _write_picture(before, make_engine(before), moment, folder / "before.png")
+    _write_picture(folder / "before.png", before, _picture(before, make_engine(before), moment))
     after = make_plan(Job(path, folder / f"after.{ending}", is_image), around)
     engine = make_engine(after)
-    _write_picture(after, engine, moment, folder / "after.png")
+    made = _picture(after, engine, moment)
+    _write_picture(folder / "after.png", after, made)
+    if made.format.height >= after.source.format.height:
+        _write_picture(folder / "support.png", after, drawn_support(_at(after, moment), made))
     if not is_image and moment.seconds:
         enlarged = _unchanged(around, _enlarged_to(after))
         before = make_plan(before.job, enlarged)
@@ -77,19 +84,28 @@ def _between(options: EnhanceOptions, start_s: float, end_s: float) -> EnhanceOp
     return replace(options, read=replace(options.read, start=f"{start_s:.3f}", end=f"{end_s:.3f}", frames=0))
 
 
-def _write_picture(plan: Plan, engine: Engine, moment: Moment, path: Path) -> None:
-    """Write the picture that is shown at a moment, as a plan makes it."""
-    if not plan.job.is_image:
-        one = replace(plan.options.read, start=f"{moment.at_s:.3f}", end="", frames=1)
-        plan = replace(plan, options=replace(plan.options, read=one))
-    made = MemorySink()
+def _at(plan: Plan, moment: Moment) -> Plan:
+    """The same of the picture that is shown at a moment, alone."""
+    if plan.job.is_image:
+        return plan
+    one = replace(plan.options.read, start=f"{moment.at_s:.3f}", end="", frames=1)
+    return replace(plan, options=replace(plan.options, read=one))
+
+
+def _picture(plan: Plan, engine: Engine, moment: Moment) -> Frame:
+    """What a plan makes of that picture."""
+    plan, made = _at(plan, moment), MemorySink()
     enhance(open_source(plan), engine, made, pipeline_options(plan))
     if not made.frames:
         raise SourceError(f"{plan.job.path} has no picture at {moment.at_s:g} s; give a time within the clip")
-    # For the screen: without what a camera or a file says of its colours.
+    return made.frames[0]
+
+
+def _write_picture(path: Path, plan: Plan, frame: Frame) -> None:
+    """For the screen: without what a camera or a file says of its colours."""
     info = replace(plan.source, path=str(path), kind="image", num_frames=1, metadata={})
     with ImageSink(path, source=info) as sink:
-        sink.write(as_frame(to_rgb(made.frames[0])))
+        sink.write(as_frame(to_rgb(frame)))
 
 
 def _write_clip(plan: Plan, engine: Engine) -> None:

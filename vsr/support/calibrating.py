@@ -37,7 +37,7 @@ from vsr.support.conformal import Values, risk_of, threshold_of
 from vsr.support.disagreement import Doubters
 from vsr.support.lumas import nominal_luma
 from vsr.support.reductions import best_reduction
-from vsr.support.scoring import FULL, QUICK, contrast_of_tenths, learn, rank_correlation
+from vsr.support.scoring import FULL, QUICK, Scoring, contrast_of_tenths, learn, rank_correlation
 from vsr.support.signals import Map, Signals, rms_of, signals_of
 from vsr.support.tables import ANY, LOOSE, STRICT, Calibration, Look, Table, Tested
 
@@ -59,8 +59,13 @@ RANGE = 255.0
 
 def degradations(model: Model) -> dict[str, KnownDamage]:
     """What is done to the pictures: `clean` only reduces, one half by area and one as MATLAB does; `heavy` only for
-    networks that can be told of damage, as nobody would take another."""
+    networks that can be told of damage, as nobody would take another; `blurred` for those that only sharpen."""
     scale, for_real = model.spec.scale, model.spec.packs > 1
+    if scale == 1 and not for_real:
+        return {
+            "blurred": KnownDamage(1, blur=1.5),
+            "compressed": KnownDamage(1, noise=2, jpeg=75, blur=1.5),
+        }
     rows = {
         "clean": KnownDamage(scale),
         "compressed": KnownDamage(scale, noise=4, jpeg=75, blur=0.25 * scale),
@@ -73,12 +78,17 @@ def degradations(model: Model) -> dict[str, KnownDamage]:
 class Example:
     """A picture that has been restored, and what is true of it."""
 
-    part: int
-    """0 to 7, by its name."""
+    picture: str
+    """Its name."""
     signals: Signals
     errors: Map
     """RMS error of each block, in code values."""
     damage: Damage
+
+    @property
+    def part(self) -> int:
+        """0 to 7."""
+        return _drawn(self.picture)[0] % 8
 
 
 def calibrate_support(
@@ -119,8 +129,7 @@ def examples_of(model: Model, row: KnownDamage, pictures: Sequence[Path], *, ful
         high = _middle(to_rgb(next(iter(ImageSource(path).frames()))), scale)
         if min(high.shape[:2]) < _LEAST_SIDE * scale:
             continue
-        part = sha256(path.name.encode()).digest()
-        low = as_frame(_reduced(high, row, by_area=bool(part[1] % 2)))
+        low = as_frame(_reduced(high, row, by_area=bool(_drawn(path.name)[1] % 2)))
         damage, told = _damage(low, row)
         chain = [with_damage(model, told)]
         (result,) = Engine(chain, options).run([low])
@@ -130,7 +139,7 @@ def examples_of(model: Model, row: KnownDamage, pictures: Sequence[Path], *, ful
             doubters = Doubters(chain, options, compression=damage.compression)
             signals = replace(signals, disagreement=doubters.disagreement(low, restored))
         errors = rms_of(restored - truth, (source.shape[0], source.shape[1]))
-        yield Example(part[0] % 8, signals, errors, damage)
+        yield Example(path.name, signals, errors, damage)
 
 
 def table_of(examples: Sequence[Example], degradation: str, look: Look) -> Table:
@@ -143,10 +152,7 @@ def table_of(examples: Sequence[Example], degradation: str, look: Look) -> Table
     if not all(parts):
         raise SourceError("too few pictures are large enough; give more, or larger ones")
     learnt = learn(SIGNALS[look], [(each.signals, each.errors) for each in parts[0]])
-    held, tried = (
-        [(learnt.score(each.signals).astype(np.float64), each.errors / RANGE) for each in part]
-        for part in parts[1:]
-    )
+    held, tried = (_scored(part, learnt) for part in parts[1:])
     thresholds = {str(alpha): _finite(threshold_of(held, alpha)) for alpha in (STRICT, LOOSE)}
     return Table(
         degradation=degradation,
@@ -158,6 +164,16 @@ def table_of(examples: Sequence[Example], degradation: str, look: Look) -> Table
         pictures=len(held),
         tested=_tested(tried, held + tried, thresholds),
     )
+
+
+def _scored(examples: Sequence[Example], scoring: Scoring) -> list[tuple[Values, Values]]:
+    """Scores and errors as shares of the range, of each picture: of all that several networks have made of it, as
+    these err alike and count once."""
+    found: dict[str, list[tuple[Values, Values]]] = {}
+    for each in examples:
+        one = scoring.score(each.signals).astype(np.float64).ravel(), each.errors.ravel() / RANGE
+        found.setdefault(each.picture, []).append(one)
+    return [tuple(np.concatenate(part) for part in zip(*made, strict=True)) for made in found.values()]  # type: ignore[misc]
 
 
 def _tested(
@@ -188,6 +204,11 @@ def _finite(threshold: float) -> float:
     return threshold if math.isfinite(threshold) else 1e9 if threshold > 0 else -1.0
 
 
+def _drawn(name: str) -> bytes:
+    """What is by lot for a picture, and the same each time."""
+    return sha256(name.encode()).digest()
+
+
 def _middle(picture: Rgb, scale: int) -> Rgb:
     """The square that is looked at, its sides multiples of the scale."""
     sides = [min(SIDE * scale, side // scale * scale) for side in picture.shape[:2]]
@@ -196,7 +217,7 @@ def _middle(picture: Rgb, scale: int) -> Rgb:
 
 
 def _reduced(high: Rgb, row: KnownDamage, *, by_area: bool) -> Rgb:
-    if row.noise or by_area:
+    if by_area or row != KnownDamage(row.scale):
         return damaged(high, row)
     return reduce(torch.from_numpy(high).permute(2, 0, 1)[None], row.scale)[0].permute(1, 2, 0).numpy()
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from typing import Literal
 
 import cv2
@@ -23,6 +24,9 @@ KERNELS: tuple[Kernel, ...] = ("area", "bicubic", "lanczos")
 
 BLURS = (0.0, 0.3, 0.5)
 """σ of the Gaussian before the reduction, in pixels of the small picture."""
+
+SOFTENING = (0.0, 0.3, 0.5, 1.0, 1.5, 2.0)
+"""The same where nothing is reduced, as of a source that is out of focus."""
 
 _RIDGE = 1e-3
 """Added to DDᵀ, whose eigenvalues are at most 1: what a blur has all but taken away counts as not seen."""
@@ -86,7 +90,8 @@ def best_reduction(pairs: Sequence[tuple[Tensor, Tensor]]) -> Reduction:
     """
     source, result = pairs[0]
     small, large = (source.shape[0], source.shape[1]), (result.shape[0], result.shape[1])
-    candidates = [Reduction(kernel, blur, large, small) for blur in BLURS for kernel in KERNELS]
+    ways = [(KERNELS[0], blur) for blur in SOFTENING] if large == small else list(product(KERNELS, BLURS))
+    candidates = [Reduction(kernel, blur, large, small) for kernel, blur in ways]
 
     def misfit(reduction: Reduction) -> float:
         return math.fsum(_misfit(source, reduction.down(result)) for source, result in pairs)

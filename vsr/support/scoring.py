@@ -17,7 +17,7 @@ LEAST = 0.5
 DOUBT = 2.0
 """Times the source's own error that a round trip may be off before the score cannot be below it."""
 
-QUICK = ("round_trip", "unconfirmed", "detail", "source_detail")
+QUICK = ("round_trip", "unconfirmed", "detail", "source_detail", "fine", "source_fine", "around")
 FULL = (*QUICK, "disagreement")
 """Names of signals that a score is made of: from source and result alone, and with the network at hand."""
 

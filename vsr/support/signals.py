@@ -22,6 +22,12 @@ BLOCK = 8
 ROUNDING = 1 / math.sqrt(12) * 255 / 219
 """σ of what rounding to 8 bits of limited range leaves."""
 
+OUTLIER = 3.0
+"""Times the source's own error from which a block's round trip contradicts the source."""
+
+_AROUND = 4.0
+"""σ in blocks of what counts as around one."""
+
 _OF_CONTRAST = 0.04
 """Of a block's contrast, what does not count as a contradiction: letters of `fast-x2` are off by up to 0.08 of it."""
 
@@ -41,6 +47,10 @@ class Signals:
     """RMS of the result around its mean: its local contrast."""
     source_detail: Map
     """The same of the source."""
+    fine: Map
+    """RMS of the Laplacian of D(x̂): how busy the result is at the source's own pixels."""
+    source_fine: Map
+    """The same of the source: what a network may have taken for noise, too."""
     noise: float
     """σ of the source's own error, of its noise, its compression and its rounding."""
     disagreement: Map | None = None
@@ -49,12 +59,31 @@ class Signals:
     """Share of `unseen` that other frames, moved by less than pixels, have measured, 0 to 1; None in a still."""
 
     @property
+    def around(self) -> Map:
+        """`source_fine` of the blocks around: where all is busy, more is lost."""
+        energy = cv2.GaussianBlur(np.square(self.source_fine), (0, 0), _AROUND, borderType=cv2.BORDER_REFLECT)
+        return np.sqrt(np.asarray(energy, np.float32))
+
+    @property
     def excess(self) -> Map:
         """`round_trip` over the source's own error: about 1 and below where the result says what the source says.
 
         A little of the contrast is part of that error, as no network is exact at the hardest edges.
         """
-        return self.round_trip / np.hypot(self.noise, _OF_CONTRAST * self.source_detail).astype(np.float32)
+        return self.round_trip / self._own_error
+
+    @property
+    def exchangeable(self) -> npt.NDArray[np.bool_]:
+        """Blocks in which another texture, as strong as the source's, would not contradict the source.
+
+        Two textures of one strength that have nothing in common differ by √2 of it.
+        """
+        strength = np.sqrt(np.maximum(np.square(self.source_detail) - self.noise**2, 0))
+        return math.sqrt(2) * strength < OUTLIER * self._own_error
+
+    @property
+    def _own_error(self) -> Map:
+        return np.hypot(self.noise, _OF_CONTRAST * self.source_detail).astype(np.float32)
 
     @property
     def unconfirmed(self) -> Map:
@@ -83,6 +112,8 @@ def signals_of(source: Tensor, result: Tensor, reduction: Reduction, noise: floa
         unseen=rms_of(result - reduction.up(reduced), small),
         detail=_contrast(result, small),
         source_detail=_contrast(source, small),
+        fine=rms_of(_laplacian(reduced), small),
+        source_fine=rms_of(_laplacian(source), small),
         noise=math.hypot(noise, ROUNDING),
     )
 
@@ -95,6 +126,10 @@ def rms_of(values: Tensor, small: tuple[int, int]) -> Map:
 def _contrast(picture: Tensor, small: tuple[int, int]) -> Map:
     mean, square = mean_of(picture, small), mean_of(picture.square(), small)
     return np.sqrt(np.maximum(square - mean * mean, 0))
+
+
+def _laplacian(picture: Tensor) -> Tensor:
+    return torch.from_numpy(cv2.Laplacian(picture.numpy(), cv2.CV_32F))
 
 
 def mean_of(values: Tensor, small: tuple[int, int]) -> Map:

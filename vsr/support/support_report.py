@@ -12,14 +12,11 @@ from vsr.errors import ConfigError
 from vsr.models import Damage
 from vsr.support.measuring import FrameSupport
 from vsr.support.overlay import shares
-from vsr.support.signals import BLOCK, Map
+from vsr.support.signals import BLOCK, OUTLIER, Map
 from vsr.support.tables import LOOSE, STRICT, Calibration, Table
 
 Figures = dict[str, Any]
 """As JSON takes them."""
-
-OUTLIER = 3.0
-"""Times the source's own error from which a block's round trip contradicts the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def frame_figures(support: FrameSupport, regions: Sequence[Region]) -> Figures:
 
 
 def _figures(support: FrameSupport, region: Region | None) -> Figures:
-    def here(values: Map) -> Map:
+    def here(values: Any) -> Any:
         return values if region is None else region.of(values)
 
     signals = support.signals
@@ -90,6 +87,7 @@ def _figures(support: FrameSupport, region: Region | None) -> Figures:
         "expected_error": _rms(here(support.scores)),
         "round_trip_over_noise": _rms(here(signals.excess)),
         "contradicts_source": float(np.mean(here(signals.excess) > OUTLIER)),
+        "exchangeable": float(np.mean(here(signals.exchangeable))),
         "prior_share": min(1.0, energies[0] / (energies[1] + 1)),
     }
     if signals.disagreement is not None:
@@ -159,6 +157,10 @@ def sentences(report: Figures) -> list[str]:
             f"the source; that is {found['round_trip_over_noise']:.2f} times the source's own error, and "
             f"{found['contradicts_source']:.1%} of the blocks contradict the source"
         )
+    lines.append(
+        f"in {found['exchangeable']:.0%} of the blocks another texture, as strong as the source's, would not "
+        "contradict the source"
+    )
     lines.append(f"nothing in a frame confirms {found['prior_share']:.0%} of the energy of its detail")
     if "disagreement" in found:
         lines.append(

@@ -7,7 +7,7 @@ did on pictures that had no part in them.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,9 +69,10 @@ class Table:
         """Scores, and 2 for what is supported, 1 for what is partly, 0 for what is not, of each block.
 
         Whatever the threshold: where a larger error is expected than may be, a block is not inside. A calibration may
-        not have met the like, and a smaller mask keeps its promise, too.
+        not have met the like, and a smaller mask keeps its promise, too. What other frames confirm raises no block:
+        thresholds are found on stills.
         """
-        scores = self.scoring.score(signals)
+        scores = self.scoring.score(replace(signals, confirmed=None))
         inside = [scores < min(self.thresholds[str(alpha)], 255 * alpha) for alpha in (STRICT, LOOSE)]
         return scores, (inside[0].astype("float32") + inside[1])
 
@@ -86,16 +87,16 @@ class Calibration:
     """False where the network is not known and the tables are of several."""
 
     def table_for(self, damage: Damage, look: Look) -> Table:
-        """The table whose sources were most like one; for the other look where this one has none."""
+        """The table whose sources were most like one; of several, the one that orders best of what can be looked at."""
 
-        def distance(table: Table) -> float:
-            return math.hypot(
+        def fit(table: Table) -> tuple[float, float]:
+            distance = math.hypot(
                 (table.noise - damage.noise) / _PER_NOISE,
                 (table.compression - damage.compression) / _PER_COMPRESSION,
             )
+            return round(distance, 6), -table.tested.rank_correlation
 
-        fitting = [table for table in self.tables if table.look == look] or self.tables
-        return min(fitting, key=distance)
+        return min((table for table in self.tables if table.look in (look, "quick")), key=fit)
 
 
 def path_of_tables(model: str) -> Path:
@@ -138,6 +139,14 @@ def read_calibration(path: Path, *, for_model: bool = True) -> Calibration:
 def _table(found: dict[str, Any]) -> Table:
     parts: dict[str, Any] = {"scoring": Scoring(**found["scoring"]), "tested": Tested(**found["tested"])}
     return Table(**(found | parts))
+
+
+def with_tables_kept(quick: Calibration, path: Path) -> Calibration:
+    """Tables made without asking networks again, with those of the other look that lie there."""
+    kept = (
+        [table for table in read_calibration(path).tables if table.look == "full"] if path.is_file() else []
+    )
+    return replace(quick, tables=[*quick.tables, *kept])
 
 
 def written(calibration: Calibration) -> bytes:

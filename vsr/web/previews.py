@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import anyio
 
@@ -17,7 +17,7 @@ from vsr.web.apart import make_preview
 from vsr.web.data_folder import DataFolder, new_id
 from vsr.web.problems import ProblemError, problem_of
 
-PreviewFile = Literal["before.png", "after.png", "before.mp4", "after.mp4"]
+PreviewFile = Literal["before.png", "after.png", "support.png", "before.mp4", "after.mp4"]
 
 _LIMIT_S = 300.0
 _MOST_AT_ONCE = 2
@@ -86,7 +86,7 @@ class Previews:
     def state(self, id: str) -> PreviewView:
         """How far a preview is."""
         this, folder = self._get(id), self._data.preview(id)
-        names = ("before.png", "after.png", "before.mp4", "after.mp4")
+        names = get_args(PreviewFile)
         files = {name: f"/v1/previews/{id}/{name}" for name in names if (folder / name).exists()}
         state = "failed" if this.error else "done" if this.is_over else "running"
         return PreviewView(id, this.upload, state, str(this.error or ""), files)

@@ -1,11 +1,11 @@
-// Cameras that are enhanced while they run: how they do, their live pictures, what they have recorded.
+// Cameras: how they do, their live pictures, what they have recorded.
 import { get } from "./api.js";
 import { attempt, button, doing, fail, link, make, number, place, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
 const EVERY_MS = 1000, AGAIN_MS = 8000;
 
-/** Make the page; it asks while it is seen. `there` hears whether there are cameras. */
+/** The page; it asks while it is seen. `there` hears whether there are cameras. */
 export function camerasPage(there) {
   const cards = new Map();
   const said = make("p.quiet", { role: "status" }), wrong = make("div"), list = make("div.cards.pictures");

@@ -2,7 +2,7 @@
 import { field, make } from "./dom.js";
 import { t } from "./texts.js";
 
-/** Each choice: its name, and its values with the keys they give. The first value is chosen; later choices win over earlier ones. */
+/** Each choice: its name, its values and their keys. The first is chosen; later choices win. */
 const CHOICES = [
   ["size", { x2: { scale: 2 }, x3: { scale: 3 }, x4: { scale: 4 }, p1080: { height: 1080 }, p2160: { height: 2160 }, x1: { scale: 1, source: "real" } }],
   ["clean", { auto: {}, off: { source: "clean" }, strong: { denoise: 1, source: "auto" } }],
@@ -18,7 +18,7 @@ const RARER = [
 ];
 const KEPT = "choices";
 
-/** The form, and `options()`: the keys that are chosen now. `changed` is called at each change. */
+/** The form, and `options()`: the keys chosen. `changed` hears of each change. */
 export function choices(changed) {
   const kept = JSON.parse(localStorage.getItem(KEPT) || "{}");
   const select = ([name, values]) => field(name, make("select", ...Object.keys(values).map((value) =>
@@ -36,7 +36,7 @@ export function choices(changed) {
   return { form, options };
 }
 
-/** Lines `key = value` as TOML writes them: text in quotes, numbers, true and false, lists of these. */
+/** Lines `key = value` of TOML: text in quotes, numbers, true and false, lists of these. */
 export function readKeys(text) {
   const read = {};
   for (const line of text.split("\n").map((each) => each.trim())) {

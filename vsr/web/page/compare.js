@@ -1,13 +1,12 @@
 // A moment of an upload, as it is and enhanced: asked for, waited for, shown.
 import { ask, post } from "./api.js";
-import { button, clock, fail, make } from "./dom.js";
+import { attempt, button, clock, fail, make } from "./dom.js";
 import { slider } from "./slider.js";
 import { t } from "./texts.js";
 
 const CLIP_S = 3;
 
-/** A place for previews of an upload. `options()` gives the keys; `about` gives name, length, shape and frame rate; nothing is
- * asked any more once `signal` is given. */
+/** A place for previews of an upload. `options()` gives the keys, `about` name, length, shape and frame rate; `signal` ends it. */
 export function comparison(upload, about, options, signal) {
   const shown = make("div.shown", { hidden: true }), stale = make("p.quiet", { hidden: true }, t("preview.stale"));
   const length = about.duration_s || 0, of = about.name;
@@ -26,7 +25,7 @@ export function comparison(upload, about, options, signal) {
       const sides = await Promise.all(["before", "after"].map((side) => (seconds ? clip : picture)(id, side, signal)));
       if (turn !== newest) return;
       shown.replaceChildren(slider(...sides));
-      if (seconds) shown.append(together(...sides, about.fps || 25));
+      shown.append(seconds ? together(...sides, about.fps || 25) : support(id, sides[1], signal));
     } catch (error) {
       if (turn === newest && error.name !== "AbortError") fail(shown, error.message);
     }
@@ -57,6 +56,18 @@ async function picture(preview, side, signal) {
   return shown;
 }
 
+/** Lines over what the source does not support, at a press. */
+function support(preview, after, signal) {
+  let map = null;
+  const wrong = make("div");
+  const press = button("support", () => attempt(wrong, async () => {
+    if (map) map.hidden = !map.hidden;
+    else after.after(map = await picture(preview, "support", signal));
+    press.ariaPressed = !map.hidden;
+  }), { "aria-pressed": "false" });
+  return make("div.row.moment", press, wrong);
+}
+
 async function clip(preview, side, signal) {
   const shown = make("video", { src: await file(preview, `${side}.mp4`, signal), playsinline: true, "aria-label": t(side) });
   shown.muted = true;
@@ -64,7 +75,7 @@ async function clip(preview, side, signal) {
   return shown;
 }
 
-/** What moves two clips as one, frame by frame: arrow keys on the line of frames step, as dragging does. */
+/** What moves two clips as one, frame by frame, by dragging or arrow keys. */
 function together(before, after, fps) {
   const max = Math.max(1, Math.round(before.duration * fps)), sides = [before, after];
   const seek = () => {  // the middle of a frame, which no rounding makes another

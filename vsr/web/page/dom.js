@@ -39,7 +39,7 @@ export const link = (action, href, download, what = "a.button") => make(what, { 
 export const section = (name, ...children) =>
   make("section", { "aria-labelledby": name }, make("div.row", make("h2", { id: name }, t(name))), ...children);
 
-/** What is chosen or written, with its label, and what it means where that is not plain. */
+/** What is chosen or written, with its label and a hint where there is one. */
 export function field(name, control, ...more) {
   const hint = t(`${name}.hint`) && make("small", { id: `${name}-hint` }, t(`${name}.hint`), ...more);
   control.id = control.name = name;
@@ -50,7 +50,7 @@ export function field(name, control, ...more) {
 /** Lines of the server, which are in English. */
 export const lines = (texts) => make("ul.notes", { lang: "en" }, ...texts.map((text) => make("li", text)));
 
-/** Set an element's text where it differs, so that nothing is read out again for nothing. */
+/** Set an element's text where it differs, so that nothing is read out again. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -58,7 +58,7 @@ export function write(element, text) {
 /** Have a screen reader say a line. */
 export const say = (text) => write(document.getElementById("said"), text);
 
-/** Bring elements into an order; what has the focus keeps it, where it is moved, too. */
+/** Bring elements into an order; what has the focus keeps it. */
 export function place(list, wanted) {
   const focused = document.activeElement;
   for (const each of [...list.children]) if (!wanted.includes(each)) each.remove();

@@ -1,4 +1,4 @@
-// The first page: files, what is in them, what would be done with them, a preview, and the order.
+// The first page: files, what is in them and would be made of them, and the order.
 import { ask, get, post, upload } from "./api.js";
 import { choices } from "./choices.js";
 import { comparison } from "./compare.js";
@@ -116,7 +116,8 @@ function fileCard(about, file, options, settle, forget) {
       if (turn !== looked) return;
       fail(wrong);
       settleStart(false);
-      const { height, width } = source.format || source, fps = fraction(source.average_rate), { duration_s } = source;
+      const { height, width } = source.format || source, { duration_s } = source;
+      const [above, below = 1] = (source.average_rate || "0").split("/"), fps = above / below;
       const models = plan.models.map((each) => each.name).join(" + ");
       write(found, [`${width} × ${height}`, duration_s > 0 && fps && t("rate", { fps: number(fps, 2) }), duration_s > 0 && clock(duration_s),
         source.interlaced && t("interlaced"), source.codec && (CODECS[source.codec] || source.codec.toUpperCase())].filter(Boolean).join(", "));
@@ -165,17 +166,11 @@ function fileCard(about, file, options, settle, forget) {
   return { element, plan, order, id: () => id, isReady: () => isWhole && !isRefused };
 }
 
-/** A fraction as a number; 0 where there is none. */
-function fraction(text) {
-  const [above, below] = String(text || 0).split("/").map(Number);
-  return above / (below || 1);
-}
-
-/** Take an upload away; one that a job still needs stays until the job is cleared. */
+/** Take an upload away; one that a job needs stays until that is cleared. */
 const takeAway = (id) => ask("DELETE", `/v1/uploads/${id}`, { headers: { "Tus-Resumable": "1.0.0" } })
   .catch((error) => { if (![404, 409].includes(error.status)) throw error; });
 
-/** Files that are dropped anywhere are taken; a file beside the place would replace the page else. */
+/** Files are taken wherever they are dropped; one beside the place would replace the page. */
 function hearDrops(place, take) {
   const mark = (isOver) => place.classList.toggle("over", isOver);
   addEventListener("dragover", (event) => { event.preventDefault(); mark(true); });

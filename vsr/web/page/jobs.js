@@ -10,7 +10,7 @@ const ACTIONS = {
 };
 const isOver = ({ state }) => !ACTIONS[state].includes("cancel");
 
-/** Make the page. `count` hears how many jobs are not over. */
+/** The page. `count` hears how many jobs are not over. */
 export function jobsPage(count) {
   const cards = new Map();
   const list = make("div.cards"), none = make("p.quiet", t("nothing")), wrong = make("div");

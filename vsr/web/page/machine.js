@@ -3,7 +3,7 @@ import { get, post, wait } from "./api.js";
 import { attempt, button, fail, make, section, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
-/** Make the page; it asks when it is first seen. */
+/** The page; it asks when it is first seen. */
 export function machinePage() {
   const works = make("pre", { lang: "en", tabindex: 0, "aria-label": t("works") }, t("trying"));
   const table = make("div.wide", { tabindex: 0, role: "group", "aria-label": t("models") });

@@ -1,4 +1,4 @@
-// One document, its pages by the address's hash, and the question for the token where the server wants one.
+// One document, its pages by the address's hash, and the question for the token where one is wanted.
 import { ask } from "./api.js";
 import { camerasPage } from "./cameras.js";
 import { attempt, button, field, make, number, write } from "./dom.js";

@@ -1,9 +1,8 @@
-// Before and after, with a line between them that is moved by pointer, touch or keys.
+// Before and after, with a line between them.
 import { make, number } from "./dom.js";
 import { t } from "./texts.js";
 
-/** A slider over two elements of one shape, pictures or videos; the left one is shown left of the line. What is moved is the
- * browser's own, unseen over them. */
+/** Two pictures or videos of one shape, one left of the line. What is moved is the browser's own slider, unseen over them. */
 export function slider(before, after) {
   const line = make("input", { type: "range", step: "any", "aria-label": t("compare"), oninput: () => move() });
   const sides = ["before", "after"].map((side) => make("span.side", { "aria-hidden": "true" }, t(side)));

@@ -1,4 +1,4 @@
-// Every text of the page in its languages, and which of them the browser asks for.
+// Every text in its languages, and which of them the browser asks for.
 
 const ALL = ["en", "de", "zh"];
 export const language = navigator.languages.map((each) => each.slice(0, 2)).find((each) => ALL.includes(each)) || "en";
@@ -51,6 +51,7 @@ frame|Frame|Bild|帧
 preview.stale|Choices have changed; preview again.|Die Wahl ist jetzt anders; noch einmal ansehen.|设置已更改，请重新预览。
 before|Before|Vorher|之前
 after|After|Nachher|之后
+support|What the source does not support|Was die Quelle nicht stützt|原片不支持的部分
 
 size|Size|Größe|尺寸
 size.x1|As it is, only cleaned|Wie sie ist, nur gesäubert|保持不变，只清理
