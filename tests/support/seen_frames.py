@@ -27,6 +27,19 @@ WATCH = """(selector) => {
     video.requestVideoFrameCallback(next);
 }"""
 
+HLS_JS = """(playlist) => {
+    const video = document.createElement("video");
+    video.muted = true;
+    document.querySelector("main").replaceChildren(video);
+    window.hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5, enableWorker: false });
+    window.fatal = [];
+    hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.fatal.push(data.details));
+    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
+    hls.loadSource(playlist);
+    hls.attachMedia(video);
+}"""
+"""Plays a playlist in the place of all else on the page, by the hls.js that has been put there."""
+
 
 def watch_frames(page: Any, selector: str = "video") -> None:
     """Begin to take down what a video shows."""

@@ -29,20 +29,9 @@ from support.clips import ClipOptions, write_clip
 from support.hls_rules import read_playlist
 from support.live_player import free_port
 from support.rtsp import Server
-from support.seen_frames import seen_frames, watch_frames
+from support.seen_frames import HLS_JS, seen_frames, watch_frames
 from support.units import AS_LIVE
 
-HLS_JS = """() => {
-    const video = document.createElement("video");
-    video.muted = true;
-    document.querySelector("main").replaceChildren(video);
-    window.hls = new Hls({ lowLatencyMode: true, enableWorker: false });
-    window.fatal = [];
-    hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.fatal.push(data.details));
-    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
-    hls.loadSource("/cameras/camera/enhanced/live.m3u8");
-    hls.attachMedia(video);
-}"""
 MEANT = (404, 409, 503)
 
 
@@ -185,7 +174,7 @@ def measure(seconds: float, *, hls_js: str, viewers: int, model: str) -> dict[st
                 page.select_option("#way", "whep" if way == "whep" else "parts")
                 if way == "hls.js":
                     page.evaluate(Path(hls_js).read_text(encoding="utf-8") + "\n;0")
-                    page.evaluate(HLS_JS)
+                    page.evaluate(HLS_JS, "/cameras/camera/enhanced/live.m3u8")
                 else:
                     page.locator(".by:not(:empty)").wait_for()
                 watch_frames(page)

@@ -36,7 +36,7 @@ class CamerasPage:
         if options.port:
             self._process = ViewingProcess(options, self._service.hub, self._health, say)
             where = f"[{options.host}]" if ":" in options.host else options.host
-            LogEvent("page", f"the cameras are at http://{where}:{self._process.port}/").tell()
+            LogEvent("page", f"the cameras are at http://{where}:{options.port}/").tell()
 
     def _health(self) -> Mapping[str, Any]:
         return health(self._service.view())

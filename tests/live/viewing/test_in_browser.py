@@ -2,8 +2,9 @@
 
 import os
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from support.browser import PHONE, browsing, faults, opened, sideways
 from support.live_hub import LARGE, RATE, SMALL, PlayedHub, played_hub
 from support.live_player import free_port
 from support.lossy_relay import LossyRelay
-from support.seen_frames import seen_frames, watch_frames
+from support.seen_frames import HLS_JS, seen_frames, watch_frames
 
 from vsr.live.viewing.viewing_process import ViewingProcess
 from vsr.live.watch_options import BrowserOptions
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
+LIVE = "/cameras/door/enhanced/live.m3u8"
 CAMERA = {
     "state": "playing", "picture": "good", "fps_in": 25.0, "fps_out": 25.0, "latency_p95_ms": 33, "dropped": 0,
     "reconnects": 0, "last_error": "",
@@ -41,8 +43,10 @@ def played(tmp_path) -> Iterator[PlayedHub]:
 
 @pytest.fixture
 def address(played) -> Iterator[str]:
-    with closing(ViewingProcess(BrowserOptions(port=free_port()), played.hub, lambda: HEALTH)) as process:
-        yield f"http://127.0.0.1:{process.port}/"
+    port = free_port()
+    with closing(ViewingProcess(BrowserOptions(port=port), played.hub, lambda: HEALTH)):
+        wait_for(lambda: answers(port))
+        yield f"http://127.0.0.1:{port}/"
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
@@ -51,6 +55,12 @@ def wait_for(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.1)
     return got
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/cameras", timeout=30) as answer:
+        return b"door" in answer.read()
+    return False
 
 
 def late(played: PlayedHub, seen: list[tuple[float, int, int]]) -> list[float]:
@@ -117,20 +127,6 @@ def test_the_page_falls_back_to_hls_where_webrtc_is_closed(played, address):
         assert sideways(page) == 0
 
 
-HLS_JS = """() => {
-    const video = document.createElement("video");
-    video.muted = true;
-    document.querySelector("main").replaceChildren(video);
-    const hls = new Hls({ lowLatencyMode: true, enableWorker: false });
-    hls.loadSource("/cameras/door/enhanced/live.m3u8");
-    hls.attachMedia(video);
-    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
-    window.fatal = [];
-    hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.fatal.push(data.details));
-    window.hls = hls;
-}"""
-
-
 def test_hls_js_plays_over_another_size_and_a_pause(played, address):
     library = os.environ.get("VSR_HLS_JS")
     if not library:
@@ -138,8 +134,8 @@ def test_hls_js_plays_over_another_size_and_a_pause(played, address):
     with browsing(refusals=MEANT) as context:
         page = opened(context, address)
         page.select_option("#way", "parts")
-        page.evaluate(Path(library).read_text(encoding="utf-8"))
-        page.evaluate(HLS_JS)
+        page.evaluate(Path(library).read_text(encoding="utf-8") + "\n;0")
+        page.evaluate(HLS_JS, LIVE)
         watch_frames(page)
         plays_through(page, played, "hls.js")
         assert page.evaluate("window.fatal") == []

@@ -92,7 +92,7 @@ def test_numbers_run_on_when_a_break_has_left_the_list_and_over_another_run(tmp_
     check_reload(seen[-1], later[0])
     assert later[0].sequence == seen[-1].segments[-1].number + 1
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 10 * 3)  # a run takes a second for a segment at least
+    monkeypatch.setattr(time, "time", lambda: now + 3600)  # a run takes a second for a segment at least
     check_reload(later[-1], fed(Packager(), numbered_units(tmp_path))[0])
 
 

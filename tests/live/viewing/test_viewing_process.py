@@ -36,14 +36,21 @@ class Page:
         health = {"status": "playing", "rung": "bicubic", "cameras": {"door": {"state": "playing"}}}
         self.told: list[str] = []
         options = BrowserOptions(port=free_port(), **options)
-        self.played = played
+        self.played, self.port = played, options.port
         self.process = ViewingProcess(options, played.hub, lambda: health, self.told.append)
-        wait_for(lambda: self.get("/cameras")[0] != 200 or b"door" in self.get("/cameras")[2], PATIENCE_S)
+        wait_for(self.answers, PATIENCE_S)
+
+    def answers(self) -> bool:
+        """Whether it is there, and knows the camera or wants a token."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            status, _, text = self.get("/cameras")
+            return status == 401 or b"door" in text
+        return False
 
     def get(
         self, path: str, method: str = "GET", body: bytes = b"", **headers: str
     ) -> tuple[int, Any, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.process.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             given = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body or None, given)
@@ -149,10 +156,7 @@ def test_other_names_and_pages_are_refused_and_answers_say_what_a_page_may_do(pa
     assert page.get("/cameras", Sec_Fetch_Site="cross-site")[0] == 403
     assert page.get("/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
     assert (
-        page.get(
-            "/cameras", Origin=f"http://127.0.0.1:{page.process.port}", Host=f"127.0.0.1:{page.process.port}"
-        )[0]
-        == 200
+        page.get("/cameras", Origin=f"http://127.0.0.1:{page.port}", Host=f"127.0.0.1:{page.port}")[0] == 200
     )
     for path in ("/", "/cameras", LIVE, "/none"):
         headers = page.get(path)[1]
@@ -230,20 +234,15 @@ def test_others_are_asked_for_the_token_and_it_is_shown_once(tmp_path):
 def test_a_server_that_is_killed_is_started_again_at_its_port(tmp_path):
     with page_of(tmp_path) as page:
         before = page.playlist()
-        port, pid = page.process.port, page.process.pid
+        pid = page.process.pid
         os.kill(pid, signal.SIGKILL)
-
-        def answers() -> bool:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                return page.process.pid != pid and b"door" in page.get("/cameras")[2]
-            return False
-
-        wait_for(answers, PATIENCE_S)
-        assert page.process.port == port
+        wait_for(lambda: page.process.pid != pid and page.answers(), PATIENCE_S)
         check_reload(before, page.playlist())
 
 
 def test_a_port_that_is_taken_is_refused_in_a_line(tmp_path, page):
-    options = BrowserOptions(port=page.process.port)
-    with pytest.raises(ConfigError, match=f"port {page.process.port} of 127.0.0.1: .*in use; give another"):
+    options = BrowserOptions(port=page.port)
+    with pytest.raises(
+        ConfigError, match=f"port {page.port} of 127.0.0.1 cannot be opened: .*; give another"
+    ):
         ViewingProcess(options, page.played.hub, dict)

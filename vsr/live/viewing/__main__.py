@@ -122,7 +122,6 @@ async def serve(order: ViewingOrder, listening: socket.socket, source: IO[bytes]
 
     threading.Thread(target=read, name="vsr-viewing-read", daemon=True).start()
     looking = asyncio.create_task(viewing.look_after())
-    _say(f"open {listening.getsockname()[1]}")
     await server.serve(sockets=[listening])
     looking.cancel()
     await sessions.close()
@@ -135,7 +134,7 @@ def main() -> int:
     try:
         listening = order.listen()
     except OSError as error:
-        _say(f"cannot listen: {error.strerror}")
+        print(f"port {order.port} cannot be opened: {error.strerror}", file=sys.stderr)
         return 1
     with listening:
         asyncio.run(serve(order, listening, source))

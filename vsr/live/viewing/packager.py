@@ -37,8 +37,9 @@ class Packager:
         self._segments: deque[PartedSegment] = deque()
         self._gone: deque[PartedSegment] = deque()
         self._heads: dict[str, Head] = {}
-        # Above all of an earlier run, for a segment takes more than an eighth of a second.
-        self._next, self._num_breaks, self._num_fragments = now * 8, now, 0
+        # Above those of an earlier run, for a segment takes more than an eighth of a second, and breaks are rare. Of
+        # these there may not be millions: hls.js goes through a list of as many again and again.
+        self._next, self._num_breaks, self._num_fragments = now * 8, now // 600, 0
         self._parameters: VideoParameters | None = None
         self._waiting: list[AccessUnit] = []
         self._sound = SoundTrack()

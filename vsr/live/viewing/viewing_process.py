@@ -1,6 +1,7 @@
 """The viewers' server, as seen from the service: a process that is started, fed, and started again where it ends."""
 
 import contextlib
+import logging
 import os
 import pickle
 import sys
@@ -8,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from vsr.live.serving.hub import Hub
 from vsr.live.viewing.viewing_order import ViewingOrder
 from vsr.live.watch_options import BrowserOptions
 
+log = logging.getLogger("vsr.live")
+
 _NEEDS = ("aiortc", "starlette", "uvicorn")
-_OPEN_S = 60.0
-"""How long the process may take to start, on a busy machine."""
 _TELL_S = 0.5
 """Between two accounts of how the cameras do."""
 _END_S = 3.0
@@ -59,13 +59,16 @@ class ViewingProcess:
                 " watch out"
             )
         hash, token = token_hash(Path(options.token_file)) if options.token_file else ("", "")
-        order = ViewingOrder(options.host, options.port, options.allow_host, hash)
+        self._order = ViewingOrder(options.host, options.port, options.allow_host, hash)
+        try:
+            self._order.listen().close()  # known at once, while the process takes its time to start
+        except OSError as error:
+            raise ConfigError(
+                f"watch: port {options.port} of {options.host} cannot be opened: {error.strerror}; give another"
+            ) from None
         self._hub, self._health = hub, health
         self._closing = threading.Event()
-        self._server = _Server(order, hub, health)
-        self.port = self._server.port
-        """Where the page is."""
-        self._order = replace(order, port=self.port)
+        self._server = _Server(self._order, hub, health)
         if token:
             tell(
                 f"token of the cameras' page: {token} (shown this once; {options.token_file} keeps its hash)"
@@ -90,13 +93,15 @@ class ViewingProcess:
             self._server.run()
             if time.monotonic() - began_s > _RETRY.longest_s:
                 backoff.worked()
-            while not self._closing.wait(backoff.next_s()):
-                with contextlib.suppress(ConfigError):
-                    self._server = _Server(self._order, self._hub, self._health)
-                    break
+            if not self._closing.is_set():
+                log.warning(
+                    "the page of the cameras has ended and is started again: %s", self._server.last_words
+                )
+            if self._closing.wait(backoff.next_s()):
+                return
+            self._server = _Server(self._order, self._hub, self._health)
             if self._closing.is_set():
                 self._server.end()
-                return
 
 
 class _Server:
@@ -114,16 +119,12 @@ class _Server:
         self._subscriptions: dict[int, Subscription] = {}
         self._over = threading.Event()
         self._watchdog = threading.Timer(_END_S, self._piped.child.signal_kill)
-        starting = threading.Timer(_OPEN_S, self._piped.child.signal_kill)
-        starting.start()
         self._write(order)
-        word, _, rest = self._lines.readline().strip().rpartition(" ")
-        starting.cancel()
-        if word != "open":
-            why = f"{word} {rest}".strip() or self._piped.child.log.strip().rpartition("\n")[2]
-            self._close()
-            raise ConfigError(f"watch: port {order.port} of {order.host}: {why}; give another port or host")
-        self.port = int(rest)
+
+    @property
+    def last_words(self) -> str:
+        """What the process has said last of what went wrong."""
+        return self._piped.child.log.strip().rpartition("\n")[2] or "it was killed"
 
     def run(self) -> None:
         """Feed the process until it ends."""
