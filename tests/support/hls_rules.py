@@ -41,9 +41,9 @@ def attributes(value: str) -> dict[str, str]:
     return {key: text.strip('"') for key, text in re.findall(r'([A-Z-]+)=("[^"]*"|[^,]*)', value)}
 
 
-def read_playlist(text: str, *, shaky: bool = False) -> ReadPlaylist:
-    """Read a media playlist; whatever it breaks fails here. Where times are `shaky` parts may be shorter than is
-    asked for."""
+def read_playlist(text: str, *, least: float = 0.85) -> ReadPlaylist:
+    """Read a media playlist; whatever it breaks fails here. Parts are `least` of their target long, at
+    the least: where times shake they may be shorter than is asked for."""
     lines = text.splitlines()
     assert lines[0] == "#EXTM3U"
     once: dict[str, str] = {}
@@ -67,7 +67,7 @@ def read_playlist(text: str, *, shaky: bool = False) -> ReadPlaylist:
         attributes(once.get("#EXT-X-PRELOAD-HINT", "")).get("URI", ""),
     )  # fmt: skip
     _read_segments(made, lines)
-    _check_parts(made, part_s, target_s, 0.7 if shaky else 0.85)
+    _check_parts(made, part_s, target_s, least)
     assert all(round(each.duration_s) <= target_s for each in made.whole)
     return made
 

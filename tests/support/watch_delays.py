@@ -92,7 +92,7 @@ def hls_viewers(count: int, playlist: str) -> Iterator[None]:
     def watch() -> None:
         query, done = "", set[str]()
         while not over.is_set():
-            now = read_playlist(get(playlist + query), shaky=True)
+            now = read_playlist(get(playlist + query), least=0.0)
             for name in set(now.pieces[-5:]) - done:
                 get_bytes(playlist.replace("live.m3u8", name))
                 done.add(name)
@@ -148,7 +148,7 @@ def watched_camera(folder: Path, model: str) -> Iterator[tuple[str, str, int, Pa
 
 
 def await_playing(address: str) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 180
     while True:
         try:
             if '"state": "playing"' in get(f"{address}cameras"):

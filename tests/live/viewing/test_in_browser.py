@@ -24,7 +24,7 @@ from vsr.live.watch_options import BrowserOptions
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 LIVE = "/cameras/door/enhanced/live.m3u8"
 CAMERA = {
     "state": "playing", "picture": "good", "fps_in": 25.0, "fps_out": 25.0, "latency_p95_ms": 33, "dropped": 0,

@@ -18,10 +18,10 @@ from vsr.live.serving.access_units import UnitReader
 from vsr.live.viewing.packager import Packager
 
 
-def fed(packager: Packager, units, *, shaky: bool = False) -> list[ReadPlaylist]:
+def fed(packager: Packager, units, *, least: float = 0.85) -> list[ReadPlaylist]:
     """What a player sees that looks whenever there is something new."""
     seen = [
-        read_playlist(packager.playlist(), shaky=shaky)
+        read_playlist(packager.playlist(), least=least)
         for unit in units
         if packager.put(unit) and packager.is_listed
     ]
@@ -121,7 +121,7 @@ def test_times_that_shake_keep_parts_within_their_length(tmp_path):
     moved = [each.dts_90k + int(random.integers(-1700, 1700)) for each in units]
     shaken = [replace(each, pts_90k=at, dts_90k=at) for each, at in zip(units, moved, strict=True)]
     packager = Packager()
-    seen = fed(packager, shaken, shaky=True)
+    seen = fed(packager, shaken, least=0.7)
     got = played(packager, seen)
     assert got == [(96, number, at) for number, at in enumerate(moved)][: len(got)]
     assert len(got) > 230

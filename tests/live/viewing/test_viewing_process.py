@@ -25,7 +25,7 @@ from vsr.errors import ConfigError
 from vsr.live.viewing.viewing_process import ViewingProcess
 from vsr.live.watch_options import BrowserOptions
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 LIVE = "/cameras/door/enhanced/live.m3u8"
 
 
@@ -60,7 +60,7 @@ class Page:
     def playlist(self, query: str = "") -> ReadPlaylist:
         status, headers, text = self.get(LIVE + query)
         assert (status, headers["content-type"]) == (200, "application/vnd.apple.mpegurl"), text
-        return read_playlist(text.decode(), shaky=True)
+        return read_playlist(text.decode(), least=0.0)
 
     def piece(self, name: str) -> bytes:
         status, _, data = self.get(LIVE.replace("live.m3u8", name))
