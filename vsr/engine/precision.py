@@ -63,7 +63,8 @@ _NO_OTHER = "no faster precision here keeps the quality"
 def _check(precision: str, device: torch.device, supported: tuple[str, ...]) -> None:
     if precision == "int8" and "int8" not in supported:
         raise ConfigError(
-            "precision int8 is for calibrated networks of our own (vsr calibrate); fp32 suits every model"
+            "precision int8 is for calibrated networks of our own (vsr calibrate), and for files and single pictures "
+            "for compact ones (SRVGGNetCompact); fp32 suits every model"
         )
     if precision not in supported:
         raise ConfigError(f"precision {precision} does not suit this model; {', '.join(supported)} do")

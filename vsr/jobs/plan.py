@@ -13,6 +13,7 @@ from vsr.engine import check_tiles, pick_device
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.jobs.inputs import Job
+from vsr.jobs.int8_ranges import in_own_ranges
 from vsr.jobs.label_words import label_of
 from vsr.jobs.result_size import models_size, result_format, wanted_size
 from vsr.jobs.sample_frames import spread_frames
@@ -129,24 +130,25 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
     verdict = _judged(info, options)
     with at_work():
         chain = make_chain(options.models, factor, verdict, device=pick_device(options.engine.device).type)
-    given = models_size(format, chain.models)
+    models, options, of_int8 = in_own_ranges(chain.models, info, options, rectangle)
+    given = models_size(format, models)
     output = result_format(format, size or given, options)
     _check_memory(job, info, format, output, options)
-    _check_tiles(chain.models, format, options)
+    _check_tiles(models, format, options)
     outputs = _outputs(job, frames, output, options)
     plan = Plan(
         job=job,
         source=info,
         frames=frames,
         crop=rectangle,
-        models=chain.models,
+        models=models,
         output=outputs.format if outputs else output,
         resample=None if (output.height, output.width) == given else (output.height, output.width),
         outputs=outputs,
         num_frames=info.num_frames if job.is_image else _num_frames(frames, options.read),
         options=options,
-        notes=chain.notes,
-        label=label_of(options.picture, info, output, chain.models),
+        notes=(*chain.notes, *of_int8),
+        label=label_of(options.picture, info, output, models),
     )
     return replace(plan, notes=_notes(plan))
 

@@ -69,6 +69,10 @@ class Int8Conv:
         """Bytes → bytes in steps of `step` after ReLU."""
         return self._convolve(x, step, torch.uint8, "relu")
 
+    def to_codes(self, x: Tensor) -> Tensor:
+        """Bytes → the nearest bytes of the sums themselves."""
+        return self._convolve(x, 1.0, torch.uint8, "none")
+
     def to_float(self, x: Tensor) -> Tensor:
         """Bytes → float32."""
         return self._convolve(x, 1.0, torch.float32, "none")

@@ -9,12 +9,16 @@ import re
 
 from torch import Tensor, nn
 
+from vsr.models.layers.int8_table import Ranges
 from vsr.models.layers.single_frame import SingleFrame
 from vsr.resample import pixel_shuffle
 
 
 class CompactNet(SingleFrame):
     """`depth` hidden layers of `channels`; emits the residual to the nearest-neighbour enlargement."""
+
+    ranges: tuple[Ranges, ...] = ()
+    """What int8 tells apart before and after each PReLU; empty until measured on pictures at hand. Not in files."""
 
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int = 3):
         super().__init__()

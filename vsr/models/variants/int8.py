@@ -16,8 +16,10 @@ from torch.nn import functional as F
 from vsr.models.layers.int8_conv import LEVELS, Steps, best_range, in_integers, steps_between
 from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame
+from vsr.models.networks.compact import CompactNet
 from vsr.models.networks.plain import PlainNet
 from vsr.models.networks.planes import PlanesNet
+from vsr.models.variants.int8_measured import Int8Compact
 from vsr.resample import pixel_shuffle
 
 _SEEN = Steps(1 / 219, 16)
@@ -75,6 +77,8 @@ def in_int8(network: nn.Module) -> nn.Module:
         return Int8Net(network).eval()
     if isinstance(network, PlanesNet):
         return _planes_in_int8(network)
+    if isinstance(network, CompactNet) and network.ranges:
+        return Int8Compact(network).eval()
     for name, child in network.named_children():
         setattr(network, name, in_int8(child))
     return network
