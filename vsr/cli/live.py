@@ -99,6 +99,12 @@ class LiveFlags:
     """Address that the page listens on; any but this machine's own, such as 0.0.0.0, wants a token."""
     watch_token_file: str = ""
     """File with the hash of the page's token; where there is none it is made, and the token shown once."""
+    serve: str = ""
+    """Let players pull the cameras at [HOST:]PORT, as rtsp://127.0.0.1:PORT/NAME and /NAME/original."""
+    serve_users: str = ""
+    """File with a USER:PASSWORD a line, of those who may watch; any HOST but 127.0.0.1 wants one."""
+    serve_always: bool = False
+    """Encode even while nobody watches: pictures are there at once."""
     log: Literal["text", "json"] | None = None
     """Lines for people, or one JSON object a line and no table. Default: text."""
     duration: float = 0.0
@@ -295,5 +301,6 @@ def _overridden(options: LiveOptions, run: LiveFlags, engine: EngineOptions) -> 
         metrics_port=options.metrics_port if run.metrics is None else run.metrics,
         watch=watched(options.watch, run.watch, run.watch_host, run.watch_token_file),
         log=options.log if run.log is None else run.log,
+        serve=options.serve.told(run.serve, run.serve_users, always=run.serve_always),
         engine=options.engine if engine == EngineOptions() else engine,
     )

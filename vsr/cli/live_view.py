@@ -39,6 +39,8 @@ def announcement(service: LiveService) -> list[LogEvent]:
         targets = [f"{output.kind} {output.address.shown}" for output in camera.outputs]
         text = f"{camera.address.shown} → {', '.join(targets) or 'no output'}; ×{options.scale}"
         text += f", {frames} frames of algorithmic latency"
+        if options.serve.port:
+            text += f"; served at {options.serve.url(camera.name)}"
         fields = {"url": camera.address.shown, "scale": options.scale, "latency_frames": latencies[-1]}
         events.append(LogEvent("camera", text, camera.name, fields))
     return [*events, levels_event(service)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         read_options,
     )
     from vsr.live.retry import Backoff
+    from vsr.live.serve_options import ServeOptions
     from vsr.live.service import CameraView, LiveService, LiveView
     from vsr.live.viewing.viewing_process import ViewingProcess
     from vsr.live.watch_options import BrowserOptions

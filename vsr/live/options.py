@@ -16,6 +16,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, exposed, resolve
+from vsr.live.serve_options import ServeOptions
 from vsr.live.watch_options import BrowserOptions
 from vsr.options import EngineOptions, at_least
 from vsr.toml_options import make_options, read_tables
@@ -178,6 +179,8 @@ class LiveOptions:
     """The page of all cameras."""
     log: Literal["text", "json"] = "text"
     """Kind of log lines."""
+    serve: ServeOptions = field(default_factory=ServeOptions)
+    """Where players may pull what the cameras show."""
 
     def __post_init__(self) -> None:
         at_least(1, latency_ms=self.latency_ms)

@@ -7,7 +7,7 @@ The loop runs in a thread of its own, so that the caller's is free for signals a
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines
 from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import ChannelOverview, Overview, SharedOverview
 from vsr.live.serving.hub import Hub
+from vsr.live.serving.rtsp_server import RtspServer
 
 _STALE_S = 10.0
 """The loop shows how it goes twice a second; silent for so long, it hangs."""
@@ -35,6 +36,8 @@ class CameraView:
 
     facts: ChannelOverview
     sink: SinkStatus
+    viewers: dict[str, int] = field(default_factory=dict[str, int])
+    """How many watch it, by view."""
 
     @property
     def dropped(self) -> int:
@@ -82,11 +85,13 @@ class LiveService:
 
     def __init__(self, options: LiveOptions):
         self.options = options
-        self.hub = Hub()
+        self.hub = Hub(always=options.serve.always)
         """What viewers may watch."""
+        self._server = self._serve(options)
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
         with ExitStack() as opened:
+            opened.callback(self._close_server)
             opened.callback(self._close_sinks)
             plan = LivePlan(_levels(options), options.latency_ms)
             opened.pop_all()
@@ -128,6 +133,26 @@ class LiveService:
         camera.tap = sink.packet
         return _OpenChannel(number, options.name, camera, sink)
 
+    def _serve(self, options: LiveOptions) -> RtspServer | None:
+        return RtspServer(self.hub, options.serve) if options.serve.port else None
+
+    def _close_server(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _serve_anew(self, options: LiveOptions) -> None:
+        """Listen as another configuration says; as before if that cannot be."""
+        if options.serve == self.options.serve:
+            return
+        self._close_server()
+        try:
+            self._server = self._serve(options)
+        except VsrError:
+            self._server = self._serve(self.options)
+            raise
+        self.hub.always = options.serve.always
+
     def _close_sinks(self) -> None:
         for channel in self._channels.values():
             channel.sink.close()
@@ -145,6 +170,12 @@ class LiveService:
         anew = {*changes.begun, *changes.restarted}
         try:
             opened = self._open(camera for camera in options.cameras if camera.name in anew)
+            try:
+                self._serve_anew(options)
+            except VsrError:
+                for channel in opened.values():
+                    channel.sink.close()
+                raise
         except VsrError:
             self._keep_served(self.options)
             raise
@@ -183,8 +214,9 @@ class LiveService:
         """What everything is doing; from any thread."""
         overview, channels = self._shared.overview, self._channels
         sinks = {channel.number: channel.sink for channel in channels.values()}
+        watched = {one.name: one.num_viewers for one in self.hub.broadcasts}
         cameras = (
-            CameraView(facts, sinks[facts.number].status)
+            CameraView(facts, sinks[facts.number].status, _viewers(facts.name, watched))
             for facts in overview.channels
             if facts.number in sinks
         )
@@ -193,6 +225,7 @@ class LiveService:
     def close(self) -> None:
         """Stop the cameras and finish all outputs. Harmless twice."""
         self._stop.set()
+        self._close_server()
         try:
             self._loop.result()
         finally:
@@ -212,6 +245,13 @@ def _closed(sink: LiveSink) -> bool:
 
 def _levels(options: LiveOptions) -> list[EngineLevel]:
     return make_engines(options.models, options.scale, options.engine)
+
+
+def _viewers(name: str, watched: Mapping[str, int]) -> dict[str, int]:
+    return {
+        view: watched.get(at, 0)
+        for view, at in zip(("enhanced", "original"), _served_names(name), strict=True)
+    }
 
 
 def _served_names(name: str) -> tuple[str, str]:

@@ -114,6 +114,7 @@ def _health(camera: CameraView) -> dict[str, Any]:
         "latency_p95_ms": round(facts.latency_p95_s * 1000),
         "dropped": camera.dropped,
         "reconnects": facts.camera.reconnects,
+        "viewers": camera.viewers,
         "last_error": facts.last_error or facts.camera.last_error,
         "outputs": [
             {
@@ -184,6 +185,7 @@ _CAMERA: tuple[_Row[CameraView], ...] = (
         lambda c: {"0.5": c.facts.latency_p50_s, "0.95": c.facts.latency_p95_s},
         "quantile",
     ),
+    _Row("viewers", "Who watch what is served of it.", lambda c: {**c.viewers}, "view"),
     _Row("state", "1 for the state the camera is in.", lambda c: {c.facts.camera.state: 1}, "state"),
     _Row("picture", "1 for what the camera shows.", lambda c: {c.facts.camera.picture: 1}, "picture"),
 )

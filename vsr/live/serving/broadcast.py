@@ -37,7 +37,8 @@ class Broadcast:
         self.name = name
         self.why = ""
         """Why there is nothing to see, where that is known."""
-        self._always, self._linger_s, self._wanted_s = always, linger_s, 0.0
+        self.always = always
+        self._linger_s, self._wanted_s = linger_s, 0.0
         self._viewers: tuple[Subscription, ...] = ()
         self._parameters = StreamParameters()
         self._group: list[AccessUnit] = []
@@ -49,7 +50,7 @@ class Broadcast:
     @property
     def wanted(self) -> bool:
         """Whether somebody watches, or has just now."""
-        return self._always or bool(self._viewers) or time.monotonic() < self._wanted_s
+        return self.always or bool(self._viewers) or time.monotonic() < self._wanted_s
 
     @property
     def num_viewers(self) -> int:
@@ -146,7 +147,7 @@ class Subscription:
         wake: called, in any thread and without waiting, when there is something to take or the end has come.
     """
 
-    def __init__(self, broadcast: Broadcast, *, past_s: float, wake: Callable[[], None] = lambda: None):
+    def __init__(self, broadcast: Broadcast, *, past_s: float, wake: Callable[[], object] = lambda: None):
         self.dropped = 0
         """Units that it was too slow for."""
         self._broadcast, self._wake = broadcast, wake
@@ -166,6 +167,11 @@ class Subscription:
     def ended(self) -> bool:
         """Nothing comes any more, and all that came has been taken."""
         return self._ended and not self._waiting
+
+    @property
+    def waits(self) -> bool:
+        """Something can be taken, or the end has come."""
+        return bool(self._waiting) or self._ended
 
     def known(self, timeout_s: float) -> StreamParameters:
         """Wait until it is known what pictures there are, for `timeout_s` at most; return what is known then."""

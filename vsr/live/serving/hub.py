@@ -28,6 +28,18 @@ class Hub:
         """All there are, sorted by name."""
         return tuple(one for _, one in sorted(self._broadcasts.items()))
 
+    @property
+    def always(self) -> bool:
+        """Whether everything is wanted even if nobody watches."""
+        return self._always
+
+    @always.setter
+    def always(self, always: bool) -> None:
+        with self._lock:
+            self._always = always
+            for broadcast in self._broadcasts.values():
+                broadcast.always = always
+
     def publish(self, name: str) -> "Publisher":
         """Make what fills a broadcast from now on: one that is there goes on, with its viewers."""
         with self._lock:
@@ -43,7 +55,7 @@ class Hub:
             broadcast.end()
 
     def subscribe(
-        self, name: str, *, past_s: float = 0.5, wake: Callable[[], None] = lambda: None
+        self, name: str, *, past_s: float = 0.5, wake: Callable[[], object] = lambda: None
     ) -> Subscription:
         """Watch a broadcast.
 
