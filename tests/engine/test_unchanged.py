@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsr.cli.main import run
+from vsr.engine import unchanged
 from vsr.engine.engine import Engine
 from vsr.engine.unchanged import Patchwork
 from vsr.frames import Frame, PictureFormat
@@ -136,14 +137,17 @@ def test_what_stands_for_long_is_skipped_unasked_to_the_bit(name):
     assert computing.share_skipped == 0
 
 
-def test_what_moves_everywhere_is_never_checked():
+def test_what_moves_everywhere_is_never_checked_and_seldom_looked_at(monkeypatch: pytest.MonkeyPatch):
+    looks, look = [], unchanged._changed_everywhere
+    monkeypatch.setattr(unchanged, "_changed_everywhere", lambda *given: looks.append(1) or look(*given))
     rng, model = np.random.default_rng(0), made_of(double, scale=2, kflop_per_pixel=5)
     frames = [
         replace(frame, planes=(rng.integers(0, 9, frame.planes[0].shape, np.uint8), *frame.planes[1:]))
-        for frame in standing(12)
+        for frame in standing(20)
     ]
     list(Engine([model], cpu()).run(frames))
-    assert sizes(model) == [(210, 370)] * 12
+    assert sizes(model) == [(210, 370)] * 20
+    assert len(looks) == 3  # at the 2nd, 10th and 18th
 
 
 @pytest.mark.parametrize("options", [{"batch": 2}, {"skip_static": "off"}])

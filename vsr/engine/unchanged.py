@@ -39,6 +39,10 @@ EDGE = 160
 MOST = 0.7
 """Share of the picture from which on it is computed as a whole."""
 
+REST = 7
+"""Windows that are computed whole unseen after one that had to be, where nobody has asked for parts: looking for
+changes is then a thousandth of the work of `fast-x2`, and what stands still again is late by this."""
+
 _EVERYWHERE = 0.9
 """Share of the squares, in a sample; the picture's edges are less than the rest of `MOST`."""
 
@@ -124,6 +128,7 @@ class Patchwork:
         """
         assert spec.halo is not None
         self._spec, self.step, self._note, self._waits_for = spec, step, note, waits_for
+        self._patient, self._rests = waits_for > 0, 0
         self._cell = round_up(CELL, spec.size_multiple)
         self._reach = round_up(spec.halo, spec.size_multiple)
         self._edge = round_up(max(EDGE, 4 * self._reach + 2 * self._cell), spec.size_multiple)
@@ -140,26 +145,36 @@ class Patchwork:
         """
         if not before or items[0].shape != before[0].shape:
             return None
+        if self._rests:
+            self._rests -= 1
+            return None
         pairs = [
             (new, old) for new, old in zip(items, before, strict=True) if new.data_ptr() != old.data_ptr()
         ]
-        if not pairs:
-            return []
-        if any(_changed_everywhere(new, old, self._cell) for new, old in pairs):
+        size = tuple(round_up(side, self._spec.size_multiple) for side in items[0].shape[-2:])
+        shape = self._shape(*size)
+        parts = self._around_changes(pairs, size, shape) if pairs else []
+        share = len(parts) * shape[0] * shape[1] / (size[0] * size[1])
+        if share <= MOST and self._waits_for > 0 and parts:
+            self._waits_for -= 1 - share
             return None
+        if share > MOST or (parts and not self._is_exact(items, size, shape)):
+            self._rests = REST if self._patient else 0
+            return None
+        return parts
+
+    def _around_changes(
+        self, pairs: list[tuple[Tensor, Tensor]], size: tuple[int, ...], shape: tuple[int, int]
+    ) -> list[Part]:
+        """Parts that hold all results that change with pairs of new and old pictures."""
+        if any(_changed_everywhere(new, old, self._cell) for new, old in pairs):
+            return self._cover(
+                torch.ones([-(-side // self._cell) for side in size], dtype=torch.bool), size, shape
+            )
         reach = -(-self._reach // self._cell)
         changed = torch.stack([_changed_cells(new, old, self._cell) for new, old in pairs]).amax(0)
         needed = F.max_pool2d(changed, 2 * reach + 1, stride=1, padding=reach)[0] > 0
-        size = tuple(round_up(side, self._spec.size_multiple) for side in items[0].shape[-2:])
-        height, width = self._shape(*size)
-        parts = self._cover(needed.cpu(), size, (height, width))
-        share = len(parts) * height * width / (size[0] * size[1])
-        if share > MOST:
-            return None
-        if parts and self._waits_for > 0:
-            self._waits_for -= 1 - share
-            return None
-        return parts if not parts or self._is_exact(items, size, (height, width)) else None
+        return self._cover(needed.cpu(), size, shape)
 
     def _shape(self, height: int, width: int) -> tuple[int, int]:
         """Height, width of all parts: square, or as large where the picture is too low or narrow."""
