@@ -24,7 +24,8 @@ ROWS = {
 
 INSIDE = {
     "jobs": (
-        "provenance estimate preview measured_support",
+        "provenance estimate preview",
+        "measured_support",
         "enhance_file",
         "long_job",
         "workers",

@@ -56,8 +56,9 @@ def drawn_support(plan: Plan, result: Frame) -> Frame:
     """A picture as a plan has made it, with lines over what its source does not support."""
     damage = shown_damage(plan.source, plan.options.read)
     table = calibration_of(_network(plan)).table_for(damage, "quick")
-    with closing(prepared(open_source(plan).frames(), pipeline_options(plan), scenes=False)) as frames:
-        (measured,) = Measuring(table, damage).run([(next(frames), result)])
+    seen = prepared(open_source(plan).frames(), pipeline_options(plan), scenes=False)
+    with closed_after(seen):
+        (measured,) = Measuring(table, damage).run([(next(iter(seen)), result)])
     return hatched(measured)
 
 

@@ -90,7 +90,7 @@ def best_reduction(pairs: Sequence[tuple[Tensor, Tensor]]) -> Reduction:
     """
     source, result = pairs[0]
     small, large = (source.shape[0], source.shape[1]), (result.shape[0], result.shape[1])
-    ways = [(KERNELS[0], blur) for blur in SOFTENING] if large == small else list(product(KERNELS, BLURS))
+    ways = product(KERNELS[:1], SOFTENING) if large == small else product(KERNELS, BLURS)
     candidates = [Reduction(kernel, blur, large, small) for kernel, blur in ways]
 
     def misfit(reduction: Reduction) -> float:
