@@ -25,7 +25,7 @@ from support.onnx_files import weights as onnx_weights
 from support.opencv_graphs import graph
 
 from vsr.durable import work_folder
-from vsr.live.options import read_options
+from vsr.live.camera_file import read_options
 from vsr.models.files.any_file import read_file
 from vsr.models.networks.compact import CompactNet
 from vsr.models.networks.edsr import EdsrNet

@@ -11,6 +11,8 @@ import pytest
 from evidence.conftest import FLAGS, Recorded
 
 from vsr.cli.main import run
+from vsr.errors import ConfigError, SinkError
+from vsr.evidence.signing import KeyFile, signer_of
 
 pytest.importorskip("cryptography")
 
@@ -169,3 +171,44 @@ def test_an_authority_that_is_not_there_costs_the_stamp_alone(original, key, tmp
     assert run(["evidence", "verify", str(tmp_path / "e"), "--quick"]) == 0
     assert run(["evidence", "verify", str(tmp_path / "e"), "--quick", "--key", f"{key}.pub"]) == 3
     assert "is not signed, and by" in capsys.readouterr().err
+
+
+SIGNER = """#!/bin/sh
+case $1 in
+  public) openssl pkey -in {key} -pubout ;;
+  sign) cat > {key}.in && openssl pkeyutl -sign -rawin -inkey {key} -in {key}.in ;;
+esac
+"""
+
+
+def program(folder: Path, text: str) -> str:
+    path = folder / "signer"
+    path.write_text(text)
+    path.chmod(0o755)
+    return f"exec:{path}"
+
+
+@pytest.mark.skipif(not which("openssl"), reason="openssl is not installed")
+def test_a_program_signs_for_who_keeps_the_key(original, tmp_path):
+    key = tmp_path / "lab.pem"
+    assert run(["evidence", "key", str(key)]) == 0
+    signer = signer_of(program(tmp_path, SIGNER.format(key=key)))
+    assert signer.public_key == KeyFile(key).public_key
+    assert signer.sign(b"record") == KeyFile(key).sign(b"record")
+    program(tmp_path, "#!/bin/sh\necho no card >&2; exit 7\n")
+    with pytest.raises(SinkError, match="sign fails with code 7: no card"):
+        signer.sign(b"record")
+    program(tmp_path, "#!/bin/sh\nprintf 0123\n")
+    with pytest.raises(SinkError, match="writes 4 bytes that are no signature"):
+        signer.sign(b"record")
+
+
+def test_a_program_that_cannot_sign_is_refused_before_anything_is_done(tmp_path):
+    for text, told in (
+        ("#!/bin/sh\necho no key\n", "writes no public key"),
+        ("#!/bin/sh\nexit 3\n", "fails with code 3"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            signer_of(program(tmp_path, text))
+    with pytest.raises(ConfigError, match="cannot be called: No such file"):
+        signer_of("exec:/nowhere/signer")

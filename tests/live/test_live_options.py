@@ -7,7 +7,8 @@ import pytest
 
 from vsr.errors import ConfigError, SourceError
 from vsr.live.address import Credentials, resolve
-from vsr.live.options import CameraOptions, LiveOptions, OutputOptions, read_options
+from vsr.live.camera_file import read_options
+from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 
 from vsr.errors import ConfigError, redact
 from vsr.live.address import resolve
-from vsr.live.options import exposed_files, read_options
+from vsr.live.camera_file import exposed_files, read_options
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from vsr.evidence import (
     LOG,
     STAMP,
     check_evidence,
+    check_live,
     get,
+    is_live,
+    live_summary,
     load_record,
     make_again,
     make_key,
@@ -26,7 +29,7 @@ from vsr.evidence import (
 from vsr.jobs import Plan
 from vsr.pipeline import Clock
 
-evidence = App(name="evidence", help="Check, show and repeat what `vsr enhance --evidence` has recorded.")
+evidence = App(name="evidence", help="Check, show and repeat what `--evidence` has recorded.")
 
 
 @evidence.command(name="key")
@@ -61,11 +64,11 @@ def verify_record(
     Parameters
     ----------
     folder
-        What `--evidence` has filled.
+        What `--evidence` has filled, of a camera: the folder evidence beside its recordings.
     source
         Where the source lies now.
     result
-        Where the result lies now.
+        Where the result lies now; the folder of a camera's recordings.
     key
         Public key by which the record must be signed.
     authority
@@ -73,8 +76,12 @@ def verify_record(
     quick
         Compare the bytes of both, and decode neither.
     """
-    where = {"source": source, "result": result, "key": key}
-    for line in check_evidence(folder, **where, authorities=authority, decode=not quick):
+    if is_live(folder):
+        lines = check_live(folder, recordings=result, key=key)
+    else:
+        where = {"source": source, "result": result, "key": key}
+        lines = check_evidence(folder, **where, authorities=authority, decode=not quick)
+    for line in lines:
         show(line)
     show("all of it is as it was")
     return 0
@@ -91,9 +98,10 @@ def show_record(folder: Path, /, *, log: bool = False) -> int:
     log
         Print the log of steps instead.
     """
-    record = load_record(folder)
+    record = live_summary(folder) if is_live(folder) else load_record(folder)
     if log:
-        for entry in read_log(get(folder, LOG), folder / LOG)[0]:
+        raw = get(folder, LOG)
+        for entry in read_log(raw[: raw.rfind(b"\n") + 1], folder / LOG)[0]:
             show(json.dumps(entry, ensure_ascii=False))
     else:
         show(json.dumps(record, ensure_ascii=False, indent=1))

@@ -25,6 +25,7 @@ from vsr.cli.live_view import (
 from vsr.cli.progress_view import drawn
 from vsr.cli.signals import LiveSignals
 from vsr.errors import ConfigError, VsrError
+from vsr.evidence import LiveRecords
 from vsr.live import (
     CameraOptions,
     EventLog,
@@ -65,6 +66,15 @@ class CameraFlags:
     """JPEG file that is always the latest picture."""
     record_original: bool = False
     """Record what the camera sent, untouched, beside the recording."""
+    evidence: bool = False
+    """Keep a record of all recorded files and of what happened to the camera, in the folder evidence/ beside them; the
+    original is recorded, too."""
+    case: str = ""
+    """Text that the record names: a case number, who asked, who is at work."""
+    sign: str = ""
+    """What signs the record: a private key's file, or exec:PROGRAM."""
+    allow_generative: bool = False
+    """Let models paint what is not in the source where a record is kept, which says so."""
     label: bool = False
     """Burn camera, time and "enhanced" into the picture."""
     transport: Literal["auto", "tcp", "udp"] = "auto"
@@ -163,7 +173,10 @@ class _Service:
         open_things.callback(self._close_metrics)
         if options.metrics_port:  # before the cameras: a port that is taken is known at once
             self._metrics = MetricsServer(options.metrics_port, lambda: self._look())
-        self.service = open_things.enter_context(LiveService(options))
+        self._records = open_things.enter_context(
+            LiveRecords()
+        )  # ended after the service, whose files it hashes
+        self.service = open_things.enter_context(LiveService(options, accept=self._records.accept))
         self._look = self.service.view
         self._page = open_things.enter_context(CamerasPage(self.service, options.watch))
 
@@ -178,6 +191,7 @@ class _Service:
         with drawn(CameraTable(service)) if with_table else nullcontext():
             while not self._signals.stop.wait(min(_LOOK_S, max(0.0, end_s - time.monotonic()))):
                 service.check()
+                self._records.look(service)
                 now = time.monotonic()
                 if now >= end_s:
                     break
@@ -191,6 +205,7 @@ class _Service:
                 for event in events:
                     event.tell()
         service.close()
+        self._records.look_now(service)
         for event in [*event_log.news(service.view(), time.monotonic()), *conclusion(service.view())]:
             event.tell()
 
@@ -266,6 +281,10 @@ def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
         flags.transport,
         label=flags.label,
         record_original=flags.record_original,
+        evidence=flags.evidence,
+        case=flags.case,
+        sign=flags.sign,
+        allow_generative=flags.allow_generative,
         encoder=flags.encoder,
         quality=flags.quality,
         outputs=tuple(outputs),

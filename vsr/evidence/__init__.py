@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from vsr.evidence.check import check_evidence, stamped
     from vsr.evidence.evidence_options import EvidenceOptions
     from vsr.evidence.folder import get, load_record, put
+    from vsr.evidence.live_check import check_live, live_summary
+    from vsr.evidence.live_log import is_live
+    from vsr.evidence.live_records import LiveRecords
     from vsr.evidence.recorder import Recorder
     from vsr.evidence.replay import make_again
     from vsr.evidence.signing import RecordSigner, make_key

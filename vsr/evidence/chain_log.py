@@ -4,8 +4,10 @@ It only grows, and each line is on the disk before the next step. A run that was
 goes on goes on with it.
 """
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -63,12 +65,15 @@ class ChainLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"line": self.num_lines + 1, "step": what, "at": now, "clock_s": round(time.monotonic(), 6)}
         line = sealed(entry | facts, before=self.seal)
+        before = os.fstat(self._descriptor).st_size
         try:
             rest = memoryview(f"{line}\n".encode())
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
             os.fsync(self._descriptor)
         except OSError as error:
+            with contextlib.suppress(OSError):  # of a full disk: half a line would break the chain
+                os.ftruncate(self._descriptor, before)
             raise SinkError(f"{self.path} cannot be written: {error.strerror}") from error
         self.num_lines += 1
         self.seal = unsealed(line, before=self.seal)[1]
@@ -92,7 +97,16 @@ def read_log(raw: bytes, path: Path) -> tuple[list[dict[str, Any]], str]:
     Raises:
         VerifyError: names the first line that was changed, moved, or is not there.
     """
-    entries: list[dict[str, Any]] = []
+    lines = list(each_line(raw, path))
+    return [entry for entry, _ in lines], lines[-1][1] if lines else ""
+
+
+def each_line(raw: bytes, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each line of a log with its seal.
+
+    Raises:
+        VerifyError: as `read_log`.
+    """
     seal, lines = "", raw.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -101,8 +115,7 @@ def read_log(raw: bytes, path: Path) -> tuple[list[dict[str, Any]], str]:
             entry, seal = unsealed(line.decode(), before=seal)
         except ValueError:
             raise VerifyError(f"{path}: line {number} {_what_happened(line, number)}") from None
-        entries.append(entry)
-    return entries, seal
+        yield entry, seal
 
 
 def _what_happened(line: bytes, number: int) -> str:

@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from vsr.engine import place
+from vsr.engine import Placement, place
 from vsr.frames import StreamInfo
 from vsr.jobs import FrameHash, Plan
 from vsr.media import ReadCounts
-from vsr.models import Model, card_of
+from vsr.models import ModelSpec, card_of
 
 _MOST = 1000
 """Places that are listed of one kind; how many there are is always said."""
@@ -59,11 +59,11 @@ def decisions_of(plan: Plan) -> dict[str, Any]:
 
 def model_facts_of(plan: Plan) -> list[dict[str, Any]]:
     """The networks in their order, each with what is known of it and where it ran."""
-    return [_model(model, plan) for model in plan.models]
+    return [network_facts(model.spec, place(plan.options.engine, model)) for model in plan.models]
 
 
-def _model(model: Model, plan: Plan) -> dict[str, Any]:
-    spec, spot = model.spec, place(plan.options.engine, model)
+def network_facts(spec: ModelSpec, spot: Placement) -> dict[str, Any]:
+    """What is known of a network, and where it runs."""
     facts: dict[str, Any] = {
         name: getattr(spec, name)
         for name in ("name", "scale", "version", "sha256", "licence", "trained_on", "generative", "network")

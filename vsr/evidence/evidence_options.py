@@ -17,7 +17,8 @@ class EvidenceOptions:
     copy_source: bool = False
     """Copy the source into the folder, too, below source/, and check the copy's hash."""
     sign: str = ""
-    """Private key that signs the record, as `vsr evidence key` makes one."""
+    """What signs the record: a private key's file, as `vsr evidence key` makes one, or exec:PROGRAM, which is called
+    with the word public or sign."""
     timestamp: str = ""
     """Address of an authority that stamps the record's time (RFC 3161); it gets a hash alone."""
     credentials: str = ""

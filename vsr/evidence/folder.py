@@ -7,6 +7,7 @@ from typing import Any
 from vsr.durable import write_whole
 from vsr.errors import ConfigError, SinkError, VerifyError
 from vsr.evidence.chain_log import LOG
+from vsr.evidence.live_log import is_live
 from vsr.evidence.seals import sealed, unsealed
 
 RECORD = "record.json"
@@ -72,6 +73,10 @@ def load_record(folder: Path) -> dict[str, Any]:
         VerifyError: it was changed.
     """
     if not (folder / RECORD).is_file():
+        if is_live(folder):
+            raise ConfigError(
+                f"{folder} holds the record of a camera: verify and show read it, nothing else does"
+            )
         unfinished = " (a run has begun and not ended)" if (folder / LOG).is_file() else ""
         raise ConfigError(f"{folder} holds no record{unfinished}; name the folder that --evidence has filled")
     try:

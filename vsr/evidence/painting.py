@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from vsr.errors import ConfigError
-from vsr.models import Model, all_models
+from vsr.models import ModelSpec, all_models
 
 
-def may_paint(models: Sequence[Model]) -> list[str]:
+def may_paint(specs: Sequence[ModelSpec]) -> list[str]:
     """Say of each model that may show what is not in the source why that is."""
     known = {facts.sha256 for facts in all_models() if facts.sha256}
     reasons: list[str] = []
-    for spec in (model.spec for model in models):
+    for spec in specs:
         if spec.generative:
             reasons.append(f"{spec.name} is generative: it paints detail that is not in the source")
         elif not set(filter(None, spec.sha256.split("+"))) <= known:
@@ -20,13 +20,13 @@ def may_paint(models: Sequence[Model]) -> list[str]:
     return reasons
 
 
-def refuse_painting(models: Sequence[Model], *, allowed: bool) -> list[str]:
+def refuse_painting(specs: Sequence[ModelSpec], *, allowed: bool) -> list[str]:
     """Return what `may_paint` says, where that is allowed.
 
     Raises:
         ConfigError: it is not.
     """
-    reasons = may_paint(models)
+    reasons = may_paint(specs)
     if reasons and not allowed:
         raise ConfigError(
             f"no evidence is made by it: {'; '.join(reasons)}; --allow-generative makes it, and marks it"

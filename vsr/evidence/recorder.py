@@ -27,7 +27,7 @@ from vsr.evidence.painting import refuse_painting
 from vsr.evidence.reread import each_frame, file_facts, files_of, result_again, result_files
 from vsr.evidence.sheet import ShownPair, write_sheet
 from vsr.evidence.shown_pairs import pair_of, shown_frames
-from vsr.evidence.signing import SIGNATURE, KeyFile, RecordSigner
+from vsr.evidence.signing import SIGNATURE, RecordSigner, named_key, signer_of
 from vsr.evidence.source_copy import copy_source
 from vsr.evidence.supported import SUPPORT, Supported, measure_support
 from vsr.evidence.time_stamp import STAMP, stamp_of
@@ -51,10 +51,10 @@ class Recorder:
         """`signer` signs in place of a key's file; `tell` hears what the user should know at once.
 
         Raises:
-            ConfigError: the key cannot be used.
+            ConfigError: the key, or the program that signs, cannot be used.
         """
         self.job, self.options, self.folder, self._tell = job, options, folder, tell
-        self._signer = KeyFile(Path(options.sign)) if options.sign else signer
+        self._signer = signer or signer_of(options.sign)
         given = options.credentials
         self._credential = Credential.read(Path(given), Path(options.credentials_key)) if given else None
         self._log: ChainLog | None = None
@@ -98,7 +98,9 @@ class Recorder:
         Raises:
             ConfigError: a model may paint what is not in the source, and that is not allowed.
         """
-        self._painting = refuse_painting(plan.models, allowed=self.options.allow_generative)
+        self._painting = refuse_painting(
+            [model.spec for model in plan.models], allowed=self.options.allow_generative
+        )
         if self._credential is not None and is_numbered(plan.job.target):
             raise ConfigError(f"credentials: {plan.job.target} means many files; name a video or a picture")
         self.log.add("found", **stream_facts(plan.source), notes=list(plan.source.notes))
@@ -173,7 +175,7 @@ class Recorder:
             "read": read_facts(outcome.counts),
             "software": software_facts(),
             "processor": processor_facts(),
-            "signer": {"Ed25519": self._signer.public_key.hex()} if self._signer else None,
+            "signer": named_key(self._signer),
         }
 
     def _supported(

@@ -4,6 +4,7 @@
 """
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,10 @@ from vsr.errors import ConfigError, SinkError
 
 SIGNATURE = "record.sig"
 """64 bytes over those of the record."""
+
+_PROGRAM = "exec:"
+_TIMEOUT_S = 30
+"""A card may want its button pressed."""
 
 
 class RecordSigner(Protocol):
@@ -67,6 +72,75 @@ class KeyFile:
         return self._key.sign(content)
 
 
+def signer_of(named: str) -> RecordSigner | None:
+    """Who signs by what was named: a key's file, or `exec:PROGRAM`; None where nothing was.
+
+    Raises:
+        ConfigError: it cannot sign.
+    """
+    if not named:
+        return None
+    if named.startswith(_PROGRAM):
+        return SigningProgram(named.removeprefix(_PROGRAM))
+    return KeyFile(Path(named))
+
+
+def named_key(signer: RecordSigner | None) -> dict[str, str] | None:
+    """How a record names who signs it."""
+    return {"Ed25519": signer.public_key.hex()} if signer else None
+
+
+class SigningProgram:
+    """A program that holds a private key, or asks whoever does: a card, a security module, a server.
+
+    It is called as `PROGRAM public` and writes the public key in PEM, and as `PROGRAM sign`, reads what is to be signed
+    and writes the signature of 64 bytes.
+
+    Raises:
+        ConfigError: it cannot be called, or gives no such key.
+    """
+
+    def __init__(self, program: str):
+        self._program = program
+        try:
+            self.public_key = public_key_of(self._asked("public", b""))
+        except SinkError as error:
+            raise ConfigError(f"{error}") from None
+        except ValueError:
+            raise ConfigError(
+                f"sign: {program} public writes no public key of Ed25519 in PEM, as is expected"
+            ) from None
+
+    def sign(self, content: bytes) -> bytes:
+        """Return a signature of 64 bytes.
+
+        Raises:
+            SinkError: the program gives another thing.
+        """
+        signature = self._asked("sign", content)
+        if not is_signed_by(self.public_key, content, signature):
+            raise SinkError(
+                f"sign: {self._program} sign writes {len(signature)} bytes that are no signature by its public key"
+            )
+        return signature
+
+    def _asked(self, what: str, given: bytes) -> bytes:
+        try:
+            done = subprocess.run(
+                [self._program, what], input=given, capture_output=True, check=True, timeout=_TIMEOUT_S
+            )
+        except subprocess.CalledProcessError as error:
+            told = error.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise SinkError(
+                f"sign: {self._program} {what} fails with code {error.returncode}: {told}"
+            ) from None
+        except subprocess.TimeoutExpired:
+            raise SinkError(f"sign: {self._program} {what} did not end within {_TIMEOUT_S} s") from None
+        except OSError as error:
+            raise SinkError(f"sign: {self._program} cannot be called: {error.strerror}") from None
+        return done.stdout
+
+
 def make_key(path: Path) -> Path:
     """Write a new private key, which only its owner may read, and beside it the public one, which is to be made known.
 
@@ -110,20 +184,32 @@ def read_public_key(path: Path) -> bytes:
         ConfigError: the file cannot be read, or holds no such key.
     """
     try:
+        return public_key_of(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"key {path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(
+            f"{path} holds no public key of Ed25519, as `vsr evidence key` writes beside the private one"
+        ) from None
+
+
+def public_key_of(pem: bytes) -> bytes:
+    """Return the 32 bytes of a public key in PEM.
+
+    Raises:
+        ValueError: it is none of Ed25519.
+    """
+    try:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     except ImportError as error:
         raise needs_extra(error) from None
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"key {path} cannot be read: {error.strerror}") from None
+        key = serialization.load_pem_public_key(pem)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError(
-            f"{path} holds no public key of Ed25519, as `vsr evidence key` writes beside the private one"
-        )
+        raise ValueError("no public key of Ed25519")
     return key.public_bytes_raw()
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.live.camera_file import check_camera, exposed_files, read_options
+    from vsr.live.frame_notes import FrameNote
     from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
     from vsr.live.monitoring.prometheus import MetricsServer, health
     from vsr.live.options import (
@@ -13,11 +15,10 @@ if TYPE_CHECKING:
         LiveOptions,
         OutputKind,
         OutputOptions,
-        check_camera,
-        exposed_files,
-        read_options,
     )
+    from vsr.live.push.recording import ORIGINAL, recorded_names
     from vsr.live.retry import Backoff
+    from vsr.live.scheduling.engines import EngineLevel
     from vsr.live.serve_options import ServeOptions
     from vsr.live.service import CameraView, LiveService, LiveView
     from vsr.live.viewing.viewing_process import ViewingProcess

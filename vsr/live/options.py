@@ -1,25 +1,23 @@
 """Options of `vsr live`: frozen dataclasses whose fields are the keys of `configs/cameras.toml`.
 
 A field's docstring is its help text. Checks that need only the values are made when the value is made;
-`read_options` checks everything that can be known before start.
+`read_options` of `camera_file.py` checks everything that can be known before start.
 """
 
 import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import av
 from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
-from vsr.live.address import Address, Credentials, exposed, resolve
+from vsr.live.address import Address, Credentials, resolve
 from vsr.live.serve_options import ServeOptions
 from vsr.live.watch_options import BrowserOptions
 from vsr.options import EngineOptions, at_least
-from vsr.toml_options import make_options, read_tables
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
 
@@ -118,6 +116,15 @@ class CameraOptions:
     """Burn camera, time and "enhanced" into the picture."""
     record_original: bool = False
     """Record what the camera sent, untouched, beside the enhanced recording."""
+    evidence: bool = False
+    """Keep a record of all recorded files and of what happened to the camera, in the folder evidence/ beside them;
+    the original is recorded, too."""
+    case: str = ""
+    """Text that the record names: a case number, who asked, who is at work."""
+    sign: str = ""
+    """What signs the record: a private key's file, as `vsr evidence key` makes one, or exec:PROGRAM."""
+    allow_generative: bool = False
+    """Let models paint what is not in the source where a record is kept, which says so."""
     encoder: Literal["auto", "nvenc", "x264"] = "auto"
     """`auto` takes NVENC where it works."""
     quality: int = 60
@@ -132,6 +139,8 @@ class CameraOptions:
         _above(-1e-9, frozen_s=self.frozen_s)
         if not 0 <= self.quality <= 100:
             raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
+        if not self.evidence and (self.case or self.sign or self.allow_generative):
+            raise ConfigError("case, sign and allow_generative are of a record; set evidence")
         if not self.url:
             raise ConfigError(
                 "url is empty; rtsp://HOST/PATH, another stream, a device or a file is accepted"
@@ -141,6 +150,16 @@ class CameraOptions:
             raise ConfigError(
                 f"{scheme}:// is no camera; {', '.join(CAMERA_SCHEMES[:8])}, /dev/video0 or a file is"
             )
+
+    @property
+    def records_original(self) -> bool:
+        """Whether what the camera sends is recorded: evidence is never without it."""
+        return self.record_original or self.evidence
+
+    @property
+    def recordings(self) -> tuple[OutputOptions, ...]:
+        """Those of its outputs that are files of all that was seen."""
+        return tuple(output for output in self.outputs if output.kind == "record")
 
     @property
     def address(self) -> Address:
@@ -201,81 +220,6 @@ class LiveOptions:
                     both = f"camera {camera.name!r} and camera {owners[target]!r}"
                     raise ConfigError(f"{both} have the same target; put {{name}} into it")
                 owners[target] = camera.name
-
-
-def read_options(path: str | Path) -> LiveOptions:
-    """Read a file of cameras as `configs/cameras.toml`. A `[defaults]` table holds what all cameras share.
-
-    Raises:
-        ConfigError: a key is unknown or missing, a value cannot be used, credentials cannot be read.
-    """
-    tables = read_tables(path)
-    defaults = tables.pop("defaults", {})
-    try:
-        if not isinstance(defaults, dict):
-            raise ConfigError("defaults must be a table")
-        for key in ("name", "url"):
-            if key in defaults:
-                raise ConfigError(f"defaults.{key} makes no sense; every camera needs its own")
-        # Checked by itself too, or a mistake in it would be told of a camera.
-        make_options(
-            CameraOptions, {"name": "defaults", "url": "rtsp://host", **cast(Any, defaults)}, "defaults"
-        )
-        cameras = tables.get("cameras", [])
-        if isinstance(cameras, list):
-            tables["cameras"] = [
-                _merged(cast(Any, defaults), camera) for camera in cast("list[object]", cameras)
-            ]
-        options = make_options(LiveOptions, tables)
-        for camera in options.cameras:
-            check_camera(camera)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return options
-
-
-def exposed_files(options: LiveOptions, path: str | Path = "") -> list[str]:
-    """Files that hold credentials and that others may read: `path`, where the options come from, among them."""
-    secret = [each for camera in options.cameras for each in (camera, *camera.outputs)]
-    files = [each.credentials_file for each in secret if each.credentials_file]
-    if path and any(
-        each.address.secrets and not each.credentials_file and not each.credentials_env for each in secret
-    ):
-        files.append(str(path))
-    return [file for file in dict.fromkeys(files) if exposed(file)]
-
-
-def _merged(defaults: dict[str, object], camera: object) -> object:
-    """Lay a camera's table over the defaults and put its name into the targets."""
-    if not isinstance(camera, dict):
-        return camera
-    merged = {**defaults, **cast("dict[str, object]", camera)}
-    name, outputs = merged.get("name"), merged.get("outputs")
-    if isinstance(name, str) and isinstance(outputs, list):
-        merged["outputs"] = [_named(output, name) for output in cast("list[object]", outputs)]
-    return merged
-
-
-def _named(output: object, name: str) -> object:
-    table = cast("dict[str, object]", output) if isinstance(output, dict) else {}
-    target = table.get("target")
-    return {**table, "target": target.replace("{name}", name)} if isinstance(target, str) else output
-
-
-def check_camera(camera: CameraOptions) -> None:
-    """Read the credentials of a camera and of its outputs once; see whether its options go together.
-
-    Raises:
-        ConfigError: they do not, or credentials cannot be read.
-    """
-    try:
-        _ = camera.address, [output.address for output in camera.outputs]
-        if camera.record_original and not any(output.kind == "record" for output in camera.outputs):
-            raise ConfigError(
-                "record_original needs an output of kind 'record', beside which the original goes"
-            )
-    except ConfigError as error:
-        raise ConfigError(f"cameras.{camera.name}: {error}") from None
 
 
 def _above(bound: float, **values: float) -> None:

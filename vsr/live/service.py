@@ -7,7 +7,7 @@ The loop runs in a thread of its own, so that the caller's is free for signals a
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from vsr.errors import VsrError
 from vsr.live.cameras.camera import Camera
 from vsr.live.config_diff import ConfigChanges, changes_between
+from vsr.live.frame_notes import FrameNote, FrameNotes
 from vsr.live.newest_wins import in_background
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.encoder import LiveEncode
@@ -53,6 +54,7 @@ class CameraView:
 @dataclass(frozen=True)
 class _OpenChannel(Channel):
     sink: LiveSink
+    notes: FrameNotes | None
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,23 @@ class LiveService:
 
     All methods but `view` belong to one thread.
 
+    Args:
+        options: what is wanted.
+        accept: is shown each configuration, this one and those that are adopted, with what it enhances by, before
+            anything of it is done, and may refuse it.
+
     Raises:
         ConfigError: an output or the device cannot work as configured.
         ModelError: a model is not known or does not load.
     """
 
-    def __init__(self, options: LiveOptions):
-        self.options = options
+    def __init__(
+        self,
+        options: LiveOptions,
+        *,
+        accept: Callable[[LiveOptions, Sequence[EngineLevel]], None] = lambda *_: None,
+    ):
+        self.options, self._accept = options, accept
         self.hub = Hub(always=options.serve.always)
         """What viewers may watch."""
         self._server = self._serve(options)
@@ -94,6 +106,7 @@ class LiveService:
             opened.callback(self._close_server)
             opened.callback(self._close_sinks)
             plan = LivePlan(_levels(options), options.latency_ms)
+            accept(options, plan.levels)
             opened.pop_all()
         self._waiting: set[str] = set()
         """Cameras that begin when `_leaving` have finished: the same folder or server may be theirs."""
@@ -126,12 +139,13 @@ class LiveService:
 
     def _channel(self, options: CameraOptions) -> _OpenChannel:
         encode = LiveEncode(encoder=options.encoder, quality=options.quality)
-        how = SinkOptions(encode, label=options.label, record_original=options.record_original)
+        how = SinkOptions(encode, label=options.label, record_original=options.records_original)
+        notes = FrameNotes() if options.evidence else None
         enhanced, original = (self.hub.publish(name) for name in _served_names(options.name))
-        sink = LiveSink(options.name, options.outputs, how, served=(enhanced, original))
+        sink = LiveSink(options.name, options.outputs, how, served=(enhanced, original), notes=notes)
         camera = Camera(options, number := next(self._numbers))
-        camera.tap = sink.packet
-        return _OpenChannel(number, options.name, camera, sink)
+        camera.tap, camera.notes = sink.packet, notes
+        return _OpenChannel(number, options.name, camera, sink, notes)
 
     def _serve(self, options: LiveOptions) -> RtspServer | None:
         return RtspServer(self.hub, options.serve) if options.serve.port else None
@@ -170,12 +184,7 @@ class LiveService:
         anew = {*changes.begun, *changes.restarted}
         try:
             opened = self._open(camera for camera in options.cameras if camera.name in anew)
-            try:
-                self._serve_anew(options)
-            except VsrError:
-                for channel in opened.values():
-                    channel.sink.close()
-                raise
+            self._take_on(options, plan, opened)
         except VsrError:
             self._keep_served(self.options)
             raise
@@ -187,6 +196,16 @@ class LiveService:
         self._desired.plan, self._desired.channels = plan, tuple(self._in_order())
         self.check()
         return changes
+
+    def _take_on(self, options: LiveOptions, plan: LivePlan, opened: Mapping[str, _OpenChannel]) -> None:
+        """Have a configuration accepted, and serve as it says; where that cannot be, close what was opened for it."""
+        with ExitStack() as undone:
+            for channel in opened.values():
+                undone.callback(channel.sink.close)
+            self._accept(options, plan.levels)
+            undone.callback(lambda: self._accept(self.options, self._desired.plan.levels))
+            self._serve_anew(options)
+            undone.pop_all()
 
     def _keep_served(self, options: LiveOptions) -> None:
         self.hub.keep(served for camera in options.cameras for served in _served_names(camera.name))
@@ -221,6 +240,11 @@ class LiveService:
             if facts.number in sinks
         )
         return LiveView(overview, tuple(cameras))
+
+    def frame_notes(self, number: int) -> list[FrameNote]:
+        """What became of frames of a channel since the last call; nothing where its camera has no evidence kept."""
+        notes = next((each.notes for each in self._channels.values() if each.number == number), None)
+        return notes.take() if notes is not None else []
 
     def close(self) -> None:
         """Stop the cameras and finish all outputs. Harmless twice."""

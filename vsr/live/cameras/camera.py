@@ -15,6 +15,7 @@ from vsr.live.cameras.session import CameraSession, Tap
 from vsr.live.cameras.status import CameraStatus, SharedStatus
 from vsr.live.cameras.timestamps import CameraTimeline
 from vsr.live.cameras.transports import Transport
+from vsr.live.frame_notes import FrameNotes
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Backoff, Retry
 
@@ -38,6 +39,8 @@ class Camera:
         """Gets every audio and video packet as it came, in the camera's thread; set it before
         `frames`. It must not block, nor keep the packet or its stream, which are part of the
         container: copy what is wanted."""
+        self.notes: FrameNotes | None = None
+        """Hears of every frame."""
         self._number = number
         self._backoff = Backoff(retry)
         self._timeline = CameraTimeline()
@@ -102,6 +105,8 @@ class Camera:
                 tap=self.tap,
             )
             for frame in session.frames(stop):
+                if self.notes is not None:
+                    self.notes.decoded(frame)
                 yield replace(frame, stream=self._number)
         except (GoneError, RefusedError):
             raise

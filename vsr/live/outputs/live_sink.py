@@ -17,6 +17,7 @@ from av.stream import Stream
 
 from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
+from vsr.live.frame_notes import FrameNotes
 from vsr.live.newest_wins import DroppingWorker
 from vsr.live.options import OutputOptions
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
@@ -26,6 +27,7 @@ from vsr.live.outputs.passthrough import PacketTaker, Passthrough
 from vsr.live.outputs.snapshots import Snapshots, snapshot
 from vsr.live.packets import TICKS, Message
 from vsr.live.push.order import PushOrder
+from vsr.live.push.recording import ORIGINAL
 from vsr.live.serving.hub import Publisher
 from vsr.media import find_ffmpeg
 from vsr.quality import Label, black_frame, dim, draw_label
@@ -88,6 +90,7 @@ class LiveSink:
             that come while it is busy the newest.
         served: get what viewers may watch, enhanced and original. Where there is no other output, pictures are
             encoded while those are wanted.
+        notes: hear of every picture that is encoded.
 
     Raises:
         ConfigError: an output cannot work as configured.
@@ -101,8 +104,9 @@ class LiveSink:
         *,
         callback: Callable[[Frame], None] | None = None,
         served: tuple[Publisher, Publisher] | None = None,
+        notes: FrameNotes | None = None,
     ):
-        self.name, self._options = name, options
+        self.name, self._options, self._notes = name, options, notes
         self._encode = _with_segments(options.encode, outputs)
         self._outputs: list[LiveOutput] = []
         self._originals: list[LiveOutput] = []
@@ -139,7 +143,7 @@ class LiveSink:
             return
         self._outputs.append(LiveOutput(PushOrder(options, self.name)))
         if options.kind == "record" and self._options.record_original:
-            self._originals.append(LiveOutput(PushOrder(options, self.name, "-original")))
+            self._originals.append(LiveOutput(PushOrder(options, self.name, ORIGINAL)))
 
     def write(self, frame: Frame) -> None:
         """Hand over an enhanced frame. A new size or layout starts a new encode;
@@ -237,14 +241,14 @@ class LiveSink:
             self._last, self._dimmed = item, None
             for callback in self._callbacks:
                 callback.put(item)
-            self._show(self._labelled(item), self._clock.next(item, time.monotonic()))
+            self._show(self._labelled(item), item)
             return
         if self._last is None and self._options.format is not None:
             self._last = black_frame(self._options.format)
         if self._last is not None:
             self._dimmed = self._dimmed or dim(self._last)
             text = f"{self.name}  no signal {_ago(item)}"
-            self._show(draw_label(self._dimmed, Label(text)), self._clock.next(None, time.monotonic()))
+            self._show(draw_label(self._dimmed, Label(text)), None)
 
     def _labelled(self, frame: Frame) -> Frame:
         if not self._options.label:
@@ -254,8 +258,9 @@ class LiveSink:
         when = datetime.fromtimestamp(arrived).strftime("%Y-%m-%d %H:%M:%S")
         return draw_label(frame, Label(f"{self.name}  {when}  enhanced"))
 
-    def _show(self, frame: Frame, pts: int) -> None:
-        """Encode a picture; an encoder that fails is started again with a later one."""
+    def _show(self, frame: Frame, shown: Frame | None) -> None:
+        """Encode a picture; None is shown where it stands in. An encoder that fails is started again with a later one."""
+        pts = self._clock.next(shown, time.monotonic())
         for one in self._snapshots:
             one.put(frame)
         wanted = not self._takers or any(one.wanted for one in self._takers)
@@ -271,6 +276,8 @@ class LiveSink:
                 self._why = self._encoder.choice.why
             self._encoder.write(replace(frame, pts=pts, time_base=Fraction(1, TICKS)))
             self._written += 1
+            if self._notes is not None:
+                self._notes.shown(shown)
             if len(self._worker) == 0 or time.monotonic() - self._begun_s > _FIRST_S:
                 self._worker.depth = _WAITING
         except VsrError as error:

@@ -21,6 +21,9 @@ from vsr.live.packets import VIDEO, Message
 from vsr.live.push.muxer import Muxer
 from vsr.live.push.order import PushOrder
 
+ORIGINAL = "-original"
+"""What the names of originals end with, before the extension."""
+
 _LOOK_S = 1.0
 """How often the free space is looked at."""
 _REORDER_S = 0.7
@@ -162,8 +165,22 @@ def finish_parts(order: PushOrder) -> None:
 
 def _files(order: PushOrder, ending: str) -> list[Path]:
     """Files of one recording alone: others may share the folder."""
-    name = re.compile(re.escape(order.name) + r"-\d{8}-\d{6}(_\d+)?" + re.escape(order.suffix + ending))
+    name = _name_of(order.name, re.escape(order.suffix + ending))
     return [path for path in order.folder.iterdir() if name.fullmatch(path.name)]
+
+
+def recorded_names(folder: Path, camera: str) -> set[str]:
+    """The names of a camera's recorded files, of originals and of enhanced ones; those being written end in `.part`.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    name = _name_of(camera, rf"({ORIGINAL})?\.mkv(\.part)?")
+    return set(filter(name.fullmatch, os.listdir(folder)))
+
+
+def _name_of(camera: str, ending: str) -> re.Pattern[str]:
+    return re.compile(re.escape(camera) + r"-\d{8}-\d{6}(_\d+)?" + ending)
 
 
 def _rename(path: Path) -> None:

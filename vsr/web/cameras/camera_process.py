@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from vsr.errors import VsrError, one_line
+from vsr.evidence import LiveRecords
 from vsr.jobs import WorkerProcess, become_worker, stop_all, wait_for_news
 from vsr.live import Backoff, LiveOptions, LiveService, health
 
@@ -81,9 +82,10 @@ def _live(pipe: "Connection[Any, Any]", options: LiveOptions) -> None:
     """The process's whole life."""
     try:
         become_worker(KeyboardInterrupt(), within_s=_END_WITHIN_S)
-        with LiveService(options) as service:
+        with LiveRecords() as records, LiveService(options, accept=records.accept) as service:
             while True:
                 service.check()
+                records.look(service)
                 pipe.send(health(service.view()))
                 time.sleep(_TELL_EVERY_S)
     except VsrError as error:
