@@ -259,7 +259,7 @@ class LiveSink:
         return draw_label(frame, Label(f"{self.name}  {when}  enhanced"))
 
     def _show(self, frame: Frame, shown: Frame | None) -> None:
-        """Encode a picture; None is shown where it stands in. An encoder that fails is started again with a later one."""
+        """Encode a picture; None is shown where it stands in. What fails is started again with a later one."""
         pts = self._clock.next(shown, time.monotonic())
         for one in self._snapshots:
             one.put(frame)
