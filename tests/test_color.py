@@ -193,3 +193,26 @@ def test_chroma_is_registered_in_rgb_and_on_the_way_back(layout, siting):
     assert_registered(full, places(replace(format, layout="yuv444")), 6)
     _, back = as_ycc(Picture(Frame((), format), rgb=rgb))
     assert_registered(back, places(format), 4)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12, 16])
+def test_codes_are_rounded_to_the_nearest_and_bounded(depth):
+    scale, top = (16.0 * 2 ** (depth - 8), 219.0 * 2 ** (depth - 8)), (1 << depth) - 1
+    values = torch.rand(1, 2, 37, 41) * 1.6 - 0.3
+    exact = values.double() * scale[1] + scale[0]
+    codes = color.to_codes(values, scale, depth).to(torch.int64)
+    assert (codes - exact.clamp(0, top)).abs().max() <= 0.5 + 2e-3
+    assert {0, top} <= set(codes.flatten().tolist())
+    for layout in (values.transpose(2, 3), values.expand(2, -1, -1, -1), values.bfloat16()):
+        assert torch.equal(
+            color.to_codes(layout, scale, depth), color.to_codes(layout.float().clone(), scale, depth)
+        )
+
+
+@pytest.mark.parametrize("size", [(3, 5), (33, 40), (100, 7)])
+def test_bands_of_rows_are_converted_as_the_whole(size):
+    rgb = torch.rand(2, 3, *size)
+    in_bands = color.rgb_to_ycc(rgb, (0.2126, 0.0722))
+    plain = color.rgb_to_ycc(rgb.requires_grad_(), (0.2126, 0.0722))
+    for got, wanted in zip(in_bands, plain, strict=True):
+        assert (got - wanted).abs().max() < 1e-6

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vsr.resample import enlarge, pixel_shuffle, reduce, resize
+from vsr.resample import enlarge, pixel_shuffle, reduce, repeat, resize
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -170,3 +170,25 @@ def test_reduction_makes_the_files_of_set5_bit_for_bit(scale: int, test_data: Pa
         height, width = (side // scale * scale for side in high.shape[:2])
         made = reduce(high[:height, :width].permute(2, 0, 1)[None], scale)[0].permute(1, 2, 0)
         assert torch.equal(made, low), path.name
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 7])
+def test_repeated_samples_are_those_of_pytorch(scale):
+    x = torch.rand(1, 3, 11, 13)
+    assert torch.equal(repeat(x, scale), F.interpolate(x, scale_factor=scale, mode="nearest"))
+    repeat(x, scale).zero_()
+    assert x.any()  # what comes is fresh
+
+
+@pytest.mark.parametrize("kernel", ["catmull-rom", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(32, 36), (33, 35), (2, 2), (1, 5)])
+@pytest.mark.parametrize("ratio", [(2, 2), (2, 1), (1, 2)])
+@pytest.mark.parametrize("shift", [(0, -0.5), (0.5, 0), (-0.5, -0.5), (0, 0)])
+def test_halving_is_the_sum_over_samples(kernel, size, ratio, shift):
+    x = torch.rand(1, 2, *size)
+    wanted = tuple(-(-side // step) for side, step in zip(size, ratio, strict=True))
+    got = resize(x, wanted, ratio=ratio, shift=shift, kernel=kernel)
+    by_rows = resize(
+        x.requires_grad_(), wanted, ratio=ratio, shift=shift, kernel=kernel
+    ).detach()  # the general way
+    assert (got - by_rows).abs().max() < 2e-6

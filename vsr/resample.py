@@ -5,11 +5,12 @@ Positions follow the convention of centres: sample `i` of `n` lies at `i + 0.5`.
 is read, in input samples, which is how chroma siting is honoured.
 """
 
-import itertools
+import math
 from functools import cache, lru_cache
 from typing import Literal
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -98,14 +99,37 @@ def enlarge(
 def _enlarge_on_cpu(
     plane: Tensor, out: Tensor, scale: tuple[int, int], shift: tuple[float, float], kernel: Kernel
 ) -> None:
-    """Enlarge one (H, W) plane with OpenCV's separable filters: a quarter of a convolution's time."""
+    """Enlarge one (H, W) plane with OpenCV: rows first, each phase into its place, then columns, which interleave.
+
+    A sixteenth of a convolution's time; the kernel that OpenCV itself has takes half of that again.
+    """
+    source, into = plane.contiguous().numpy(), out.numpy()
+    if kernel == "bicubic" and shift == (0.0, 0.0):
+        cv2.resize(source, out.shape[::-1], dst=into, interpolation=cv2.INTER_CUBIC)
+        return
     rows, top = _phases(scale[0], shift[0], kernel)
     columns, left = _phases(scale[1], shift[1], kernel)
-    source, into = plane.contiguous().numpy(), out.numpy()
-    for p, q in itertools.product(range(scale[0]), range(scale[1])):
-        taps = columns[q].numpy(), rows[p].numpy()
-        large = cv2.sepFilter2D(source, -1, *taps, anchor=(left, top), borderType=cv2.BORDER_REPLICATE)
-        into[p :: scale[0], q :: scale[1]] = large
+    tall = np.empty((len(into), source.shape[1]), np.float32)
+    for phase, taps in enumerate(rows.numpy()):
+        into_rows = tall[phase :: scale[0]]
+        cv2.filter2D(source, -1, taps[:, None], into_rows, (0, top), borderType=cv2.BORDER_REPLICATE)
+    wide = [
+        cv2.filter2D(tall, -1, taps[None], anchor=(left, 0), borderType=cv2.BORDER_REPLICATE)
+        for taps in columns.numpy()
+    ]
+    cv2.merge(wide, into.reshape(*tall.shape, scale[1]))
+
+
+def repeat(x: Tensor, scale: int) -> Tensor:
+    """Enlarge (B, C, H, W) by repeating samples: (B, C, scale*H, scale*W), a fresh tensor."""
+    if x.device.type != "cpu" or x.requires_grad:
+        return F.interpolate(x, scale_factor=scale, mode="nearest")
+    b, c, h, w = x.shape
+    large = x.new_empty(b, c, scale * h, scale * w)
+    for plane, out in zip(x.flatten(0, 1), large.flatten(0, 1), strict=True):  # half of PyTorch's time
+        source, size = plane.contiguous().numpy(), (scale * w, scale * h)
+        cv2.resize(source, size, dst=out.numpy(), interpolation=cv2.INTER_NEAREST_EXACT)
+    return large
 
 
 _RUNS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
@@ -193,11 +217,43 @@ def resize(
         (B, C, *size) float32. Edges repeat.
     """
     rows, columns = ratio or (x.shape[2] / size[0], x.shape[3] / size[1])
+    if x.device.type == "cpu" and not x.requires_grad and _is_halved(x, size, (rows, columns)):
+        small = [_halve_on_cpu(plane, (rows, columns), shift, kernel) for plane in x.flatten(0, 1)]
+        return torch.stack(small).view(*x.shape[:2], *size)
     x = _resize_rows(x, _taps((x.shape[2], size[0]), rows, shift[0], kernel, x.device))
     # Columns are resized as rows of the transposed picture: whole rows are read ten times faster than columns.
     x = x.transpose(2, 3).contiguous()
     x = _resize_rows(x, _taps((x.shape[2], size[1]), columns, shift[1], kernel, x.device))
     return x.transpose(2, 3).contiguous()
+
+
+def _is_halved(x: Tensor, size: tuple[int, int], ratio: tuple[float, float]) -> bool:
+    """Whether every output sample has the same filter: one or two input samples further from each to the next."""
+    sides = zip(x.shape[2:], size, ratio, strict=True)
+    return all(step in (1, 2) and num_out == -(-num_in // int(step)) for num_in, num_out, step in sides)
+
+
+def _halve_on_cpu(
+    plane: Tensor, ratio: tuple[float, float], shift: tuple[float, float], kernel: Kernel
+) -> Tensor:
+    """Filter one (H, W) plane with OpenCV and keep what is wanted: a third of the time of summing rows."""
+    rows, top = _strided_taps(ratio[0], shift[0], kernel)
+    columns, left = _strided_taps(ratio[1], shift[1], kernel)
+    source = plane.contiguous().numpy()
+    full = cv2.sepFilter2D(source, -1, columns, rows, anchor=(left, top), borderType=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(full[:: int(ratio[0]), :: int(ratio[1])])
+
+
+@lru_cache(maxsize=64)
+def _strided_taps(ratio: float, shift: float, kernel: Kernel) -> tuple[np.ndarray, int]:
+    """The filter that all output samples share, and how many samples before `ratio * i` it begins for the `i`th."""
+    center, reach = ratio / 2 - 0.5 + shift, _SUPPORT[kernel] * ratio
+    first = math.floor(center - reach)
+    offsets = torch.arange(first, first + 2 * int(reach) + 2, dtype=torch.float64)
+    taps = _kernel((offsets - center) / ratio, kernel)
+    used = (taps.abs() > 1e-12).nonzero().flatten()
+    low, high = min(int(used[0]), -first), max(int(used[-1]), -first) + 1  # OpenCV's anchor lies within
+    return (taps / taps.sum())[low:high].float().numpy(), -first - low
 
 
 def reduce(codes: Tensor, scale: int, *, rounding: Literal["codes", "none"] = "codes") -> Tensor:

@@ -3,13 +3,15 @@
 from dataclasses import replace
 from typing import Literal
 
+import cv2
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from vsr.color import BAND_ROWS
 from vsr.engine.packing import add_packed, enlarged_planes
 from vsr.models import ModelSpec
 from vsr.picture import Picture, enlarge_chroma
-from vsr.resample import enlarge
+from vsr.resample import enlarge, repeat
 
 
 def surroundings(spec: ModelSpec, picture: Picture, seen: Tensor) -> Picture:
@@ -35,12 +37,27 @@ def merge(spec: ModelSpec, around: Picture, output: Tensor) -> Picture:
     if spec.packs > 1:
         return add_packed(around, output)
     base = around.rgb if spec.in_channels == 3 else around.luma
-    whole = output.float() if base is None else base.add_(output).float()
+    whole = output.float() if base is None else _added(base, output)
     return replace(around, rgb=whole) if spec.in_channels == 3 else replace(around, luma=whole)
+
+
+def _added(base: Tensor, output: Tensor) -> Tensor:
+    """`base` with what the network gave added to it, in place.
+
+    Networks on a CPU give colours pixel by pixel; taken apart band by band they are added in a third of the time.
+    """
+    if output.device.type != "cpu" or output.shape[1] == 1 or output.is_contiguous():
+        return base.add_(output)
+    for top in range(0, base.shape[2], BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        by_pixel = output[0, :, rows].permute(1, 2, 0).float().contiguous()
+        for plane, part in zip(base[0, :, rows], cv2.split(by_pixel.numpy()), strict=True):
+            plane.add_(torch.from_numpy(part))
+    return base
 
 
 def _base(x: Tensor, scale: int, kind: Literal["nearest", "bicubic"]) -> Tensor:
     """A fresh tensor, to be added to."""
     if scale == 1:
         return x.clone()
-    return F.interpolate(x, scale_factor=scale, mode="nearest") if kind == "nearest" else enlarge(x, scale)
+    return repeat(x, scale) if kind == "nearest" else enlarge(x, scale)
