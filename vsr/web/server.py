@@ -99,6 +99,10 @@ def _cameras(options: WebOptions, tell: Callable[[str], None]) -> LiveOptions | 
         raise ConfigError(
             f"{options.cameras} has no metrics_port, on which the vsr live beside tells how it does"
         )
+    if cameras.watch.port and not options.cameras_beside:
+        tell(
+            f"note: {options.cameras} has a table [watch], which is for vsr live; these cameras are on this page"
+        )
     for file in exposed_files(cameras, options.cameras):
         tell(f"warning: {file} holds credentials and others may read it; chmod 600 {file} keeps them out")
     return cameras

@@ -107,3 +107,27 @@ def test_damage_costs_no_more_than_its_pictures(tmp_path):
         assert "EXTINF" in await view.playlist(None, None)
 
     in_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, ""),
+        ({"b_frames": 2, "codec_options": {}}, "B-frames"),
+        ({"codec": "libx265", "codec_options": {"x265-params": "log-level=none:bframes=0"}}, "H.265"),
+    ],
+)
+def test_what_browsers_take_by_webrtc_is_told_by_the_pictures(tmp_path, options, why):
+    units = numbered_units(tmp_path, kind="mp4", begins=TICKS, **options)
+    got: list[tuple[str, int]] = []
+
+    async def test(view: View, wanted: list[bool]) -> None:
+        view.add(viewer(got))
+        for unit in units:
+            view.put(unit)
+        assert why in view.why_no_webrtc
+        assert bool(view.why_no_webrtc) == bool(why)
+        assert "EXTINF" in await view.playlist(None, None)
+        assert (len(got) == len(units)) == (why == "")
+
+    in_loop(test)

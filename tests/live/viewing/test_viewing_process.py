@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -246,3 +247,8 @@ def test_a_port_that_is_taken_is_refused_in_a_line(tmp_path, page):
         ConfigError, match=f"port {page.port} of 127.0.0.1 cannot be opened: .*; give another"
     ):
         ViewingProcess(options, page.played.hub, dict)
+
+
+def test_the_page_is_small():
+    folder = files("vsr.live.viewing") / "page"
+    assert sum(len(each.read_bytes()) for each in folder.iterdir()) < 16_000

@@ -21,6 +21,10 @@ _BLOCK_S = 3.0 * TARGET_S
 """How long a request for what is not there yet may wait, by the standard."""
 _UNUSED_S = 10.0
 """Who plays HLS asks several times a second; silent for so long, all have left."""
+_LATE = TICKS // 50
+"""A picture that is shown so long after it is decoded waits for others between."""
+_MOST_BACK = TICKS
+"""Pictures go back by no more in another order; else it is another clock."""
 _MOST_SOUND = 100
 """Packets that wait for their pictures: two seconds."""
 
@@ -55,8 +59,8 @@ class View:
         self._used_s = 0.0
         self._bell = asyncio.Event()
         self._latest: AccessUnit | None = None
-        self.reorders = False
-        """Pictures are not shown in the order in which they are decoded."""
+        self.why_no_webrtc = ""
+        """Why browsers cannot take these pictures by WebRTC; empty while they can."""
         self._opus: SoundEncoder | None = None
         self._opus_of: AudioParameters | None = None
         self._sound: deque[Encoded] = deque(maxlen=_MOST_SOUND)
@@ -82,7 +86,7 @@ class View:
 
     def _rest(self) -> None:
         """What comes next does not go on from what has been."""
-        self._latest, self._opus_of = None, None
+        self._latest, self._opus_of, self.why_no_webrtc = None, None, ""
         self._sound.clear()
 
     def close(self) -> None:
@@ -98,24 +102,23 @@ class View:
 
     def put(self, unit: AccessUnit) -> None:
         """Take a unit."""
+        has_news = self._latest is None
         with suppress(FFmpegError, IndexError, ValueError):  # a damaged keyframe: the next one begins anew
-            if self._packager.put(unit):
-                self._ring()
-        if self._latest is None:
-            self._ring()
+            has_news = self._packager.put(unit) or has_news
         if unit.kind == "audio":
             self._hear(unit)
         else:
             self._show(unit)
+        if has_news:
+            self._ring()
 
     def _ring(self) -> None:
         self._bell.set()
         self._bell = asyncio.Event()
 
     def _show(self, unit: AccessUnit) -> None:
-        if self._latest is not None and unit.parameters != self._latest.parameters:
-            self.reorders = False
-        self._latest, self.reorders = unit, self.reorders or unit.pts_90k != unit.dts_90k
+        self.why_no_webrtc = self._why_no_webrtc(unit)
+        self._latest = unit
         picture = (unit.data, unit.pts_90k, Fraction(1, TICKS))
         # Sound is not changed and so comes sooner: it waits for its pictures, or a browser would show them late.
         sound = []
@@ -123,10 +126,19 @@ class View:
             sound.append(self._sound.popleft())
         for viewer in list(self._viewers):
             viewer.has_begun = viewer.has_begun or unit.keyframe
-            if viewer.has_begun:
+            if viewer.has_begun and not self.why_no_webrtc:
                 viewer.picture(picture)
                 for packet in sound:
                     viewer.sound(packet)
+
+    def _why_no_webrtc(self, unit: AccessUnit) -> str:
+        latest = self._latest
+        if unit.codec != "h264":
+            return "the camera sends H.265, which goes by HLS alone"
+        is_late = unit.pts_90k - unit.dts_90k > _LATE
+        if is_late or (latest is not None and 0 < latest.pts_90k - unit.pts_90k < _MOST_BACK):
+            return "the camera sends B-frames, which go by HLS alone"
+        return self.why_no_webrtc if latest is not None and latest.parameters == unit.parameters else ""
 
     def _hear(self, unit: AccessUnit) -> None:
         if not self._viewers:
@@ -147,15 +159,13 @@ class View:
         """Let somebody go. Harmless twice."""
         self._viewers.discard(viewer)
 
-    async def first(self) -> AccessUnit:
-        """The latest unit, waited for where there is none yet.
+    async def first(self) -> None:
+        """Wait for the first picture.
 
         Raises:
             NotThereError: nothing comes.
         """
         await self._until(lambda: self._latest is not None, _START_S)
-        assert self._latest is not None
-        return self._latest
 
     async def playlist(self, number: int | None, part: int | None) -> str:
         """The playlist, once it holds a part (or a whole segment) by its numbers; as it is where none is named.

@@ -129,13 +129,11 @@ class WhepSessions:
 async def _check(view: View) -> None:
     """Wait until it is known what pictures there are, and whether browsers take them by WebRTC."""
     try:
-        unit = await view.first()
+        await view.first()
     except NotThereError as error:
         raise SessionRefusedError(str(error)) from None
-    if unit.kind == "video" and unit.codec != "h264":
-        raise SessionRefusedError("the camera sends H.265, which goes by HLS alone")
-    if view.reorders:
-        raise SessionRefusedError("the camera sends B-frames, which go by HLS alone")
+    if view.why_no_webrtc:
+        raise SessionRefusedError(view.why_no_webrtc)
 
 
 async def _answer(
