@@ -1,11 +1,14 @@
-"""Take the pictures of the page in docs/web.md: the sample clip before and after, its job, and as a camera.
+"""Take the pictures of the pages in docs/web.md and docs/live.md: the sample clip before and after, its job, and as a
+camera of each.
 
 Needs playwright and Chromium, and runs the product.
 """
 
+import contextlib
 import io
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -70,6 +73,34 @@ def cameras(page: Any, address: str) -> None:
     keep(page, "cameras")
 
 
+def watched(page: Any) -> None:
+    """The page of `vsr live --watch`, with the sample clip as two cameras."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, port = Path(folder) / "cameras.toml", free_port()
+        names = "".join(f'[[cameras]]\nname = "{name}"\nurl = "{CLIP}"\n' for name in ("street", "gate"))
+        file.write_text(f'models = ["bicubic-x2"]\n[watch]\nport = {port}\n{names}')
+        live = subprocess.Popen([sys.executable, "-m", "vsr", "live", file], stderr=subprocess.DEVNULL)
+        try:
+            while True:
+                with contextlib.suppress(Exception):  # it has not begun to listen
+                    page.goto(f"http://127.0.0.1:{port}/")
+                    break
+                page.wait_for_timeout(1000)
+            for video in page.locator("video").nth(0), page.locator("video").nth(1):
+                while not video.count() or not video.evaluate("each => each.currentTime > 2"):
+                    page.wait_for_timeout(200)
+            keep(page, "watch")
+        finally:
+            live.terminate()
+            live.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
 @contextmanager
 def server(*words: str) -> Iterator[str]:
     """`vsr web`, which tells its address."""
@@ -97,6 +128,8 @@ def main() -> None:
             page.set_default_timeout(PATIENCE_MS)
             with server(*words) as address:
                 take(page, address)
+        page = browser.new_page(viewport={"width": 1000, "height": 480}, locale="en-GB", color_scheme="dark")
+        watched(page)
         browser.close()
 
 
