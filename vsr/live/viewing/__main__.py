@@ -24,6 +24,8 @@ from vsr.live.viewing.viewing_order import ViewingOrder
 from vsr.live.viewing.whep import WhepSessions
 
 _LOOK_S = 1.0
+_MOST_AHEAD = 32
+"""Units that are read and not yet taken."""
 _VIEWS = ("enhanced", "original")
 
 
@@ -113,10 +115,18 @@ async def serve(order: ViewingOrder, listening: socket.socket, source: IO[bytes]
         server.should_exit = True
         viewing.close()
 
+    room = threading.Semaphore(_MOST_AHEAD)
+
+    def take(number: int, told: object) -> None:
+        room.release()
+        viewing.take(number, told)
+
     def read() -> None:
         try:
             while True:
-                loop.call_soon_threadsafe(viewing.take, *pickle.load(source))
+                number, told = pickle.load(source)
+                room.acquire()  # or all that a busy machine has no time for would wait here, where nothing is dropped
+                loop.call_soon_threadsafe(take, number, told)
         except (EOFError, pickle.UnpicklingError):
             loop.call_soon_threadsafe(end)
 
