@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1] / "vsr"
 
 ALLOWED = {
-    "main": "where a process begins: the commands, and an output of a live stream",
+    "main": "where a process begins: the commands, an output of a live stream, and what browsers watch",
     "options": "options of the whole, of training and of live, each in its own package",
     "span": "the network SPAN has this name in its paper; `trace.span` is the field's word, too",
 }
