@@ -15,7 +15,7 @@ from vsr.models import Model, can_be_measured, has_int8, measured
 from vsr.options import EnhanceOptions
 from vsr.picture import from_planes, in_rgb, in_ycc
 
-EDGE = 192
+EDGE = 128
 """Of the part of each picture that is looked at, from its middle."""
 
 EVERY = 4
