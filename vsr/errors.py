@@ -6,6 +6,7 @@
     ├── SinkError     the output cannot be encoded, joined or written
     │   └── VerifyError   it was written, and differs from what went in (exit code 3)
     ├── ModelError    a network or checkpoint is unknown, broken or does not fit
+    ├── DeviceLostError   a GPU has failed in a way that only another process gets over (exit code 4)
     └── ConfigError   an option's value cannot be used (exit code 2)
 
 A message names what failed, the value, and what would be accepted or what to do next, in one line.
@@ -62,6 +63,10 @@ class VerifyError(SinkError):
 
 class ModelError(VsrError):
     """A network or checkpoint is unknown, broken or does not fit the request."""
+
+
+class DeviceLostError(VsrError):
+    """A GPU has failed, and answers nothing in this process any more."""
 
 
 class ConfigError(VsrError):

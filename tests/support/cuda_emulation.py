@@ -354,6 +354,7 @@ def emulated_cuda(num_devices: int = 1, most_bytes: int | None = None) -> Iterat
             total,
         ),
         "memory_allocated": lambda device=None: cuda.clocks.memory[device_index(device)].used_bytes,
+        "memory_reserved": lambda device=None: cuda.clocks.memory[device_index(device)].used_bytes,
         "set_device": cuda.set_device,
         "set_stream": cuda.set_stream,
         "set_sync_debug_mode": cuda.set_sync_debug_mode,

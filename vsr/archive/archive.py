@@ -5,6 +5,7 @@ The state beside the results is the truth: whoever was killed, or runs beside an
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from vsr.archive.state import State, read_entries
 from vsr.archive.supervisor import Message, Supervisor
 from vsr.archive.todo import Again, Todo, make_todo
 from vsr.durable import Stamp
-from vsr.engine import num_cores
+from vsr.engine import all_devices, num_cores
 from vsr.errors import ConfigError
 from vsr.jobs import Job, wishes_of
 from vsr.options import EnhanceOptions, at_least
@@ -40,7 +41,7 @@ class ArchiveOptions:
     suffix, {ext} the result's suffix."""
     parallel: Literal["auto"] | int = "auto"
     """Files enhanced side by side, each by a process. `auto`: small ones by one for each core, 4 at most;
-    others alone, with all cores."""
+    others alone, with all cores; on GPUs one for each GPU."""
     sidecar: bool = False
     """Write RESULT.vsr.json beside each result: source, models, options, with their hashes."""
     manifest: str = "manifest"
@@ -109,13 +110,25 @@ class Archive:
             options = replace(options, engine=replace(options.engine, threads=threads))
         state = self._state
         return ArchiveWork(
-            state.out, tuple(phase.jobs), options, state.wishes, sidecar=archive.sidecar, debug=self._debug
+            state.out,
+            tuple(phase.jobs),
+            options,
+            state.wishes,
+            sidecar=archive.sidecar,
+            debug=self._debug,
+            devices=tuple(self._devices),
         )
 
+    @cached_property
+    def _devices(self) -> list[str]:
+        return all_devices(self._options.engine.device)
+
     def _phases(self, jobs: Sequence[Job]) -> list[_Phase]:
-        """Small jobs side by side, then the large ones."""
+        """Small jobs side by side, then the large ones; on GPUs one for each."""
         workers = self._archive.parallel
         small, large = list(jobs), list[Job]()
+        if workers == "auto" and self._devices != ["cpu"]:
+            workers = len(self._devices)
         if workers == "auto":
             small = [job for job in jobs if _size(job) <= _SMALL_BYTES]
             large = [job for job in jobs if _size(job) > _SMALL_BYTES]

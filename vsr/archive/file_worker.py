@@ -16,7 +16,7 @@ from typing import Any
 from vsr.archive.entry import Entry, what_lies_at
 from vsr.archive.state import State
 from vsr.durable import Stamp, WorkFolder, work_folder
-from vsr.errors import ReadError, SourceError, VerifyError, VsrError
+from vsr.errors import DeviceLostError, ReadError, SourceError, VerifyError, VsrError
 from vsr.jobs import (
     JOURNAL,
     Job,
@@ -51,6 +51,13 @@ class ArchiveWork:
     sidecar: bool = False
     debug: bool = False
     """Print tracebacks."""
+    devices: tuple[str, ...] = ("auto",)
+    """What workers run their networks on, in turn."""
+
+    def on(self, device: str) -> "ArchiveWork":
+        """The same for one of the devices."""
+        engine = replace(self.options.engine, device=device)
+        return replace(self, options=replace(self.options, engine=engine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,9 @@ def _work_through(work: ArchiveWork, view: _PipeView) -> None:
             state.take_on(work.jobs)
             while (claimed := state.claim()) is not None:
                 view.send(_do(*claimed, state, work, view))
+    except DeviceLostError as error:
+        view.tell(str(error))
+        sys.exit(4)  # the supervisor takes the file for failed, and begins another process
     except VsrError as error:
         view.send(error)
         sys.exit(1)

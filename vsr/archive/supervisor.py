@@ -26,6 +26,7 @@ Message = Begun | str | Entry
 @dataclass
 class _FileWorker:
     process: WorkerProcess
+    device: str
     number: int = 0
     """In the state; 0 until it has said hello."""
     clock: Clock | None = None
@@ -46,7 +47,10 @@ class Supervisor:
     def start(self, num_workers: int) -> None:
         """Begin so many workers more."""
         for _ in range(num_workers):
-            worker = _FileWorker(WorkerProcess(run_worker, self._work, name="vsr-archive"))
+            taken = [worker.device for worker in self._workers]
+            device = min(self._work.devices, key=taken.count)
+            process = WorkerProcess(run_worker, self._work.on(device), name="vsr-archive")
+            worker = _FileWorker(process, device)
             self._workers.append(worker)  # before it starts, so that `stop` knows of it whatever happens
             worker.process.start()
 

@@ -112,12 +112,13 @@ def _seconds(
     operation: Operation, repeats: int, placement: Placement, workers: int, threads_each: int
 ) -> float:
     if placement.device.type == "cuda":
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        for _ in range(repeats):
-            operation()
-        end.record()
-        end.synchronize()
+        with torch.cuda.device(placement.device):  # whose stream the events are recorded on
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            for _ in range(repeats):
+                operation()
+            end.record()
+            end.synchronize()
         return start.elapsed_time(end) / 1000
 
     def one(_: int) -> None:

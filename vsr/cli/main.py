@@ -1,6 +1,6 @@
 """The entry point: one app, one command per file, errors mapped to exit codes.
 
-0 done, 1 failed, 2 wrong usage, 3 done but the output check found a difference, 130 interrupted.
+0 done, 1 failed, 2 wrong usage, 3 done but the output check found a difference, 4 a GPU was lost, 130 interrupted.
 """
 
 import os
@@ -19,7 +19,7 @@ import vsr
 from vsr.cli.console import fail
 from vsr.cli.presets import find_config
 from vsr.engine import tune_malloc
-from vsr.errors import ConfigError, VerifyError, VsrError
+from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError
 from vsr.offspring import end_within
 
 _END_WITHIN_S = 3.5
@@ -165,6 +165,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
         return 2, str(error)
     if isinstance(error, VerifyError):
         return 3, str(error)
+    if isinstance(error, DeviceLostError):
+        return 4, str(error)
     if isinstance(error, VsrError):
         return 1, str(error)
     return 1, f"unexpected {type(error).__name__}: {error} (run again with --debug for the whole story)"

@@ -30,13 +30,16 @@ What the faster step gives back belongs to the caller: no later call writes to i
 """
 
 MOST_SHAPES = 16
-"""Shapes kept; the nine sorts of tile that a picture has fit, and a stream of
+"""Recordings kept; the nine sorts of tile that a picture has fit, and a stream of
 changing sizes does not grow memory."""
+
+IDLE_STEPS = 1000
+"""A recording makes room for another when it has not been used in so many steps. A GPU is brought to a halt for
+each: whatever comes and goes quicker runs as it stands."""
 
 
 class Recorded:
-    """A network whose step is recorded for each shape that comes twice; the
-    least recently used shape goes first.
+    """A network whose step is recorded for each shape that comes often enough, while there is room.
 
     Once may be all there is of a shape: a photo, or the short batch at the end of a clip. What cannot be
     recorded runs as it stands from then on, and the user is told.
@@ -48,7 +51,9 @@ class Recorded:
         record: Recorder,
         *,
         note: Callable[[str], None],
+        uses: int = 2,
         most_shapes: int = MOST_SHAPES,
+        idle_steps: int = IDLE_STEPS,
     ):
         """Wrap a network.
 
@@ -56,11 +61,17 @@ class Recorded:
             network: on its device already.
             record: called in the thread that runs the step, never twice at once.
             note: told once, with the reason, if recording fails.
-            most_shapes: how many shapes are remembered.
+            uses: how often a shape must have come, this time included, to be recorded.
+            most_shapes: how many recordings are kept.
+            idle_steps: in so many steps a recording must have been used, or it makes room where room is wanted.
         """
         self._network, self._record, self._note = network, record, note
-        self._most = most_shapes
-        self._shapes: OrderedDict[Any, Step | None] = OrderedDict()  # None: seen once
+        self._uses, self._most, self._idle = uses, most_shapes, idle_steps
+        self._shapes: OrderedDict[Any, tuple[Step, int]] = OrderedDict()
+        """Recordings, and the number of the step that used each last: the one used longest ago is the first."""
+        self._seen: OrderedDict[Any, int] = OrderedDict()
+        """How often shapes have come that are not recorded."""
+        self._num_steps = 0
         self._works = True
         self._lock = threading.Lock()
 
@@ -86,21 +97,37 @@ class Recorded:
         """Give back all that was recorded, and its memory."""
         with self._lock:
             self._shapes.clear()
+            self._seen.clear()
 
     def _find(self, tensors: list[Tensor], state: State | None) -> Step | None:
         # A compiler makes other code for other numbers of threads.
         key = (*((tensor.shape, tensor.dtype) for tensor in tensors), torch.get_num_threads())
         with self._lock:
-            if key not in self._shapes:
-                self._shapes[key] = None
-                if len(self._shapes) > self._most:
-                    self._shapes.popitem(last=False)
+            self._num_steps += 1
+            if key in self._shapes:
+                step, _ = self._shapes[key]
+            elif self._is_due(key):
+                step = self._record(_bare(self._network, state), tensors)
+            else:
                 return None
+            self._shapes[key] = step, self._num_steps
             self._shapes.move_to_end(key)
-            step = self._shapes[key]
-            if step is None:
-                step = self._shapes[key] = self._record(_bare(self._network, state), tensors)
             return step
+
+    def _is_due(self, key: Any) -> bool:
+        """Whether to record a shape now; makes room for it."""
+        self._seen[key] = self._seen.pop(key, 0) + 1
+        if len(self._seen) > 4 * self._most:
+            self._seen.popitem(last=False)
+        if self._seen[key] < self._uses:
+            return False
+        if len(self._shapes) >= self._most:
+            oldest, (_, used) = next(iter(self._shapes.items()))
+            if self._num_steps - used <= self._idle:
+                return False
+            del self._shapes[oldest]
+        del self._seen[key]
+        return True
 
 
 def _bare(network: Network, like: State | None) -> Step:

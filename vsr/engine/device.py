@@ -120,13 +120,37 @@ def pick_device(name: str) -> torch.device:
     """
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if num_gpus else "cpu"
+        name = "cuda" if num_gpus and not why_unusable(0) else "cpu"
     devices = [torch.device(one) for one in _each(name)]
     for device in devices:
         if device.type == "cuda" and (device.index or 0) >= num_gpus:
             there = f"cpu, {', '.join(f'cuda:{i}' for i in range(num_gpus))}" if num_gpus else "cpu only"
             raise ConfigError(f"device {str(device)!r} is not on this machine; there is {there}")
+        if device.type == "cuda" and (reason := why_unusable(device.index or 0)):
+            raise ConfigError(f"device {str(device)!r} {reason}; cpu is accepted here")
     return devices[0]
+
+
+def why_unusable(index: int) -> str:
+    """What keeps this PyTorch from running anything on a GPU: it may have been built without code for so old, or so
+    new, a one. Empty where nothing does.
+
+    Compiled code (`sm_XY`) runs on GPUs of the same major version and the same or a later minor one, code yet to
+    be compiled (`compute_XY`) on all later ones (CUDA C++ Programming Guide, compute capabilities).
+    """
+    major, minor = torch.cuda.get_device_capability(index)
+    built = torch.cuda.get_arch_list()
+    for kind, _, digits in (name.partition("_") for name in built):
+        number = digits.rstrip("af")  # of code that keeps to one GPU, or to its family
+        its_major, its_minor = int(number[:-1]), int(number[-1])
+        if kind == "sm" and its_major == major and its_minor <= minor:
+            return ""
+        if kind == "compute" and (its_major, its_minor) <= (major, minor):
+            return ""
+    name = torch.cuda.get_device_name(index)
+    return (
+        f"({name}) has compute capability {major}.{minor}, and this PyTorch was built for {' '.join(built)}"
+    )
 
 
 def _each(name: str) -> list[str]:

@@ -12,9 +12,10 @@ import torch
 from vsr.engine.device import CPU_THREADS, cpu_threads, pick_device
 from vsr.engine.executor import rounding_on
 from vsr.engine.stage import Stage
+from vsr.engine.tiles import is_lost, is_out_of_memory
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.engine.unchanged import Contents
-from vsr.errors import ModelError
+from vsr.errors import DeviceLostError, ModelError, one_line
 from vsr.frames import Frame, PictureFormat
 from vsr.models import Model
 from vsr.options import EngineOptions
@@ -115,19 +116,35 @@ class Engine:
             while waiting:
                 yield waiting.popleft().arrived()
 
+    def make_room(self) -> None:
+        """Give back what memory of the device can be spared, because there was not enough behind the models."""
+        for stage in self.stages:
+            stage.make_room()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # what others still read comes back as well
+            torch.cuda.empty_cache()
+
     @contextmanager
     def calculating(self, threads: int) -> Generator[None, None, None]:
         """Calculate on so many CPU threads while the block lasts.
 
         Raises:
             ModelError: the device's memory ran out outside of the networks.
+            DeviceLostError: the GPU does not work any more for this process.
         """
         with cpu_threads(threads):
             try:
                 yield
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if is_lost(error):
+                    raise DeviceLostError(
+                        f"{self.device} has failed and is lost to this process ({one_line(error)}); run the command "
+                        "again, and look at the system's log if it happens again"
+                    ) from error
+                if not isinstance(error, torch.OutOfMemoryError):
+                    raise
                 raise ModelError(
-                    f"no memory left on {self.device} for what follows the model ({error})"
+                    f"no memory left on {self.device} for what follows the model ({one_line(error)})"
                 ) from error
 
     def _leaving(self, frames: Iterable[Frame]) -> Generator["Leaving", None, None]:
@@ -165,10 +182,22 @@ class Ends:
             self.num_reused += 1
         else:
             with span("convert out"):
-                sized = resize_picture(picture, (format.height, format.width))
-                planes = to_planes(sized, format, self._engine.to_codes)
-                self._left = picture.content, self._engine.transfer.download(planes)
+                self._left = picture.content, self._sent(picture, format)
         return Leaving(replace(picture.frame, format=format), self._left[1])
+
+    def _sent(self, picture: Picture, format: PictureFormat) -> Pending:
+        """A picture's planes on their way back; where memory is short, tried once more when room has been made."""
+        try:
+            return self._convert(picture, format)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        self._engine.make_room()  # here, where the error no longer holds what was half made
+        return self._convert(picture, format)
+
+    def _convert(self, picture: Picture, format: PictureFormat) -> Pending:
+        sized = resize_picture(picture, (format.height, format.width))
+        return self._engine.transfer.download(to_planes(sized, format, self._engine.to_codes))
 
 
 @dataclass(frozen=True, slots=True)

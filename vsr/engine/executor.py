@@ -31,6 +31,8 @@ class Executor:
     recorder: Callable[[torch.device], Recorder]
     missing: Callable[[torch.device], str]
     """What a device or this machine lacks for it; empty where it can be had."""
+    uses: int = 2
+    """How often a shape must have come to be worth it."""
 
 
 def prepare(
@@ -56,7 +58,10 @@ def prepare(
     def tell(reason: str) -> None:
         note(f"{model.spec.name}: runs without {name}, which failed ({reason})")
 
-    return Recorded(network, WAYS[name].recorder(placement.device), note=tell)
+    way = WAYS[name]
+    # Parts of pictures are checked against the whole once, with what will run from then on.
+    uses = 2 if options.skip_static == "on" else way.uses
+    return Recorded(network, way.recorder(placement.device), note=tell, uses=uses)
 
 
 def release(network: Network) -> None:
@@ -150,7 +155,9 @@ def _no_tensorrt(device: torch.device) -> str:
 
 WAYS = {
     "compile": Executor(_inductor, _no_compiler),
-    "graphs": Executor(CudaGraphs, _no_cuda),
+    "graphs": Executor(
+        CudaGraphs, _no_cuda, uses=8
+    ),  # cameras come and go, and each brings shapes of its own
     "tensorrt": Executor(_tensorrt, _no_tensorrt),
 }
 """By the value of `EngineOptions.executor`."""

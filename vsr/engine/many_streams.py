@@ -102,7 +102,7 @@ class ManyStreams:
         if not self._spreads:
             with self._running(self._engine.threads):
                 left = self._through(frames)
-            self._submit(frames, lambda: [one.arrived() for one in left])
+            self._submit(frames, lambda: self._arrived(left))
             return
         most = min([self._num_workers, *(self._steps_that_fit(frame) for frame in frames)])
         if most < self._num_workers:  # from here on no more frames at once than the largest of them allow
@@ -167,6 +167,10 @@ class ManyStreams:
         self._workers.close()
         self._streams.clear()
         self._tasks.clear()
+
+    def _arrived(self, left: Sequence[Leaving]) -> list[Frame]:
+        with self._engine.calculating(self._engine.threads):
+            return [one.arrived() for one in left]
 
     def _enhance(self, frames: Sequence[Frame], *, share: int) -> list[Frame]:
         """A stream's own task, on its share of the cores."""

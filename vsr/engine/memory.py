@@ -78,6 +78,13 @@ def workers_that_fit(need: int, wanted: int) -> int:
     return max(1, min(wanted, int(available_bytes() * _SHARE) // max(1, need)))
 
 
+def steps_on_gpu(need: int, wanted: int, device: torch.device) -> int:
+    """The same on a GPU: how many windows of `need` bytes may go through a network together."""
+    free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return max(1, min(wanted, int(free * _SHARE) // max(1, need)))
+
+
 def tile_that_fits(need: int, height: int, width: int, smallest: int) -> int | None:
     """Edge of a tile whose step fits where a step of `need` bytes on the whole
     picture does not; None where it does."""

@@ -9,9 +9,10 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
+from vsr.engine.cuda_graphs import Recorded
 from vsr.engine.device import CPU_THREADS, Placement, cpu_threads
 from vsr.engine.executor import prepare, release
-from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
+from vsr.engine.memory import step_bytes, steps_on_gpu, tile_that_fits, workers_that_fit
 from vsr.engine.precision import place
 from vsr.engine.residual import merge, surroundings
 from vsr.engine.step import Stepper
@@ -44,6 +45,9 @@ LEAST_SKIPPED = 1.0
 CHECKED = 4.0
 """Whole pictures that the check of a size costs, about: three of these and nine parts."""
 
+AT_ONCE_PIXELS = 2 << 20
+"""Input pixels that keep a GPU busy: more in one batch gain nothing per frame, and cost memory."""
+
 SMALLEST_TILE = 64
 """Input pixels; below this halos dominate and memory is not what is missing."""
 
@@ -64,12 +68,16 @@ class Stage:
         self._skips = self._decides_to_skip(options)
         self._tells_skips = options.skip_static == "on"
         self._batch = self._first_batch(options)
+        self._by_pixels = options.batch == "auto" and self._batch > 1
+        self._fitting: dict[tuple[int, ...], int] = {}
         self._threads = options.threads or CPU_THREADS
         if isinstance(options.tile, int) and not self._stepper.may_tile:
             self.notes.append(
                 f"{self.spec.name} carries a state from frame to frame and is not cut into tiles"
             )
         self._crowded = threading.Lock()
+        # Of batches of 1 to 16 five shapes are enough to be recorded.
+        self._rounds_up = isinstance(self._network, Recorded) and not self.spec.context.stateful
         self.area = Area()
         """Of the last run."""
 
@@ -94,6 +102,17 @@ class Stage:
         if isinstance(options.batch, int):
             return options.batch
         return 4 if self.placement.device.type == "cuda" else 1
+
+    def _most_of(self, piece: Piece) -> int:
+        """How many windows like this one go through the network together."""
+        if not self._by_pixels:
+            return self._batch
+        height, width = (side * self.spec.packs for side in piece.shape[-2:])
+        if (height, width) not in self._fitting:
+            need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width)
+            fit = steps_on_gpu(need, AT_ONCE_PIXELS // (height * width), self.placement.device)
+            self._fitting[height, width] = fit
+        return min(self._batch, self._fitting[height, width])
 
     @property
     def at_once(self) -> int:
@@ -183,14 +202,13 @@ class Stage:
 
     def _batches(self, stream: WindowedStream, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
         """Consecutive windows of one stream."""
-        most = 1 if self.spec.context.stateful else self._batch
         batch: list[Piece] = []
         for piece in stream.run(pictures):
             if batch and piece.shape != batch[0].shape:
                 yield batch
                 batch = []
             batch.append(piece)
-            if len(batch) >= most:
+            if self.spec.context.stateful or len(batch) >= self._most_of(piece):
                 yield batch
                 batch = []
         if batch:
@@ -203,8 +221,8 @@ class Stage:
         for piece in pieces:
             groups.setdefault((turns[piece.stream], piece.shape), []).append(piece)
             turns[piece.stream] += 1
-        most = self._batch if self._states_stack else 1
         for _, group in sorted(groups.items(), key=lambda item: item[0][0]):
+            most = self._most_of(group[0]) if self._states_stack else 1
             yield from (group[i : i + most] for i in range(0, len(group), most))
 
     @cached_property
@@ -244,6 +262,13 @@ class Stage:
                 release(self._network)
             return done
 
+    def make_room(self) -> None:
+        """Hold less of the device's memory from here on: no recordings for now, and one window at a time."""
+        release(self._network)
+        if self._batch > 1:
+            self._batch = 1
+            self.notes.append(f"{self.spec.name}: out of memory behind it, batch reduced to 1")
+
     def _shrink(self, batch: int, tensor: Tensor) -> None:
         height, width = tensor.shape[-2:]
         packs = self.spec.packs
@@ -265,12 +290,14 @@ class Stage:
     def _forward(self, pieces: list[Piece]) -> list[Enhanced]:
         streams, windows = [piece.stream for piece in pieces], [piece.window for piece in pieces]
         frames = _stack([_stack(piece.tensors) for piece in pieces])
+        if self._rounds_up:
+            frames = _filled(frames, min(1 << (len(frames) - 1).bit_length(), self._batch))
         if streams[0].patchwork is not None:
             return [self._renew(streams[0].patchwork, frames, windows[0])]
         with span("model"):
             outputs = self._stepper.run(frames, streams=streams, resets=[window.reset for window in windows])
         with span("convert out"):
-            made = [self._merged(window, output) for window, output in zip(windows, outputs, strict=True)]
+            made = [self._merged(window, output) for window, output in zip(windows, outputs, strict=False)]
         return [Enhanced(partial(list, pictures)) for pictures in made]
 
     def _merged(self, window: Window[Input], output: Tensor) -> list[Picture]:
@@ -297,6 +324,12 @@ class Stage:
             return [merge(self.spec, each, part[None]) for each, part in zip(around, output, strict=False)]
 
         return Enhanced(finish, 1.0 if parts is None else patchwork.share(frames, parts))
+
+
+def _filled(frames: Tensor, number: int) -> Tensor:
+    """So many windows, the last of them repeated."""
+    missing = number - len(frames)
+    return torch.cat([frames, frames[-1:].expand(missing, *frames.shape[1:])]) if missing > 0 else frames
 
 
 def _stack(tensors: list[Tensor]) -> Tensor:

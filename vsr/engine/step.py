@@ -1,6 +1,7 @@
 """One step of a network on a batch of windows: in tiles where need be, states joined and parted."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count
 from typing import Literal
@@ -43,7 +44,7 @@ class Stepper:
         call = self._call(streams, resets, tile, after)
         step = partial(padded, call, scale=spec.scale, multiple=spec.size_multiple)
         cut = partial(tiled, halo=spec.halo, scale=spec.scale, multiple=spec.size_multiple)
-        with at_work():
+        with at_work(), _whole_fp32(frames.device):
             out = step(frames) if tile is None else cut(step, frames, tile=tile)
         part_states(streams, after)  # not before all of it has worked: a state must not step twice
         return out
@@ -77,6 +78,13 @@ class Stepper:
         blank = partial(self._network.init_state, 1, *place[2])
         begun = zip(streams, fresh, strict=True)
         return join_states([blank() if new else stream.states[place] for stream, new in begun]), fresh
+
+
+def _whole_fp32(device: torch.device) -> AbstractContextManager[None]:
+    """Keep cuDNN from calculating in TensorFloat-32, 10 bits of mantissa, where fp32 is asked for."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _flags(resets: list[bool], device: torch.device) -> Tensor:

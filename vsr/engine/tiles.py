@@ -75,7 +75,44 @@ def round_up(value: int, multiple: int) -> int:
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "out of memory")
 """What the CPU allocators of Linux and Windows, cuDNN and cuBLAS, and the CUDA driver say."""
 
+_NO_WORKSPACE = ("unable to find an engine", "Unable to find a valid cuDNN algorithm")
+"""What cuDNN says where none of its ways works; where memory is short, because none has room."""
+
+_SHORT = 1 / 8
+"""Of a GPU's memory free: less is short."""
+
+_LOST = (
+    "illegal memory access",
+    "device-side assert",
+    "unspecified launch failure",
+    "misaligned address",
+    "illegal instruction",
+    "invalid program counter",
+    "hardware stack error",
+    "uncorrectable ECC error",
+    "uncorrectable NVLink error",
+    "launch timed out",
+    "fallen off the bus",
+    "device not ready for use",
+)
+"""What CUDA says of errors after which every call of the process fails alike."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """PyTorch's CUDA allocator has a type for it; the others only a message."""
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _NO_MEMORY)
+    if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _NO_MEMORY):
+        return True
+    return any(text in str(error) for text in _NO_WORKSPACE) and _memory_is_short()
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error means that the GPU answers nothing any more in this process."""
+    return "CUDA" in str(error) and any(text in str(error) for text in _LOST)
+
+
+def _memory_is_short() -> bool:
+    """On the current device, where there is one."""
+    if not torch.cuda.is_available():
+        return False
+    free, total = torch.cuda.mem_get_info()
+    return free < _SHORT * total

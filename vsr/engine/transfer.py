@@ -111,12 +111,16 @@ class CudaTransfer:
                 torch.empty(p.shape, dtype=p.dtype, pin_memory=True).copy_(p, non_blocking=True)
                 for p in planes
             ]
-            done = self._down.record_event()
+            # One that spins while it is waited for would take a core from the decoder.
+            done = self._down.record_event(torch.cuda.Event(blocking=True))
         for plane in planes:
             plane.record_stream(self._down)
 
         def wait() -> tuple[Plane, ...]:
-            done.synchronize()
+            with torch.cuda.device(
+                self._device
+            ):  # in any thread, or the first GPU would get a context for nothing
+                done.synchronize()
             return tuple(plane.numpy() for plane in pinned)
 
         return wait

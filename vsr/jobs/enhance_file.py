@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
-from vsr.errors import ConfigError, SinkError, VerifyError, VsrError, reason_of
+from vsr.errors import ConfigError, DeviceLostError, SinkError, VerifyError, VsrError, reason_of
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.inputs import Job
@@ -230,8 +230,8 @@ def run_file(
     planned: Callable[[Plan], Plan] = lambda plan: plan,
     after: Callable[[Plan, Outcome], None] = _nothing,
 ) -> Result:
-    """Enhance one file. Its error, whatever it is, becomes part of the result:
-    one bad tape must not end the others.
+    """Enhance one file. Its error, whatever it is, becomes part of the result: one bad tape must not end the
+    others. But a GPU that is lost to this process ends all.
 
     `before` is told of the result's path first, and may refuse it; `planned` is given the plan, and may refuse it or
     give another one. `after` is what belongs to the file once it is there; an error in it is the file's too.
@@ -243,6 +243,8 @@ def run_file(
         clock = Clock()
         with view.at_work(plan, clock):
             result.outcome = carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell, after=after)
+    except DeviceLostError:
+        raise
     except Exception as error:
         result.error = error
     return result

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import closing
 
 from vsr.engine import ManyStreams
+from vsr.errors import DeviceLostError
 from vsr.frames import Frame
 from vsr.live.newest_wins import in_background
 from vsr.live.scheduling.camera_slot import CameraSlot
@@ -176,6 +177,8 @@ class LiveLoop:
         """Have the engine do something with these frames; one that fails must not end the cameras."""
         try:
             return work() or []
+        except DeviceLostError:
+            raise  # no other level would work either
         except Exception as error:
             for frame in {id(frame): frame for frame in (*frames, *self._streams.under_way)}.values():
                 if frame.stream in self._slots:
