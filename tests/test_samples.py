@@ -56,3 +56,21 @@ def test_no_number_of_workers_is_faster_than_reading_and_joining(many_workers):
     assert times == sorted(times, reverse=True)
     assert times[0] == pytest.approx(1 + 11 * 0.1 + 1010 * 0.022)
     assert 1010 * 0.003 < times[-1] < 1 + 1010 * 0.003 + 0.1 + 100 * 0.02
+
+
+def test_the_steps_for_a_first_gpu_run_on_a_cpu(monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("first_gpu", SAMPLES / "first_gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "first_gpu", module)
+    spec.loader.exec_module(module)
+    steps = set(module.STEPS) - {
+        "tests",
+        "order",
+        "eager",
+    }  # which are processes of their own, and need the GPU
+    for step in sorted(steps):
+        module.main([step, "--device", "cpu", "--quick", "--model", "nano-x2"])
+    said = capsys.readouterr().out
+    assert said.count("nano-x2") == 1 + 1 + 3 + 1
+    assert "software: " in said
+    assert all((SAMPLES.parent / path).is_file() for path in module.GPU_TESTS)

@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,16 @@ from support.networks import tiny
 from torch import Tensor, nn
 
 from vsr.engine import cuda_graphs, executor, transfer
+from vsr.engine.device import pick_device
 from vsr.engine.engine import Engine
 from vsr.engine.many_streams import ManyStreams
+from vsr.engine.tiles import is_out_of_memory
+from vsr.engine.windowed_stream import Piece
+from vsr.errors import ConfigError, DeviceLostError, ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
+from vsr.resample import resize
 
 
 @pytest.fixture
@@ -123,6 +129,145 @@ def test_a_step_that_waits_is_found_before_any_capture(cuda):
     assert cuda.sync_mode == "default"
     assert torch.cuda.current_stream() == before
     assert cuda.faults == []
+
+
+class Hungry:
+    """Raises that there is no memory left, at the calls that are named."""
+
+    def __init__(self, function, calls: set[int]):
+        self._function, self._calls, self.number = function, calls, 0
+
+    def __call__(self, *arguments: object) -> object:
+        self.number += 1
+        if self.number in self._calls:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+        return self._function(*arguments)
+
+
+@pytest.mark.parametrize("calls", [{3}, {1, 5}])
+def test_memory_that_ends_behind_the_network_costs_no_frame(calls, cuda):
+    engine = Engine([MODELS["luma"]()], options())
+    engine.to_codes = Hungry(engine.to_codes, calls)
+    assert len(list(engine.run(frames_of(6)))) == 6
+    assert engine.notes == ["luma: out of memory behind it, batch reduced to 1"]
+    assert cuda.faults == []
+
+
+def test_memory_that_is_not_there_either_way_ends_the_job_in_a_line(cuda):
+    engine = Engine([MODELS["luma"]()], options())
+    engine.to_codes = Hungry(engine.to_codes, {3, 4})
+    with pytest.raises(ModelError, match=r"^no memory left on cuda for what follows the model"):
+        list(engine.run(frames_of(6)))
+
+
+@pytest.mark.parametrize(("size", "most"), [((360, 640), 4), ((720, 1280), 2), ((1080, 1920), 1)])
+def test_batches_are_as_large_as_keeps_a_gpu_busy(size, most, cuda):
+    stage = Engine([MODELS["luma"]()], options()).stages[0]
+    item = SimpleNamespace(tensor=torch.empty(1, *size))
+    piece = Piece(stage.begin_stream(), SimpleNamespace(items=[item]))  # type: ignore[arg-type]
+    assert stage._most_of(piece) == most
+
+
+def test_batches_are_no_larger_than_memory():
+    with emulated_cuda(most_bytes=40 << 20):
+        stage = Engine([MODELS["luma"]()], options()).stages[0]
+        item = SimpleNamespace(tensor=torch.empty(1, 360, 640))
+        assert stage._most_of(Piece(stage.begin_stream(), SimpleNamespace(items=[item]))) == 1  # type: ignore[arg-type]
+
+
+def test_rounds_of_every_size_go_through_five_shapes(cuda):
+    engine = Engine([MODELS["luma"]()], options("graphs", batch=16))
+    seen: set[int] = set()
+    network = engine.stages[0]._network
+    step = network.step
+
+    def noting(frames: Tensor, *rest: object) -> object:
+        seen.add(len(frames))
+        return step(frames, *rest)
+
+    network.step = noting
+    streams = ManyStreams(engine)
+    frames = [frames_of(2, 4, 4, stream=stream)[0] for stream in range(13)]
+    for number in (1, 2, 3, 5, 9, 13):
+        assert len(streams.push(frames[:number])) == number
+        for stream in range(13):
+            streams.drop(stream)
+    streams.close()
+    assert seen == {1, 2, 4, 8, 16}
+    assert cuda.faults == []
+
+
+LOST = "CUDA error: an illegal memory access was encountered"
+
+
+def test_a_gpu_that_is_lost_ends_the_run_with_a_word_and_no_second_try(cuda):
+    engine = Engine([MODELS["luma"]()], options("eager"))
+    number = 0
+
+    def fail(*_: object) -> None:
+        nonlocal number
+        number += 1
+        raise RuntimeError(LOST)
+
+    engine.stages[0]._network.step = fail
+    with pytest.raises(DeviceLostError, match=r"^cuda has failed and is lost to this process \(CUDA error"):
+        list(engine.run(frames_of(6)))
+    assert number == 1
+
+
+def test_cudnn_without_an_engine_counts_as_memory_where_that_is_short():
+    error = RuntimeError("FIND was unable to find an engine to execute this computation")
+    assert not is_out_of_memory(error)
+    with emulated_cuda(most_bytes=1 << 20) as cuda:
+        assert not is_out_of_memory(error)
+        kept = torch.empty(1000 << 10, dtype=torch.uint8, device="cuda")
+        assert is_out_of_memory(error)
+        del kept, cuda
+
+
+def test_a_gpu_that_pytorch_was_not_built_for_is_refused_with_what_it_was_built_for(cuda, monkeypatch):
+    cases = {
+        (9, 0): True, (9, 3): True, (8, 6): True, (8, 0): False, (7, 5): False, (12, 0): True, (10, 0): False,
+    }  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_86", "sm_90a", "compute_120"])
+    for capability, works in cases.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, it=capability: it)
+        if works:
+            assert pick_device("cuda").type == pick_device("auto").type == "cuda"
+            continue
+        assert pick_device("auto").type == "cpu"
+        with pytest.raises(
+            ConfigError, match=r"has compute capability \d+\.\d, and .* sm_86 sm_90a compute_120;"
+        ):
+            pick_device("cuda")
+
+
+def test_work_for_the_second_gpu_touches_no_other():
+    with emulated_cuda(num_devices=2) as cuda:
+        streams = ManyStreams(Engine([MODELS["luma"]()], options("graphs", device="cuda:1")))
+        for frame in frames_of(4):
+            streams.push([frame])
+        streams.close()
+        assert cuda.current_device() == 0
+        assert cuda.clocks.memory[0].peak_bytes == 0
+        assert cuda.clocks.memory[1].peak_bytes > 0
+        assert set(cuda.waited_on) == {1}
+        del streams
+    assert cuda.faults == []
+
+
+@pytest.mark.parametrize("kernel", ["catmull-rom", "lanczos"])
+@pytest.mark.parametrize(
+    ("ratio", "shift"), [((2, 2), (0.0, -0.5)), ((1, 2), (0.0, -0.5)), ((2, 2), (0.5, 0.0))]
+)
+def test_reducing_by_convolutions_gives_what_a_cpu_gives(kernel, ratio, shift, cuda):
+    for height, width in ((12, 16), (7, 9), (2, 3)):
+        size = (-(-height // ratio[0]), -(-width // ratio[1]))
+        picture = torch.rand(1, 2, height, width, generator=torch.Generator().manual_seed(1))
+        how = {"ratio": (float(ratio[0]), float(ratio[1])), "shift": shift, "kernel": kernel}
+        got = resize(picture.to("cuda"), size, **how).cpu()
+        torch.testing.assert_close(got, resize(picture, size, **how), rtol=0, atol=2e-6)
+    assert any("convolution" in operation for _, operation in cuda.launches)
 
 
 class Surprising(Waiting):

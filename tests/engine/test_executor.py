@@ -63,9 +63,9 @@ def frame(height: int, value: float = 1.0) -> Tensor:
     return torch.full((1, 1, 1, height, 4), value)
 
 
-def recorded(tape: Tape, *, most_shapes: int = 16) -> tuple[Recorded, list[str]]:
+def recorded(tape: Tape, **options: int) -> tuple[Recorded, list[str]]:
     notes: list[str] = []
-    return Recorded(Doubler(), tape, note=notes.append, most_shapes=most_shapes), notes
+    return Recorded(Doubler(), tape, note=notes.append, **options), notes
 
 
 def run(network: Network, *heights: int) -> None:
@@ -87,15 +87,32 @@ def test_a_shape_is_recorded_when_it_comes_again_and_once_alone():
 
 def test_the_shape_used_longest_ago_is_forgotten_first():
     tape = Tape()
-    network, _ = recorded(tape, most_shapes=2)
-    run(network, 5, 5, 6, 6, 5, 7, 7, 5, 6, 6)  # 7 takes the place of 6
-    assert tape.heights == [5, 6, 7, 6]
+    network, _ = recorded(tape, most_shapes=2, idle_steps=3)
+    run(network, 5, 5, 6, 6, 5, 7, 7, 5, 7, 6, 6, 7)  # 7 takes the place of 6, and no other is idle
+    assert tape.heights == [5, 6, 7]
+
+
+def test_a_shape_is_recorded_when_it_has_come_as_often_as_is_worth_it():
+    tape = Tape()
+    network, _ = recorded(tape, uses=8)
+    run(network, *[5] * 7)
+    assert tape.heights == []
+    run(network, 5, 5)
+    assert tape.plays == [5, 5]
+
+
+def test_more_shapes_in_turn_than_are_kept_do_not_chase_each_other_away():
+    tape = Tape()
+    network, _ = recorded(tape, uses=8, most_shapes=4)
+    run(network, *[height for _ in range(100) for height in range(1, 9)])
+    assert tape.heights == [1, 2, 3, 4]
+    assert len(tape.plays) == 4 * 93
 
 
 def test_a_stream_of_ever_new_sizes_records_nothing():
     tape = Tape()
     network, _ = recorded(tape, most_shapes=3)
-    run(network, *[height for _ in range(3) for height in range(1, 5)])
+    run(network, *[height for _ in range(3) for height in range(1, 15)])
     assert tape.heights == []
 
 

@@ -57,6 +57,7 @@ class EmulatedEvent:
         (stream or self.cuda.current_stream()).wait_event(self)
 
     def synchronize(self) -> None:
+        self.cuda.waited_on.append(self.cuda.current_device())
         self.cuda.wait_for(self.clock, "event.synchronize()")
 
     def query(self) -> bool:
@@ -91,6 +92,8 @@ class Runtime:
         self.sync_mode = "default"
         self.launches: list[tuple[str, str]] = []
         """Name of the stream and of the operation, of all that was started."""
+        self.waited_on: list[int] = []
+        """The device that was current whenever an event was waited for."""
         self.defaults = [EmulatedStream(self, line) for line in self.clocks.defaults]
         self._here = threading.local()
 

@@ -262,12 +262,16 @@ def test_an_interrupted_job_keeps_what_workers_have_finished(clip, tmp_path, mon
 def test_a_device_may_mean_several(monkeypatch, device, expected):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_90"])
     assert all_devices(EngineOptions(device=device).device) == expected
 
 
 def test_devices_and_numbers_that_do_not_exist_are_refused(clip, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr("torch.cuda.get_arch_list", lambda: ["sm_90"])
     with pytest.raises(ConfigError, match="cuda:2"):
         all_devices("cuda:0,2")
     with pytest.raises(ConfigError, match="cuda:N,M"):

@@ -1,3 +1,5 @@
+from collections import deque
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -6,8 +8,10 @@ import numpy as np
 import pytest
 from support.clips import RANGES, draw_number, read_number
 
+from vsr.errors import SinkError
 from vsr.frames import Frame, PictureFormat
-from vsr.live.outputs.encoder import _SPECIFIC, LiveEncode, LiveEncoder
+from vsr.live.outputs import encoder
+from vsr.live.outputs.encoder import _SPECIFIC, LiveEncode, LiveEncoder, choose_live_encoder
 from vsr.live.push.muxer import Muxer
 from vsr.media.ffmpeg import list_encoder_options
 
@@ -79,3 +83,29 @@ def test_a_keyframe_comes_as_often_as_asked_at_any_rate():
 def test_every_option_for_nvenc_is_one_that_ffmpeg_knows():
     known = list_encoder_options(imageio_ffmpeg.get_ffmpeg_exe(), "h264_nvenc")
     assert set(_SPECIFIC["h264_nvenc"]) <= known
+
+
+def test_after_a_gap_of_minutes_one_frame_is_a_keyframe_and_not_each():
+    format, got = FORMATS[0], []
+    running = LiveEncoder(format, LiveEncode(encoder="x264"), got.append)
+    seconds = [n / 10 for n in range(15)] + [300 + n / 10 for n in range(25)]
+    for number, second in enumerate(seconds):
+        running.write(frame(number % 8, format, round(second * 90_000)))
+    running.close()
+    keys = [packet.pts / 90_000 for packet in got[1:] if packet.keyframe]
+    assert keys == [0, 1, 300, 301, 302]
+
+
+def test_an_encoder_that_nvenc_opens_no_more_is_followed_by_software(monkeypatch):
+    """As the session limit of consumer cards shows: what worked when it was tried is refused when it is wanted."""
+    monkeypatch.setattr(encoder._full, "reason", "")
+    monkeypatch.setattr(encoder, "_why_software", lambda _: "")
+    choice = choose_live_encoder(LiveEncode(encoder="x264"), FORMATS[0])
+    broken = replace(choice, encoder="h264_nvenc", arguments=(("c:v", "no_such_encoder"),))
+    monkeypatch.setattr(encoder, "choose_live_encoder", lambda *_: broken)
+    assert encoder.why_software("ffmpeg") == ""
+    first = LiveEncoder(FORMATS[0], LiveEncode(), lambda _: None)
+    many = (frame(number % 8, FORMATS[0], number * 3600) for number in range(10_000))
+    with pytest.raises(SinkError, match="h264_nvenc"):
+        deque(map(first.write, many), maxlen=0)
+    assert encoder.why_software("ffmpeg").startswith("libx264, because NVENC took no more streams (")

@@ -8,6 +8,7 @@ import torch
 from vsr.errors import ConfigError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.media.pixels import PlanarConverter, read_planes
+from vsr.media.probe_video import open_container
 from vsr.media.reading.nvdec import SEMIPLANAR, why_no_nvdec
 from vsr.media.reading.source import VideoSource
 from vsr.options import ReadOptions
@@ -134,6 +135,34 @@ def test_a_codec_that_nvdec_does_not_know_is_refused_or_left_to_software(make_cl
     frames, notes = frames_of(path, "auto")
     assert notes == []
     assert_same(frames, frames_of(path, "software")[0])
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_a_stream_that_the_gpu_refuses_is_opened_again_with_all_threads(make_clip, monkeypatch):
+    path = make_clip(num_frames=12)
+    threads: list[int] = []
+    opened = VideoSource._open
+
+    def noting(self: VideoSource):
+        container = opened(self)
+        threads.append(container.streams.video[0].thread_count)
+        return container
+
+    monkeypatch.setattr(VideoSource, "_open", noting)
+    monkeypatch.setattr("vsr.media.reading.source.open_on_gpu", lambda path, gpu: open_container(path))
+    frames, notes = frames_of(path, "auto")
+    assert len(frames) == 12
+    assert notes == []
+    assert threads[0] == 1
+    assert threads[1] != 1
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_auto_tries_no_gpu_for_an_engine_on_a_cpu_nor_for_h264_of_10_bits(make_clip, monkeypatch):
+    monkeypatch.setattr("vsr.media.reading.source.open_on_gpu", lambda *_: pytest.fail("tried"))
+    assert len(list(VideoSource(make_clip(num_frames=3), gpu=None).frames())) == 3
+    deep = make_clip("deep.mkv", num_frames=3, pixel_format="yuv420p10le")
+    assert len(list(VideoSource(deep).frames())) == 3
 
 
 @pytest.mark.usefixtures("no_gpu")

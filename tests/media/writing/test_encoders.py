@@ -1,5 +1,7 @@
 """The choice of an encoder: what it is fed, how quality is mapped, what it says."""
 
+from dataclasses import replace
+
 import imageio_ffmpeg
 import pytest
 import torch
@@ -132,3 +134,11 @@ def test_mastering_display_is_in_the_units_of_the_standard():
 def test_a_preset_that_the_encoder_does_not_know_is_refused_before_anything_is_enhanced():
     with pytest.raises(ConfigError, match="no-such-preset"):
         choose_encoder(EncodeOptions(encoder="x264", preset="no-such-preset"), PictureFormat(64, 96), "mkv")
+
+
+def test_of_several_gpus_the_one_that_enhances_encodes():
+    choice = choose_encoder(EncodeOptions(encoder="x264"), PictureFormat(96, 128), "mp4")
+    assert choice.on_gpu(1) == choice
+    there = replace(choice, encoder="hevc_nvenc").on_gpu(1)
+    assert there.arguments == (*choice.arguments, ("gpu", "1"))
+    assert "gpu" in list_encoder_options(imageio_ffmpeg.get_ffmpeg_exe(), "hevc_nvenc")

@@ -9,7 +9,7 @@ from typing import Any
 
 from vsr.errors import ConfigError, SourceError, VsrError
 from vsr.frames import Frame
-from vsr.jobs.assemble import cutting, make_engine, open_video
+from vsr.jobs.assemble import cutting, make_engine, open_video, outputs_of
 from vsr.jobs.noting import FrameHashes, NotingSource
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import ReadsDifferentlyError, Stretch
@@ -63,12 +63,11 @@ class Worker:
     """Enhances stretches of one job, one at a time, with one engine."""
 
     def __init__(self, plan: Plan):
-        assert plan.outputs is not None
         self.engine = make_engine(plan)
         self.lost_bytes = 0
         """Size of what the last stretch that failed had written."""
         self.reading = StretchReader(plan)
-        self._outputs, self._hashes_frames = plan.outputs, plan.hashes_frames
+        self._outputs, self._hashes_frames = outputs_of(plan), plan.hashes_frames
         self._options = PipelineOptions(prepared=True, label=plan.label)
 
     def run(

@@ -78,7 +78,21 @@ def why_software(binary: str) -> str:
     of a camera's first frame made its next dozen wait.
     """
     with _ASKING:  # or all cameras of a service would ask the same at once
-        return _why_software(binary)
+        return _full.reason or _why_software(binary)
+
+
+class _Full:
+    """Why NVENC takes no more streams of this process, once an encoder that had worked could not be opened any more."""
+
+    reason = ""
+
+
+_full = _Full()
+
+
+def _no_more_nvenc(reason: str) -> None:
+    """From here on new encoders are software: consumer cards open so many sessions and no more."""
+    _full.reason = f"libx264, because NVENC took no more streams ({reason})"
 
 
 @lru_cache(maxsize=8)
@@ -122,7 +136,8 @@ def _low_latency(
         "bf": "0",
         # By time and not by number: the rate of live frames varies.
         "g": "600",
-        "force_key_frames": f"expr:gte(t,n_forced*{options.keyframe_s:g})",
+        # Counted from the last one: by the number of those forced so far, each frame after a gap would be one.
+        "force_key_frames": f"expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{options.keyframe_s:g}))",
     }
     filters, notes = list(choice.filters), list(choice.notes)
     if (kept.height, kept.width) != (format.height, format.width):
@@ -170,7 +185,9 @@ class LiveEncoder:
         self.choice = choose_live_encoder(options, format)
         self.busy_since_s = 0.0
         """When the frame that is now being written was begun, by `time.monotonic()`; 0 while none is."""
-        self._deliver = deliver
+        self._options, self._deliver = options, deliver
+        self._given = False
+        """Whether a packet has come."""
         self._first: int | None = None
         self._piped = child_pipes.start(_command(self.choice))
         self._pid = self._piped.child.pid
@@ -214,12 +231,15 @@ class LiveEncoder:
                 for packet in container.demux(stream):
                     message = packet_message(packet, shift=self._first or 0)
                     if message is not None:
+                        self._given = True
                         self._deliver(replace(message, dts=message.pts))  # nothing is reordered
         except (OSError, FFmpegError, IndexError):
             return  # it has ended before or within a packet; `write` says why
 
     def _death(self) -> SinkError:
         code = self._piped.child.kill()
+        if not self._given and "nvenc" in self.choice.encoder and self._options.encoder == "auto":
+            _no_more_nvenc(first_error_line(self._piped.child.log))
         reason = first_error_line(self._piped.child.log)
         self.close()
         return SinkError(f"FFmpeg ({self.choice.encoder}) ended with {code}: {reason}", exit_code=code)

@@ -26,8 +26,13 @@ EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
 """Codecs whose pictures the standard defines to the bit: whoever decodes. `auto` keeps to them."""
 
 
-def is_wanted(decoder: Literal["auto", "software", "nvdec"], info: StreamInfo) -> bool:
+def is_wanted(
+    decoder: Literal["auto", "software", "nvdec"], info: StreamInfo, *, on_gpu: bool = True
+) -> bool:
     """Whether to try NVDEC for a stream.
+
+    `auto` leaves to software what goes to an engine on a CPU (`on_gpu` says where it goes), and H.264 of 10 bits,
+    which hardly any NVDEC decodes.
 
     Raises:
         ConfigError: it is asked for, and cannot be had for this stream or on this machine.
@@ -37,7 +42,8 @@ def is_wanted(decoder: Literal["auto", "software", "nvdec"], info: StreamInfo) -
     reason = _obstacle(info)
     if reason and decoder == "nvdec":
         raise ConfigError(f"decoder nvdec {reason}; auto and software are accepted here")
-    return not reason and (decoder == "nvdec" or info.codec in EXACT)
+    deep_h264 = info.codec == "h264" and info.format.bit_depth > 8
+    return not reason and (decoder == "nvdec" or (on_gpu and info.codec in EXACT and not deep_h264))
 
 
 def _obstacle(info: StreamInfo) -> str:
@@ -48,14 +54,14 @@ def _obstacle(info: StreamInfo) -> str:
     return ""
 
 
-def open_on_gpu(path: str | Path) -> InputContainer:
-    """Open a file whose video is decoded by NVDEC where its codec allows.
+def open_on_gpu(path: str | Path, gpu: int = 0) -> InputContainer:
+    """Open a file whose video is decoded by the NVDEC of a GPU where its codec allows.
 
     Raises:
         SourceError: there is no driver, or the GPU has no such decoder.
     """
     try:
-        return open_container(path, hwaccel=HWAccel("cuda", allow_software_fallback=True))
+        return open_container(path, hwaccel=HWAccel("cuda", gpu, allow_software_fallback=True))
     except SourceError as error:
         reason = reason_of(error.__cause__ or error)
         raise SourceError(

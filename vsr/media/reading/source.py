@@ -89,13 +89,18 @@ def _describe(frames: Sequence[Frame]) -> StreamInfo:
     )
 
 
+class _RefusedByGpuError(Exception):
+    """The GPU does not know the profile or size of a stream, and FFmpeg decodes it in software."""
+
+
 class VideoSource:
     """A video file. `frames()` may be called again: each call reads the file anew and resets `counts`.
 
     `info` is what `probe` says of the file; the attribute of that name tells of the frames that
     come (`as_read`). `threads` is the decoder's, 0 for all cores. `from_pts` leaves out the frames
     before a time of the stream, in ticks, and reads from a little before it; what a file that is
-    cut off lacks is then not counted.
+    cut off lacks is then not counted. `gpu` is the number of the GPU that enhances the frames, on which
+    they are decoded, too; None where a CPU does, and then only what asks for NVDEC gets it.
 
     Raises:
         SourceError: the file cannot be probed.
@@ -110,6 +115,7 @@ class VideoSource:
         info: StreamInfo | None = None,
         threads: int = 0,
         from_pts: int | None = None,
+        gpu: int | None = 0,
     ):
         self._file = info or probe(path, network=options.allow_network)
         self.info = as_read(self._file, options)
@@ -121,7 +127,8 @@ class VideoSource:
         self._jumps: set[int] = set()
         self._beside: dict[str, None] = {}
         self._has_begun = self._is_packed = False
-        self._on_gpu = is_wanted(options.decoder, self.info)
+        self._gpu = gpu or 0
+        self._on_gpu = is_wanted(options.decoder, self.info, on_gpu=gpu is not None)
         self._names = {self.info.pixel_format}
         """Of the pixel formats that count as the first picture's."""
         if self._on_gpu:
@@ -133,6 +140,15 @@ class VideoSource:
         Raises:
             SourceError: nothing can be decoded, or the wanted span holds no frame.
         """
+        if self._on_gpu and self._options.decoder == "auto":
+            try:
+                yield from self._frames()
+                return
+            except _RefusedByGpuError:  # before its first frame
+                self._on_gpu = False
+        yield from self._frames()
+
+    def _frames(self) -> Generator[Frame, None, None]:
         counts = self.counts = ReadCounts()
         self._beside.clear()
         wanted, end = self._options.span
@@ -189,7 +205,7 @@ class VideoSource:
 
     def _open_on_gpu(self) -> InputContainer | None:
         try:
-            return open_on_gpu(self._path)
+            return open_on_gpu(self._path, self._gpu)
         except SourceError as error:
             if self._options.decoder == "nvdec":
                 raise
@@ -265,8 +281,11 @@ class VideoSource:
         tally.check_number(whole=whole, on_one_clock=reader.clock.is_steady)
 
     def _check_decoder(self, first: av.VideoFrame, stream: VideoStream) -> None:
-        if self._options.decoder == "nvdec" and not came_from_gpu(first, stream):
-            raise SourceError(f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto")
+        if not self._on_gpu or came_from_gpu(first, stream):
+            return
+        if self._options.decoder == "auto":
+            raise _RefusedByGpuError  # software on the one thread that a GPU wants would be slow
+        raise SourceError(f"NVDEC does not decode the {self.info.codec} of {str(self._path)!r}; use auto")
 
     def _summarise(self) -> None:
         """Put the counts of what was wrong into notes."""

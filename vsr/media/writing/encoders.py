@@ -56,6 +56,12 @@ class EncoderChoice:
     notes: tuple[str, ...] = ()
     """What could not be kept as it is, one line each."""
 
+    def on_gpu(self, number: int) -> "EncoderChoice":
+        """The same on one GPU of several, where a GPU encodes: each has sessions of its own, and few."""
+        if not self.encoder.endswith("_nvenc"):
+            return self
+        return replace(self, arguments=(*self.arguments, ("gpu", str(number))))
+
 
 NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "slow", "medium", "fast", "hq", "ll", "lossless")
 """Presets of FFmpeg's NVENC encoders that are not of an older generation."""

@@ -97,6 +97,14 @@ class Outputs:
         """Of the frames to come."""
         return (self.pipe or self.first).source.time_base
 
+    def on_gpu(self, number: int) -> "Outputs":
+        """The same, with what a GPU encodes on this one."""
+        return replace(
+            self,
+            files=tuple(replace(file, choice=file.choice.on_gpu(number)) for file in self.files),
+            pipe=self.pipe and replace(self.pipe, choice=self.pipe.choice.on_gpu(number)),
+        )
+
     def check(self) -> None:
         """Raise SinkError where a file cannot be written, as far as can be told before."""
         for file in self.files:
