@@ -18,9 +18,10 @@ from support.archives import FLAGS, num_frames, picture, wait_until
 from support.clips import ClipOptions, run_ffmpeg, write_clip
 
 from vsr.archive import archive as archive_module
+from vsr.archive import supervisor as supervisor_module
 from vsr.archive.archive import Archive, ArchiveOptions
 from vsr.archive.entry import Entry
-from vsr.archive.file_worker import Begun
+from vsr.archive.file_worker import ArchiveWork, Begun
 from vsr.archive.sources import Naming, find_archive
 from vsr.archive.state import State, read_entries
 from vsr.archive.todo import Again
@@ -482,3 +483,27 @@ def test_a_damaged_state_is_one_line(tapes, tmp_path, capfd, statement):
     said = capfd.readouterr().err
     assert said.startswith(f"error: state of {out} cannot be read: ")
     assert said.count("\n") == 1
+
+
+def test_on_gpus_there_is_one_file_at_a_time_for_each(tapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "all_devices", lambda _: ["cuda:0", "cuda:1"])
+    jobs = find_archive(str(tapes), Naming(tmp_path / "out"))
+    with closing(Archive(tmp_path / "out", EnhanceOptions(), ArchiveOptions())) as archive:
+        (phase,) = archive._phases(jobs)
+        assert (len(phase.jobs), phase.num_workers) == (4, 2)
+        work = archive._work(phase)
+    monkeypatch.setattr(supervisor_module, "WorkerProcess", lambda _, work, name: Idle(work))
+    supervisor = supervisor_module.Supervisor(archive._state, work)
+    supervisor.start(3)
+    devices = [each.process.work.options.engine.device for each in supervisor._workers]
+    assert devices == ["cuda:0", "cuda:1", "cuda:0"]
+
+
+class Idle:
+    """A worker's process that never starts."""
+
+    def __init__(self, work: ArchiveWork):
+        self.work = work
+
+    def start(self) -> None:
+        """Nothing begins."""

@@ -125,6 +125,8 @@ class Archive:
 
     def _phases(self, jobs: Sequence[Job]) -> list[_Phase]:
         """Small jobs side by side, then the large ones; on GPUs one for each."""
+        if not jobs:
+            return []
         workers = self._archive.parallel
         small, large = list(jobs), list[Job]()
         if workers == "auto" and self._devices != ["cpu"]:
@@ -135,7 +137,7 @@ class Archive:
             workers = min(num_cores(), _MOST_WORKERS)
         workers = min(workers, len(small))
         if workers <= 1:
-            return [_Phase(jobs, 1)] if jobs else []
+            return [_Phase(jobs, 1)]
         return [_Phase(small, workers), *([_Phase(large, 1)] if large else [])]
 
     def entries(self, jobs: Iterable[Job]) -> list[Entry]:

@@ -98,7 +98,7 @@ def test_after_a_gap_of_minutes_one_frame_is_a_keyframe_and_not_each():
 
 def test_an_encoder_that_nvenc_opens_no_more_is_followed_by_software(monkeypatch):
     """As the session limit of consumer cards shows: what worked when it was tried is refused when it is wanted."""
-    monkeypatch.setattr(encoder._full, "reason", "")
+    monkeypatch.setattr(encoder, "_refusals", [])
     monkeypatch.setattr(encoder, "_why_software", lambda _: "")
     choice = choose_live_encoder(LiveEncode(encoder="x264"), FORMATS[0])
     broken = replace(choice, encoder="h264_nvenc", arguments=(("c:v", "no_such_encoder"),))

@@ -78,21 +78,12 @@ def why_software(binary: str) -> str:
     of a camera's first frame made its next dozen wait.
     """
     with _ASKING:  # or all cameras of a service would ask the same at once
-        return _full.reason or _why_software(binary)
+        return _refusals[-1] if _refusals else _why_software(binary)
 
 
-class _Full:
-    """Why NVENC takes no more streams of this process, once an encoder that had worked could not be opened any more."""
-
-    reason = ""
-
-
-_full = _Full()
-
-
-def _no_more_nvenc(reason: str) -> None:
-    """From here on new encoders are software: consumer cards open so many sessions and no more."""
-    _full.reason = f"libx264, because NVENC took no more streams ({reason})"
+_refusals: list[str] = []
+"""Why NVENC took no more streams of this process although it works: consumer cards open so many sessions and no more.
+From the first on new encoders are software."""
 
 
 @lru_cache(maxsize=8)
@@ -238,9 +229,9 @@ class LiveEncoder:
 
     def _death(self) -> SinkError:
         code = self._piped.child.kill()
-        if not self._given and "nvenc" in self.choice.encoder and self._options.encoder == "auto":
-            _no_more_nvenc(first_error_line(self._piped.child.log))
         reason = first_error_line(self._piped.child.log)
+        if not self._given and "nvenc" in self.choice.encoder and self._options.encoder == "auto":
+            _refusals.append(f"libx264, because NVENC took no more streams ({reason})")
         self.close()
         return SinkError(f"FFmpeg ({self.choice.encoder}) ended with {code}: {reason}", exit_code=code)
 
