@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vsr.live.push.recording import ORIGINAL, recorded_names
     from vsr.live.retry import Backoff
     from vsr.live.scheduling.engines import EngineLevel
-    from vsr.live.serve_options import ServeOptions
+    from vsr.live.serve_options import ServingOptions
     from vsr.live.service import CameraView, LiveService, LiveView
     from vsr.live.viewing.viewing_process import ViewingProcess
     from vsr.live.watch_options import BrowserOptions

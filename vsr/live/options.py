@@ -15,7 +15,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
-from vsr.live.serve_options import ServeOptions
+from vsr.live.serve_options import ServingOptions
 from vsr.live.watch_options import BrowserOptions
 from vsr.options import EngineOptions, at_least
 
@@ -198,7 +198,7 @@ class LiveOptions:
     """The page of all cameras."""
     log: Literal["text", "json"] = "text"
     """Kind of log lines."""
-    serve: ServeOptions = field(default_factory=ServeOptions)
+    serve: ServingOptions = field(default_factory=ServingOptions)
     """Where players may pull what the cameras show."""
 
     def __post_init__(self) -> None:

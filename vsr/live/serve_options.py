@@ -9,7 +9,7 @@ from vsr.live.address import exposed
 
 
 @dataclass(frozen=True)
-class ServeOptions:
+class ServingOptions:
     """Where players may pull what the cameras show."""
 
     port: int = 0
@@ -35,7 +35,7 @@ class ServeOptions:
                 f"host {self.host} is open to others, so it wants a users_file; 127.0.0.1 does not"
             )
 
-    def told(self, address: str, users_file: str, *, always: bool) -> "ServeOptions":
+    def told(self, address: str, users_file: str, *, always: bool) -> "ServingOptions":
         """Return what holds when a command says these; what is empty it does not say.
 
         Args:
@@ -48,7 +48,7 @@ class ServeOptions:
         host, _, port = address.rpartition(":")
         if address and not port.isdecimal():
             raise ConfigError(f"{address!r} is no place to serve at; PORT or HOST:PORT is accepted")
-        return ServeOptions(
+        return ServingOptions(
             int(port or self.port),
             host.strip("[]") or self.host,
             users_file or self.users_file,

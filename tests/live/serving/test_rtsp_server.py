@@ -21,7 +21,7 @@ from vsr.frames import PictureFormat
 from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.live.packets import TICKS
-from vsr.live.serve_options import ServeOptions
+from vsr.live.serve_options import ServingOptions
 from vsr.live.serving import Hub, rtsp_server, rtsp_transports
 from vsr.media.ffmpeg import find_ffmpeg
 
@@ -36,7 +36,7 @@ class Service:
         self.live = rig(served=(self.hub.publish("door"), self.hub.publish("door/original")))
         self.format, self.number, self.away, self.noise = FORMAT, 0, False, 0
         self._sound, self._end = sound, threading.Event()
-        server = rtsp_server.RtspServer(self.hub, ServeOptions(**{"port": free_port(), **options}))
+        server = rtsp_server.RtspServer(self.hub, ServingOptions(**{"port": free_port(), **options}))
         self.port = server.port
         feeding = threading.Thread(target=self._feed)
         feeding.start()
@@ -276,19 +276,19 @@ def test_a_player_of_udp_that_is_silent_is_let_go(serve, play, monkeypatch):
 
 def test_options_that_would_open_it_to_anybody_are_refused(tmp_path, users):
     with pytest.raises(ConfigError, match="wants a users_file"):
-        ServeOptions(8554, "0.0.0.0")
+        ServingOptions(8554, "0.0.0.0")
     with pytest.raises(ConfigError, match="no address"):
-        ServeOptions(8554, "here")
+        ServingOptions(8554, "here")
     os.chmod(users, 0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        _ = ServeOptions(8554, "0.0.0.0", users).users
+        _ = ServingOptions(8554, "0.0.0.0", users).users
     empty = tmp_path / "empty"
     empty.touch(0o600)
     with pytest.raises(ConfigError, match="USER:PASSWORD"):
-        _ = ServeOptions(8554, users_file=str(empty)).users
+        _ = ServingOptions(8554, users_file=str(empty)).users
 
 
 def test_a_port_that_is_taken_is_one_line(serve):
     service = serve()
     with pytest.raises(ConfigError, match=f"port {service.port} cannot be opened"):
-        rtsp_server.RtspServer(Hub(), ServeOptions(service.port))
+        rtsp_server.RtspServer(Hub(), ServingOptions(service.port))

@@ -13,7 +13,7 @@ _HASHES: dict[str, Callable[[bytes], "hashlib._Hash"]] = {"SHA-256": hashlib.sha
 _PART = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]*))')
 
 
-class Login:
+class PlayerLogin:
     """Checks what one connection says of itself: its nonce is good for nothing else.
 
     Args:

@@ -15,9 +15,9 @@ from concurrent.futures import Future
 
 from vsr.errors import ConfigError
 from vsr.live.newest_wins import in_background
-from vsr.live.serve_options import ServeOptions
+from vsr.live.serve_options import ServingOptions
 from vsr.live.serving.hub import Hub
-from vsr.live.serving.logins import Login
+from vsr.live.serving.logins import PlayerLogin
 from vsr.live.serving.rtp import payload_format
 from vsr.live.serving.rtsp_messages import (
     MOST_HEADER,
@@ -63,7 +63,7 @@ class RtspServer:
         ConfigError: the port is taken, or the users cannot be read.
     """
 
-    def __init__(self, hub: Hub, options: ServeOptions):
+    def __init__(self, hub: Hub, options: ServingOptions):
         self._hub, self._options = hub, options
         _ = options.users
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -144,11 +144,11 @@ class RtspServer:
 class _Connection:
     """One player's connection, and with it its one session."""
 
-    def __init__(self, hub: Hub, options: ServeOptions, ports: UdpPorts, writer: asyncio.StreamWriter):
+    def __init__(self, hub: Hub, options: ServingOptions, ports: UdpPorts, writer: asyncio.StreamWriter):
         self._hub, self._options, self._ports, self._writer = hub, options, ports, writer
         self._host: str = writer.get_extra_info("peername")[0]
         self._id = secrets.token_hex(8)
-        self._login = Login({})
+        self._login = PlayerLogin({})
         self._wrong = 0
         self._session: RtspSession | None = None
         self._reports_from: set[tuple[str, int]] = set()

@@ -33,7 +33,7 @@ class Carrier(Protocol):
 
 
 @dataclass
-class Track:
+class PlayerTrack:
     """A track that is set up."""
 
     stream: RtpStream
@@ -55,7 +55,7 @@ class RtspSession:
 
     def __init__(self, hub: Hub, name: str, over: Callable[[], None]):
         self.name = name
-        self.tracks: dict[str, Track] = {}
+        self.tracks: dict[str, PlayerTrack] = {}
         self.described = StreamParameters()
         """What the player has been told."""
         self._hub, self._over = hub, over
@@ -86,13 +86,13 @@ class RtspSession:
                 await asyncio.wait_for(self._ready.wait(), until - time.monotonic())
         return self.described
 
-    def set_up(self, kind: str, carrier: Carrier) -> Track | None:
+    def set_up(self, kind: str, carrier: Carrier) -> PlayerTrack | None:
         """Take a track, `video` or `audio`, for being sent; None where there is no such."""
         parameters = self.described.video if kind == "video" else self.described.audio
         format = payload_format(parameters) if parameters is not None else None
         if format is None:
             return None
-        self.tracks[kind] = Track(RtpStream(format), carrier)
+        self.tracks[kind] = PlayerTrack(RtpStream(format), carrier)
         return self.tracks[kind]
 
     def play(self) -> None:
