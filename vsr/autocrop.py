@@ -116,7 +116,7 @@ def crop(frames: Iterable[Frame], rectangle: Rectangle) -> Generator[Frame, None
     Raises:
         ConfigError: the rectangle does not lie within the picture.
     """
-    return mapped(lambda frame: _cut(frame, rectangle), frames)
+    return mapped(lambda frame: cut(frame, rectangle), frames)
 
 
 def cropped_format(format: PictureFormat, rectangle: Rectangle) -> PictureFormat:
@@ -130,7 +130,12 @@ def cropped_format(format: PictureFormat, rectangle: Rectangle) -> PictureFormat
     return replace(format, height=rectangle.height, width=rectangle.width)
 
 
-def _cut(frame: Frame, rectangle: Rectangle) -> Frame:
+def cut(frame: Frame, rectangle: Rectangle) -> Frame:
+    """Cut one frame, as `crop` does.
+
+    Raises:
+        ConfigError: the rectangle does not lie within the picture.
+    """
     format = cropped_format(frame.format, rectangle)
     planes: list[npt.NDArray[Any]] = []
     for index, plane in enumerate(frame.planes):

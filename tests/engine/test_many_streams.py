@@ -129,6 +129,17 @@ def test_each_stream_gets_bit_for_bit_what_it_gets_alone(chain, still):
         assert_same(out[stream], list(Engine(CHAINS[chain](), cpu()).run(frames)))
 
 
+def test_each_stream_may_have_an_engine_of_its_own():
+    """Such as regions at another scale: what comes out is what each gives alone, and they share threads."""
+    twice, thrice = Engine([load("nano-x2")], cpu()), Engine([load("bicubic-x3")], cpu())
+    cameras = [camera(stream, 5) for stream in range(3)]
+    streams = ManyStreams(twice, engine_of=lambda stream: thrice if stream == 1 else twice)
+    out = push_all(streams, cameras)
+    for stream, frames in enumerate(cameras):
+        alone = Engine([load("bicubic-x3" if stream == 1 else "nano-x2")], cpu())
+        assert_same(out[stream], list(alone.run(frames)))
+
+
 @pytest.mark.parametrize("chain", CHAINS)
 def test_batches_across_streams_change_nothing_but_rounding(chain):
     cameras = [camera(stream, 6, resets=(2,)) for stream in range(4)]

@@ -8,7 +8,9 @@ import pytest
 from vsr.errors import ConfigError, SourceError
 from vsr.live.address import Credentials, resolve
 from vsr.live.camera_file import read_options
+from vsr.live.mqtt_options import MqttOptions
 from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
+from vsr.live.region_options import RegionOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,10 +32,13 @@ def test_the_example_shows_every_key_with_its_default():
     options = read_options(ROOT / "configs/cameras.toml")
     door = options.cameras[0]
     assert options == LiveOptions(options.cameras)
-    assert door == CameraOptions("door", door.url, outputs=door.outputs)
+    assert door == CameraOptions("door", door.url, outputs=door.outputs, regions=door.regions)
+    plate = door.regions[0]
+    assert plate == RegionOptions("plate", 412, 230, 96, 48, outputs=plate.outputs)
+    assert [output.target for output in plate.outputs] == ["recordings/door-plate"]
     for index, made in enumerate(door.outputs):
         assert made == OutputOptions(made.kind, made.target, segment_s=60.0 * (index == 1))
-    for kind in (LiveOptions, CameraOptions, OutputOptions):
+    for kind in (LiveOptions, CameraOptions, OutputOptions, RegionOptions, MqttOptions):
         assert all(re.search(rf"\b{name}\b", text) for name in kind.__dataclass_fields__)
 
 

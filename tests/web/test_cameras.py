@@ -13,7 +13,7 @@ from support.clips import ClipOptions, write_clip
 from support.processes import begin_command, family, wait_for_the_end_of
 from support.web_server import begin_web, free_port, web
 
-from vsr.live import CameraOptions, OutputOptions
+from vsr.live import OutputOptions
 from vsr.web.cameras.camera_files import CameraFiles
 
 PATIENCE_S = 180
@@ -21,7 +21,7 @@ PATIENCE_S = 180
 
 def test_only_what_lies_there_is_found(tmp_path):
     outputs = [OutputOptions("hls", f"{tmp_path}/live"), OutputOptions("record", f"{tmp_path}/rec")]
-    files = CameraFiles(CameraOptions("door", "rtsp://host", outputs=tuple(outputs)))
+    files = CameraFiles("door", outputs)
     assert files.live("live.m3u8") is None
     assert files.days("/x") == []
     (tmp_path / "live").mkdir()

@@ -35,6 +35,7 @@ from vsr.live import (
     LiveView,
     LogEvent,
     MetricsServer,
+    MqttReports,
     OutputKind,
     OutputOptions,
     Secrets,
@@ -171,6 +172,8 @@ class _Service:
         self._metrics: MetricsServer | None = None
         self._look: Callable[[], LiveView] = LiveView
         open_things.callback(self._close_metrics)
+        self._mqtt: MqttReports | None = None
+        open_things.callback(self._close_mqtt)
         if options.metrics_port:  # before the cameras: a port that is taken is known at once
             self._metrics = MetricsServer(options.metrics_port, lambda: self._look())
         self._records = open_things.enter_context(
@@ -179,6 +182,8 @@ class _Service:
         self.service = open_things.enter_context(LiveService(options, accept=self._records.accept))
         self._look = self.service.view
         self._page = open_things.enter_context(CamerasPage(self.service, options.watch))
+        if options.mqtt.host:
+            self._mqtt = MqttReports(options.mqtt, self.service.view)
 
     def run(self, duration_s: float, read: Callable[[], LiveOptions]) -> None:
         """Show and look after the service until it is time to end."""
@@ -212,22 +217,29 @@ class _Service:
     def _reload(self, read: Callable[[], LiveOptions]) -> None:
         """Take up the file as it is now, or say why not and go on."""
         opened: MetricsServer | None = None
+        reports: MqttReports | None = None
         before = self.service.options
         try:
             options = read()
+            self._secrets.add(options)
             if options.metrics_port not in (0, before.metrics_port):
                 opened = MetricsServer(options.metrics_port, self.service.view)
-            self._secrets.add(options)
+            if options.mqtt.host and options.mqtt != before.mqtt:
+                reports = MqttReports(options.mqtt, self.service.view)
             changes = self.service.adopt(options)
         except VsrError as error:
-            if opened is not None:
-                opened.close()
+            for one in (opened, reports):
+                if one is not None:
+                    one.close()
             LogEvent("refused", f"configuration refused, the old one goes on: {error}", bad=True).tell()
             return
         if options.metrics_port != before.metrics_port:
             self._close_metrics()
             self._metrics = opened
         self._page.open(options.watch)
+        if options.mqtt != before.mqtt:
+            self._close_mqtt()
+            self._mqtt = reports
         self._format(options)
         fields = {"begun": changes.begun, "ended": changes.ended, "restarted": changes.restarted}
         LogEvent("configuration", f"configuration read again; {changes}", fields=fields).tell()
@@ -242,6 +254,11 @@ class _Service:
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
+
+    def _close_mqtt(self) -> None:
+        if self._mqtt is not None:
+            self._mqtt.close()
+            self._mqtt = None
 
 
 @contextmanager

@@ -36,13 +36,16 @@ def announcement(service: LiveService) -> list[LogEvent]:
     latencies = sorted({level.latency for level in levels})
     frames = " to ".join(str(count) for count in dict.fromkeys((latencies[0], latencies[-1])))
     for camera in options.cameras:
-        targets = [f"{output.kind} {output.address.shown}" for output in camera.outputs]
-        text = f"{camera.address.shown} → {', '.join(targets) or 'no output'}; ×{options.scale}"
-        text += f", {frames} frames of algorithmic latency"
-        if options.serve.port:
-            text += f"; served at {options.serve.url(camera.name)}"
-        fields = {"url": camera.address.shown, "scale": options.scale, "latency_frames": latencies[-1]}
-        events.append(LogEvent("camera", text, camera.name, fields))
+        parts = [(camera.address.shown, options.scale)]
+        parts += [(f"{region} of {camera.name}", region.scale) for region in camera.regions]
+        for (what, scale), (name, outputs) in zip(parts, camera.streams, strict=True):
+            targets = [f"{output.kind} {output.address.shown}" for output in outputs]
+            text = f"{what} → {', '.join(targets) or 'no output'}; ×{scale}"
+            text += f", {frames} frames of algorithmic latency"
+            if options.serve.port:
+                text += f"; served at {options.serve.url(name)}"
+            fields = {"url": camera.address.shown, "scale": scale, "latency_frames": latencies[-1]}
+            events.append(LogEvent("camera", text, name, fields))
     return [*events, levels_event(service)]
 
 

@@ -28,6 +28,7 @@ class _Stream:
     """What an engine remembers of one stream."""
 
     def __init__(self, engine: Engine):
+        self.engine = engine
         self.ends = Ends(engine)
         self.stages = [stage.begin_stream() for stage in engine.stages]
         """The stream as each stage keeps it."""
@@ -57,14 +58,23 @@ class ManyStreams:
     Args:
         engine: runs the networks.
         ring: called, in any thread, when something that was begun has finished.
+        engine_of: which engine runs a stream's networks, by its number, asked when the stream begins; on the device
+            of `engine` and with its threads. None: `engine` for all.
     """
 
-    def __init__(self, engine: Engine, *, ring: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        ring: Callable[[], None] = lambda: None,
+        engine_of: Callable[[int], Engine] | None = None,
+    ):
         self._engine, self._ring = engine, ring
+        self._engine_of = engine_of or (lambda _: engine)
         self._spreads = engine.device.type == "cpu" and not any(stage.in_batches for stage in engine.stages)
         self._streams: dict[int, _Stream] = {}
         self._damages: dict[int, Damage] = {}
-        self._fit: dict[tuple[int, int], int] = {}
+        self._fit: dict[tuple[int, int, int], int] = {}
         self._tasks: list[_Task] = []
         self._num_workers = engine.threads if self._spreads else 1
         self._workers = Workers(self._num_workers, name="vsr-network")
@@ -87,20 +97,23 @@ class ManyStreams:
         """Begin to enhance frames, usually one of each of several streams that are free.
 
         Args:
-            frames: each belongs to the stream that `Frame.stream` names; those of one stream in its order.
+            frames: each belongs to the stream that `Frame.stream` names, all these streams to one engine; those of
+                one stream in its order.
 
         Raises:
             ModelError: a batch does not fit into the device's memory; as in `finished`.
         """
+        if not frames:
+            return
         by_stream: dict[int, list[Frame]] = {}
         for frame in frames:
             by_stream.setdefault(frame.stream, []).append(frame)
         for stream in by_stream.keys() - self._streams.keys():
-            self._streams[stream] = _Stream(self._engine)
+            self._streams[stream] = _Stream(self._engine_of(stream))
             if stream in self._damages:
                 self._streams[stream].tell(self._damages[stream])
         if not self._spreads:
-            with self._running(self._engine.threads):
+            with self._running(self._streams[frames[0].stream].engine, self._engine.threads):
                 left = self._through(frames)
             self._submit(frames, lambda: self._arrived(left))
             return
@@ -149,7 +162,7 @@ class ManyStreams:
         """End a stream, none of it under way: enhance what waits for neighbours in it, and forget it."""
         if stream not in self._streams:
             return []
-        with self._running(self._engine.threads):
+        with self._running(self._streams[stream].engine, self._engine.threads):
             left = [one.arrived() for one in self._through((), ending=(stream,))]
         self.drop(stream)
         return left
@@ -176,12 +189,12 @@ class ManyStreams:
         """A stream's own task, on its share of the cores."""
         threads = self._engine.threads
         workers = min(self._num_workers, len(frames)) if share == 1 else 1
-        with self._running(max(1, threads // max(2, share))):
+        with self._running(self._streams[frames[0].stream].engine, max(1, threads // max(2, share))):
             return [one.arrived() for one in self._through(frames, workers=workers)]
 
     @contextmanager
-    def _running(self, threads: int) -> Generator[None, None, None]:
-        with self._engine.calculating(threads), self._engine.transfer.working():
+    def _running(self, engine: Engine, threads: int) -> Generator[None, None, None]:
+        with engine.calculating(threads), engine.transfer.working():
             yield
 
     def _through(
@@ -189,7 +202,9 @@ class ManyStreams:
     ) -> list[Leaving]:
         """Bring frames through all stages, and what waits of the streams that end after them."""
         pictures: list[Picture] = [self._streams[frame.stream].ends.enter(frame) for frame in frames]
-        for number, stage in enumerate(self._engine.stages):
+        streams = [*(frame.stream for frame in frames), *ending]
+        stages = self._streams[streams[0]].engine.stages if streams else []
+        for number, stage in enumerate(stages):
             pieces: list[Piece] = []
             for picture in pictures:
                 pieces += self._streams[picture.frame.stream].stages[number].take(picture)
@@ -200,10 +215,11 @@ class ManyStreams:
 
     def _steps_that_fit(self, frame: Frame) -> int:
         """How many streams with frames of this size memory allows; tells each stage of the size once."""
-        height, width = size = (frame.format.height, frame.format.width)
+        engine, height, width = self._streams[frame.stream].engine, frame.format.height, frame.format.width
+        size = (id(engine), height, width)
         if size not in self._fit:
-            fit = [self._engine.threads]
-            for stage in self._engine.stages:
+            fit = [engine.threads]
+            for stage in engine.stages:
                 fit.append(stage.plan_memory(height, width))
                 height, width = height * stage.spec.scale, width * stage.spec.scale
             self._fit[size] = min(fit)

@@ -9,18 +9,19 @@ if TYPE_CHECKING:
     from vsr.live.camera_file import check_camera, exposed_files, read_options
     from vsr.live.frame_notes import FrameNote
     from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
+    from vsr.live.monitoring.mqtt import MqttReports
     from vsr.live.monitoring.prometheus import MetricsServer, health
     from vsr.live.options import (
         CameraOptions,
         LiveOptions,
-        OutputKind,
-        OutputOptions,
     )
     from vsr.live.push.recording import ORIGINAL, recorded_names
+    from vsr.live.region_options import RegionOptions
     from vsr.live.retry import Backoff
     from vsr.live.scheduling.engines import EngineLevel
     from vsr.live.serve_options import ServingOptions
     from vsr.live.service import CameraView, LiveService, LiveView
+    from vsr.live.target_options import OutputKind, OutputOptions
     from vsr.live.viewing.viewing_process import ViewingProcess
     from vsr.live.watch_options import BrowserOptions
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from vsr.errors import ConfigError
 from vsr.live.address import exposed
-from vsr.live.options import CameraOptions, LiveOptions
+from vsr.live.options import CameraOptions, LiveOptions, secret_places
 from vsr.toml_options import make_options, read_tables
 
 
@@ -35,6 +35,8 @@ def read_options(path: str | Path) -> LiveOptions:
         options = make_options(LiveOptions, tables)
         for camera in options.cameras:
             check_camera(camera)
+        if options.mqtt.host:
+            _ = options.mqtt.address
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return options
@@ -42,7 +44,7 @@ def read_options(path: str | Path) -> LiveOptions:
 
 def exposed_files(options: LiveOptions, path: str | Path = "") -> list[str]:
     """Files that hold credentials and that others may read: `path`, where the options come from, among them."""
-    secret = [each for camera in options.cameras for each in (camera, *camera.outputs)]
+    secret = secret_places(options)
     files = [each.credentials_file for each in secret if each.credentials_file]
     if path and any(
         each.address.secrets and not each.credentials_file and not each.credentials_env for each in secret
@@ -56,10 +58,23 @@ def _merged(defaults: dict[str, object], camera: object) -> object:
     if not isinstance(camera, dict):
         return camera
     merged = {**defaults, **cast("dict[str, object]", camera)}
-    name, outputs = merged.get("name"), merged.get("outputs")
-    if isinstance(name, str) and isinstance(outputs, list):
-        merged["outputs"] = [_named(output, name) for output in cast("list[object]", outputs)]
-    return merged
+    return _with_names(merged, "")
+
+
+def _with_names(table: dict[str, object], camera: str) -> dict[str, object]:
+    """Put the name of a camera or of a `camera`'s region into its targets, and into those of its regions."""
+    name, outputs, regions = (table.get(key) for key in ("name", "outputs", "regions"))
+    if not isinstance(name, str):
+        return table
+    named, full = dict(table), camera + name
+    if isinstance(outputs, list):
+        named["outputs"] = [_named(output, full) for output in cast("list[object]", outputs)]
+    if isinstance(regions, list):
+        named["regions"] = [
+            _with_names(cast("dict[str, object]", region), f"{full}-") if isinstance(region, dict) else region
+            for region in cast("list[object]", regions)
+        ]
+    return named
 
 
 def _named(output: object, name: str) -> object:
@@ -75,7 +90,7 @@ def check_camera(camera: CameraOptions) -> None:
         ConfigError: they do not, or credentials cannot be read.
     """
     try:
-        _ = camera.address, [output.address for output in camera.outputs]
+        _ = camera.address, [output.address for _, outputs in camera.streams for output in outputs]
         if camera.record_original and not camera.recordings:
             raise ConfigError(
                 "record_original needs an output of kind 'record', beside which the original goes"

@@ -48,4 +48,4 @@ def _by_name(options: LiveOptions) -> dict[str, CameraOptions]:
 
 
 def _enhancing(options: LiveOptions) -> tuple[object, ...]:
-    return options.models, options.scale, options.engine
+    return options.models, options.scales, options.engine

@@ -15,79 +15,14 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
+from vsr.live.mqtt_options import MqttOptions
+from vsr.live.region_options import RegionOptions
 from vsr.live.serve_options import ServingOptions
+from vsr.live.target_options import OutputOptions, above
 from vsr.live.watch_options import BrowserOptions
 from vsr.options import EngineOptions, at_least
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
-
-OutputKind = Literal["rtsp", "hls", "srt", "rtmp", "udp", "record", "snapshot"]
-
-_OUTPUT_SCHEMES: dict[OutputKind, tuple[str, ...]] = {
-    "rtsp": ("rtsp", "rtsps"),
-    "rtmp": ("rtmp", "rtmps"),
-    "srt": ("srt",),
-    "udp": ("udp",),
-    "hls": ("file",),
-    "record": ("file",),
-    "snapshot": ("file",),
-}
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """One output of a camera."""
-
-    kind: OutputKind
-    """What is made: a push to a server (rtsp, srt, rtmp), MPEG-TS by UDP, files in a folder (hls, record), or
-    one JPEG file that is always the latest picture (snapshot)."""
-    target: str = field(repr=False)
-    """URL, folder (hls, record) or JPEG file (snapshot); {name} stands for the camera's name."""
-    credentials_env: str = ""
-    """Environment variable that holds USER:PASSWORD of the target."""
-    credentials_file: str = ""
-    """File whose first line is USER:PASSWORD of the target."""
-    transport: Literal["tcp", "udp"] = "tcp"
-    """How RTSP sends."""
-    segment_s: float = 0.0
-    """Seconds of a segment; 0 for the usual 60 of recordings and 0.5 of HLS. Each of HLS begins with a
-    keyframe, in all outputs of a camera: 0.25 shows frames half as late and costs bits."""
-    every_s: float = 1.0
-    """Seconds between snapshots."""
-    keep_hours: float = 0.0
-    """Recordings older than this are deleted; 0 keeps them."""
-    keep_gb: float = 0.0
-    """The oldest recordings are deleted until all of this folder take no more than this; 0 for no limit."""
-    min_free_gb: float = 1.0
-    """Recording pauses, after deleting what may be deleted, while the disk has less free than this."""
-
-    def __post_init__(self) -> None:
-        _above(0, every_s=self.every_s)
-        _above(-1e-9, segment_s=self.segment_s, keep_hours=self.keep_hours, keep_gb=self.keep_gb)
-        _above(-1e-9, min_free_gb=self.min_free_gb)
-        address = resolve(self.target)
-        accepted = _OUTPUT_SCHEMES[self.kind]
-        if address.scheme not in accepted:
-            wanted = "a path" if accepted == ("file",) else f"{accepted[0]}://HOST..."
-            raise ConfigError(
-                f"target {address.shown!r} does not suit kind {self.kind!r}; {wanted} is accepted"
-            )
-        if self.kind == "snapshot" and not self.target.lower().endswith((".jpg", ".jpeg")):
-            raise ConfigError(f"target {self.target!r} of a snapshot must end in .jpg")
-
-    @property
-    def segment_length_s(self) -> float:
-        """Seconds of a segment, the usual ones where none are configured."""
-        return self.segment_s or (60.0 if self.kind == "record" else 0.5)
-
-    @property
-    def address(self) -> Address:
-        """The target with its user and password, read now.
-
-        Raises:
-            ConfigError: credentials cannot be read.
-        """
-        return resolve(self.target, Credentials(self.credentials_env, self.credentials_file))
 
 
 @dataclass(frozen=True)
@@ -131,12 +66,14 @@ class CameraOptions:
     """0 to 100, the scale of `vsr enhance`."""
     outputs: tuple[OutputOptions, ...] = ()
     """Where the enhanced stream goes, all from one encode."""
+    regions: tuple[RegionOptions, ...] = ()
+    """Parts of the picture that are enhanced by themselves, from the same decode."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
             raise ConfigError(f"name {self.name!r} cannot be used; letters, digits, - and _ are accepted")
-        _above(0, stall_s=self.stall_s)
-        _above(-1e-9, frozen_s=self.frozen_s)
+        above(0, stall_s=self.stall_s)
+        above(-1e-9, frozen_s=self.frozen_s)
         if not 0 <= self.quality <= 100:
             raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
         if not self.evidence and (self.case or self.sign or self.allow_generative):
@@ -160,6 +97,12 @@ class CameraOptions:
     def recordings(self) -> tuple[OutputOptions, ...]:
         """Those of its outputs that are files of all that was seen."""
         return tuple(output for output in self.outputs if output.kind == "record")
+
+    @property
+    def streams(self) -> tuple[tuple[str, tuple[OutputOptions, ...]], ...]:
+        """Name and outputs of all that is made of the camera: the whole picture, then its regions."""
+        regions = ((f"{self.name}-{region.name}", region.outputs) for region in self.regions)
+        return ((self.name, self.outputs), *regions)
 
     @property
     def address(self) -> Address:
@@ -200,6 +143,8 @@ class LiveOptions:
     """Kind of log lines."""
     serve: ServingOptions = field(default_factory=ServingOptions)
     """Where players may pull what the cameras show."""
+    mqtt: MqttOptions = field(default_factory=MqttOptions)
+    """A broker that is told how the cameras do."""
 
     def __post_init__(self) -> None:
         at_least(1, latency_ms=self.latency_ms)
@@ -207,26 +152,35 @@ class LiveOptions:
             raise ConfigError(f"metrics_port {self.metrics_port} is no port; 0 to 65535 is accepted")
         if not self.cameras:
             raise ConfigError("there is no camera; add a [[cameras]] table with name and url")
-        names = [camera.name for camera in self.cameras]
+        streams = [stream for camera in self.cameras for stream in camera.streams]
+        names = [name for name, _ in streams]
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"two cameras are named {name!r}; every camera needs a name of its own")
         owners: dict[str, str] = {}
-        for camera in self.cameras:
-            for output in camera.outputs:
+        for name, outputs in streams:
+            for output in outputs:
                 is_path = "://" not in output.target
                 target = os.path.realpath(output.target) if is_path else output.target
                 if target in owners:
-                    both = f"camera {camera.name!r} and camera {owners[target]!r}"
+                    both = f"camera {name!r} and camera {owners[target]!r}"
                     raise ConfigError(f"{both} have the same target; put {{name}} into it")
-                owners[target] = camera.name
+                owners[target] = name
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """The cameras' scale, and those of regions besides, each once."""
+        regions = [region.scale for camera in self.cameras for region in camera.regions]
+        return (self.scale, *sorted({*regions} - {self.scale}))
 
 
-def _above(bound: float, **values: float) -> None:
-    for name, value in values.items():
-        if not bound < value < float("inf"):
-            accepted = "0 or more" if bound < 0 else "more than 0"
-            raise ConfigError(f"{name} {value:g} is out of range; {accepted} is accepted")
+def secret_places(options: LiveOptions) -> list[CameraOptions | OutputOptions | MqttOptions]:
+    """All that has an address: cameras, their outputs and those of their regions, the broker."""
+    places: list[CameraOptions | OutputOptions | MqttOptions] = [*options.cameras]
+    places += [options.mqtt] if options.mqtt.host else []
+    return places + [
+        output for camera in options.cameras for _, outputs in camera.streams for output in outputs
+    ]
 
 
 @cache

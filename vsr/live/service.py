@@ -7,13 +7,14 @@ The loop runs in a thread of its own, so that the caller's is free for signals a
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from vsr.errors import VsrError
 from vsr.live.cameras.camera import Camera
+from vsr.live.cameras.region import RegionCamera
 from vsr.live.config_diff import ConfigChanges, changes_between
 from vsr.live.frame_notes import FrameNote, FrameNotes
 from vsr.live.newest_wins import in_background
@@ -21,11 +22,12 @@ from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.encoder import LiveEncode
 from vsr.live.outputs.live_sink import LiveSink, SinkOptions, SinkStatus
 from vsr.live.scheduling.channel import Channel, DesiredState
-from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines
+from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines_for
 from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import ChannelOverview, Overview, SharedOverview
 from vsr.live.serving.hub import Hub
 from vsr.live.serving.rtsp_server import RtspServer
+from vsr.live.target_options import OutputOptions
 
 _STALE_S = 10.0
 """The loop shows how it goes twice a second; silent for so long, it hangs."""
@@ -54,7 +56,7 @@ class CameraView:
 @dataclass(frozen=True)
 class _OpenChannel(Channel):
     sink: LiveSink
-    notes: FrameNotes | None
+    notes: FrameNotes | None = None
 
 
 @dataclass(frozen=True)
@@ -125,27 +127,46 @@ class LiveService:
 
     def _in_order(self) -> list[Channel]:
         names = [camera.name for camera in self.options.cameras]
-        return [self._channels[name] for name in names if name not in self._waiting]
+        return [one for name in names if name not in self._waiting for one in self._channels[name]]
 
-    def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, _OpenChannel]:
-        """Make channels; if one cannot be made, none is left open."""
-        made: dict[str, _OpenChannel] = {}
+    def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, list[_OpenChannel]]:
+        """Make the channels of each camera; if one cannot be made, none is left open."""
+        made: dict[str, list[_OpenChannel]] = {}
         with ExitStack() as opened:
             for camera in cameras:
-                made[camera.name] = channel = self._channel(camera)
-                opened.callback(channel.sink.close)
+                own = made[camera.name] = list[_OpenChannel]()
+                for channel in self._channels_of(camera):
+                    own.append(channel)
+                    opened.callback(channel.sink.close)
             opened.pop_all()
         return made
 
-    def _channel(self, options: CameraOptions) -> _OpenChannel:
-        encode = LiveEncode(encoder=options.encoder, quality=options.quality)
-        how = SinkOptions(encode, label=options.label, record_original=options.records_original)
+    def _channels_of(self, options: CameraOptions) -> Iterator[_OpenChannel]:
+        """The whole picture, then each region."""
+        camera = Camera(options, next(self._numbers))
         notes = FrameNotes() if options.evidence else None
-        enhanced, original = (self.hub.publish(name) for name in _served_names(options.name))
-        sink = LiveSink(options.name, options.outputs, how, served=(enhanced, original), notes=notes)
-        camera = Camera(options, number := next(self._numbers))
+        sink = self._sink(options, options.name, options.outputs, whole=True, notes=notes)
         camera.tap, camera.notes = sink.packet, notes
-        return _OpenChannel(number, options.name, camera, sink, notes)
+        yield _OpenChannel(camera.number, options.name, camera, sink, notes=notes)
+        for region, (name, outputs) in zip(options.regions, options.streams[1:], strict=True):
+            seen = RegionCamera(camera, region, next(self._numbers))
+            sink = self._sink(options, name, outputs, whole=False)
+            yield _OpenChannel(seen.number, name, seen, sink, scale=region.scale)
+
+    def _sink(
+        self,
+        camera: CameraOptions,
+        name: str,
+        outputs: Sequence[OutputOptions],
+        *,
+        whole: bool,
+        notes: FrameNotes | None = None,
+    ) -> LiveSink:
+        """What is made of a camera or a region; what the camera sent, its original, is of the whole alone."""
+        encode = LiveEncode(encoder=camera.encoder, quality=camera.quality)
+        how = SinkOptions(encode, label=camera.label, record_original=camera.records_original and whole)
+        original = self.hub.publish(_original(name)) if whole else None
+        return LiveSink(name, outputs, how, served=(self.hub.publish(name), original), notes=notes)
 
     def _serve(self, options: LiveOptions) -> RtspServer | None:
         return RtspServer(self.hub, options.serve) if options.serve.port else None
@@ -168,7 +189,7 @@ class LiveService:
         self.hub.always = options.serve.always
 
     def _close_sinks(self) -> None:
-        for channel in self._channels.values():
+        for channel in itertools.chain(*self._channels.values()):
             channel.sink.close()
 
     def adopt(self, options: LiveOptions) -> ConfigChanges:
@@ -197,10 +218,12 @@ class LiveService:
         self.check()
         return changes
 
-    def _take_on(self, options: LiveOptions, plan: LivePlan, opened: Mapping[str, _OpenChannel]) -> None:
+    def _take_on(
+        self, options: LiveOptions, plan: LivePlan, opened: Mapping[str, Sequence[_OpenChannel]]
+    ) -> None:
         """Have a configuration accepted, and serve as it says; where that cannot be, close what was opened for it."""
         with ExitStack() as undone:
-            for channel in opened.values():
+            for channel in itertools.chain(*opened.values()):
                 undone.callback(channel.sink.close)
             self._accept(options, plan.levels)
             undone.callback(lambda: self._accept(self.options, self._desired.plan.levels))
@@ -208,16 +231,17 @@ class LiveService:
             undone.pop_all()
 
     def _keep_served(self, options: LiveOptions) -> None:
-        self.hub.keep(served for camera in options.cameras for served in _served_names(camera.name))
+        whole = [_original(camera.name) for camera in options.cameras]
+        self.hub.keep([*whole, *(name for camera in options.cameras for name, _ in camera.streams)])
 
     def _leave(self, names: Iterable[str]) -> None:
         """Take note of channels whose place in the desired state will be gone."""
         for name in names:
-            sink = self._channels[name].sink
-            if name in self._waiting:
-                sink.close()  # the loop has never seen it
-            else:
-                self._leaving.append(sink)
+            for channel in self._channels[name]:
+                if name in self._waiting:
+                    channel.sink.close()  # the loop has never seen it
+                else:
+                    self._leaving.append(channel.sink)
 
     def check(self) -> None:
         """Begin what waits for others to end; raise what has ended the loop, if
@@ -232,7 +256,7 @@ class LiveService:
     def view(self) -> LiveView:
         """What everything is doing; from any thread."""
         overview, channels = self._shared.overview, self._channels
-        sinks = {channel.number: channel.sink for channel in channels.values()}
+        sinks = {channel.number: channel.sink for channel in itertools.chain(*channels.values())}
         watched = {one.name: one.num_viewers for one in self.hub.broadcasts}
         cameras = (
             CameraView(facts, sinks[facts.number].status, _viewers(facts.name, watched))
@@ -243,7 +267,9 @@ class LiveService:
 
     def frame_notes(self, number: int) -> list[FrameNote]:
         """What became of frames of a channel since the last call; nothing where its camera has no evidence kept."""
-        notes = next((each.notes for each in self._channels.values() if each.number == number), None)
+        notes = next(
+            (each.notes for each in itertools.chain(*self._channels.values()) if each.number == number), None
+        )
         return notes.take() if notes is not None else []
 
     def close(self) -> None:
@@ -268,16 +294,16 @@ def _closed(sink: LiveSink) -> bool:
 
 
 def _levels(options: LiveOptions) -> list[EngineLevel]:
-    return make_engines(options.models, options.scale, options.engine)
+    return make_engines_for(options.scales, options.models, options.engine)
 
 
 def _viewers(name: str, watched: Mapping[str, int]) -> dict[str, int]:
     return {
         view: watched.get(at, 0)
-        for view, at in zip(("enhanced", "original"), _served_names(name), strict=True)
+        for view, at in zip(("enhanced", "original"), (name, _original(name)), strict=True)
     }
 
 
-def _served_names(name: str) -> tuple[str, str]:
-    """Under which names a camera's two views are served."""
-    return name, f"{name}/original"
+def _original(name: str) -> str:
+    """Under which name what a camera sent is served."""
+    return f"{name}/original"

@@ -3,7 +3,7 @@ and comes back after every failure."""
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from av.error import FFmpegError
@@ -41,7 +41,10 @@ class Camera:
         container: copy what is wanted."""
         self.notes: FrameNotes | None = None
         """Hears of every frame."""
-        self._number = number
+        self.watchers: dict[int, Callable[[Frame], None]] = {}
+        """By the number of their stream: each gets every frame as it was decoded, in the camera's thread, and must
+        not block. May be added and removed at any time."""
+        self.number = number
         self._backoff = Backoff(retry)
         self._timeline = CameraTimeline()
         self._shared = SharedStatus()
@@ -107,7 +110,9 @@ class Camera:
             for frame in session.frames(stop):
                 if self.notes is not None:
                     self.notes.decoded(frame)
-                yield replace(frame, stream=self._number)
+                for watcher in list(self.watchers.values()):
+                    watcher(frame)
+                yield replace(frame, stream=self.number)
         except (GoneError, RefusedError):
             raise
         except (FFmpegError, SourceError, ValueError, OSError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from vsr.errors import VsrError, redact
 from vsr.live.address import Address
-from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
+from vsr.live.options import LiveOptions, secret_places
 from vsr.live.service import CameraView, LiveView
 
 DROPS_EVERY_S = 10.0
@@ -149,9 +149,7 @@ class Secrets:
 
     def add(self, options: LiveOptions) -> None:
         """Learn the secrets of a configuration."""
-        places: list[CameraOptions | OutputOptions] = [*options.cameras]
-        places += [output for camera in options.cameras for output in camera.outputs]
-        for place in places:
+        for place in secret_places(options):
             try:
                 address = place.address
             except VsrError:  # a file of credentials that is gone by now

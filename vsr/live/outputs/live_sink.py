@@ -19,7 +19,6 @@ from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.live.frame_notes import FrameNotes
 from vsr.live.newest_wins import DroppingWorker
-from vsr.live.options import OutputOptions
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.outputs.live_output import LiveOutput, OutputStatus
 from vsr.live.outputs.output_clock import OutputClock
@@ -29,6 +28,7 @@ from vsr.live.packets import TICKS, Message
 from vsr.live.push.order import PushOrder
 from vsr.live.push.recording import ORIGINAL
 from vsr.live.serving.hub import Publisher
+from vsr.live.target_options import OutputOptions
 from vsr.media import find_ffmpeg
 from vsr.quality import Label, black_frame, dim, draw_label
 
@@ -88,8 +88,8 @@ class LiveSink:
         options: what happens on the way.
         callback: gets enhanced frames as they are, in a thread of its own; of those
             that come while it is busy the newest.
-        served: get what viewers may watch, enhanced and original. Where there is no other output, pictures are
-            encoded while those are wanted.
+        served: get what viewers may watch, enhanced and original, None for no such. Where there is no other output,
+            pictures are encoded while those are wanted.
         notes: hear of every picture that is encoded.
 
     Raises:
@@ -103,7 +103,7 @@ class LiveSink:
         options: SinkOptions = SinkOptions(),
         *,
         callback: Callable[[Frame], None] | None = None,
-        served: tuple[Publisher, Publisher] | None = None,
+        served: tuple[Publisher, Publisher | None] | None = None,
         notes: FrameNotes | None = None,
     ):
         self.name, self._options, self._notes = name, options, notes
@@ -128,7 +128,7 @@ class LiveSink:
         self._dimmed: Frame | None = None
         self._clock = OutputClock()
         self._flows_since_s = self._written_s = 0.0
-        enhanced, originals = ([served[0]], [served[1]]) if served else ([], [])
+        enhanced, originals = ([served[0]], [one for one in served[1:] if one]) if served else ([], [])
         self._takers: list[PacketTaker] = [*self._outputs, *enhanced]
         self._passthrough = Passthrough(name, self._takers, [*self._originals, *originals])
         self._begun_s = 0.0

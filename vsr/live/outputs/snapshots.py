@@ -14,8 +14,8 @@ from vsr.durable import write_whole
 from vsr.errors import redact
 from vsr.frames import Frame
 from vsr.live.newest_wins import DroppingWorker
-from vsr.live.options import OutputOptions
 from vsr.live.outputs.live_output import OutputState, OutputStatus
+from vsr.live.target_options import OutputOptions
 from vsr.quality import to_rgb
 
 _QUALITY = 90

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vsr.live.address import Address, resolve
-from vsr.live.options import OutputOptions
+from vsr.live.target_options import OutputOptions
 from vsr.toml_options import make_options
 
 _MPEGTS_AUDIO = "aac mp2 mp3 ac3 eac3 opus"

@@ -109,7 +109,8 @@ class CameraSlot:
         if head is None:
             return None
         format = head.frame.format
-        return ReadyFrame(self.channel.number, (format.height, format.width), head.frame.arrived_s)
+        size = (format.height, format.width, self.channel.scale or 0)
+        return ReadyFrame(self.channel.number, size, head.frame.arrived_s)
 
     def take(self) -> Frame | None:
         """The oldest frame that waits; a reset is handed on where the frame that had it was left out."""

@@ -51,6 +51,8 @@ class Channel:
     name: str
     camera: FrameCamera
     sink: FrameSink
+    scale: int | None = None
+    """Enlargement of height and width; None for the plan's usual one."""
 
 
 class DesiredState:

@@ -1,7 +1,7 @@
-"""Levels with an engine each, all of the same scale, so that no level changes an output's
-size."""
+"""Levels with an engine each, or one for each scale, all of the same scales, so that no level changes an
+output's size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vsr.engine import Engine, pick_device
@@ -20,6 +20,9 @@ _OVERHEAD = 2.0
 """KFLOP per pixel that conversions and all that is not the network cost: 5 ms
 for bicubic beside 12 for nano-x2."""
 
+_BESIDE = " | "
+"""Between the names of networks for several scales."""
+
 FEWER = (2, 4)
 """The last levels enlarge one of so many frames."""
 
@@ -29,6 +32,13 @@ class EngineLevel(LatencyLevel):
     """A level that can be used."""
 
     engine: Engine
+    """Of the usual scale."""
+    others: Mapping[int, Engine] = field(default_factory=dict[int, Engine])
+    """By the scales of regions besides."""
+
+    def engine_for(self, scale: int | None) -> Engine:
+        """The engine of a scale; of the usual one for None."""
+        return self.engine if scale is None else self.others.get(scale, self.engine)
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class LivePlan:
     """What the loop enhances with and aims at."""
 
     levels: Sequence[EngineLevel]
-    """Ways to enhance, the best first, all of one scale."""
+    """Ways to enhance, the best first, all of the same scales."""
     latency_ms: int = 300
     """Target for the time from a frame's arrival to the encoder's input, p95."""
     tuning: ControlTuning = field(default_factory=ControlTuning)
@@ -76,10 +86,53 @@ def make_engines(
     return [*levels, plain, *fewer]
 
 
+def make_engines_for(
+    scales: Sequence[int], models: Sequence[str] = (), options: EngineOptions = EngineOptions()
+) -> list[EngineLevel]:
+    """The same for several scales at once: levels with an engine for each.
+
+    A level of one scale stands beside that of another which is as far from the last; where a scale has fewer, its
+    first stays for longer.
+
+    Args:
+        scales: the usual one, which the models are for, and others, which get what suits the device.
+        models: as for `make_engines`.
+        options: for all engines.
+
+    Raises:
+        ModelError: a model is not known or does not load.
+        ConfigError: a model does not give the scale, or the device or precision is not to be had.
+    """
+    usual, *others = scales
+    levels = {usual: make_engines(models, usual, options)}
+    levels |= {scale: make_engines((), scale, options) for scale in others}
+    longest = max(map(len, levels.values()))
+    padded = {scale: [own[0]] * (longest - len(own)) + own for scale, own in levels.items()}
+    return [_beside({scale: own[index] for scale, own in padded.items()}) for index in range(longest)]
+
+
+def _beside(parts: Mapping[int, EngineLevel]) -> EngineLevel:
+    """One level of one for each scale, the usual one first."""
+    first, *others = parts.values()
+    if not others:
+        return first
+    plain = [level.name.split(",")[0] for level in parts.values()]
+    name = _BESIDE.join(dict.fromkeys(plain)) + first.name[len(plain[0]) :]
+    return EngineLevel(
+        name=name,
+        work=sum(level.work for level in parts.values()) / len(parts),
+        every=first.every,
+        latency=max(level.latency for level in parts.values()),
+        engine=first.engine,
+        others={scale: level.engine for scale, level in parts.items()},
+    )
+
+
 def first_level(levels: Sequence[EngineLevel]) -> int:
     """Where to begin: with the device's default tier if it is among the levels, else at the top."""
-    usual, names = DEFAULT_TIER[levels[0].engine.device.type], [level.name.split("-x")[0] for level in levels]
-    return names.index(usual) if usual in names else 0
+    usual = DEFAULT_TIER[levels[0].engine.device.type]
+    tiers = [[name.split("-x")[0] for name in level.name.split(_BESIDE)] for level in levels]
+    return next((index for index, names in enumerate(tiers) if usual in names), 0)
 
 
 def _level(chain: Sequence[Model], scale: int, options: EngineOptions) -> EngineLevel:

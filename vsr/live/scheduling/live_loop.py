@@ -82,7 +82,7 @@ class LiveLoop:
         least, most = (engine.threads, engine.threads) if device == "cpu" else (1, _MOST_BATCH)
         self._spreads = device == "cpu"
         self._rounds = Rounds(deadline_s=_DEADLINE_S.get(device, 0.0), least=least, most=most)
-        self._streams = ManyStreams(plan.levels[start].engine, ring=self._wakeup.set)
+        self._streams = self._new_streams()
         self._load = LoadMeter(*self._count(), time.monotonic())
 
     def _count(self) -> tuple[int, int]:
@@ -191,7 +191,15 @@ class LiveLoop:
 
     def _begin_streams(self) -> None:
         self._streams.close()
-        self._streams = ManyStreams(self._level.engine, ring=self._wakeup.set)
+        self._streams = self._new_streams()
+
+    def _new_streams(self) -> ManyStreams:
+        level = self._level
+        return ManyStreams(
+            level.engine,
+            ring=self._wakeup.set,
+            engine_of=lambda number: level.engine_for(self._slots[number].channel.scale),
+        )
 
     def _meter(self) -> None:
         """Count the time since the last call as busy where something has been under way."""
@@ -257,7 +265,8 @@ class LiveLoop:
             log.error("%s", error, extra={"event": "engine"})
 
     def _show(self, now: float) -> None:
-        for note in self._level.engine.notes:
+        engines = (self._level.engine, *self._level.others.values())
+        for note in (note for engine in engines for note in engine.notes):
             if note not in self._notes:
                 self._notes.add(note)
                 log.warning("%s", note, extra={"event": "note"})

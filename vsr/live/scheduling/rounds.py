@@ -17,8 +17,8 @@ class ReadyFrame:
     """The oldest frame of a camera that waits."""
 
     camera: int
-    size: tuple[int, int]
-    """Height, width."""
+    size: tuple[int, ...]
+    """Height, width, and whatever else must be equal for frames to go together."""
     arrived_s: float
 
 

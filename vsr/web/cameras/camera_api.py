@@ -96,7 +96,8 @@ def camera_router(options: LiveOptions | None, process: CameraProcess | None) ->
         process: what runs them; None where a `vsr live` beside does, with metrics on the port of its options.
     """
     router = APIRouter(prefix="/v1/cameras", tags=["cameras"])
-    files = {camera.name: CameraFiles(camera) for camera in options.cameras} if options else {}
+    cameras_seen = options.cameras if options else ()
+    files = {name: CameraFiles(name, outputs) for camera in cameras_seen for name, outputs in camera.streams}
 
     def of(name: str) -> CameraFiles:
         if name not in files:

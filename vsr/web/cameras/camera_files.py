@@ -5,11 +5,11 @@ A name that a client says is looked for among those that are there, and never ma
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsr.live import CameraOptions, OutputKind
+from vsr.live import OutputKind, OutputOptions
 
 PLAYLIST = "live.m3u8"
 _LIVE = re.compile(r"live(-init)?(-\d+)?\.(m3u8|mp4|m4s)")
@@ -35,11 +35,16 @@ class RecordedDay:
 
 
 class CameraFiles:
-    """The files of one camera."""
+    """The files of one camera, or of one region of it.
 
-    def __init__(self, camera: CameraOptions):
-        self._camera = camera
-        self._recorded = re.compile(re.escape(camera.name) + r"-(\d{8})-\d{6}(_\d+)?(-original)?\.mkv")
+    Args:
+        name: under which it is shown.
+        outputs: what writes them.
+    """
+
+    def __init__(self, name: str, outputs: Sequence[OutputOptions]):
+        self._outputs = outputs
+        self._recorded = re.compile(re.escape(name) + r"-(\d{8})-\d{6}(_\d+)?(-original)?\.mkv")
 
     def has(self, kind: OutputKind) -> bool:
         """Whether the camera has such an output."""
@@ -79,7 +84,7 @@ class CameraFiles:
         return re.sub(r"(\d{4})(\d\d)(\d\d)", r"\1-\2-\3", match[1])
 
     def _places(self, kind: OutputKind) -> Iterator[Path]:
-        return (Path(output.address.url) for output in self._camera.outputs if output.kind == kind)
+        return (Path(output.address.url) for output in self._outputs if output.kind == kind)
 
     def _in(self, kind: OutputKind) -> Iterator[Path]:
         return (path for folder in self._places(kind) if folder.is_dir() for path in folder.iterdir())
