@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from vsr.cli.console import is_terminal, say
 from vsr.cli.fetch_models import FetchFlags, fetch_named
@@ -157,6 +157,11 @@ def live_command(
         service = _Service(at_first, signals, open_things)
         service.run(run.duration, read)
     return signals.code
+
+
+live = App(name="live")
+live.default(live_command)
+live.command("vsr.cli.discover:discover_command", name="discover")
 
 
 class _Service:

@@ -38,7 +38,7 @@ COMMANDS = {
         "watch:watch_command",
         "Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.",
     ),
-    "live": ("live:live_command", "Enhance cameras while they run."),
+    "live": ("live:live", "Enhance cameras while they run."),
     "web": (
         "web:web_command",
         "Serve a page and an API: upload, preview, enhance, take home. Until SIGTERM or Ctrl-C.",

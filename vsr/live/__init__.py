@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.live.address import Credentials, resolve
     from vsr.live.camera_file import check_camera, exposed_files, read_options
     from vsr.live.frame_notes import FrameNote
     from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
     from vsr.live.monitoring.mqtt import MqttReports
     from vsr.live.monitoring.prometheus import MetricsServer, health
+    from vsr.live.onvif.camera_services import OnvifDevice, StreamProfile
+    from vsr.live.onvif.discovery import FoundCamera, find_cameras
     from vsr.live.options import (
         CameraOptions,
         LiveOptions,

@@ -1,0 +1,1 @@
+"""Cameras that speak ONVIF: found in a network, and asked where their streams are."""
