@@ -19,6 +19,7 @@ from vsr.archive.todo import Again, Todo, make_todo
 from vsr.durable import Stamp
 from vsr.engine import all_devices, num_cores
 from vsr.errors import ConfigError
+from vsr.evidence import EvidenceOptions
 from vsr.jobs import Job, wishes_of
 from vsr.options import EnhanceOptions, at_least
 
@@ -64,7 +65,15 @@ class _Phase:
 class Archive:
     """A folder of results with its state, open for one process until `close`. Used by one thread."""
 
-    def __init__(self, out: Path, options: EnhanceOptions, archive: ArchiveOptions, *, debug: bool = False):
+    def __init__(
+        self,
+        out: Path,
+        options: EnhanceOptions,
+        archive: ArchiveOptions,
+        *,
+        recorded: EvidenceOptions = EvidenceOptions(),
+        debug: bool = False,
+    ):
         """Open the state, or begin it.
 
         Raises:
@@ -75,7 +84,7 @@ class Archive:
             raise ConfigError("as-video makes one video of many pictures: it is for vsr enhance")
         if archive.manifest:
             check_manifest(out / archive.manifest)
-        self._options, self._archive, self._debug = options, archive, debug
+        self._options, self._archive, self._recorded, self._debug = options, archive, recorded, debug
         self._state = State(out, wishes_of(options))
 
     def enter(self, jobs: Sequence[Job], again: Again) -> Todo:
@@ -83,7 +92,10 @@ class Archive:
         and take it up into the state."""
         state = self._state
         ending = self._options.also.also
-        todo = make_todo(jobs, state.out, state.entries(), state.wishes, again, ending=ending)
+        recorded = bool(self._recorded.evidence)
+        todo = make_todo(
+            jobs, state.out, state.entries(), state.wishes, again, ending=ending, recorded=recorded
+        )
         state.enter(todo.entries)
         return todo
 
@@ -114,6 +126,7 @@ class Archive:
             tuple(phase.jobs),
             options,
             state.wishes,
+            self._recorded,
             sidecar=archive.sidecar,
             debug=self._debug,
             devices=tuple(self._devices),
@@ -160,9 +173,12 @@ class Archive:
         self._state.close()
 
 
-def look(jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again) -> Todo:
+def look(
+    jobs: Sequence[Job], out: Path, options: EnhanceOptions, again: Again, *, recorded: bool = False
+) -> Todo:
     """Look what of the jobs would be done, and write nothing."""
-    return make_todo(jobs, out, read_entries(out), wishes_of(options), again, ending=options.also.also)
+    known, wishes = read_entries(out), wishes_of(options)
+    return make_todo(jobs, out, known, wishes, again, ending=options.also.also, recorded=recorded)
 
 
 def _size(job: Job) -> int:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from vsr.archive.entry import Entry, what_lies_at
+from vsr.archive.file_record import FileRecord
 from vsr.archive.state import State
 from vsr.durable import Stamp, WorkFolder, work_folder
 from vsr.errors import DeviceLostError, ReadError, SourceError, VerifyError, VsrError
+from vsr.evidence import EvidenceOptions
 from vsr.jobs import (
     JOURNAL,
     Job,
@@ -48,6 +50,8 @@ class ArchiveWork:
     jobs: tuple[Job, ...]
     options: EnhanceOptions
     wishes: Mapping[str, str]
+    recorded: EvidenceOptions = field(default_factory=EvidenceOptions)
+    """Its folder is that of all records."""
     sidecar: bool = False
     debug: bool = False
     """Print tracebacks."""
@@ -172,30 +176,39 @@ class _Made:
     mark: str = ""
     stamp: Stamp | None = None
 
-    def take(self, plan: Plan, outcome: Outcome | None, work: ArchiveWork) -> None:
+    def take(self, plan: Plan, outcome: Outcome | None, work: ArchiveWork, records: FileRecord) -> None:
         """Look at a finished file, and write its sidecar."""
-        self.record = provenance_of(plan, outcome)
+        self.record = provenance_of(plan, outcome) | records.facts()
         self.mark, self.stamp = sampled_hash(plan.job.path), Stamp.of(plan.job.target)
         if work.sidecar:
             write_sidecar(plan.job.target, self.record)
 
 
 def _enhanced(job: Job, entry: Entry, work: ArchiveWork, view: _PipeView) -> tuple[Result, _Made]:
-    made = _Made()
+    made, records = _Made(), FileRecord(job, work.out, work.recorded, view.tell)
+
+    def before(result: Path) -> None:
+        if work.sidecar:
+            check_sidecar(result)
+        records.begin()
 
     def keep(plan: Plan, outcome: Outcome) -> None:
         if Stamp.of(job.path) != entry.stamp:
             raise SourceError(
                 f"{job.path} was written to while it was enhanced; do it again when it has come to rest"
             )
-        made.take(plan, outcome, work)
+        records.finish(plan, outcome)
+        made.take(plan, outcome, work, records)
 
-    before = check_sidecar if work.sidecar else lambda _: None
-    result = run_file(job, work.options, view, overwrite=True, before=before, after=keep)
-    if isinstance(result.error, OtherJobError):
-        view.tell(f"{job.path}: begins anew; {result.error}")
-        restart = replace(work.options, job=replace(work.options.job, restart=True))
-        result = run_file(job, restart, view, overwrite=True, after=keep)
+    with records:
+        hooks = {"planned": records.planned, "after": keep}
+        result = run_file(job, work.options, view, overwrite=True, before=before, **hooks)
+        if isinstance(result.error, OtherJobError):
+            view.tell(f"{job.path}: begins anew; {result.error}")
+            restart = replace(work.options, job=replace(work.options.job, restart=True))
+            result = run_file(job, restart, view, overwrite=True, **hooks)
+        if result.error is not None:
+            records.failed(result.reason)
     return result, made
 
 
@@ -214,9 +227,12 @@ def _adopted(job: Job, work: ArchiveWork) -> _Made | None:
     made = _Made()
     if work.options.also.also:
         return None  # of two outputs one may be there
+    records = FileRecord(job, work.out, work.recorded, lambda _: None)
     try:
+        if not records.is_finished():
+            return None
         WorkFolder(work_folder(job.target)).close()
-        made.take(make_plan(job, work.options), None, work)
+        made.take(make_plan(job, work.options), None, work, records)
     except (VsrError, OSError):
         return None
     return made

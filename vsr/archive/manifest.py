@@ -15,7 +15,7 @@ from vsr.errors import SinkError
 _COLUMNS = (
     "status source result source_bytes source_sha256 result_bytes result_sha256 also also_sha256 width "
     "height frames duration_s models models_sha256 running_on options seconds fps share_skipped verified "
-    "ended notes error"
+    "ended evidence notes error"
 )
 COLUMNS: tuple[str, ...] = tuple(_COLUMNS.split())
 """Of the CSV. Several models, options and notes are parted by `; `."""
@@ -108,5 +108,6 @@ def _row(entry: Entry) -> dict[str, Any]:
         "fps": measured.get("fps"),
         "share_skipped": measured.get("share_skipped"),
         "ended": record["ended"],
+        "evidence": record.get("evidence", {}).get("folder"),
         "notes": "; ".join(record["notes"]),
     }

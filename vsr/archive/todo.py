@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsr.archive.entry import Entry, differences, key_of, text_of, what_lies_at
+from vsr.archive.file_record import has_record
 from vsr.durable import Stamp, sha256_of, were_promised, work_folder
 from vsr.jobs import Job, sampled_hash, targets_of
 
@@ -51,6 +52,7 @@ def make_todo(
     again: Again = Again(),
     *,
     ending: str = "",
+    recorded: bool = False,
 ) -> Todo:
     """Look at every job and what is known of it. Opens only sources that look
     changed, and with `verify` results.
@@ -62,6 +64,7 @@ def make_todo(
         wishes: as `wishes_of` gives them.
         again: what is done although it would be left alone.
         ending: of second outputs; empty for none.
+        recorded: what has no record is done again.
     """
     todo, taken = Todo(), dict[str, Job]()
     for job in jobs:
@@ -76,7 +79,10 @@ def make_todo(
             error = f"{foreign} exists and was not made here; pass --overwrite to replace it"
             todo.entries.append(replace(fresh, status="failed", error=error))
             continue
-        if reason := "new" if entry is None else _reason(job, entry, fresh, again):
+        reason = "new" if entry is None else _reason(job, entry, fresh, again)
+        if not reason and recorded and entry is not None and entry.status == "done":
+            reason = "" if has_record(entry) else "has no record"
+        if reason:
             todo.jobs.append(job)
             todo.reasons[key] = reason
         todo.entries += _news(entry, fresh, reason)

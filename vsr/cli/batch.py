@@ -15,6 +15,7 @@ from vsr.cli.console import say, show
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.errors import ConfigError
+from vsr.evidence import EvidenceOptions
 from vsr.jobs import Job
 
 
@@ -46,6 +47,7 @@ def batch_command(
     again: Annotated[Again, Flat] = Again(),
     run: Annotated[BatchOptions, Flat] = BatchOptions(),
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
+    recorded: Annotated[EvidenceOptions, Flat] = EvidenceOptions(),
     fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance an archive: what is done and verified is left alone, so the same
@@ -64,9 +66,9 @@ def batch_command(
     if run.order == "size":
         jobs.sort(key=lambda job: job.path.stat().st_size if job.path.exists() else 0)
     if run.dry_run:
-        return _dry_run(jobs, look(jobs, out, options, again))
+        return _dry_run(jobs, look(jobs, out, options, again, recorded=bool(recorded.evidence)))
     fetch_named(options.models.model, fetch, quiet=run.quiet)
-    with closing(Archive(out, options, archive, debug=run.debug)) as opened:
+    with closing(Archive(out, options, archive, recorded=recorded, debug=run.debug)) as opened:
         todo = opened.enter(jobs, again)
         say(_announcement(jobs, todo), quiet=run.quiet)
         try:

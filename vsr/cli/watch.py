@@ -15,6 +15,7 @@ from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.signals import terminable
 from vsr.errors import SourceError
+from vsr.evidence import EvidenceOptions
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def watch_command(
     archive: Annotated[ArchiveOptions, Flat] = ArchiveOptions(),
     run: Annotated[WatchFlags, Flat] = WatchFlags(),
     flags: Annotated[EnhanceFlags, Flat] = EnhanceFlags(),
+    recorded: Annotated[EvidenceOptions, Flat] = EvidenceOptions(),
     fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
 ) -> int:
     """Enhance what is put into a folder, until SIGTERM or Ctrl-C; the same command goes on where it was.
@@ -57,7 +59,7 @@ def watch_command(
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     naming = Naming(out_folder(run.out), archive.name, options.encode.container, options.also)
     with (
-        closing(Archive(naming.out, options, archive, debug=run.debug)) as opened,
+        closing(Archive(naming.out, options, archive, recorded=recorded, debug=run.debug)) as opened,
         terminable() as terminated,
     ):
         say(f"watching {folder}", quiet=run.quiet)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vsr.evidence.chain_log import LOG, read_log
     from vsr.evidence.check import check_evidence, stamped
     from vsr.evidence.evidence_options import EvidenceOptions
-    from vsr.evidence.folder import get, load_record, put
+    from vsr.evidence.folder import RECORD, OccupiedError, get, load_record, put
     from vsr.evidence.live_check import check_live, live_summary
     from vsr.evidence.live_log import is_live
     from vsr.evidence.live_records import LiveRecords

@@ -11,7 +11,8 @@ class EvidenceOptions:
 
     evidence: str = ""
     """Record everything in this folder, which must be new or empty: hashes of the source and of every frame, a log
-    of each step, a report for people. Of several inputs each has a folder in it."""
+    of each step, a report for people. Of several inputs each has a folder in it, of an archive as NAME.evidence where
+    the result lies in its own; its results' folder may be named."""
     case: str = ""
     """Text that the record names: a case number, who asked, who is at work."""
     copy_source: bool = False

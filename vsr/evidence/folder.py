@@ -10,6 +10,11 @@ from vsr.evidence.chain_log import LOG
 from vsr.evidence.live_log import is_live
 from vsr.evidence.seals import sealed, unsealed
 
+
+class OccupiedError(ConfigError):
+    """A record cannot be made in a folder, because it holds something else."""
+
+
 RECORD = "record.json"
 REPORT = "report.html"
 FORMAT = "vsr evidence"
@@ -20,7 +25,7 @@ def open_folder(folder: Path) -> None:
     """Make the folder of a record, or take the one of a run that was ended before its record was there.
 
     Raises:
-        ConfigError: it holds something else.
+        OccupiedError: it holds something else.
         SinkError: it cannot be made.
     """
     try:
@@ -29,9 +34,9 @@ def open_folder(folder: Path) -> None:
     except OSError as error:
         raise SinkError(f"evidence {folder} cannot be made: {error.strerror}") from error
     if RECORD in inside:
-        raise ConfigError(f"evidence {folder} holds a finished record; name a folder that is new or empty")
+        raise OccupiedError(f"evidence {folder} holds a finished record; name a folder that is new or empty")
     if inside and LOG not in inside:
-        raise ConfigError(f"evidence {folder} holds other files; name a folder that is new or empty")
+        raise OccupiedError(f"evidence {folder} holds other files; name a folder that is new or empty")
 
 
 def put(folder: Path, name: str, content: str | bytes, *, again: bool = False) -> None:

@@ -20,7 +20,7 @@ from vsr.evidence.decisions import (
     stream_facts,
 )
 from vsr.evidence.evidence_options import EvidenceOptions
-from vsr.evidence.folder import RECORD, REPORT, open_folder, put, record_text
+from vsr.evidence.folder import RECORD, REPORT, OccupiedError, open_folder, put, record_text
 from vsr.evidence.frame_list import FRAMES, NotedFrame, merkle_root, write_frames
 from vsr.evidence.machine_facts import processor_facts, software_facts
 from vsr.evidence.painting import refuse_painting
@@ -66,7 +66,8 @@ class Recorder:
         """Hash the source before anything of it is read, and begin the log.
 
         Raises:
-            ConfigError: the folder is no place for it, or the job cannot be recorded.
+            OccupiedError: the folder is no place for it.
+            ConfigError: the job cannot be recorded.
             SourceError, SinkError: the source cannot be read, the folder not be written to.
         """
         files = files_of(self.job)
@@ -77,7 +78,9 @@ class Recorder:
         what |= {"sha256": self._source["sha256"]}
         first = self._log.first
         if first is not None and {name: first.get(name) for name in what} != what:
-            raise ConfigError(
+            self._log.close()
+            self._log = None
+            raise OccupiedError(
                 f"evidence {self.folder} holds what was begun of another file; name a new folder"
             )
         facts = {"case": self.options.case, "software": software_facts(), "processor": processor_facts()}
