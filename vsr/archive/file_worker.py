@@ -201,12 +201,12 @@ def _enhanced(job: Job, entry: Entry, work: ArchiveWork, view: _PipeView) -> tup
         made.take(plan, outcome, work, records)
 
     with records:
-        hooks = {"planned": records.planned, "after": keep}
-        result = run_file(job, work.options, view, overwrite=True, before=before, **hooks)
+        planned = records.planned
+        result = run_file(job, work.options, view, overwrite=True, before=before, planned=planned, after=keep)
         if isinstance(result.error, OtherJobError):
             view.tell(f"{job.path}: begins anew; {result.error}")
             restart = replace(work.options, job=replace(work.options.job, restart=True))
-            result = run_file(job, restart, view, overwrite=True, **hooks)
+            result = run_file(job, restart, view, overwrite=True, planned=planned, after=keep)
         if result.error is not None:
             records.failed(result.reason)
     return result, made
