@@ -4,7 +4,7 @@ import pytest
 
 from vsr.errors import ConfigError
 from vsr.frames import PictureFormat
-from vsr.live.options import read_options
+from vsr.live.camera_file import read_options
 from vsr.live.region_options import RegionOptions
 
 HD = PictureFormat(720, 1280)
