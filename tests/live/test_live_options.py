@@ -31,7 +31,7 @@ def test_the_example_shows_every_key_with_its_default():
     text = (ROOT / "configs/cameras.toml").read_text()
     options = read_options(ROOT / "configs/cameras.toml")
     door = options.cameras[0]
-    assert options == LiveOptions(options.cameras)
+    assert options == LiveOptions(options.cameras, serve=options.serve)
     assert door == CameraOptions("door", door.url, outputs=door.outputs, regions=door.regions)
     plate = door.regions[0]
     assert plate == RegionOptions("plate", 412, 230, 96, 48, outputs=plate.outputs)
