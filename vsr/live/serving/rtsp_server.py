@@ -114,7 +114,7 @@ class RtspServer:
 
     async def _let_go(self) -> None:
         for one in [*self._connections]:
-            one.close()
+            one.drop()
         until = time.monotonic() + _LET_GO_S
         while self._connections and time.monotonic() < until:
             await asyncio.sleep(0.01)
@@ -133,7 +133,7 @@ class RtspServer:
         try:
             await connection.serve(reader)
         except (OSError, EOFError, asyncio.CancelledError):  # it has gone, or we have
-            pass
+            connection.drop()
         except Exception:
             log.exception("a player's connection failed", extra={"event": "error"})
         finally:
@@ -167,10 +167,15 @@ class _Connection:
             return
         set_up = session is not None and session.tracks
         if now - self._heard_s > (_TIMEOUT_S + _IDLE_S if set_up else _IDLE_S):
-            self.close()
+            self.drop()
+
+    def drop(self) -> None:
+        """End it at once: a player that does not read would never let what is left be sent."""
+        self.close()
+        self._writer.transport.abort()
 
     def close(self) -> None:
-        """End session and connection. Harmless twice."""
+        """End session and connection, when what is left has been sent. Harmless twice."""
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -240,7 +245,7 @@ class _Connection:
             if self._session is not None:
                 self._session.close()
             try:
-                self._session = RtspSession(self._hub, name, self._writer.close)
+                self._session = RtspSession(self._hub, name, self.drop)
             except LookupError:
                 self._session = None
                 return None, RtspAnswer(404)
