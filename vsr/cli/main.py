@@ -58,7 +58,7 @@ COMMANDS = {
     ),
     "evidence": (
         "evidence:evidence",
-        "Check, show and repeat what `vsr enhance --evidence` has recorded.",
+        "Check, show and repeat what `--evidence` has recorded.",
     ),
     "support": (
         "support:support_command",
