@@ -198,10 +198,10 @@ def test_chroma_is_registered_in_rgb_and_on_the_way_back(layout, siting):
 @pytest.mark.parametrize("depth", [8, 10, 12, 16])
 def test_codes_are_rounded_to_the_nearest_and_bounded(depth):
     scale, top = (16.0 * 2 ** (depth - 8), 219.0 * 2 ** (depth - 8)), (1 << depth) - 1
-    values = torch.rand(1, 2, 37, 41) * 1.6 - 0.3
+    values = torch.rand(1, 2, 37, 41, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.3
     exact = values.double() * scale[1] + scale[0]
     codes = color.to_codes(values, scale, depth).to(torch.int64)
-    assert (codes - exact.clamp(0, top)).abs().max() <= 0.5 + 2e-3
+    assert (codes - exact.clamp(0, top)).abs().max() <= 0.5 + top * 1.2e-7  # of fp32
     assert {0, top} <= set(codes.flatten().tolist())
     for layout in (values.transpose(2, 3), values.expand(2, -1, -1, -1), values.bfloat16()):
         assert torch.equal(

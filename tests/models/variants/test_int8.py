@@ -113,7 +113,7 @@ def test_planes_in_int8_stay_close_to_fp32_whatever_the_tiles(tmp_path, scale):
 def test_planes_with_a_memory_run_in_int8(tmp_path):
     save_network(tmp_path / "planes.safetensors", planes_network())
     model = over_time(read_model(tmp_path / "planes.safetensors", scale=2), "remembers")
-    assert model.spec.dtypes == ("fp32", "fp16", "int8")
+    assert model.spec.dtypes == ("fp32", "bf16", "fp16", "int8")
     frame = picture(48, 64)
     assert psnr(enhanced(model, frame, precision="fp32"), enhanced(model, frame, precision="int8")) > 46
 
