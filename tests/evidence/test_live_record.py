@@ -267,9 +267,9 @@ def test_a_service_that_is_killed_and_one_that_ends_leave_one_record(tmp_path, c
     clip, folder = write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=50)), tmp_path / "rec"
     words = [clip, "--record", folder, "--evidence", "--model", "nano-x2"]
     with Live(tmp_path, *words) as live:
-        live.wait(lambda: steps_of(folder).count("begins") == 2 and live.encoded("camera") > 20, 60)
+        live.wait(lambda: steps_of(folder).count("begins") == 2 and live.encoded("camera") > 20, 240)
     with Live(tmp_path, *words) as live:
-        live.wait(lambda: steps_of(folder).count("begins") == 4 and live.encoded("camera") > 20, 60)
+        live.wait(lambda: steps_of(folder).count("begins") == 4 and live.encoded("camera") > 20, 240)
         assert live.end(signal.SIGTERM)[0] == 0
     assert run(["evidence", "verify", str(folder / "evidence")]) == 0
     assert "files: 4, 2 of them originals" in capsys.readouterr().out
