@@ -68,6 +68,8 @@ class Interleaved:
 
     async def send(self, packets: list[bytes], reports: list[bytes]) -> None:
         """As of `Carrier`."""
+        if self._writer.is_closing():  # else all that waits would be written to nobody
+            raise ConnectionResetError
         framed: list[bytes] = []
         for channel, several in ((self._channels[1], reports), (self._channels[0], packets)):
             for packet in several:
