@@ -13,10 +13,12 @@ from evidence.conftest import FLAGS, Recorded
 from support.clips import ClipOptions, write_clip
 from support.long_jobs import stopped
 
+from vsr.archive import Naming, find_archive
 from vsr.cli.main import run
 from vsr.durable import sha256_of
 from vsr.errors import VerifyError
 from vsr.evidence import check_evidence
+from vsr.jobs import find_jobs
 from vsr.models.files.checkpoint import save_network
 
 
@@ -236,6 +238,12 @@ def test_a_copy_of_the_source_lies_beside_its_record(tmp_path, capsys):
     assert copy.read_bytes() == clip.read_bytes()
     assert copy.stat().st_mtime == clip.stat().st_mtime
     assert any(line.startswith("copy of the source") for line in check_evidence(folder))
+    for pattern in (tmp_path, tmp_path / "**" / "*.mp4"):
+        assert [job.path.name for job in find_jobs([str(pattern)])] == ["in.mp4", "out.mp4"]
+        found = find_archive(str(pattern), Naming(tmp_path / "results"))
+        assert [job.path.name for job in found] == ["in.mp4", "out.mp4"]
+    for named in (folder / "source", folder / "source" / "*.mp4"):
+        assert [job.path for job in find_jobs([str(named)])] == [copy]
     clip.unlink()
     assert list(check_evidence(folder, source=copy))
     clip.write_bytes(content := copy.read_bytes())

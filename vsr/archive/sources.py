@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vsr.durable import file_id, lies_in
 from vsr.errors import ConfigError, SourceError
-from vsr.jobs import Job, extension_of, marked_clashes, media_of, walk
+from vsr.jobs import Job, extension_of, marked_clashes, matching, media_of, walk
 from vsr.media import is_image
 from vsr.options import AlsoOptions
 
@@ -76,8 +76,7 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
         root, found = path.parent, [path]
     else:
         root = _root_of(source)
-        matches = (Path(match) for match in glob.glob(source, recursive=True))
-        found = [match for match in matches if match.is_file() and not lies_in(match, naming.out)]
+        found = [path for path in matching(source) if not lies_in(path, naming.out)]
     if not found:
         raise SourceError(
             f"{source} means no video and no picture; a folder, a pattern such as 'tapes/**/*.avi' or a list of paths"

@@ -15,8 +15,9 @@ from typing import Any, Self
 from vsr.durable import hold
 from vsr.errors import SinkError, VerifyError
 from vsr.evidence.seals import sealed, unsealed
+from vsr.jobs import RECORD_LOG
 
-LOG = "log.jsonl"
+LOG = RECORD_LOG
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 

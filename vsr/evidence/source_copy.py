@@ -7,10 +7,8 @@ from typing import Any
 
 from vsr.durable import sha256_of, whole
 from vsr.errors import ConfigError, SinkError, VerifyError
+from vsr.jobs import COPIES
 from vsr.pulse import at_work
-
-COPIES = "source"
-"""Folder within the record's."""
 
 
 def copy_source(files: Sequence[Path], folder: Path, sha256: str) -> dict[str, Any]:

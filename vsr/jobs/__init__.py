@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from vsr.jobs.disk import LEAST_FREE, free_bytes, wait_for_room
     from vsr.jobs.enhance_file import FileView, Outcome, Result, num_workers, run_file
     from vsr.jobs.estimate import Estimate, estimate_plan
-    from vsr.jobs.folders import is_known_ending, is_media, media_of, walk
+    from vsr.jobs.folders import (
+        COPIES,
+        RECORD_LOG,
+        is_known_ending,
+        is_media,
+        matching,
+        media_of,
+        walk,
+    )
     from vsr.jobs.frame_hash import FrameHash
     from vsr.jobs.identity import sampled_hash, wishes_of
     from vsr.jobs.inputs import (

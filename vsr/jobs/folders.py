@@ -1,6 +1,7 @@
 """What of a folder counts as a video or a picture: found by its ending, and the rest counted by kind."""
 
 import errno
+import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,10 @@ MEDIA = STILLS | frozenset(f".{ending}" for ending in _VIDEOS.split())
 """Endings that count when a folder is searched: what FFmpeg or the picture codecs read. No sound, text or raw
 photograph is among them; a file that is named itself is always tried."""
 
+COPIES, RECORD_LOG = "source", "log.jsonl"
+"""In the folder of a record, which `evidence/` writes: copies of what was enhanced, and the log."""
+_BEGUN = b'{"line": 1, "step": "begun"'
+
 
 def walk(
     root: Path, leave_out: Iterable[Path] = (), *, tell: Callable[[str], None] = lambda _: None
@@ -26,7 +31,8 @@ def walk(
     """Yield the files below a folder, each folder's own first, by name.
 
     Hidden files and folders (names that begin with a dot), work folders (`NAME.vsr`), results that failed
-    their check and folders that are to be left out are skipped, by whatever path or link one leads to these.
+    their check, copies of sources in records, and folders that are to be left out are skipped, by whatever path or link
+    one leads to these.
     `tell` is told of folders that cannot be read.
     """
     leave_out = list(leave_out)
@@ -40,7 +46,7 @@ def walk(
 
     def is_wanted(folder: Path) -> bool:
         hidden_or_ours = folder.name.startswith(".") or folder.name.endswith(".vsr")
-        return not hidden_or_ours and file_id(folder) not in left_out
+        return not hidden_or_ours and not _holds_copies(folder) and file_id(folder) not in left_out
 
     def leads_out(path: Path) -> bool:
         return path.is_symlink() and any(lies_in(path, folder) for folder in leave_out)
@@ -55,6 +61,25 @@ def walk(
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or ".unverified." in name
+
+
+def matching(pattern: str) -> list[Path]:
+    """List the files that a pattern means, by name; copies of sources in records only where it names their folder."""
+    named = COPIES in Path(pattern).parts
+    paths = (Path(match) for match in glob.glob(pattern, recursive=True))
+    return sorted(path for path in paths if path.is_file() and (named or not _holds_copies(path.parent)))
+
+
+def _holds_copies(folder: Path) -> bool:
+    """Whether a record has copied its source into a folder."""
+    log = folder.parent / RECORD_LOG
+    if folder.name != COPIES or not log.is_file():
+        return False
+    try:
+        with log.open("rb") as file:
+            return file.read(len(_BEGUN)) == _BEGUN
+    except OSError:
+        return False
 
 
 def is_media(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """From what a user names to pairs of input and output path. Opens files
 only to tell pictures from the rest."""
 
-import glob
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from vsr.durable import file_id, place_of
 from vsr.errors import ConfigError, SourceError, redact
-from vsr.jobs.folders import media_of, walk
+from vsr.jobs.folders import matching, media_of, walk
 from vsr.media import (
     CONTAINERS,
     PICTURES,
@@ -132,8 +131,7 @@ def _expand(text: str, tell: Callable[[str], None], out: Path | None) -> Iterato
     elif os.path.exists(text):  # which takes a name that is too long for one that is not there
         yield _Found(path, None)
     else:
-        matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
-        files = [match for match in matches if match.is_file()]
+        files = matching(text)
         if not files:
             raise SourceError(
                 f"{text} does not exist; a file, a folder or a pattern such as 'tapes/*.avi' is expected"
