@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import signal
+from concurrent.futures import wait
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from live.test_live_command import Live
 from support.clips import ClipOptions, write_clip
 
 from vsr.cli.main import run
+from vsr.durable import sha256_of
 from vsr.errors import ConfigError, SinkError, VerifyError
 from vsr.evidence import check_live
 from vsr.evidence.frame_account import FrameAccount
@@ -55,6 +58,13 @@ def finish(part: Path) -> None:
     part.rename(part.with_suffix(""))
 
 
+def look_until_hashed(record: LiveRecord) -> None:
+    """Files are hashed in other threads."""
+    record.look()
+    wait(record._hashing.values())
+    record.look()
+
+
 def frames(first: int, last: int, *, shown) -> list[FrameNote]:
     """Frames of 25 fps, each decoded and, where it is among those, then shown."""
     notes = []
@@ -77,11 +87,11 @@ def kept(tmp_path_factory) -> Path:
         record.look(notes=frames(25 * number, 25 * number + 24, shown=range(200)))
         if number < 4:
             finish(part)
-            record.look()
+            look_until_hashed(record)
     record._log.close()  # killed: the fifth is not finished
     record = begin(folder, key)
     finish(folder / f"{NAMES[4]}.part")
-    record.look()
+    look_until_hashed(record)
     finish(write_part(folder, NAMES[5], 5))
     record.look()
     record.end()
@@ -190,7 +200,7 @@ def test_what_rules_delete_is_said_and_what_others_delete_is_wrong(tmp_path):
     for keep_hours in (0.0, 24.0):
         record = begin(folder := tmp_path / str(keep_hours), keep_hours=keep_hours)
         finish(write_part(folder, NAMES[0]))
-        record.look()
+        look_until_hashed(record)
         (folder / NAMES[0]).unlink()
         record.look()
         record.end()
@@ -238,6 +248,26 @@ def test_a_disk_that_fails_leaves_a_whole_log_and_is_tried_again(tmp_path, monke
     record.end()
     assert told_wrong(tmp_path) == ""
     assert [each["step"] for each in log_of(tmp_path)].count("segment") == 1
+
+
+def test_nobody_waits_for_the_hash_of_a_long_file(tmp_path, monkeypatch):
+    record, hash_now = begin(tmp_path), Event()
+
+    def slowly(path: Path) -> str:
+        hash_now.wait(60)
+        return sha256_of(path)
+
+    monkeypatch.setattr("vsr.evidence.live_record.sha256_of", slowly)
+    finish(write_part(tmp_path, NAMES[0]))
+    record.look()
+    finish(write_part(tmp_path, NAMES[1], 1))
+    record.look(notes=frames(0, 9, shown={0}))
+    assert [each["step"] for each in log_of(tmp_path)][-2:] == ["begins", "begins"]
+    assert record.is_hashing()
+    hash_now.set()
+    record.end()
+    assert [each["file"] for each in log_of(tmp_path) if each["step"] == "segment"] == NAMES[:2]
+    assert told_wrong(tmp_path) == ""
 
 
 def test_nothing_of_others_is_taken_for_a_record(tmp_path):

@@ -1,12 +1,15 @@
 """The record of one camera: a log that goes on from recorded file to recorded file, and over restarts of the service.
 
-All of it is written by one thread. What cannot be written waits for the next look.
+All of it is written by one thread; files are hashed in others, for an hour's takes seconds. What cannot be written
+waits for the next look.
 """
 
 import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from vsr.evidence.frame_account import FrameAccount
 from vsr.evidence.live_log import HEAD, LIVE, NamedFiles, finished_name
 from vsr.evidence.seals import sealed
 from vsr.evidence.signing import RecordSigner, named_key
-from vsr.live import ORIGINAL, CameraOptions, FrameNote, LogEvent, recorded_names
+from vsr.live import ORIGINAL, CameraOptions, FrameNote, LogEvent, in_background, recorded_names
 
 _SIGN_EVERY_S = 3600.0
 """Where no file is finished."""
@@ -41,6 +44,7 @@ class LiveRecord:
         self.folder = self.recordings / LIVE
         self._signer = signer
         self._waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
+        self._hashing: dict[str, Future[Mapping[str, Any] | None]] = {}
         self._account = FrameAccount()
         self._totals: Mapping[str, Any] = {}
         self._signed_s = self._offset_s = 0.0
@@ -97,7 +101,7 @@ class LiveRecord:
         notes: Sequence[FrameNote] = (),
         totals: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take in what has happened, see which files were finished, and write it down.
+        """Take in what has happened, see which files were finished and hashed, and write it down.
 
         Args:
             events: what the log tells of the camera.
@@ -136,32 +140,39 @@ class LiveRecord:
         self._offset_s = offset_s
 
     def _look_at_files(self) -> bool:
-        """Hash what was finished; say whether there is any."""
+        """Have hashed what was finished; say whether the hash of any has come."""
         files, here = self._files, self._names()
         for name in sorted(set(map(finished_name, here)) - files.begun - files.hashed.keys() - files.earlier):
             files.begun.add(name)
             self._note("begins", {"file": name})
-        is_any = False
-        for name in sorted(here - files.hashed.keys() - files.earlier):
-            is_any = (not name.endswith(".part") and self._hash(name)) or is_any
+        for name in sorted(here - files.hashed.keys() - files.earlier - self._hashing.keys()):
+            if not name.endswith(".part"):
+                hashed = partial(_file_facts, self.recordings / name)
+                self._hashing[name] = in_background(hashed, name="vsr-hash")
+        come = [name for name, facts in self._hashing.items() if facts.done()]
+        num_noted = sum(self._note_file(name) for name in come)
         for name in sorted(files.hashed.keys() - here - files.gone):
             files.gone.add(name)
             self._note("gone", {"file": name})
-        return is_any
+        return num_noted > 0
 
-    def _hash(self, name: str) -> bool:
-        path = self.recordings / name
-        try:
-            sync(path)
-            told = {"file": name, "original": f"{ORIGINAL}." in name, "bytes": path.stat().st_size}
-            told |= {"sha256": sha256_of(path)}
-        except FileNotFoundError:
+    def _note_file(self, name: str) -> bool:
+        """Note a file whose hash has come; False where it has gone meanwhile."""
+        told = self._hashing.pop(name).result()
+        if told is None:
             return False
-        except OSError as error:
-            raise SinkError(f"{path} cannot be read: {error.strerror}") from error
         self._files.hashed[name] = told
         self._note("segment", told)
         return True
+
+    def is_hashing(self) -> bool:
+        """Look at the files; say whether the hash of any is still waited for.
+
+        Raises:
+            SinkError: one cannot be read.
+        """
+        self._look_at_files()
+        return bool(self._hashing)
 
     def _note_frames(self) -> None:
         if told := self._account.told():
@@ -191,10 +202,23 @@ class LiveRecord:
             SinkError: it cannot be written.
         """
         try:
-            self._look_at_files()
+            while self.is_hashing():
+                wait(self._hashing.values())
             self._account.close()
             self._note_frames()
             self._note("ended", {})
             self._write(sign=True)
         finally:
             self._log.close()
+
+
+def _file_facts(path: Path) -> Mapping[str, Any] | None:
+    """What the log tells of a file that is finished; None where it is gone."""
+    try:
+        sync(path)
+        told = {"file": path.name, "original": f"{ORIGINAL}." in path.name, "bytes": path.stat().st_size}
+        return told | {"sha256": sha256_of(path)}
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SinkError(f"{path} cannot be read: {error.strerror}") from error

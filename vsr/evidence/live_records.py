@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, Self
 
 from vsr.errors import SinkError
@@ -49,7 +50,7 @@ class LiveRecords:
             VerifyError: a record that should go on was changed.
             SinkError: one cannot be written.
         """
-        self._end_leaving(float("inf"))
+        self._end_leaving()
         self._secrets.add(options)
         wanted = {camera.name: camera for camera in options.cameras if camera.evidence}
         facts = {name: _facts(camera, options, levels) for name, camera in wanted.items()}
@@ -125,23 +126,37 @@ class LiveRecords:
         }
         return replace(event, text=hide(event.text), fields=fields)
 
-    def _end_leaving(self, now: float) -> None:
-        for record, until in self._leaving:
-            if now >= until:
-                record.end()
-        self._leaving = [(record, until) for record, until in self._leaving if now < until]
+    def _end_leaving(self, now: float = inf) -> None:
+        """End the records of cameras that have been gone for long enough, as soon as their files are hashed; all of
+        them, without `now`."""
+        due = [r for r, until in self._leaving if now >= until and (now == inf or not _is_hashing(r))]
+        self._leaving = [each for each in self._leaving if each[0] not in due]
+        for record in due:
+            _end(record)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end_leaving(float("inf"))
+        self._end_leaving()
         records, self._records = self._records, {}
         for record in records.values():
-            try:
-                record.end()
-            except SinkError as error:
-                LogEvent("evidence", f"the record has no end: {error}", record.camera.name, bad=True).tell()
+            _end(record)
+
+
+def _is_hashing(record: LiveRecord) -> bool:
+    try:
+        return record.is_hashing()
+    except SinkError:  # which its end says
+        return False
+
+
+def _end(record: LiveRecord) -> None:
+    """Write a record's last line, or say why it has none."""
+    try:
+        record.end()
+    except SinkError as error:
+        LogEvent("evidence", f"the record has no end: {error}", record.camera.name, bad=True).tell()
 
 
 def _same_place(record: LiveRecord, camera: CameraOptions) -> bool:

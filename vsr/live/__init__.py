@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vsr.live.monitoring.log import EventLog, JsonLines, LogEvent, Secrets, TextLines
     from vsr.live.monitoring.mqtt import MqttReports
     from vsr.live.monitoring.prometheus import MetricsServer, health
+    from vsr.live.newest_wins import in_background
     from vsr.live.onvif.camera_services import OnvifDevice, StreamProfile
     from vsr.live.onvif.discovery import FoundCamera, find_cameras
     from vsr.live.options import (
