@@ -25,6 +25,7 @@ from vsr.evidence import (
     read_log,
     stamp_of,
     stamped,
+    whole_lines,
 )
 from vsr.jobs import Plan
 from vsr.pipeline import Clock
@@ -96,14 +97,13 @@ def show_record(folder: Path, /, *, log: bool = False) -> int:
     folder
         What `--evidence` has filled.
     log
-        Print the log of steps instead.
+        Print the log of steps instead, of a record that is not finished, too.
     """
-    record = live_summary(folder) if is_live(folder) else load_record(folder)
     if log:
-        raw = get(folder, LOG)
-        for entry in read_log(raw[: raw.rfind(b"\n") + 1], folder / LOG)[0]:
+        for entry in read_log(whole_lines(get(folder, LOG)), folder / LOG)[0]:
             show(json.dumps(entry, ensure_ascii=False))
     else:
+        record = live_summary(folder) if is_live(folder) else load_record(folder)
         show(json.dumps(record, ensure_ascii=False, indent=1))
     return 0
 

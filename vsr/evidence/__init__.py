@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from vsr.evidence.chain_log import LOG, read_log
+    from vsr.evidence.chain_log import LOG, read_log, whole_lines
     from vsr.evidence.check import check_evidence, stamped
     from vsr.evidence.evidence_options import EvidenceOptions
     from vsr.evidence.folder import RECORD, OccupiedError, get, load_record, put

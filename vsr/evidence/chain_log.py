@@ -18,6 +18,8 @@ from vsr.evidence.seals import sealed, unsealed
 from vsr.jobs import RECORD_LOG
 
 LOG = RECORD_LOG
+CUT_OFF = "is cut off, or its end was changed"
+"""What is said of a text of a record that does not end as such a text does."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -41,7 +43,7 @@ class ChainLog:
         try:
             hold(self._descriptor, folder)
             raw = self.path.read_bytes()
-            whole = raw[: raw.rfind(b"\n") + 1]
+            whole = whole_lines(raw)
             entries, self.seal = read_log(whole, self.path)
             self.num_lines = len(entries)
             self.first = entries[0] if entries else None
@@ -92,11 +94,16 @@ class ChainLog:
         self.close()
 
 
+def whole_lines(raw: bytes) -> bytes:
+    """A log without what was cut off of its last line."""
+    return raw[: raw.rfind(b"\n") + 1]
+
+
 def read_log(raw: bytes, path: Path) -> tuple[list[dict[str, Any]], str]:
     """Read a log's lines; returns them and the last one's seal, which is empty where there is none.
 
     Raises:
-        VerifyError: names the first line that was changed, moved, or is not there.
+        VerifyError: names the first line that was changed, moved, cut off, or is not there.
     """
     lines = list(each_line(raw, path))
     return [entry for entry, _ in lines], lines[-1][1] if lines else ""
@@ -108,15 +115,16 @@ def each_line(raw: bytes, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     Raises:
         VerifyError: as `read_log`.
     """
-    seal, lines = "", raw.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
+    seal = ""
+    *lines, rest = raw.split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
             entry, seal = unsealed(line.decode(), before=seal)
         except ValueError:
             raise VerifyError(f"{path}: line {number} {_what_happened(line, number)}") from None
         yield entry, seal
+    if rest:
+        raise VerifyError(f"{path}: line {len(lines) + 1} {CUT_OFF}")
 
 
 def _what_happened(line: bytes, number: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vsr.durable import write_whole
 from vsr.errors import ConfigError, SinkError, VerifyError
-from vsr.evidence.chain_log import LOG
+from vsr.evidence.chain_log import CUT_OFF, LOG, read_log, whole_lines
 from vsr.evidence.live_log import is_live
 from vsr.evidence.seals import sealed, unsealed
 
@@ -75,19 +75,30 @@ def load_record(folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the folder holds none, or one of a later vsr.
-        VerifyError: it was changed.
+        VerifyError: it was changed, or the log of one that a run has begun and not ended.
     """
     if not (folder / RECORD).is_file():
         if is_live(folder):
             raise ConfigError(
                 f"{folder} holds the record of a camera: verify and show read it, nothing else does"
             )
-        unfinished = " (a run has begun and not ended)" if (folder / LOG).is_file() else ""
-        raise ConfigError(f"{folder} holds no record{unfinished}; name the folder that --evidence has filled")
+        raise ConfigError(
+            f"{folder} holds no record{_how_far_begun(folder)}; name the folder that --evidence has filled"
+        )
+    raw = get(folder, RECORD)
     try:
-        record, _ = unsealed(get(folder, RECORD).decode(), indent=1)
+        record, _ = unsealed(raw.decode(), indent=1)
     except ValueError:
-        raise VerifyError(f"{folder / RECORD}: was changed, its seal does not fit") from None
+        what = "was changed, its seal does not fit" if raw.endswith(b"\n}\n") else CUT_OFF
+        raise VerifyError(f"{folder / RECORD}: {what}") from None
     if record.get("format") != FORMAT or record.get("version") != VERSION:
         raise ConfigError(f"{folder / RECORD} is of another version; a vsr that writes such reads it")
     return record
+
+
+def _how_far_begun(folder: Path) -> str:
+    """How far a run has come that has begun a record and not ended it; empty where none has."""
+    if not (folder / LOG).is_file():
+        return ""
+    lines, _ = read_log(whole_lines(get(folder, LOG)), folder / LOG)
+    return f": a run was cut off or is at work, its log stands up to line {len(lines)}"

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vsr.errors import VerifyError
+from vsr.evidence.chain_log import CUT_OFF
 
 FRAMES = "frames.txt"
 
@@ -68,6 +69,8 @@ def read_frames(raw: bytes, path: Path, *, count: int) -> list[NotedFrame]:
         told, pts, decoded, given, result, patched, check = (*line.split(", "), *[""] * 7)[:7]
         if told != str(number) and hashlib.sha256(line[:-18].encode()).hexdigest()[:16] == check:
             raise VerifyError(f"{path}: frame {number} is missing; frame {told} stands in its place")
+        if place == len(lines) - 1:
+            raise VerifyError(f"{path}: the line of frame {number} {CUT_OFF}")
         try:
             frame = NotedFrame(int(pts), decoded, given, result, patched == "patched")
         except ValueError:

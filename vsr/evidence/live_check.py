@@ -6,7 +6,7 @@ from typing import Any
 
 from vsr.durable import sha256_of
 from vsr.errors import VerifyError
-from vsr.evidence.chain_log import LOG, each_line
+from vsr.evidence.chain_log import LOG, each_line, whole_lines
 from vsr.evidence.folder import get
 from vsr.evidence.live_log import HEAD, NamedFiles
 from vsr.evidence.seals import unsealed
@@ -30,7 +30,7 @@ def check_live(folder: Path, *, recordings: Path | None = None, key: Path | None
         ConfigError: the key cannot be read.
     """
     path, raw = folder / LOG, get(folder, LOG)
-    whole = raw[: raw.rfind(b"\n") + 1]
+    whole = whole_lines(raw)
     lines = list(each_line(whole, path))
     _check_head(folder, lines, cut_off=len(whole) < len(raw))
     entries = [entry for entry, _ in lines]
@@ -142,7 +142,7 @@ def live_summary(folder: Path) -> dict[str, Any]:
         VerifyError: it was changed.
     """
     raw = get(folder, LOG)
-    entries = [entry for entry, _ in each_line(raw[: raw.rfind(b"\n") + 1], folder / LOG)]
+    entries = [entry for entry, _ in each_line(whole_lines(raw), folder / LOG)]
     first, frames = entries[0], [entry for entry in entries if entry["step"] == "frames"]
     events = [entry for entry in entries if entry["step"] == "event"]
     return {
