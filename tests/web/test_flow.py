@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from zipfile import ZipFile
 
 import av
 import cv2
@@ -12,6 +13,7 @@ from support.clips import ClipOptions, write_clip
 from support.web_server import WebServer
 
 from vsr.cli.main import run
+from vsr.durable import sha256_of
 from vsr.web.client import WebError
 
 OPTIONS = {"model": ["bicubic-x2"], "preset": "ultrafast"}
@@ -64,6 +66,57 @@ def test_a_clip_comes_home_as_the_command_line_would_have_made_it(web_server, cl
     again = events(web_server, f"/v1/jobs/{job['id']}/events", Last_Event_ID=last[0])
     assert [each["id"] for each in again] == last[1:]
     assert web_server.send("GET", f"/v1/jobs/{job['id']}/events", Last_Event_ID=last[-1])[0] == 204
+
+
+def test_a_record_comes_home_with_the_result_and_is_the_command_lines(web_server, clip, tmp_path):
+    client = web_server.client
+    job = client.order(client.upload(clip), **OPTIONS, evidence=True, case="2026/17")
+    assert job["evidence"] is None
+    with pytest.raises(WebError, match="has no record") as refused:
+        client.save_record(job["id"], tmp_path / "early.zip")
+    assert refused.value.status == 409
+    job = client.wait(job["id"], every_s=0.05)
+    assert job["state"] == "succeeded", job["error"]
+    client.save(job["id"], tmp_path / "web.mp4")
+    client.save_record(job["id"], tmp_path / "record.zip")
+    assert web_server.send("GET", job["evidence"])[1]["content-type"] == "application/zip"
+    with ZipFile(tmp_path / "record.zip") as packed:
+        packed.extractall(tmp_path)
+    record = tmp_path / "result.mp4.evidence"
+    place = ["--source", str(clip), "--result", str(tmp_path / "web.mp4")]
+    assert run(["evidence", "verify", str(record), *place]) == 0
+
+    words = [
+        "enhance",
+        str(clip),
+        "-o",
+        str(tmp_path / "cli.mp4"),
+        "--model",
+        "bicubic-x2",
+        "--preset",
+        "ultrafast",
+    ]
+    assert run([*words, "--quiet", "--evidence", str(tmp_path / "cli"), "--case", "2026/17"]) == 0
+    assert (record / "frames.txt").read_bytes() == (tmp_path / "cli" / "frames.txt").read_bytes()
+    web, cli = (json.loads((folder / "record.json").read_text()) for folder in (record, tmp_path / "cli"))
+    same = ("case", "frames", "models", "generative", "decided", "software", "processor", "lossy")
+    assert [web[name] for name in same] == [cli[name] for name in same]
+    assert [web[name]["sha256"] for name in ("source", "result")] == [
+        cli[name]["sha256"] for name in ("source", "result")
+    ]
+    told = client.get(f"/v1/jobs/{job['id']}/report")["evidence"]
+    assert told == {"folder": record.name, "sha256": sha256_of(record / "record.json")}
+
+
+def test_a_record_of_a_model_that_paints_is_refused_as_by_the_command_line(web_server, clip):
+    client = web_server.client
+    upload = client.upload(clip)
+    wishes = {"model": "fast-sharp-x2", "evidence": True}
+    job = client.wait(client.order(upload, **wishes)["id"], every_s=0.05)
+    assert job["state"] == "failed"
+    assert "fast-sharp-x2 is generative" in job["error"]
+    with pytest.raises(WebError, match="give evidence"):
+        client.order(upload, case="of nothing")
 
 
 def test_a_result_goes_out_in_parts_and_never_as_a_page(web_server, clip):

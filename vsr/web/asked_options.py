@@ -4,12 +4,14 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vsr.engine import num_cores
 from vsr.errors import ConfigError
+from vsr.evidence import EvidenceOptions
 from vsr.models import find_model
 from vsr.options import EnhanceOptions
 from vsr.toml_options import make_options
@@ -22,6 +24,36 @@ _REFUSED = {
     "restart": "make a new job",
 }
 """Keys of option files that mean nothing here, or would reach past this machine, with what to do instead."""
+
+
+@dataclass(frozen=True)
+class RecordWishes:
+    """What is wanted of a job's record."""
+
+    evidence: bool = False
+    """Keep a record of all that is done, to be taken home with the result: hashes of the source and of every frame, a
+    log of each step, a page for people."""
+    case: str = ""
+    """Text that the record names: a case number, who asked, who is at work."""
+    allow_generative: bool = False
+    """Let models paint what is not in the source, or that nothing is known of, in a job with a record, which says
+    so."""
+
+    def __post_init__(self) -> None:
+        self.at(Path())
+
+    def at(self, folder: Path) -> EvidenceOptions:
+        """The same of an archive whose records lie in a folder."""
+        return EvidenceOptions(
+            evidence=str(folder) if self.evidence else "",
+            case=self.case,
+            allow_generative=self.allow_generative,
+        )
+
+
+@cache
+def _of_record() -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(RecordWishes))
 
 
 @cache
@@ -38,7 +70,7 @@ def _group_of() -> dict[str, str]:
 
 @cache
 def accepted_keys() -> tuple[str, ...]:
-    """What a client may say."""
+    """What a client may say of how a file is enhanced."""
     return tuple(key for key in _group_of() if key not in _REFUSED and not key.startswith("also_"))
 
 
@@ -70,14 +102,26 @@ def options_of(table: Mapping[str, Any], over: EnhanceOptions = EnhanceOptions()
     return options
 
 
+def job_wishes(table: Mapping[str, Any]) -> tuple[EnhanceOptions, RecordWishes]:
+    """Make of a client's keys the options of a job, and what is wanted of its record.
+
+    Raises:
+        ConfigError: as `options_of`.
+    """
+    of_record = {key: value for key, value in table.items() if key in _of_record()}
+    rest = {key: value for key, value in table.items() if key not in of_record}
+    return options_of(rest), make_options(RecordWishes, of_record)
+
+
 @cache
 def options_schema() -> dict[str, Any]:
-    """The keys as JSON Schema, from the dataclasses and what they say of their fields."""
+    """The keys of a job as JSON Schema, from the dataclasses and what they say of their fields."""
     properties: dict[str, Any] = {}
-    for kind in _groups().values():
+    accepted = (*accepted_keys(), *_of_record())
+    for kind in (*_groups().values(), RecordWishes):
         hints, told = get_type_hints(kind), _told(kind)
         for field in dataclasses.fields(kind):
-            if field.name in accepted_keys():
+            if field.name in accepted:
                 default = list(field.default) if isinstance(field.default, tuple) else field.default
                 properties[field.name] = _shape(hints[field.name]) | {
                     "default": default,

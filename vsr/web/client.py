@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vsr.durable import whole
+from vsr.durable import whole, write_whole
 from vsr.errors import VsrError
 
 _PIECE = 16 << 20
@@ -75,7 +75,7 @@ class Client:
         return goes_on
 
     def order(self, upload: str, **options: object) -> Any:
-        """Order a job; options are the keys of an option file. Returns it as `GET /v1/jobs/ID` does."""
+        """Order a job; options are the keys of an option file, and of a record. Returns it as `GET` does."""
         return json.loads(self.ask("POST", "/v1/jobs", {"upload": upload, "options": options})[1])
 
     def wait(self, job: str, tell: Callable[[Any], None] = lambda _: None, *, every_s: float = 0.5) -> Any:
@@ -93,6 +93,10 @@ class Client:
             while (there := file.tell()) < size:
                 last = min(there + _PIECE, size) - 1
                 file.write(self.ask("GET", f"/v1/jobs/{job}/result", Range=f"bytes={there}-{last}")[1])
+
+    def save_record(self, job: str, path: Path) -> None:
+        """Write the ZIP of a job's record to a file."""
+        write_whole(path, self.ask("GET", f"/v1/jobs/{job}/evidence")[1])
 
     def enhance(self, path: Path, out: Path, **options: object) -> Any:
         """Bring a file, have it enhanced, and write the result; returns the job.

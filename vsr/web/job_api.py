@@ -13,7 +13,7 @@ from vsr.web.feed import Feed
 from vsr.web.problems import ProblemError, problems
 from vsr.web.records import OVER, Action, Ended, Place, Webhook
 from vsr.web.results import EVENTS, VIDEO_OR_PICTURE, send_file, sent
-from vsr.web.runner import Progress, finished_file
+from vsr.web.runner import Progress, finished_file, finished_record
 from vsr.web.shapes import Cleared, JobOrder, JobView
 from vsr.web.workshop import Workshop
 
@@ -34,7 +34,7 @@ def job_router(workshop: Workshop) -> APIRouter:
     """The paths, over a workshop."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
     feed = Feed(workshop)
-    for add in (_add_orders, _add_actions, _add_results):
+    for add in (_add_orders, _add_actions, _add_results, _add_record):
         add(router, workshop)
     for add in (_add_list, _add_streams):
         add(router, workshop, feed)
@@ -115,6 +115,24 @@ def _add_results(router: APIRouter, workshop: Workshop) -> None:
             raise ProblemError(409, f"a job that is {job.state} has no result")
         tag = (job.report or {}).get("result", {}).get("sha256", "")
         return send_file(path, job.result, request, tag=tag)
+
+
+def _add_record(router: APIRouter, workshop: Workshop) -> None:
+    @router.head("/jobs/{id}/evidence", include_in_schema=False)
+    @router.get(
+        "/jobs/{id}/evidence",
+        summary="The record of what was done, as a ZIP",
+        description="Of a job whose options said `evidence`; `vsr evidence verify` checks what is in it.",
+        response_class=Response,
+        responses=sent("application/zip") | problems(404, 409),
+    )
+    def evidence(id: str, request: Request) -> Response:
+        job = workshop.job(id)
+        if (path := finished_record(job, workshop.data)) is None:
+            raise ProblemError(
+                409, f"a job that is {job.state} has no record; options of one that has say evidence"
+            )
+        return send_file(path, f"{job.result}.evidence.zip", request)
 
 
 def _add_list(router: APIRouter, _workshop: Workshop, feed: Feed) -> None:

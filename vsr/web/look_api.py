@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from vsr.errors import VsrError
 from vsr.jobs import Moment, free_bytes
 from vsr.web.apart import look_at, machine_lines
-from vsr.web.asked_options import options_of
+from vsr.web.asked_options import job_wishes
 from vsr.web.previews import PreviewFile, PreviewView
 from vsr.web.problems import ProblemError, problem_of, problems
 from vsr.web.records import Upload
@@ -61,7 +61,7 @@ def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
     ) -> dict[str, Any]:
         upload = workshop.uploads.get(id)
         path = workshop.uploads.path(upload)
-        wanted = options_of(_table(options))
+        wanted, _ = job_wishes(_table(options))
         check_installed(wanted)
         try:
             found = await _apart(look_at, path, wanted, estimate=estimate)
@@ -112,7 +112,7 @@ def _add_previews(router: APIRouter, workshop: Workshop) -> None:
     )
     def begin(id: str, wanted: PreviewOrder, response: Response) -> PreviewView:
         upload = workshop.uploads.get(id)
-        options = options_of(wanted.options)
+        options, _ = job_wishes(wanted.options)
         check_installed(options)
         moment = Moment(wanted.at, wanted.seconds)
         begun = workshop.previews.begin(upload.id, workshop.uploads.path(upload), options, moment)

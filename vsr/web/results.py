@@ -3,10 +3,13 @@
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
+
+from vsr.durable import whole
 
 _TYPES = {
     ".mp4": "video/mp4",
@@ -20,6 +23,7 @@ _TYPES = {
     ".webp": "image/webp",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
+    ".zip": "application/zip",
 }
 """Everything else is bytes."""
 
@@ -48,6 +52,17 @@ def send_file(
     return FileResponse(
         path, headers=headers, media_type=kind, filename=name, stat_result=stat, background=background
     )
+
+
+def zip_record(folder: Path, to: Path) -> None:
+    """Pack the folder of a record, for who takes it home; what lies there is another one's of the same job.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with whole(to) as part, ZipFile(part, "w", ZIP_DEFLATED, strict_timestamps=False) as packed:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            packed.write(file, file.relative_to(folder.parent))
 
 
 def send_newest(path: Path, kind: str) -> Response:
@@ -81,4 +96,4 @@ EVENTS: dict[str, Any] = {
 }
 """What a path answers with that streams events; the schema is of each."""
 
-VIDEO_OR_PICTURE = tuple(sorted({*_TYPES.values(), "application/octet-stream"}))
+VIDEO_OR_PICTURE = tuple(sorted({*_TYPES.values(), "application/octet-stream"} - {"application/zip"}))

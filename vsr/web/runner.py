@@ -18,9 +18,10 @@ from vsr.errors import VsrError
 from vsr.jobs import Job, extension_of
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
-from vsr.web.asked_options import options_of
+from vsr.web.asked_options import job_wishes
 from vsr.web.data_folder import DataFolder
 from vsr.web.records import JobState, Lane, WebJob
+from vsr.web.results import zip_record
 from vsr.web.store import Store
 
 _STATES: dict[str, JobState] = {"done": "succeeded", "failed": "failed", "unverified": "unverified"}
@@ -141,9 +142,10 @@ class Runner:
 
     def _enhance(self, job: WebJob) -> _Ended | None:
         """Have a job's file enhanced; None where it was stopped."""
-        options, folder = options_of(job.options), self._data.job(job.id)
+        (options, record), folder = job_wishes(job.options), self._data.job(job.id)
         todo_job = file_of(job, options, self._data)
-        archive = Archive(folder, options, ArchiveOptions(parallel=1, manifest=""), debug=self._debug)
+        how = ArchiveOptions(parallel=1, manifest="")
+        archive = Archive(folder, options, how, recorded=record.at(folder), debug=self._debug)
         with closing(archive):
             todo = archive.enter([todo_job], Again(retry=True))
             began = time.monotonic()
@@ -160,6 +162,8 @@ class Runner:
             entry = archive.entries([todo_job])[0]
         if entry.status not in _STATES:
             return None
+        if entry.status == "done" and (told := (entry.record or {}).get("evidence")):
+            zip_record(Path(told["folder"]), _packed(job, self._data))
         return _STATES[entry.status], entry.error, entry.record if entry.status == "done" else None
 
     def _is_stopped(self, job: WebJob) -> bool:
@@ -194,10 +198,19 @@ def finished_file(job: WebJob, data: DataFolder) -> Path | None:
     """The finished file of a job; None where there is none."""
     if job.state not in ("succeeded", "unverified"):
         return None
-    target = file_of(job, options_of(job.options), data).target
+    target = file_of(job, job_wishes(job.options)[0], data).target
     if job.state == "unverified":
         target = target.with_name(f"{target.stem}.unverified{target.suffix}")
     return target if target.is_file() else None
+
+
+def finished_record(job: WebJob, data: DataFolder) -> Path | None:
+    """The record of a finished job, packed; None where there is none."""
+    return _packed(job, data) if (job.report or {}).get("evidence") else None
+
+
+def _packed(job: WebJob, data: DataFolder) -> Path:
+    return data.job(job.id) / "record.zip"
 
 
 def _progress(clock: Clock, total: int | None) -> Progress:
@@ -213,4 +226,7 @@ def _shown(record: Mapping[str, Any], job: WebJob) -> dict[str, Any]:
     """Where a result comes from, with the names that its owner knows."""
     source, result = {**record["source"], "path": job.name}, {**record["result"], "path": job.result}
     notes = [note.replace(f"source{job.ending}:", f"{job.name}:") for note in record["notes"]]
-    return {**record, "source": source, "result": result, "notes": notes}
+    shown = {**record, "source": source, "result": result, "notes": notes}
+    if told := record.get("evidence"):
+        shown["evidence"] = {**told, "folder": Path(told["folder"]).name}
+    return shown

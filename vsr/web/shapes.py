@@ -9,12 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from vsr.web.asked_options import options_schema
 from vsr.web.records import JobState, Upload, WebJob
-from vsr.web.runner import Progress, finished_file
+from vsr.web.runner import Progress, finished_file, finished_record
 from vsr.web.workshop import Workshop
 
 AskedOptions = Annotated[
     dict[str, Any],
-    WithJsonSchema(options_schema() | {"description": "Keys of an option file of `vsr enhance --config`."}),
+    WithJsonSchema(
+        options_schema()
+        | {"description": "Keys of an option file of `vsr enhance --config`, and of a record."}
+    ),
 ]
 
 
@@ -105,6 +108,8 @@ class JobView:
     """Once there is one; of an unverified job, too, whose result differs from what was to be written."""
     webhook: str | None
     """The address that is told when it is over."""
+    evidence: str | None = None
+    """Where the record is, once there is one."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
@@ -122,6 +127,7 @@ class JobView:
             progress=workshop.runner.progress.get(job.id) if job.state == "running" else None,
             result=_result(job, workshop),
             webhook=job.webhook and job.webhook.url,
+            evidence=_evidence(job, workshop),
             options=dict(job.options),
         )
 
@@ -137,6 +143,10 @@ class Cleared:
 def _result(job: WebJob, workshop: Workshop) -> ResultView | None:
     path = finished_file(job, workshop.data)
     return None if path is None else ResultView(job.result, path.stat().st_size, f"/v1/jobs/{job.id}/result")
+
+
+def _evidence(job: WebJob, workshop: Workshop) -> str | None:
+    return f"/v1/jobs/{job.id}/evidence" if finished_record(job, workshop.data) else None
 
 
 def _time(seconds: float | None) -> str | None:

@@ -15,7 +15,7 @@ from vsr.jobs import extension_of, suffix_of
 from vsr.media import is_image
 from vsr.models import not_installed, to_fetch
 from vsr.options import EnhanceOptions
-from vsr.web.asked_options import options_of
+from vsr.web.asked_options import job_wishes
 from vsr.web.bell import Bell
 from vsr.web.data_folder import DataFolder, new_id
 from vsr.web.previews import Previews
@@ -97,7 +97,7 @@ class Workshop:
         fingerprint = hashlib.sha256(order.encode()).hexdigest()
         if key is not None and (known := self._known(key, fingerprint)) is not None:
             return known
-        options = options_of(asked)
+        options, _ = job_wishes(asked)
         check_installed(options)
         if webhook is not None:
             check_webhook(webhook, private=self.options.private_webhooks)

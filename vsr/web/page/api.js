@@ -51,7 +51,7 @@ export async function upload(file, tell, signal) {
       const said = await asks("PATCH", place, headers, file.slice(offset, offset + piece));
       offset = Number(said.headers.get("Upload-Offset"));
       failed = 0;
-      const took = performance.now() - began;  // half a second for each piece, so that one sees it move
+      const took = performance.now() - began;  // half a second a piece: one sees it move
       piece = Math.min(MOST, Math.max(LEAST, took < 500 ? piece * 2 : took > 2000 ? piece / 2 : piece));
       tell(id, offset);
     } catch (error) {

@@ -60,7 +60,7 @@ function picture(name) {
   let was = -1, moved = 0;
   video.muted = true;
   const rest = () => { video.removeAttribute("src"); video.load(); moved = 0; };
-  /** Begin, and begin again where it has stood still for long, as after a restart. */
+  /** Begin, and begin again where it has stood still for long. */
   const play = (live) => {
     const now = Date.now();
     if (video.currentTime !== was || (video.paused && video.currentTime && !video.ended)) moved = video.src && now;

@@ -1,4 +1,4 @@
-// What one can choose, in plain words, and the option keys that it stands for.
+// What one can choose, and the option keys that it stands for.
 import { field, make } from "./dom.js";
 import { t } from "./texts.js";
 
@@ -12,9 +12,8 @@ const CHOICES = [
 const RARER = [
   ["lines", { auto: {}, fields: { deinterlace: "fields" }, film: { deinterlace: "film" }, off: { deinterlace: "off" } }],
   ["shape", { auto: {}, "4:3": { display_aspect: "4:3" }, "16:9": { display_aspect: "16:9" } }],
-  ["deblur", { no: {}, yes: { deblur: true } }],
-  ["borders", { no: {}, yes: { autocrop: true } }],
-  ["colours", { no: {}, yes: { color_correct: true } }],
+  ...["deblur", "autocrop", "color_correct", "evidence"].map((key) => [key, { no: {}, yes: { [key]: true } }]),
+  ["label", { off: {}, en: { label: "en" }, de: { label: "de" } }],
 ];
 const KEPT = "choices";
 

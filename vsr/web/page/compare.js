@@ -6,7 +6,7 @@ import { t } from "./texts.js";
 
 const CLIP_S = 3;
 
-/** A place for previews of an upload. `options()` gives the keys, `about` name, length, shape and frame rate; `signal` ends it. */
+/** Previews of an upload. `about` has its name, length, shape and frame rate; `signal` ends it. */
 export function comparison(upload, about, options, signal) {
   const shown = make("div.shown", { hidden: true }), stale = make("p.quiet", { hidden: true }, t("preview.stale"));
   const length = about.duration_s || 0, of = about.name;
@@ -75,7 +75,7 @@ async function clip(preview, side, signal) {
   return shown;
 }
 
-/** What moves two clips as one, frame by frame, by dragging or arrow keys. */
+/** What moves two clips as one, frame by frame. */
 function together(before, after, fps) {
   const max = Math.max(1, Math.round(before.duration * fps)), sides = [before, after];
   const seek = () => {  // the middle of a frame, which no rounding makes another

@@ -1,9 +1,9 @@
-// Elements and figures: what the parts of the page are made of.
+// What the parts of the page are made of.
 import { language, t } from "./texts.js";
 
 const isGiven = (value) => value != null && value !== false;
 
-/** Make an element: `"div.row.wide"`, attributes where there are any, children. Keys that begin with `on` are listeners;
+/** Make an element: `"div.row.wide"`, attributes, children. Keys that begin with `on` are listeners;
  * false and null leave an attribute or a child out. */
 export function make(what, ...children) {
   const [tag, ...classes] = what.split(".");
@@ -39,7 +39,7 @@ export const link = (action, href, download, what = "a.button") => make(what, { 
 export const section = (name, ...children) =>
   make("section", { "aria-labelledby": name }, make("div.row", make("h2", { id: name }, t(name))), ...children);
 
-/** What is chosen or written, with its label and a hint where there is one. */
+/** What is chosen or written, with its label and hint. */
 export function field(name, control, ...more) {
   const hint = t(`${name}.hint`) && make("small", { id: `${name}-hint` }, t(`${name}.hint`), ...more);
   control.id = control.name = name;

@@ -81,17 +81,18 @@ function jobCard(first, look) {
   };
   const act = (action, does) => button(action, () => attempt(wrong, does).then(look), { of: name });
   const change = () => {
-    const { error, result, state } = job, isRunning = state === "running";
+    const { error, evidence, result, state } = job, isRunning = state === "running";
     element.dataset.state = state;
     write(badge, t(state));
     bar.hidden = !isRunning && state !== "paused";
     if (isRunning) bar.removeAttribute("value");
     write(told, isRunning ? "…" : "");
     const focused = actions.contains(document.activeElement);
-    actions.replaceChildren(...(result ? [link("download", result.url, result.name, "a.button.main"),
-      link("report", `/v1/jobs/${id}/report`, `${result.name}.vsr.json`)] : []),
+    actions.replaceChildren(...[result && link("download", result.url, result.name, "a.button.main"),
+      result && link("report", `/v1/jobs/${id}/report`, `${result.name}.vsr.json`),
+      evidence && link("evidence", evidence, `${result.name}.evidence.zip`),
       ...ACTIONS[state].map((action) => act(action, () => post(`/v1/jobs/${id}/${action}`))),
-      ...(isOver(job) ? [act("clear", () => clear(job))] : []));
+      isOver(job) && act("clear", () => clear(job))].filter(Boolean));
     if (focused) actions.querySelector("a, button")?.focus();
     fail(wrong, error);
     more.replaceChildren();
@@ -116,7 +117,7 @@ const clear = async ({ id, name, result }) => {
 
 const tellNotes = (place, notes) => place.replaceChildren(make("details", make("summary", `${t("notes")} (${number(notes.length)})`), lines(notes)));
 
-/** What became of it, from the report; and the slider, when it is asked for. */
+/** What became of it, from the report, and the slider. */
 async function tellOf(job, told, more) {
   const { result, source, models, measured, verification, notes } = await get(`/v1/jobs/${job.id}/report`);
   const { height, width } = result, { duration_s } = source;

@@ -2,7 +2,7 @@
 import { make, number } from "./dom.js";
 import { t } from "./texts.js";
 
-/** Two pictures or videos of one shape, one left of the line. What is moved is the browser's own slider, unseen over them. */
+/** Two pictures or videos of one shape, one left of the line. The browser's own slider moves it, unseen over them. */
 export function slider(before, after) {
   const line = make("input", { type: "range", step: "any", "aria-label": t("compare"), oninput: () => move() });
   const sides = ["before", "after"].map((side) => make("span.side", { "aria-hidden": "true" }, t(side)));

@@ -84,10 +84,12 @@ lines.film|It was film|Es war Film|原为胶片
 lines.off|Leave them|So lassen|保留
 shape|Shape|Form|画面比例
 deblur|Remove blur|Unschärfe entfernen|去模糊
-borders|Cut off black borders|Schwarze Ränder abschneiden|裁去黑边
-colours|Correct faded colours|Verblasste Farben richten|校正褪色
+autocrop|Cut off black borders|Schwarze Ränder abschneiden|裁去黑边
+color_correct|Correct faded colours|Verblasste Farben richten|校正褪色
+evidence|Record of evidence|Beweisprotokoll|证据记录
+label|Label on the picture|Aufschrift im Bild|画面标注
 keys|Anything else, one option a line|Alles andere, eine Option je Zeile|其他选项，每行一个
-keys.hint|As in option files; these win over the choices above.|Wie in Optionsdateien; sie gelten vor der Wahl oben.|与选项文件相同；优先于上面的设置。
+keys.hint|These win over the choices above.|Sie gelten vor der Wahl oben.|优先于上面的设置。
 keys.all|All keys|Alle Schlüssel|全部键
 keys.wrong|{line}: write key = value, as in start = "0:10"|{line}: Schlüssel = Wert ist gemeint, wie start = "0:10"|{line}：请写成 键 = 值，如 start = "0:10"
 
