@@ -1,17 +1,21 @@
 """Results made again from their records."""
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from evidence.conftest import FLAGS
 
 from vsr.cli.main import run
 from vsr.evidence.folder import record_text
+from vsr.jobs.noting import NotingSink
 
 
 @pytest.mark.slow
@@ -64,9 +68,62 @@ def test_the_same_is_made_again(original, capsys):
     assert "all frames are equal" in told
 
 
+@pytest.fixture(scope="module")
+def kept_twice(original, tmp_path_factory) -> Path:
+    """A result that has lost something, with a second output that has not."""
+    folder = tmp_path_factory.mktemp("twice")
+    words = ["enhance", str(original.source), "-o", str(folder / "out.mp4"), *FLAGS]
+    words += ["--also", "_kept.mkv", "--also-encoder", "ffv1", "--evidence", str(folder / "evidence")]
+    assert run(words) == 0
+    changed(
+        folder / "evidence" / "record.json",
+        lambda record: record["processor"].update(processor="another one"),
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        (0, 0, "all frames are equal"),
+        (
+            1,
+            0,
+            r"2 of 12 frames differ, by 1 code at most: 5, 9; what the encoder made of them is not compared",
+        ),
+        (
+            2,
+            3,
+            "2 of 12 frames differ, by 2 codes at most; frame 5 is the first that differs by more than 1, by 2",
+        ),
+    ],
+)
+def test_frames_before_an_encoder_that_loses_are_told_to_be_near(
+    kept_twice, capsys, monkeypatch, change, code, told
+):
+    write, number = NotingSink.write, itertools.count()
+
+    def write_another(self, frame) -> None:
+        rows = frame.planes[0].copy()
+        rows[::2] ^= change if next(number) in (5, 9) else 0
+        write(self, replace(frame, planes=(rows, *frame.planes[1:])))
+
+    monkeypatch.setattr(NotingSink, "write", write_another)
+    assert run(["evidence", "replay", str(kept_twice / "evidence"), "--quiet"]) == code
+    said = capsys.readouterr()
+    assert told in (said.err if code else said.out)
+    assert ("within 1 code of each sample" in said.out) == (change == 1)
+    assert {path.name for path in kept_twice.iterdir()} == {"out.mp4", "out_kept.mkv", "evidence"}
+
+
 @pytest.mark.slow
-def test_another_kind_of_processor_is_let_be_off_by_one_code(original, tmp_path):
-    words = ["enhance", str(original.source), "-o", str(tmp_path / "out.mkv"), "--encoder", "ffv1", "--quiet"]
+@pytest.mark.parametrize(
+    "how",
+    [["out.mkv", "--encoder", "ffv1"], ["out.mp4", "--also", "_kept.mkv", "--also-encoder", "ffv1"]],
+    ids=["lossless", "with a lossless second output"],
+)
+def test_another_kind_of_processor_is_let_be_off_by_one_code(original, tmp_path, how):
+    words = ["enhance", str(original.source), "-o", str(tmp_path / how[0]), *how[1:], "--quiet"]
     assert run([*words, "--model", "fast-x2", "--precision", "fp32", "--evidence", str(tmp_path / "e")]) == 0
     words = [sys.executable, "-m", "vsr", "evidence", "replay", str(tmp_path / "e"), "--quiet"]
     other = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}

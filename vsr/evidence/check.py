@@ -102,9 +102,8 @@ def stamped(folder: Path, record: dict[str, Any]) -> bytes:
 
 
 def _check_second(told: dict[str, Any], target: Path) -> str:
-    """Check the second output by its bytes: where it lay, or beside the result."""
-    path = Path(told["path"])
-    beside = path if is_numbered(path) or path.is_file() else target.with_name(path.name)
+    """Check the second output by its bytes."""
+    beside = second_output(told, target)
     files = result_files(beside)
     if not files or not all(file.is_file() for file in files):
         raise VerifyError(
@@ -113,6 +112,12 @@ def _check_second(told: dict[str, Any], target: Path) -> str:
     if file_facts(files)["sha256"] != told["sha256"]:
         raise VerifyError(f"second output {beside} is not the file of the record")
     return f"second output: SHA-256 {told['sha256']}"
+
+
+def second_output(told: dict[str, Any], target: Path) -> Path:
+    """The second output: where it lay, or beside the result."""
+    path = Path(told["path"])
+    return path if is_numbered(path) or path.is_file() else target.with_name(path.name)
 
 
 def _lost_credentials(record: dict[str, Any], target: Path) -> str:

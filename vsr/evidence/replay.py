@@ -11,7 +11,7 @@ import numpy as np
 
 from vsr.durable import sha256_of
 from vsr.errors import ConfigError, VerifyError
-from vsr.evidence.check import check_signature, check_source, noted_frames, source_job
+from vsr.evidence.check import check_signature, check_source, noted_frames, second_output, source_job
 from vsr.evidence.decisions import model_facts_of
 from vsr.evidence.folder import load_record
 from vsr.evidence.frame_list import NotedFrame
@@ -44,8 +44,8 @@ def make_again(
         options: in place of those of the record.
 
     Raises:
-        VerifyError: names the first frame that differs; on another kind of processor, by more than one code, as far as
-            that can be told.
+        VerifyError: names the first frame that differs; on another kind of processor, by more than one code, where the
+            result or a second output has lost nothing.
         ConfigError: the record's models are not here.
     """
     record = load_record(folder)
@@ -55,26 +55,33 @@ def make_again(
     told = Path(record["result"]["path"])
     with tempfile.TemporaryDirectory(prefix="vsr-replay-") as work:
         target = keep or Path(work) / told.name
+        second = Path(work) / f"second-{Path(record['also']['path']).name}" if record["also"] else None
         job = replace(source_job(record, source, target), creates_folder=True)
         made = run_file(
             job,
-            options or recorded_options(record),
+            options or recorded_options(record, second),
             view,
             planned=lambda plan: replace(_same_models(plan, record), hashes_frames=True),
         )
         if made.error is not None:
             raise made.error
-        yield from _compared(record, frames, made, target, result or told)
+        there = result or told
+        pair = None if record["lossy"] else (target, there)
+        if record["lossy"] and second and record["options"]["also"]["also_encoder"] == "ffv1":
+            pair = (second, second_output(record["also"], there))
+        yield from _compared(record, frames, made, target, pair)
 
 
-def recorded_options(record: dict[str, Any]) -> EnhanceOptions:
-    """The options of a record, with what `auto` has come to be there."""
+def recorded_options(record: dict[str, Any], second: Path | None) -> EnhanceOptions:
+    """The options of a record, with what `auto` has come to be there, and another place for the second output, upon
+    which frames may depend."""
     options = make_options(EnhanceOptions, record["options"])
+    also = replace(options.also, also=str(second)) if second else AlsoOptions()
     engine = options.engine
     if record["models"]:
         first = record["models"][0]
         engine = replace(engine, device=first["device"], precision=first["precision"])
-    return replace(options, engine=engine, also=AlsoOptions(), job=replace(options.job, restart=True))
+    return replace(options, engine=engine, also=also, job=replace(options.job, restart=True))
 
 
 def _same_models(plan: Plan, record: dict[str, Any]) -> Plan:
@@ -87,15 +94,20 @@ def _same_models(plan: Plan, record: dict[str, Any]) -> Plan:
 
 
 def _compared(
-    record: dict[str, Any], frames: Sequence[NotedFrame], made: Result, target: Path, result: Path
+    record: dict[str, Any],
+    frames: Sequence[NotedFrame],
+    made: Result,
+    target: Path,
+    pair: tuple[Path, Path] | None,
 ) -> Iterator[str]:
+    """Yield what is equal; `pair` are the files that hold the frames of now and of then without loss, if any do."""
     assert made.outcome is not None
     hashes = made.outcome.hashes
     if (number := _first(hashes, frames, "decoded")) is not None:
         raise VerifyError(f"frame {number} is decoded in another way here: {_what_changed(record)}")
     yield f"{len(frames)} frames decoded: equal"
     if (number := _first(hashes, frames, "given")) is not None:
-        line, is_near = _how_far(record, frames, number, target, result)
+        line, is_near = _how_far(record, frames, number, pair)
         if not is_near:
             raise VerifyError(line)
         yield line
@@ -137,28 +149,46 @@ def _what_changed(record: dict[str, Any]) -> str:
 
 
 def _how_far(
-    record: dict[str, Any], frames: Sequence[NotedFrame], number: int, target: Path, result: Path
+    record: dict[str, Any], frames: Sequence[NotedFrame], number: int, pair: tuple[Path, Path] | None
 ) -> tuple[str, bool]:
     """What can be said of frames that came out in another way, and whether another kind of processor explains it."""
     line = f"frame {number} differs before it is encoded: {_what_changed(record)}"
-    if any(frame.given != frame.result for frame in frames):
-        return (
-            f"{line}. How far it is off cannot be told: the encoder has lost something (ffv1 does not)",
-            False,
-        )
-    if not result.is_file():
-        return f"{line}. How far it is off could be told if {result} were there", False
-    most, differing = _codes_apart(target, result)
+    if pair is None:
+        keeps = "a second output that loses nothing (--also _kept.mkv --also-encoder ffv1) would tell"
+        return f"{line}. How far it is off cannot be told, as the encoder has lost something; {keeps}", False
+    now, then = pair
+    if not then.is_file():
+        return f"{line}. How far it is off could be told if {then} were there", False
+    apart = list(_codes_apart(now, then, frames))
+    differing = [n for n, codes in enumerate(apart) if codes]
+    most = max(apart)
     codes = "code" if most == 1 else "codes"
-    line = f"{line}. {differing} of {len(frames)} frames differ, by {most} {codes} at most"
-    return line, most <= 1 and processor_facts() != record["processor"]
+    line = f"{line}. {len(differing)} of {len(frames)} frames differ, by {most} {codes} at most"
+    if most > 1:
+        far = next(n for n, codes in enumerate(apart) if codes > 1)
+        return f"{line}; frame {far} is the first that differs by more than 1, by {apart[far]}", False
+    rest = "; what the encoder made of them is not compared" if record["lossy"] else ""
+    return f"{line}: {_ranges(differing)}{rest}", processor_facts() != record["processor"]
 
 
-def _codes_apart(target: Path, result: Path) -> tuple[int, int]:
-    """The largest difference of two results in code values, and in how many frames there is one."""
-    most = differing = 0
-    for now, then in zip(each_frame(result_again(target)), each_frame(result_again(result)), strict=False):
-        pairs = zip(now.planes, then.planes, strict=True)
-        apart = max(int(np.abs(a.astype(np.int32) - b.astype(np.int32)).max()) for a, b in pairs)
-        most, differing = max(most, apart), differing + (apart > 0)
-    return most, differing
+def _codes_apart(now: Path, then: Path, frames: Sequence[NotedFrame]) -> Iterator[int]:
+    """Yield the largest difference of each frame of two files, in code values.
+
+    Raises:
+        VerifyError: the second one does not hold the frames of the record.
+    """
+    both = zip(each_frame(result_again(now)), each_frame(result_again(then)), frames, strict=False)
+    for number, (mine, theirs, noted) in enumerate(both):
+        if hash_of(theirs) != noted.given:
+            raise VerifyError(
+                f"{then}: frame {number} is not as the encoder got it, so nothing can be compared with it"
+            )
+        pairs = zip(mine.planes, theirs.planes, strict=True)
+        yield max(int(np.abs(a.astype(np.int32) - b.astype(np.int32)).max()) for a, b in pairs)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers as people write them: 3, 5-9."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
