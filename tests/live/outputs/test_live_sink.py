@@ -19,6 +19,7 @@ from vsr.frames import PictureFormat
 from vsr.live import child_pipes
 from vsr.live.options import OutputOptions
 from vsr.live.outputs import feeder, live_output, live_sink
+from vsr.live.outputs.encoder import LiveEncode
 from vsr.live.push.playlist import Playlist
 from vsr.media.ffmpeg import find_ffmpeg
 
@@ -139,6 +140,27 @@ def test_an_encoder_that_dies_or_freezes_is_started_again_and_writing_never_wait
     shown = recorded(tmp_path / "rec")
     assert shown == sorted(set(shown))
     assert shown[-1] == live.number - 1
+
+
+def test_an_encoder_that_takes_long_to_start_is_not_killed_for_it(rig, tmp_path, monkeypatch):
+    slow, may_start = tmp_path / "ffmpeg", tmp_path / "may_start"
+    wait = f"case $* in *pipe:0*) while [ ! -e {may_start} ]; do sleep 0.05; done;; esac"
+    slow.write_text(f'#!/bin/sh\n{wait}\nexec {find_ffmpeg()} "$@"\n')
+    slow.chmod(0o700)
+    monkeypatch.setenv("VSR_FFMPEG", str(slow))
+    with monkeypatch.context() as impatient:
+        impatient.setattr(live_sink, "_STUCK_S", 0.1)
+        live = rig("record", encode=LiveEncode("x264"))
+        live.feed_until(lambda: live.sink.encoder_pid is not None)
+        encoder = live.sink._encoder
+        live.feed_until(lambda: encoder.busy_since_s and time.monotonic() - encoder.busy_since_s > 0.3)
+        live.feed(3)
+        assert live.sink.status.encoder_restarts == 0
+        assert live.sink.encoder_pid == encoder.pid
+    may_start.touch()
+    live.run()
+    live.sink.close()
+    assert recorded(tmp_path / "rec")
 
 
 def test_while_the_camera_is_away_the_last_picture_goes_on_dimmed_and_labelled(rig, tmp_path):

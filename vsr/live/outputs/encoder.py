@@ -176,9 +176,9 @@ class LiveEncoder:
         self.choice = choose_live_encoder(options, format)
         self.busy_since_s = 0.0
         """When the frame that is now being written was begun, by `time.monotonic()`; 0 while none is."""
+        self.has_given = False
+        """Whether a packet has come; until then FFmpeg starts."""
         self._options, self._deliver = options, deliver
-        self._given = False
-        """Whether a packet has come."""
         self._first: int | None = None
         self._piped = child_pipes.start(_command(self.choice))
         self._pid = self._piped.child.pid
@@ -222,7 +222,7 @@ class LiveEncoder:
                 for packet in container.demux(stream):
                     message = packet_message(packet, shift=self._first or 0)
                     if message is not None:
-                        self._given = True
+                        self.has_given = True
                         self._deliver(replace(message, dts=message.pts))  # nothing is reordered
         except (OSError, FFmpegError, IndexError):
             return  # it has ended before or within a packet; `write` says why
@@ -230,7 +230,7 @@ class LiveEncoder:
     def _death(self) -> SinkError:
         code = self._piped.child.kill()
         reason = first_error_line(self._piped.child.log)
-        if not self._given and "nvenc" in self.choice.encoder and self._options.encoder == "auto":
+        if not self.has_given and "nvenc" in self.choice.encoder and self._options.encoder == "auto":
             _refusals.append(f"libx264, because NVENC took no more streams ({reason})")
         self.close()
         return SinkError(f"FFmpeg ({self.choice.encoder}) ended with {code}: {reason}", exit_code=code)

@@ -32,8 +32,9 @@ from vsr.live.target_options import OutputOptions
 from vsr.media import find_ffmpeg
 from vsr.quality import Label, black_frame, dim, draw_label
 
-_STUCK_S = 5.0
-"""An encoder that has taken so long over one frame is killed and started again."""
+_STUCK_S, _START_S = 5.0, 30.0
+"""An encoder that has taken so long over one frame is killed and started again; over its first ones, it starts: killed
+too early, on a machine that is busy for minutes, it would be started again and again, and never encode anything."""
 _PAUSE_S = 2.0
 """Between two attempts to start an encoder that fails."""
 _CLOSE_S, _ENCODER_CLOSE_S = 3.5, 1.0
@@ -225,7 +226,7 @@ class LiveSink:
     def _look_after_encoder(self) -> None:
         encoder = self._encoder
         since = encoder.busy_since_s if encoder else 0.0
-        if encoder and since and time.monotonic() - since > _STUCK_S:
+        if encoder and since and time.monotonic() - since > (_STUCK_S if encoder.has_given else _START_S):
             encoder.kill()  # the thread that waits for it then starts another
 
     # What follows runs in the sink's own thread.
