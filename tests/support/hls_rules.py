@@ -25,6 +25,8 @@ class ReadPlaylist:
     sequence: int
     num_breaks: int
     hint: str = ""
+    breaks_next: bool = False
+    """What comes next is known not to continue this."""
     segments: list[ReadSegment] = field(default_factory=list)
 
     @property
@@ -46,6 +48,7 @@ def read_playlist(text: str, *, least: float = 0.85) -> ReadPlaylist:
     the least: where times shake they may be shorter than is asked for."""
     lines = text.splitlines()
     assert lines[0] == "#EXTM3U"
+    assert lines[-1].startswith("#"), "whether what comes next breaks is said in time, or hls.js gives up"
     once: dict[str, str] = {}
     for line in lines:
         tag, _, value = line.partition(":")
@@ -104,7 +107,7 @@ def _read_segments(made: ReadPlaylist, lines: list[str]) -> None:
             assert segment.duration_s, "a segment without EXTINF"
             segment.name, segment = line, None
         hinted = tag == "#EXT-X-PRELOAD-HINT"
-    assert not breaks, "a discontinuity before nothing"
+    made.breaks_next = breaks
 
 
 def _check_parts(made: ReadPlaylist, part_s: float, target_s: int, least: float) -> None:

@@ -33,12 +33,19 @@ HLS_JS = """(playlist) => {
     document.querySelector("main").replaceChildren(video);
     window.hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5, enableWorker: false });
     window.fatal = [];
-    hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.fatal.push(data.details));
+    hls.on(Hls.Events.ERROR, (_, { fatal, details, type }) => {
+        if (!fatal) return;
+        window.fatal.push(details);
+        if (type !== "networkError") hls.recoverMediaError();
+        else if (details.startsWith("manifest")) hls.loadSource(playlist);
+        else hls.startLoad();
+    });
     hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
     hls.loadSource(playlist);
     hls.attachMedia(video);
 }"""
-"""Plays a playlist in the place of all else on the page, by the hls.js that has been put there."""
+"""Plays a playlist in the place of all else on the page, by the hls.js that has been put there. Goes on where that has
+given up, as its documentation advises, and keeps why."""
 
 
 def watch_frames(page: Any, selector: str = "video") -> None:

@@ -76,6 +76,10 @@ def test_a_new_size_goes_on_over_a_discontinuity_with_another_head(tmp_path):
     breaks = [segment.breaks for segment in seen[-1].segments]
     assert breaks == [True, False, False, True, False, False]
     assert len({segment.head for segment in seen[-1].segments}) == 2
+    [coming] = [playlist for playlist in seen if playlist.breaks_next]
+    assert coming.hint == seen[-1].segments[3].parts[0][0]
+    packager.end()
+    assert read_playlist(packager.playlist()).breaks_next
 
 
 def test_numbers_run_on_when_a_break_has_left_the_list_and_over_another_run(tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ def parted_playlist(segments: Sequence[PartedSegment], num_breaks: int) -> str:
     """Write a playlist down.
 
     Args:
-        segments: in order; of all but the last, no part follows.
+        segments: in order; of all but the last no part follows. If none of the last either, what comes next breaks.
         num_breaks: segments with `breaks` before the first.
     """
     lines = [
@@ -76,11 +76,11 @@ def parted_playlist(segments: Sequence[PartedSegment], num_breaks: int) -> str:
     head = ""
     for segment in segments:
         from_end_s -= segment.duration_s
-        if not segment.parts:  # the last one, of which nothing can be said yet
-            break
         lines += ["#EXT-X-DISCONTINUITY"] if segment.breaks else []
         lines += [f'#EXT-X-MAP:URI="{segment.head}"'] if segment.head != head else []
         head = segment.head
+        if not segment.parts:  # the last one, of which no more can be said yet
+            break
         began = datetime.fromtimestamp(segment.began_s, UTC).isoformat(timespec="milliseconds")
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{began.replace('+00:00', 'Z')}")
         if segment.is_parted and from_end_s < 3 * TARGET_S:  # parts of older segments are of use to nobody
@@ -88,8 +88,11 @@ def parted_playlist(segments: Sequence[PartedSegment], num_breaks: int) -> str:
         if segment.whole:
             lines += [f"#EXTINF:{segment.duration_s:.5f},", segment.name]
     last = segments[-1]
-    if not last.whole and (last.parts or not last.breaks):
-        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{last.next_part}"')
+    # A break is said before there is anything behind it: where nothing at all stands behind a segment, hls.js 1.7 takes
+    # this one for the next, and gives up when that has another place in the discontinuity sequence.
+    lines.append(
+        "#EXT-X-DISCONTINUITY" if last.whole else f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{last.next_part}"'
+    )
     return "\n".join([*lines, ""])
 
 
