@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.live_player import free_port
-from support.processes import family
+from support.processes import family, lives
 
 
 class LiveProcess:
@@ -86,7 +87,11 @@ class LiveProcess:
             with suppress(ValueError):
                 yield json.loads(line)
 
-    def end(self, within_s: float = 60.0) -> int:
-        """Tell it to finish; returns its exit code."""
+    def end(self, within_s: float = 60.0) -> tuple[int, set[int]]:
+        """Tell it to finish; returns its exit code, and which of its processes have outlived it by seconds."""
+        below, until = family(self._process.pid), time.monotonic() + within_s
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(within_s)
+        code = self._process.wait(within_s)
+        while any(map(lives, below)) and time.monotonic() < until:
+            time.sleep(0.05)
+        return code, set(filter(lives, below))

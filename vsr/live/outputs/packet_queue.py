@@ -38,6 +38,8 @@ class PacketQueue:
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._skipping = True
+        self._taken_s = 0.0
+        """Since when the message that was taken last had waited."""
         self._lock = threading.Lock()
         self._wakeup_fd, self._wakeup_end = os.pipe()
         os.set_blocking(self._wakeup_fd, False)
@@ -96,14 +98,16 @@ class PacketQueue:
         with self._lock:
             if not self._waiting:
                 return None
-            message = self._waiting.popleft().message
-            self._bytes -= len(message.data)
-            return message
+            item = self._waiting.popleft()
+            self._bytes -= len(item.message.data)
+            self._taken_s = item.since_s
+            return item.message
 
     def give_back(self, message: Message) -> None:
-        """Put a message that was taken back to the front."""
+        """Put the message that was taken last back to the front, as old as it was: else an output that is started
+        again and again would never count as too slow, and all that comes would wait."""
         with self._lock:
-            self._waiting.appendleft(_Waiting(message, time.monotonic()))
+            self._waiting.appendleft(_Waiting(message, self._taken_s))
             self._bytes += len(message.data)
 
     def restart(self, *, newest: bool) -> None:
