@@ -205,7 +205,7 @@ def test_a_program_signs_for_who_keeps_the_key(original, tmp_path):
 
 def test_a_program_that_cannot_sign_is_refused_before_anything_is_done(tmp_path):
     for text, told in (
-        ("#!/bin/sh\necho no key\n", "writes no public key"),
+        ("#!/bin/sh\necho no key\n", "is no public key of Ed25519"),
         ("#!/bin/sh\nexit 3\n", "fails with code 3"),
     ):
         with pytest.raises(ConfigError, match=told):

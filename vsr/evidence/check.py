@@ -49,29 +49,31 @@ def check_evidence(
     """
     record = load_record(folder)
     yield f"record: sealed, finished {record['finished']}"
-    yield check_signature(folder, record, key)
-    if (folder / STAMP).exists():
-        yield check_stamp(get(folder, STAMP), stamped(folder, record), folder / STAMP, authorities)
-    yield _check_log(folder, record)
+    yield from _check_papers(folder, record, key, authorities)
     frames = noted_frames(folder, record)
-    for name, told in ((REPORT, record["report"]), (SUPPORT, record["support"])):
-        if told and hashlib.sha256(get(folder, name)).hexdigest() != told["sha256"]:
-            raise VerifyError(f"{folder / name}: was changed")
     yield f"frames: {len(frames)}, Merkle root {record['frames']['merkle_root']}"
     yield check_source(record, frames, source, decode=decode)
     if record["copy"]:
         yield check_copy(folder, record["copy"])
     target = result or Path(record["result"]["path"])
-    hashes = [frame.result for frame in frames]
-    again = partial(result_again, target)
-    try:
-        yield _check_files("result", result_files(target), record["result"], again, hashes, decode=decode)
-    except VerifyError as error:
-        raise VerifyError(f"{error}{_lost_credentials(record, target)}") from None
+    yield _check_result(record, frames, target, decode=decode)
     if record["also"]:
         yield _check_second(record["also"], target)
     if record["credentials"]:
         yield _check_credentials(record, target, authorities)
+
+
+def _check_papers(
+    folder: Path, record: dict[str, Any], key: Path | None, authorities: Sequence[Path]
+) -> Iterator[str]:
+    """Check what lies beside the record, but for the list of frames."""
+    yield check_signature(folder, record, key)
+    if (folder / STAMP).exists():
+        yield check_stamp(get(folder, STAMP), stamped(folder, record), folder / STAMP, authorities)
+    yield _check_log(folder, record)
+    for name, told in ((REPORT, record["report"]), (SUPPORT, record["support"])):
+        if told and hashlib.sha256(get(folder, name)).hexdigest() != told["sha256"]:
+            raise VerifyError(f"{folder / name}: was changed")
 
 
 def check_signature(folder: Path, record: dict[str, Any], key: Path | None) -> str:
@@ -99,6 +101,14 @@ def check_signature(folder: Path, record: dict[str, Any], key: Path | None) -> s
 def stamped(folder: Path, record: dict[str, Any]) -> bytes:
     """What a time stamp is of: the signature, or a record without one."""
     return get(folder, SIGNATURE if record["signer"] else RECORD)
+
+
+def _check_result(record: dict[str, Any], frames: Sequence[NotedFrame], target: Path, *, decode: bool) -> str:
+    hashes, again = [frame.result for frame in frames], partial(result_again, target)
+    try:
+        return _check_files("result", result_files(target), record["result"], again, hashes, decode=decode)
+    except VerifyError as error:
+        raise VerifyError(f"{error}{_lost_credentials(record, target)}") from None
 
 
 def _check_second(told: dict[str, Any], target: Path) -> str:

@@ -128,6 +128,34 @@ class Recorder:
             VerifyError: the result does not hold the frames that the encoder got.
             SinkError: the record cannot be written.
         """
+        self._note_enhanced(outcome)
+        source = self._unchanged()
+        credentials = self._credentials(plan, outcome.target)
+        result = {"path": str(outcome.target.absolute())} | file_facts(result_files(outcome.target))
+        frames, pairs = self._frames(plan, outcome)
+        put(self.folder, FRAMES, write_frames(frames, plan.frames.time_base), again=True)
+        told = _frame_facts(frames, outcome.hashes, plan)
+        self.log.add("frames", **told)
+        self.log.add("result", **result, verified=True)
+        supported = self._supported(plan, outcome, wishes, {pair.number for pair in pairs})
+        self.log.add("finished")
+        record = {
+            "case": self.options.case,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "source": source | self._named(plan),
+            "copy": self._copy,
+            "result": result,
+            "also": self._also(plan),
+            "frames": told,
+            "log": {"lines": self.log.num_lines, "seal": self.log.seal},
+            "credentials": credentials,
+            "support": supported.facts() if supported else None,
+            "lossy": any(frame.given != frame.result for frame in frames),
+        } | self._done(plan, outcome)
+        self._write(record, write_sheet(record, pairs, supported.maps if supported else None).encode())
+        return supported.figures if supported else None
+
+    def _note_enhanced(self, outcome: Outcome) -> None:
         report = outcome.pipeline
         self.log.add(
             "enhanced",
@@ -137,35 +165,6 @@ class Recorder:
             read=read_facts(outcome.counts),
             notes=list(outcome.notes),
         )
-        source = self._unchanged()
-        credentials = self._credentials(plan, outcome.target)
-        result = file_facts(result_files(outcome.target))
-        frames, pairs = self._frames(plan, outcome)
-        text = write_frames(frames, plan.frames.time_base)
-        put(self.folder, FRAMES, text, again=True)
-        told = _frame_facts(frames, outcome.hashes, plan)
-        self.log.add("frames", **told)
-        self.log.add("result", path=str(outcome.target.absolute()), **result, verified=True)
-        supported = self._supported(plan, outcome, wishes, {pair.number for pair in pairs})
-        self.log.add("finished")
-        record = {
-            "case": self.options.case,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "source": source | self._named(plan),
-            "copy": self._copy,
-            "result": {"path": str(outcome.target.absolute())} | result,
-            "also": self._also(plan),
-            "frames": told,
-            "log": {"lines": self.log.num_lines, "seal": self.log.seal},
-            "credentials": credentials,
-            "support": supported.facts() if supported else None,
-            "lossy": any(frame.given != frame.result for frame in frames),
-        } | self._done(plan, outcome)
-        sheet = write_sheet(record, pairs, supported.maps if supported else None).encode()
-        put(self.folder, REPORT, sheet, again=True)
-        record["report"] = {"sha256": hashlib.sha256(sheet).hexdigest()}
-        self._write(record_text(record).encode())
-        return supported.figures if supported else None
 
     def _done(self, plan: Plan, outcome: Outcome) -> dict[str, Any]:
         """By what, as was decided why, on what and by whom."""
@@ -191,8 +190,10 @@ class Recorder:
         self.log.add("support", **found.facts())
         return found
 
-    def _write(self, record: bytes) -> None:
-        """Sign the record, have it stamped, and write it last."""
+    def _write(self, facts: dict[str, Any], sheet: bytes) -> None:
+        """Write the page; sign the record, have it stamped, and write it last."""
+        put(self.folder, REPORT, sheet, again=True)
+        record = record_text(facts | {"report": {"sha256": hashlib.sha256(sheet).hexdigest()}}).encode()
         signature = b""
         if self._signer is not None:
             signature = self._signer.sign(record)

@@ -17,7 +17,7 @@ from vsr.evidence.folder import load_record
 from vsr.evidence.frame_list import NotedFrame
 from vsr.evidence.machine_facts import processor_facts, software_facts
 from vsr.evidence.reread import each_frame, result_again, result_files
-from vsr.jobs import FileView, FrameHash, Plan, Result, hash_of, run_file
+from vsr.jobs import FileView, FrameHash, Job, Outcome, Plan, hash_of, run_file
 from vsr.options import AlsoOptions, EnhanceOptions
 from vsr.toml_options import make_options
 
@@ -57,19 +57,31 @@ def make_again(
         target = keep or Path(work) / told.name
         second = Path(work) / f"second-{Path(record['also']['path']).name}" if record["also"] else None
         job = replace(source_job(record, source, target), creates_folder=True)
-        made = run_file(
-            job,
-            options or recorded_options(record, second),
-            view,
-            planned=lambda plan: replace(_same_models(plan, record), hashes_frames=True),
-        )
-        if made.error is not None:
-            raise made.error
-        there = result or told
-        pair = None if record["lossy"] else (target, there)
-        if record["lossy"] and second and record["options"]["also"]["also_encoder"] == "ffv1":
-            pair = (second, second_output(record["also"], there))
+        made = _made(record, job, options or recorded_options(record, second), view)
+        pair = _without_loss(record, (target, result or told), second)
         yield from _compared(record, frames, made, target, pair)
+
+
+def _without_loss(
+    record: dict[str, Any], results: tuple[Path, Path], second: Path | None
+) -> tuple[Path, Path] | None:
+    """The files of now and of then that hold the frames as the encoder got them; None where the record has none."""
+    if not record["lossy"]:
+        return results
+    if second and record["options"]["also"]["also_encoder"] == "ffv1":
+        return second, second_output(record["also"], results[1])
+    return None
+
+
+def _made(record: dict[str, Any], job: Job, options: EnhanceOptions, view: FileView) -> Outcome:
+    """Enhance once more, by the same networks."""
+    made = run_file(
+        job, options, view, planned=lambda plan: replace(_same_models(plan, record), hashes_frames=True)
+    )
+    if made.error is not None:
+        raise made.error
+    assert made.outcome is not None
+    return made.outcome
 
 
 def recorded_options(record: dict[str, Any], second: Path | None) -> EnhanceOptions:
@@ -96,13 +108,12 @@ def _same_models(plan: Plan, record: dict[str, Any]) -> Plan:
 def _compared(
     record: dict[str, Any],
     frames: Sequence[NotedFrame],
-    made: Result,
+    made: Outcome,
     target: Path,
     pair: tuple[Path, Path] | None,
 ) -> Iterator[str]:
     """Yield what is equal; `pair` are the files that hold the frames of now and of then without loss, if any do."""
-    assert made.outcome is not None
-    hashes = made.outcome.hashes
+    hashes = made.hashes
     if (number := _first(hashes, frames, "decoded")) is not None:
         raise VerifyError(f"frame {number} is decoded in another way here: {_what_changed(record)}")
     yield f"{len(frames)} frames decoded: equal"

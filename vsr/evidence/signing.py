@@ -103,13 +103,10 @@ class SigningProgram:
     def __init__(self, program: str):
         self._program = program
         try:
-            self.public_key = public_key_of(self._asked("public", b""))
+            pem = self._asked("public", b"")
         except SinkError as error:
             raise ConfigError(f"{error}") from None
-        except ValueError:
-            raise ConfigError(
-                f"sign: {program} public writes no public key of Ed25519 in PEM, as is expected"
-            ) from None
+        self.public_key = public_key_of(pem, f"sign: what {program} public writes")
 
     def sign(self, content: bytes) -> bytes:
         """Return a signature of 64 bytes.
@@ -184,20 +181,16 @@ def read_public_key(path: Path) -> bytes:
         ConfigError: the file cannot be read, or holds no such key.
     """
     try:
-        return public_key_of(path.read_bytes())
+        return public_key_of(path.read_bytes(), f"{path}")
     except OSError as error:
         raise ConfigError(f"key {path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(
-            f"{path} holds no public key of Ed25519, as `vsr evidence key` writes beside the private one"
-        ) from None
 
 
-def public_key_of(pem: bytes) -> bytes:
-    """Return the 32 bytes of a public key in PEM.
+def public_key_of(pem: bytes, named: str) -> bytes:
+    """Return the 32 bytes of a public key in PEM; `named` says what it should be.
 
     Raises:
-        ValueError: it is none of Ed25519.
+        ConfigError: it is none of Ed25519.
     """
     try:
         from cryptography.hazmat.primitives import serialization
@@ -209,7 +202,9 @@ def public_key_of(pem: bytes) -> bytes:
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise ValueError("no public key of Ed25519")
+        raise ConfigError(
+            f"{named}: is no public key of Ed25519 in PEM, as `vsr evidence key` writes beside the private one"
+        )
     return key.public_bytes_raw()
 
 
