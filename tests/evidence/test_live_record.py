@@ -262,11 +262,11 @@ def test_nobody_waits_for_the_hash_of_a_long_file(tmp_path, monkeypatch):
     record.look()
     finish(write_part(tmp_path, NAMES[1], 1))
     record.look(notes=frames(0, 9, shown={0}))
-    assert [each["step"] for each in log_of(tmp_path)][-2:] == ["begins", "begins"]
+    assert [each["step"] for each in log_of(tmp_path)].count("begins") == 2
     assert record.is_hashing()
     hash_now.set()
     record.end()
-    assert [each["file"] for each in log_of(tmp_path) if each["step"] == "segment"] == NAMES[:2]
+    assert sorted(each["file"] for each in log_of(tmp_path) if each["step"] == "segment") == sorted(NAMES[:2])
     assert told_wrong(tmp_path) == ""
 
 
