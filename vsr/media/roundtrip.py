@@ -16,7 +16,8 @@ from vsr.media.pixels import RANGES, make_av_frame, read_planes
 Codec = Literal["h264", "hevc", "mpeg4", "mpeg2", "mjpeg"]
 
 _ENCODERS: dict[Codec, tuple[str, str, tuple[str, ...], dict[str, str]]] = {
-    "h264": ("libx264", "yuv420p", ("crf",), {"preset": "veryfast"}),
+    # With its macroblock tree x264's AVX-512 code gives two results for the same small frames, now one, now the other.
+    "h264": ("libx264", "yuv420p", ("crf",), {"preset": "veryfast", "x264-params": "mbtree=0"}),
     "hevc": (
         "libx265",
         "yuv420p",
