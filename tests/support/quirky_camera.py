@@ -140,12 +140,19 @@ class QuirkyCamera:
             nothing.
         challenge: with what it wants a password; it takes none.
         session_s: it hangs up after playing for so long.
+        torn_s: for how long, by TCP, each 50th packet stays half sent.
     """
 
     def __init__(
-        self, *tracks: Track, tcp: str = "", challenge: str = "", session_s: float = float("inf")
+        self,
+        *tracks: Track,
+        tcp: str = "",
+        challenge: str = "",
+        session_s: float = float("inf"),
+        torn_s: float = 0.0,
     ) -> None:
         self._tracks, self._tcp, self._challenge, self._session_s = tracks, tcp, challenge, session_s
+        self._torn_s = torn_s
         self._stop = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.settimeout(0.1)
@@ -203,6 +210,7 @@ class _Connection:
         self._coming: Iterator[tuple[Sent, int]] = iter(())
         self._began_s = float("inf")
         self._sequence: dict[int, int] = {}
+        self._interleaved = 0
         self.opened: list[socket.socket] = []
 
     def serve(self) -> None:
@@ -267,9 +275,7 @@ class _Connection:
             if self._camera._tcp:
                 return self._camera._tcp, ""
             channel = int(found[1])
-            self._ways[index] = lambda kind, packet: self._caller.sendall(
-                struct.pack("!BBH", 0x24, channel + kind, len(packet)) + packet
-            )
+            self._ways[index] = lambda kind, packet: self._interleave(channel + kind, packet)
             return "200 OK", f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
         found = re.search(r"client_port=(\d+)", request)
         assert found is not None
@@ -280,6 +286,16 @@ class _Connection:
         self._ways[index] = lambda kind, packet: ends[kind].sendto(packet, ("127.0.0.1", port + kind))
         ours = "-".join(str(end.getsockname()[1]) for end in ends)
         return "200 OK", f"RTP/AVP;unicast;client_port={port}-{port + 1};server_port={ours}"
+
+    def _interleave(self, channel: int, packet: bytes) -> None:
+        """Send a packet by TCP (RFC 2326, 10.12)."""
+        data = struct.pack("!BBH", 0x24, channel, len(packet)) + packet
+        self._interleaved += 1
+        if self._camera._torn_s and self._interleaved % 50 == 0:
+            self._caller.sendall(data[: len(data) // 2])
+            self._camera._stop.wait(self._camera._torn_s)
+            data = data[len(data) // 2 :]
+        self._caller.sendall(data)
 
     def _send(self, sent: Sent, index: int) -> None:
         source = 1000 + index

@@ -73,7 +73,7 @@ def test_a_password_does_not_follow_a_redirect(when: str):
             with pytest.raises(
                 RefusedError, match=f"it sends to 127.0.0.1:{other}, which gets no password"
             ) as caught:
-                connect(options, resolve(url), threading.Event(), quiet=lambda: None)
+                connect(options, resolve(url), threading.Event())
     assert "secret" not in str(caught.value)
     assert not heard
     assert sum("Authorization" in request for request in asked) == (when in CHALLENGES)
@@ -93,7 +93,7 @@ def test_a_server_behind_tls_is_asked_as_well(tmp_path: Path):
         with server(lambda request: away if "DESCRIBE" in request else ("200 OK", ""), tls) as (port, asked):
             url = f"rtsps://user:secret@127.0.0.1:{port}/a"
             with pytest.raises(RefusedError, match=f"it sends to 127.0.0.1:{other}, which gets no password"):
-                connect(CameraOptions("door", url), resolve(url), threading.Event(), quiet=lambda: None)
+                connect(CameraOptions("door", url), resolve(url), threading.Event())
     assert [request.split()[0] for request in asked] == ["OPTIONS", "DESCRIBE"]
     assert not heard
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from support.live_player import QUICK, Player, assert_goes_forward, wait_for
 from support.quirky_camera import QuirkyCamera, metadata, pictures, sound
+from support.rtsp import NUM_FRAMES
 
 from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
@@ -58,6 +59,16 @@ def test_what_nobody_reads_hides_no_stall_and_keeps_no_connection(clip):
             assert "no picture for" in player.camera.status.last_error
             wait_for(lambda: player.camera.status.reconnects == 1)
         wait_for(lambda: camera.connections == 0)
+
+
+def test_a_link_that_stalls_within_a_packet_costs_no_picture(clip):
+    with QuirkyCamera(pictures(clip), torn_s=0.8) as camera:
+        with Player(camera.url, transport="tcp", stall_s=20.0, leave_s=3.0) as player:
+            player.wait(60)
+            numbers, status = player.numbers, player.camera.status
+        assert camera.sessions == 1
+    assert (status.reconnects, status.corrupt) == (0, 0)
+    assert numbers == [index % NUM_FRAMES for index in range(len(numbers))]
 
 
 def test_mad_times_of_single_pictures_change_no_others_and_no_packets(clip):

@@ -231,14 +231,17 @@ def test_tap_gets_sound_and_pictures_with_the_way_to_the_frames_times(server, cl
 
 @rtsp
 @pytest.mark.parametrize("state", ["playing", "frozen", "connecting", "away", "refused", "dead"])
-def test_stop_is_obeyed_within_a_second_in_every_state(server, clips, state):
+def test_stop_is_obeyed_within_a_second_in_every_state_and_by_a_silent_camera_in_its_time(
+    server, clips, state
+):
     server.start(f"/a={clips}/a.h264")
     url = {"refused": server.url("/b"), "dead": "rtsp://192.0.2.1/a"}.get(state, server.url())
     if state == "away":
         server.kill()
     if state == "connecting":
         server.signal(signal.SIGSTOP)
-    with Player(url, retry=Retry(30, 30, 30, 30)) as player:  # leaving it asserts that a second is enough
+    leave_s = 5.0 if state == "frozen" else 1.0  # leaving the player asserts that this is enough
+    with Player(url, retry=Retry(30, 30, 30, 30), stall_s=2.0, leave_s=leave_s) as player:
         if state == "connecting":
             time.sleep(0.3)
         elif state == "frozen":

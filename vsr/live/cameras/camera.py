@@ -60,7 +60,8 @@ class Camera:
 
         Times are ticks of 1/90000 s and only go forward; `reset` marks the first frame after a connect, a gap
         or a change of format. No error of the camera is raised: `status` tells it. Ends within a second of
-        `stop`, with everything closed. To be run in one thread, which owns the connection.
+        `stop`, with everything closed; where a camera by TCP has fallen silent, within its `stall_s`. To be run in
+        one thread, which owns the connection.
         """
         try:
             while not stop.is_set():
@@ -95,7 +96,7 @@ class Camera:
             address = self.options.address  # read anew: the password may have been put right
         except VsrError as error:
             raise RefusedError(str(error)) from None
-        connection = connect(self.options, address, stop, quiet=self._quiet, worked=self._transport)
+        connection = connect(self.options, address, stop, worked=self._transport)
         self._transport = connection.transport
         try:
             session = CameraSession(
@@ -120,8 +121,3 @@ class Camera:
             raise GoneError(f"{address.shown}: {reason}") from None
         finally:
             connection.close()
-
-    def _quiet(self) -> None:
-        """Take note that nothing comes while a read goes on."""
-        if self.status.state == "playing":
-            self._shared.change(state="stalled")

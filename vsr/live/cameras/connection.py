@@ -5,7 +5,6 @@ A container is opened, read and closed by one thread; closing one from another t
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -64,8 +63,8 @@ class _Protocol:
     read_s: float = 0.5
     """Longest time that one read takes, and so the longest time to a stop."""
     resumes: bool = False
-    """After a read that took too long the container can be read on. Where FFmpeg
-    buffers by avio, the error stays."""
+    """After a read that took too long the container can be read on. Where FFmpeg buffers by avio, the error stays; by
+    TCP, what had been read of a packet is lost, and FFmpeg goes on in the middle of it."""
     analyze_us: int = 1_000_000
     """How far ahead FFmpeg reads to find out about the streams."""
 
@@ -137,7 +136,6 @@ def connect(
     address: Address,
     stop: threading.Event,
     *,
-    quiet: Callable[[], None],
     worked: Transport | None = None,
 ) -> CameraConnection:
     """Open a camera.
@@ -146,7 +144,6 @@ def connect(
         options: how.
         address: where it is, with its secrets.
         stop: ends waiting for an answer.
-        quiet: called now and then while a stream without a connection is silent.
         worked: `CameraConnection.transport` of the last time, which is tried first now.
 
     Raises:
@@ -159,7 +156,7 @@ def connect(
     if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
         protocol = _HLS
     try:
-        return _call(options, address, protocol, stop, quiet, worked)
+        return _call(options, address, protocol, stop, worked)
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except (*_REFUSALS, RedirectedError, UnsupportedError) as caught:
@@ -175,7 +172,6 @@ def _call(
     address: Address,
     protocol: _Protocol,
     stop: threading.Event,
-    quiet: Callable[[], None],
     worked: Transport | None,
 ) -> CameraConnection:
     """`connect` to what is no file, with FFmpeg's errors and the sockets'."""
@@ -186,14 +182,14 @@ def _call(
             port = _TLS_PORTS.get(address.scheme, protocol.port)
             check_reachable(address, port, stop, until=time.monotonic() + OPEN_S)
         if address.scheme == "udp":
-            udp = UdpReader(address, stop, patience_s=options.stall_s, quiet=quiet)
+            udp = UdpReader(address, stop, patience_s=options.stall_s)
             opened.callback(udp.close)
         if protocol is _RTSP:
             # RTSP by TLS sends by it, too.
             ways = ("tcp",) if address.scheme == "rtsps" else to_ask_by(options.transport, worked)
             container, transport, first = open_by(
                 ways,
-                lambda way: _open(address.url, protocol, way, gpu),
+                lambda way: _open(address.url, protocol, way, gpu, stall_s=options.stall_s),
                 stop,
                 patience_s=max(OPEN_S, options.stall_s),
             )
@@ -202,7 +198,7 @@ def _call(
         opened.pop_all()
     return CameraConnection(
         container,
-        protocol.resumes,
+        protocol.resumes and transport != "tcp",
         paced=protocol is _HLS,
         reports=protocol is _RTSP,
         transport=transport,
@@ -221,8 +217,15 @@ def _play_file(address: Address, gpu: HWAccel | None) -> CameraConnection:
 
 
 def _open(
-    where: str | UdpReader, protocol: _Protocol, transport: Transport | None, gpu: HWAccel | None
+    where: str | UdpReader,
+    protocol: _Protocol,
+    transport: Transport | None,
+    gpu: HWAccel | None,
+    *,
+    stall_s: float = 0.0,
 ) -> InputContainer:
+    # By TCP a read is broken off only to give the camera up.
+    read_s = stall_s if transport == "tcp" else protocol.read_s
     options = {
         "format_whitelist": protocol.formats,
         "fpsprobesize": "0",  # or a second of frames is read to guess their rate
@@ -233,14 +236,14 @@ def _open(
     if transport:
         options["rtsp_transport"] = transport
     if protocol in (_RTSP, _WEB, _HLS):
-        options["timeout"] = str(round(OPEN_S * 1e6))
+        options["timeout"] = str(round(max(OPEN_S, stall_s + 1) * 1e6))
     return cast(
         InputContainer,
         av.open(
             cast(Any, where),
             format=protocol.format,
             options=options,
-            timeout=(OPEN_S, protocol.read_s),
+            timeout=(OPEN_S, read_s),
             metadata_errors="replace",
             hwaccel=gpu,
         ),

@@ -143,7 +143,7 @@ class CameraSession:
                     self._rewind()
             except ExitError:  # the read took too long; nothing is lost
                 if not self._connection.resumes:
-                    raise GoneError(f"{self._shown}: nothing comes any more") from None
+                    raise self._gone() from None
                 yield None
             except IndexError:
                 continue  # PyAV's way to say that a stream has turned up on the way
@@ -222,6 +222,7 @@ class CameraSession:
             rate=TICKS / step if step else 0.0,
             damage=self._damage.told,
             picture=self._picture.told,
+            next_s=arrived_s + max(_STALLED_S, _STALLED_STEPS * step / TICKS),
         )
         self._last_picture = arrived_s
         self._num_pictures += 1
@@ -236,9 +237,10 @@ class CameraSession:
         silent = now - self._last_picture
         waits = self._num_pictures or now - self._last_packet > self._stall_s
         if silent > max(self._stall_s, 0 if waits else _FIRST_S):
-            raise GoneError(f"{self._shown}: no picture for {silent:.1f} s")
-        if self._num_pictures and silent > max(_STALLED_S, _STALLED_STEPS * self._timeline.step / TICKS):
-            self._shared.change(state="stalled")
+            raise self._gone()
+
+    def _gone(self) -> GoneError:
+        return GoneError(f"{self._shown}: no picture for {time.monotonic() - self._last_picture:.1f} s")
 
     def _passed_on(self) -> list[Stream]:
         """The streams that the tap hears of: the pictures that are enhanced, and the first sound."""

@@ -36,16 +36,27 @@ class CameraStatus:
     """What networks are told of its pictures; None before the first look."""
     picture: PictureState = "good"
     """What it shows."""
+    next_s: float = float("inf")
+    """When the next picture is overdue, by `time.monotonic()`."""
 
 
 class SharedStatus:
     """Holds the status; each change puts a new value in its place."""
 
     def __init__(self) -> None:
-        self.status = CameraStatus()
+        self._status = CameraStatus()
+
+    @property
+    def status(self) -> CameraStatus:
+        """The status now: a camera has stalled when a picture is overdue, while its thread may still wait for it."""
+        status = self._status
+        if status.state == "playing" and time.monotonic() > status.next_s:
+            return replace(status, state="stalled", since=status.next_s)
+        return status
 
     def change(self, **changes: Any) -> None:
         """Change fields of the status; a new state also begins now."""
-        if changes.get("state", self.status.state) != self.status.state:
+        status = self.status
+        if changes.get("state", status.state) != status.state:
             changes["since"] = time.monotonic()
-        self.status = replace(self.status, **changes)
+        self._status = replace(status, **changes)

@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from vsr.live.address import Address
@@ -27,16 +26,13 @@ class UdpReader:
         address: HOST is what to listen on, empty for all; `localaddr=` is the interface for multicast.
         stop: looked at several times a second.
         patience_s: time of silence after which it ends.
-        quiet: called several times a second while nothing comes.
 
     Raises:
         OSError: the port is taken, or the host is not one of this machine's.
     """
 
-    def __init__(
-        self, address: Address, stop: threading.Event, *, patience_s: float, quiet: Callable[[], None]
-    ):
-        self._stop, self._patience_s, self._quiet = stop, patience_s, quiet
+    def __init__(self, address: Address, stop: threading.Event, *, patience_s: float):
+        self._stop, self._patience_s = stop, patience_s
         self._over = False
         parts = urlsplit(address.url)
         family, _, _, _, place = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_DGRAM)[
@@ -73,8 +69,6 @@ class UdpReader:
                 data = self._socket.recv(size)
                 if data:
                     return data
-            else:
-                self._quiet()
         self._over = True  # FFmpeg asks several times before it believes that a file has ended
         return b""
 
