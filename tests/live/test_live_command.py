@@ -20,7 +20,8 @@ from support.processes import begin_command
 from support.quirky_camera import QuirkyCamera, pictures, sound
 from support.rtsp import NUM_FRAMES
 
-from vsr.cli.main import run
+from vsr.cli.main import _TAKES_LONGER_S, run
+from vsr.live.outputs import live_sink
 
 SECRETS = ("alice", "ge-h3im")
 ENDS_S = 10
@@ -309,3 +310,7 @@ def test_originals_are_those_of_the_chosen_pictures_with_sound_whatever_the_desc
         assert max(b - a for a, b in itertools.pairwise(times)) < 0.1
         numbers = [read_number(frame.to_ndarray()[: frame.height]) for frame in frames]
         assert {(b - a) % NUM_FRAMES for a, b in itertools.pairwise(numbers)} == {1}
+
+
+def test_a_service_that_finishes_its_files_on_a_busy_machine_is_not_taken_for_one_that_hangs():
+    assert _TAKES_LONGER_S["live"] > 2 * live_sink._CLOSE_S

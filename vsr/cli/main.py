@@ -24,7 +24,7 @@ from vsr.offspring import end_within
 
 _END_WITHIN_S = 3.5
 """What a command may take to clean up when it is interrupted."""
-_TAKES_LONGER_S = {"serve": 29.0}
+_TAKES_LONGER_S = {"serve": 29.0, "live": 9.0}
 """The same for commands that finish what is under way."""
 
 COMMANDS = {
