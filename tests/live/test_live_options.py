@@ -93,7 +93,6 @@ def test_a_camera_wins_over_the_defaults_and_its_name_goes_into_targets(read):
             r"cameras\.door: environment variable VSR_NOT_SET must hold",
         ),
         (CAMERA.replace("rtsp:", "gopher:"), r"gopher:// is no camera; rtsp"),
-        (CAMERA.replace("rtsp:", "srt:"), r"the FFmpeg inside PyAV has no SRT; relay it"),
         (CAMERA + "x =\n", r"is not TOML: .*line 4"),
     ],
 )

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from vsr.cli.live_page import watched
 from vsr.errors import ConfigError
 from vsr.live import CameraOptions, LiveOptions, OutputKind, OutputOptions, check_camera, read_options
+from vsr.media import is_standard
 from vsr.options import EngineOptions
 
 
@@ -18,8 +19,11 @@ class CameraFlags:
 
     name: str = "camera"
     """Goes into labels, file names and metrics."""
-    output: Annotated[tuple[str, ...], Parameter(show_default=False)] = field(default=(), repr=False)
-    """Push to rtsp://, rtmp://, srt:// or udp://; may be given several times."""
+    output: Annotated[
+        tuple[str, ...], Parameter(name=["--output", "-o"], allow_leading_hyphen=True, show_default=False)
+    ] = field(default=(), repr=False)
+    """Push to rtsp://, rtmp://, srt:// or udp://, or write MPEG-TS to standard output (-); may be given several
+    times."""
     hls: str = ""
     """Folder for HLS."""
     record: str = ""
@@ -139,13 +143,15 @@ def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
 
 
 def _kind_of(target: str) -> OutputKind:
-    """What a URL of --output pushes to."""
+    """What --output names."""
+    if is_standard(target):
+        return "stdout"
     scheme = target.partition("://")[0].lower()
     kinds: dict[str, OutputKind] = {"rtsp": "rtsp", "rtmp": "rtmp", "srt": "srt", "udp": "udp"}
     kinds |= {"rtsps": "rtsp", "rtmps": "rtmp"}
     if "://" not in target or scheme not in kinds:
         raise ConfigError(
-            "an output is none of rtsp://, rtmp://, srt:// and udp://; folders go to --hls and --record, a JPEG to"
+            "an output is none of rtsp://, rtmp://, srt://, udp:// and -; folders go to --hls and --record, a JPEG to"
             " --snapshot"
         )
     return kinds[scheme]

@@ -17,7 +17,7 @@ from vsr.cli.live_view import (
 )
 from vsr.cli.progress_view import drawn
 from vsr.cli.signals import LiveSignals
-from vsr.errors import VsrError
+from vsr.errors import SinkError, VsrError
 from vsr.evidence import LiveRecords
 from vsr.live import (
     EventLog,
@@ -31,6 +31,7 @@ from vsr.live import (
     Secrets,
     TextLines,
 )
+from vsr.media import standard_output_is_read
 
 _LOOK_S = 0.25
 _LINES_EVERY_S = 10.0
@@ -82,6 +83,9 @@ class ShownService:
                     self._signals.reload.clear()
                     self._reload(read)
                 events = event_log.news(service.view(), now)
+                _check_read(
+                    service.options
+                )  # first, or an output that ends for this reason would be told, too
                 if now >= lines_s and not with_table:
                     lines_s = now + _LINES_EVERY_S
                     events += plain_lines(service.view())
@@ -137,6 +141,13 @@ class ShownService:
         if self._mqtt is not None:
             self._mqtt.close()
             self._mqtt = None
+
+
+def _check_read(options: LiveOptions) -> None:
+    """Raise SinkError where standard output is a target, and who reads it has gone."""
+    outputs = [output for camera in options.cameras for _, outputs in camera.streams for output in outputs]
+    if any(output.kind == "stdout" for output in outputs) and not standard_output_is_read():
+        raise SinkError("who reads standard output has gone")
 
 
 @contextmanager

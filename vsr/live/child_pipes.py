@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,12 @@ class PipedChild:
             self.read_end = -1
 
 
-def start(arguments: list[str]) -> PipedChild:
+def start(arguments: list[str], *, inherits: Sequence[int] = ()) -> PipedChild:
     """Start a program with both pipes.
+
+    Args:
+        arguments: its command line.
+        inherits: descriptors of ours that it gets besides, under their numbers.
 
     Raises:
         SinkError: it cannot be started.
@@ -73,7 +77,8 @@ def start(arguments: list[str]) -> PipedChild:
     stdin, write_end = os.pipe()
     read_end, stdout = os.pipe()
     try:
-        child = Child(arguments, stdin=stdin, stdout=stdout, environment=plain_environment())
+        environment = plain_environment()
+        child = Child(arguments, stdin=stdin, stdout=stdout, environment=environment, inherits=inherits)
     except BaseException:
         os.close(write_end)
         os.close(read_end)

@@ -7,19 +7,17 @@ A field's docstring is its help text. Checks that need only the values are made 
 import os
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Literal
+from urllib.parse import urlsplit
 
-import av
-from av.error import FFmpegError, ProtocolNotFoundError
-
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, SinkError
 from vsr.live.address import Address, Credentials, resolve
 from vsr.live.mqtt_options import MqttOptions
 from vsr.live.region_options import RegionOptions
 from vsr.live.serve_options import ServingOptions
 from vsr.live.target_options import OutputOptions, above
 from vsr.live.watch_options import BrowserOptions
+from vsr.media import find_ffmpeg_with, pyav_speaks
 from vsr.options import EngineOptions, at_least
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
@@ -32,7 +30,7 @@ class CameraOptions:
     name: str
     """Letters, digits, - and _; goes into file names, labels and metrics."""
     url: str = field(repr=False)
-    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// (MPEG-TS), /dev/video0,
+    """rtsp://, rtmp://, http:// (HLS, MPEG-TS), udp:// and srt:// (MPEG-TS), /dev/video0,
     or a file, played over and over."""
     credentials_env: str = ""
     """Environment variable that holds USER:PASSWORD."""
@@ -112,12 +110,21 @@ class CameraOptions:
             ConfigError: credentials cannot be read, or this FFmpeg does not speak the protocol.
         """
         address = resolve(self.url, Credentials(self.credentials_env, self.credentials_file))
-        if address.scheme == "srt" and not _speaks_srt():
-            raise ConfigError(
-                f"{address.shown} cannot be read: the FFmpeg inside PyAV has no SRT; relay it with FFmpeg's program"
-                " (ffmpeg -i srt://... -c copy -f mpegts udp://127.0.0.1:PORT) and give the udp:// address"
-            )
+        if address.scheme == "srt":
+            _check_srt(address)
         return address
+
+
+def _check_srt(address: Address) -> None:
+    """Raise ConfigError where nobody here reads by SRT, or what SRT does not have is asked for."""
+    if "@" in urlsplit(address.url).netloc:
+        raise ConfigError(
+            f"{address.shown}: SRT has no user and password; ?passphrase= and ?streamid= of the URL are what it has"
+        )
+    try:
+        _ = pyav_speaks("srt") or find_ffmpeg_with("srt")
+    except SinkError as error:
+        raise ConfigError(f"{address.shown} cannot be read: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -181,15 +188,3 @@ def secret_places(options: LiveOptions) -> list[CameraOptions | OutputOptions | 
     return places + [
         output for camera in options.cameras for _, outputs in camera.streams for output in outputs
     ]
-
-
-@cache
-def _speaks_srt() -> bool:
-    """Say whether PyAV's FFmpeg has SRT; an address without a host fails at once either way."""
-    try:
-        av.open("srt://").close()
-    except ProtocolNotFoundError:
-        return False
-    except FFmpegError:
-        pass
-    return True

@@ -8,14 +8,16 @@ from typing import Literal
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
+from vsr.media import STANDARD, is_standard
 
-OutputKind = Literal["rtsp", "hls", "srt", "rtmp", "udp", "record", "snapshot"]
+OutputKind = Literal["rtsp", "hls", "srt", "rtmp", "udp", "stdout", "record", "snapshot"]
 
 _OUTPUT_SCHEMES: dict[OutputKind, tuple[str, ...]] = {
     "rtsp": ("rtsp", "rtsps"),
     "rtmp": ("rtmp", "rtmps"),
     "srt": ("srt",),
     "udp": ("udp",),
+    "stdout": ("file",),
     "hls": ("file",),
     "record": ("file",),
     "snapshot": ("file",),
@@ -27,10 +29,10 @@ class OutputOptions:
     """One output of a camera."""
 
     kind: OutputKind
-    """What is made: a push to a server (rtsp, srt, rtmp), MPEG-TS by UDP, files in a folder (hls, record), or
-    one JPEG file that is always the latest picture (snapshot)."""
+    """What is made: a push to a server (rtsp, srt, rtmp), MPEG-TS by UDP or into standard output, files in a folder
+    (hls, record), or one JPEG file that is always the latest picture (snapshot)."""
     target: str = field(repr=False)
-    """URL, folder (hls, record) or JPEG file (snapshot); {name} stands for the camera's name."""
+    """URL, folder (hls, record), JPEG file (snapshot) or - (stdout); {name} stands for the camera's name."""
     credentials_env: str = ""
     """Environment variable that holds USER:PASSWORD of the target."""
     credentials_file: str = ""
@@ -60,6 +62,8 @@ class OutputOptions:
             raise ConfigError(
                 f"target {address.shown!r} does not suit kind {self.kind!r}; {wanted} is accepted"
             )
+        if self.kind == "stdout" and not is_standard(self.target):
+            raise ConfigError(f"target {self.target!r} of standard output must be {STANDARD}")
         if self.kind == "snapshot" and not self.target.lower().endswith((".jpg", ".jpeg")):
             raise ConfigError(f"target {self.target!r} of a snapshot must end in .jpg")
 

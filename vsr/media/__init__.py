@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vsr.media.picture_facts import picture_format
     from vsr.media.pixels import PlanarConverter, make_frame
     from vsr.media.probe_video import best_stream, open_container, probe
+    from vsr.media.protocols import find_ffmpeg_with, pyav_speaks
     from vsr.media.reading.coded_runs import EXPORT, CodedPicture, quantiser_of, read_runs
     from vsr.media.reading.decode import ReadCounts, decode_packet
     from vsr.media.reading.fields import as_read, describe_fields
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     from vsr.media.reading.nvdec import why_no_nvdec
     from vsr.media.reading.source import Source, VideoSource
     from vsr.media.roundtrip import Codec, through_codec
-    from vsr.media.standard_streams import STANDARD, is_standard
+    from vsr.media.standard_streams import (
+        STANDARD,
+        check_standard_output,
+        is_standard,
+        standard_output_is_read,
+    )
     from vsr.media.target import check_target
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
     from vsr.media.writing.encode import Encoded, VideoEncoder, is_disk_full

@@ -103,6 +103,7 @@ class Child:
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.DEVNULL,
         environment: Mapping[str, str] | None = None,
+        inherits: Sequence[int] = (),
     ):
         self.arguments = arguments
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
@@ -114,6 +115,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 env=environment,
+                pass_fds=inherits,
             )
         except OSError as error:
             raise SinkError(f"FFmpeg at {arguments[0]!r} cannot be started: {error.strerror}") from error
@@ -243,7 +245,12 @@ def run_ffmpeg(arguments: list[str], *, timeout_s: float | None = None) -> tuple
         raise
 
 
-def _output_of(binary: str, *arguments: str) -> str:
+def ask_ffmpeg(binary: str, *arguments: str) -> str:
+    """Return what FFmpeg says of itself, such as `-filters`.
+
+    Raises:
+        SinkError: it does not run.
+    """
     try:
         done = subprocess.run(
             [binary, "-hide_banner", *arguments],
@@ -262,7 +269,7 @@ def _output_of(binary: str, *arguments: str) -> str:
 @lru_cache(maxsize=8)
 def ffmpeg_version(binary: str) -> str:
     """Return the version as FFmpeg tells it, e.g. `5.1.9-0+deb12u1`."""
-    match = re.search(r"ffmpeg version (\S+)", _output_of(binary, "-version"))
+    match = re.search(r"ffmpeg version (\S+)", ask_ffmpeg(binary, "-version"))
     return match[1] if match else "unknown"
 
 
@@ -270,7 +277,7 @@ def ffmpeg_version(binary: str) -> str:
 def list_encoders(binary: str) -> dict[str, str]:
     """Return the video encoders that this FFmpeg was built with: name → codec, e.g. `libx264` → `h264`."""
     found: dict[str, str] = {}
-    for line in _output_of(binary, "-codecs").splitlines():
+    for line in ask_ffmpeg(binary, "-codecs").splitlines():
         match = re.match(r" [D.]EV\S* (\S+)", line)
         if match is None:
             continue
@@ -282,21 +289,21 @@ def list_encoders(binary: str) -> dict[str, str]:
 @lru_cache(maxsize=8)
 def has_filter(binary: str, name: str) -> bool:
     """Whether this FFmpeg was built with a filter."""
-    return re.search(rf"^ \S+ {re.escape(name)} ", _output_of(binary, "-filters"), re.MULTILINE) is not None
+    return re.search(rf"^ \S+ {re.escape(name)} ", ask_ffmpeg(binary, "-filters"), re.MULTILINE) is not None
 
 
 @lru_cache(maxsize=32)
 def list_encoder_options(binary: str, encoder: str) -> frozenset[str]:
     """Return the names of an encoder's private options, without the dash."""
     return frozenset(
-        re.findall(r"^\s+-(\S+)\s+<", _output_of(binary, "-h", f"encoder={encoder}"), re.MULTILINE)
+        re.findall(r"^\s+-(\S+)\s+<", ask_ffmpeg(binary, "-h", f"encoder={encoder}"), re.MULTILINE)
     )
 
 
 @lru_cache(maxsize=32)
 def list_pixel_formats(binary: str, encoder: str) -> tuple[str, ...]:
     """Return the pixel formats that an encoder takes, best first; empty where it does not say."""
-    match = re.search(r"Supported pixel formats: (.+)", _output_of(binary, "-h", f"encoder={encoder}"))
+    match = re.search(r"Supported pixel formats: (.+)", ask_ffmpeg(binary, "-h", f"encoder={encoder}"))
     return tuple(match[1].split()) if match else ()
 
 

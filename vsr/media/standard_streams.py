@@ -6,10 +6,11 @@ Standard input is read once. Its beginning is kept, so that it can be looked at 
 import contextlib
 import os
 import select
+import sys
 from functools import cache
 from pathlib import Path
 
-from vsr.errors import SourceError
+from vsr.errors import ConfigError, SourceError
 from vsr.media.source_file import read_by
 from vsr.prefetch import still_wanted
 from vsr.pulse import beat
@@ -33,6 +34,19 @@ _LOOK_S = 0.2
 def is_standard(path: str | Path) -> bool:
     """Whether a path means standard input or output."""
     return str(path) in (STANDARD, _PIPE)
+
+
+def check_standard_output() -> None:
+    """Raise ConfigError where somebody would look at bytes."""
+    if sys.stdout.isatty():
+        raise ConfigError("standard output is a terminal; send it into a program or a file")
+
+
+def standard_output_is_read() -> bool:
+    """Say whether anybody still reads standard output; where it is a file, somebody does."""
+    poll = select.poll()
+    poll.register(1, 0)  # what is told of a pipe without being asked for: its reader has gone
+    return not poll.poll(0)
 
 
 class StandardInput:

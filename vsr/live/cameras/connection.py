@@ -17,8 +17,10 @@ from av.container import InputContainer
 
 from vsr.errors import SourceError, VsrError
 from vsr.live.address import Address
+from vsr.live.cameras.arrivals import Arrivals
 from vsr.live.cameras.login import RedirectedError, UnknownLoginError
 from vsr.live.cameras.reachable import check_reachable
+from vsr.live.cameras.srt_reader import PassphraseError, SrtReader
 from vsr.live.cameras.transports import (
     AnyPacket,
     SilentError,
@@ -29,7 +31,7 @@ from vsr.live.cameras.transports import (
 )
 from vsr.live.cameras.udp import UdpReader
 from vsr.live.options import CameraOptions
-from vsr.media import open_container, why_no_nvdec
+from vsr.media import open_container, pyav_speaks, why_no_nvdec
 
 OPEN_S = 5.0
 """How long opening may take once the host answers."""
@@ -85,6 +87,9 @@ _HLS = _Protocol(
     "http,https,httpproxy,tcp,tls,crypto,data", f"hls,webvtt,{_STREAMED}", "hls", port=80, read_s=10.0
 )
 """A read waits for the next segment."""
+_FED = _Protocol("", "mpegts", "mpegts", read_s=60.0)
+"""By a reader of ours, which ends earlier."""
+_READERS = {"udp": UdpReader, "srt": SrtReader}
 _PROTOCOLS = {
     "rtsp": _RTSP,
     "rtsps": _RTSP,
@@ -93,7 +98,7 @@ _PROTOCOLS = {
     "http": _WEB,
     "https": _WEB,
     "srt": _Protocol("srt", "mpegts", "mpegts", read_s=2.0),
-    "udp": _Protocol("", "mpegts", "mpegts", read_s=60.0),  # `Datagrams` ends earlier
+    "udp": _FED,
     "device": _Protocol("file", "video4linux2,v4l2", "video4linux2"),
 }
 _TLS_PORTS = {"rtsps": 322, "https": 443}
@@ -123,12 +128,18 @@ class CameraConnection:
     """By which RTSP sends; None for all else."""
     first: "AnyPacket | None" = None
     """Has been read already, to see that something comes."""
-    udp: UdpReader | None = None
+    feed: Arrivals | None = None
+    """What the container reads from, where FFmpeg does not read by itself."""
+
+    @property
+    def why_over(self) -> str:
+        """Why nothing more comes, where that is the end of the stream."""
+        return "the stream ended" if self.feed is None else self.feed.why_over
 
     def close(self) -> None:
         self.container.close()
-        if self.udp is not None:
-            self.udp.close()
+        if self.feed is not None:
+            self.feed.close()
 
 
 def connect(
@@ -155,13 +166,15 @@ def connect(
     protocol = _PROTOCOLS[address.scheme]
     if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
         protocol = _HLS
+    if address.scheme == "srt" and not pyav_speaks("srt"):
+        protocol = _FED
     try:
         return _call(options, address, protocol, stop, worked)
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except (*_REFUSALS, RedirectedError, UnsupportedError) as caught:
         raise RefusedError(f"{address.shown}: {_reason(caught)}") from None
-    except UnknownLoginError as caught:
+    except (UnknownLoginError, PassphraseError) as caught:
         raise LoginError(f"{address.shown}: {caught.strerror}") from None
     except (error.FFmpegError, ValueError, OSError) as caught:
         raise GoneError(f"{address.shown}: {_reason(caught)}") from None
@@ -177,13 +190,13 @@ def _call(
     """`connect` to what is no file, with FFmpeg's errors and the sockets'."""
     gpu = _gpu(options.decoder)
     with ExitStack() as opened:
-        udp = transport = first = None
+        feed = transport = first = None
         if protocol.port:
             port = _TLS_PORTS.get(address.scheme, protocol.port)
             check_reachable(address, port, stop, until=time.monotonic() + OPEN_S)
-        if address.scheme == "udp":
-            udp = UdpReader(address, stop, patience_s=options.stall_s)
-            opened.callback(udp.close)
+        if protocol is _FED:
+            feed = _READERS[address.scheme](address, stop, patience_s=options.stall_s)
+            opened.callback(feed.close)
         if protocol is _RTSP:
             # RTSP by TLS sends by it, too.
             ways = ("tcp",) if address.scheme == "rtsps" else to_ask_by(options.transport, worked)
@@ -194,7 +207,7 @@ def _call(
                 patience_s=max(OPEN_S, options.stall_s),
             )
         else:
-            container = _open(udp or address.url, protocol, None, gpu)
+            container = _open(feed or address.url, protocol, None, gpu)
         opened.pop_all()
     return CameraConnection(
         container,
@@ -203,7 +216,7 @@ def _call(
         reports=protocol is _RTSP,
         transport=transport,
         first=first,
-        udp=udp,
+        feed=feed,
     )
 
 
@@ -217,7 +230,7 @@ def _play_file(address: Address, gpu: HWAccel | None) -> CameraConnection:
 
 
 def _open(
-    where: str | UdpReader,
+    where: str | Arrivals,
     protocol: _Protocol,
     transport: Transport | None,
     gpu: HWAccel | None,

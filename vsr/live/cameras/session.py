@@ -151,7 +151,7 @@ class CameraSession:
     def _rewind(self) -> None:
         """Begin again at the end of a file; anything else has gone."""
         if not self._connection.loops or not self._num_pictures:
-            raise GoneError(f"{self._shown}: the stream ended")
+            raise GoneError(f"{self._shown}: {self._connection.why_over}")
         self._container.seek(0)
         self._connect_times()
         self._due = None

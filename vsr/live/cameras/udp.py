@@ -2,17 +2,14 @@
 after a read that was broken off."""
 
 import ipaddress
-import select
 import socket
 import struct
 import threading
-import time
 from urllib.parse import parse_qs, urlsplit
 
 from vsr.live.address import Address
+from vsr.live.cameras.arrivals import await_arrival
 
-_LOOK_MS = 200
-"""Time between looks at the stop flag."""
 _BUFFER = 4 << 20
 """Bytes that the kernel is asked to keep; it may give less."""
 
@@ -33,6 +30,7 @@ class UdpReader:
 
     def __init__(self, address: Address, stop: threading.Event, *, patience_s: float):
         self._stop, self._patience_s = stop, patience_s
+        self.why_over = "the stream ended"
         self._over = False
         parts = urlsplit(address.url)
         family, _, _, _, place = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_DGRAM)[
@@ -49,8 +47,6 @@ class UdpReader:
         except (OSError, ValueError):
             self._socket.close()
             raise
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
 
     def _join(self, host: ipaddress.IPv4Address | ipaddress.IPv6Address, interface: str) -> None:
         if isinstance(host, ipaddress.IPv4Address):
@@ -63,12 +59,12 @@ class UdpReader:
 
     def read(self, size: int) -> bytes:
         """Return the next payload, at most `size` bytes of it; nothing at the end."""
-        until = time.monotonic() + self._patience_s
-        while not self._over and not self._stop.is_set() and time.monotonic() < until:
-            if self._poll.poll(_LOOK_MS):
-                data = self._socket.recv(size)
-                if data:
-                    return data
+        while not self._over and await_arrival(
+            self._socket.fileno(), self._stop, patience_s=self._patience_s
+        ):
+            data = self._socket.recv(size)
+            if data:
+                return data
         self._over = True  # FFmpeg asks several times before it believes that a file has ended
         return b""
 

@@ -4,6 +4,7 @@ A process that dies, or acknowledges nothing for a while, is killed and restarte
 a keyframe. Neither the encode nor the other outputs notice.
 """
 
+import os
 import select
 import sys
 import time
@@ -21,7 +22,7 @@ from vsr.live.packets import END, VIDEO, Message
 from vsr.live.push.order import PushOrder
 from vsr.live.push.recording import finish_parts
 from vsr.live.retry import Backoff, Retry
-from vsr.media import find_ffmpeg
+from vsr.media import check_standard_output, find_ffmpeg
 
 _RETRY = Retry(longest_s=10.0, soon_s=2.0)
 """Each attempt costs the start of a process."""
@@ -65,7 +66,9 @@ class LiveOutput:
 
     def __init__(self, order: PushOrder):
         self._order, self.options = order, (options := order.output)
-        self.silence_s = SILENCE_S
+        # Who reads a pipe may pause, and the half of a packet would be in the way of all that follows.
+        self.silence_s = float("inf") if options.kind == "stdout" else SILENCE_S
+        self._stdout = -1
         files = options.kind in ("record", "hls")
         # A recording may catch up with a slow disk; whoever watches wants now.
         self._queue = PacketQueue(max_s=30.0 if files else 4.0, max_bytes=(64 if files else 16) << 20)
@@ -83,6 +86,9 @@ class LiveOutput:
 
     def _check(self) -> None:
         self._address = self.options.address
+        if self.options.kind == "stdout":
+            check_standard_output()
+            self._stdout = os.dup(1)
         if self.options.kind == "srt" and "passphrase" in self._address.url:
             raise ConfigError(
                 f"{self._address.shown} has a passphrase, which would show in the process list: SRT is sent by"
@@ -174,6 +180,8 @@ class LiveOutput:
         finally:
             self._closing_s = self._closing_s or time.monotonic()
             self._queue.close()
+            if self._stdout >= 0:
+                os.close(self._stdout)
 
     def _await_start(self) -> bool:
         """Wait for a keyframe to begin with and take in the descriptions
@@ -205,7 +213,8 @@ class LiveOutput:
         try:
             self._address = self.options.address
             arguments = [sys.executable, "-P", "-m", "vsr.live.push"]
-            self._child = child = child_pipes.start(arguments)
+            inherits = [self._stdout] if self._stdout >= 0 else []
+            self._child = child = child_pipes.start(arguments, inherits=inherits)
         except (ConfigError, SinkError) as error:
             return str(error)
         try:
@@ -225,7 +234,7 @@ class LiveOutput:
 
     def _greeting(self) -> bytes:
         ffmpeg = find_ffmpeg() if self.options.kind == "srt" else ""
-        order = replace(self._order, num_streams=len(self._streams), ffmpeg=ffmpeg)
+        order = replace(self._order, num_streams=len(self._streams), ffmpeg=ffmpeg, stdout=self._stdout)
         descriptions = b"".join(self._streams[index].pack() for index in sorted(self._streams))
         return order.to_line(self._address) + descriptions
 

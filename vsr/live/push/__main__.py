@@ -54,7 +54,10 @@ def open_target(order: PushOrder, streams: Sequence[Message]) -> PushTarget:
         "rtsp": ("rtsp", {"rtsp_transport": order.output.transport, "flush_packets": "1"}),
         "rtmp": ("flv", {"flvflags": "no_duration_filesize", "flush_packets": "1", "rtmp_live": "live"}),
         "udp": ("mpegts", _MPEGTS),
+        "stdout": ("mpegts", _MPEGTS),
     }[kind]
+    if kind == "stdout":
+        url = f"pipe:{order.stdout}"
     if kind == "udp" and "pkt_size" not in url:
         url += ("&" if "?" in url else "?") + "pkt_size=1316"  # seven whole cells, below the MTU of Ethernet
     return Muxer(url, format=format, streams=streams, options=options, audio=order.audio)

@@ -14,6 +14,7 @@ _AUDIO = {
     "rtmp": "aac mp3",
     "udp": _MPEGTS_AUDIO,
     "srt": _MPEGTS_AUDIO,
+    "stdout": _MPEGTS_AUDIO,
     "hls": "aac mp3 ac3 eac3",
 }
 """Audio codecs that receivers of each kind understand; others would be muxed and not
@@ -33,6 +34,8 @@ class PushOrder:
     """How many descriptions follow."""
     ffmpeg: str = ""
     """The program that sends SRT."""
+    stdout: int = -1
+    """Descriptor of the service's standard output, handed to the process where that is the target."""
 
     @property
     def folder(self) -> Path:

@@ -20,7 +20,7 @@ from av.error import FFmpegError
 from vsr.errors import ConfigError, SinkError, VerifyError, reason_of
 from vsr.frames import Frame, PictureFormat, Plane, StreamInfo
 from vsr.media.pixels import pixel_format
-from vsr.media.standard_streams import STANDARD
+from vsr.media.standard_streams import STANDARD, check_standard_output
 from vsr.media.writing.encode import VideoEncoder
 from vsr.media.writing.encoders import EncoderChoice
 from vsr.media.writing.muxers import PIPED
@@ -55,8 +55,7 @@ class PipeOutput:
 
     def check(self) -> None:
         """Raise ConfigError where somebody would look at bytes."""
-        if sys.stdout.isatty():
-            raise ConfigError("standard output is a terminal; send it into a program or a file")
+        check_standard_output()
 
 
 class _Raw(Protocol):
