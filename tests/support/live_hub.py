@@ -20,6 +20,10 @@ from vsr.live.serving.hub import Hub
 NUM, RATE = 250, 25
 """Pictures of a clip, which is played over and over: numbers tell times of ten seconds apart."""
 SMALL, LARGE = (96, 128), (192, 256)
+ENCODERS = {
+    "h264": ("libx264", AS_LIVE),
+    "h265": ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0:pools=none"}),
+}
 
 
 def sound_messages(folder: Path, seconds: float) -> list[Message]:
@@ -45,14 +49,16 @@ def sound_messages(folder: Path, seconds: float) -> list[Message]:
 class PlayedHub:
     """Publishes `door`, enhanced and original, from its making until it is closed."""
 
-    def __init__(self, folder: Path, *, size: tuple[int, int] = SMALL, sound: bool = False):
+    def __init__(
+        self, folder: Path, *, size: tuple[int, int] = SMALL, sound: bool = False, codec: str = "h264"
+    ):
         self.hub = Hub(linger_s=0.5)
         self.size = size
         self.is_silent = False
         """Nothing comes, as of a camera that is away where nothing stands in."""
         self.begun_s = time.time()
         """When the first picture was sent; each comes `1 / RATE` seconds after the one before."""
-        self._folder = folder
+        self._folder, self._encoder = folder, ENCODERS[codec]
         self._clips = {one: self._clip(one) for one in {size, SMALL, LARGE}}
         self._sound = sound_messages(folder, NUM / RATE) if sound else []
         self._publishers = [self.hub.publish("door"), self.hub.publish("door/original")]
@@ -61,7 +67,8 @@ class PlayedHub:
         self._thread.start()
 
     def _clip(self, size: tuple[int, int]) -> list[Message]:
-        options = ClipOptions(num_frames=NUM, size=size, gop=RATE, codec_options=AS_LIVE)
+        codec, how = self._encoder
+        options = ClipOptions(num_frames=NUM, size=size, gop=RATE, codec=codec, codec_options=how)
         path = self._folder / f"{size[0]}.mkv"
         write_clip(path, options)
         with av.open(str(path)) as container:

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from support.clips import read_number
+from support.live_hub import LARGE, NUM, played_hub
 from support.live_player import free_port, wait_for
 from support.live_rig import FORMAT, frame
 from support.rtsp_player import Player, basic, digest
@@ -94,12 +95,14 @@ def users(tmp_path) -> str:
     return str(path)
 
 
-def seen_by_ffmpeg(url: str, *options: str, count: int = 12) -> list[int]:
+def seen_by_ffmpeg(
+    url: str, *options: str, count: int = 12, size: tuple[int, int] = (FORMAT.height, FORMAT.width)
+) -> list[int]:
     command = [find_ffmpeg(), "-v", "error", *options, "-i", url, "-frames:v", str(count), "-an"]
     command += ["-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-"]
     done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    pictures = np.frombuffer(done.stdout, np.uint8).reshape(-1, FORMAT.height, FORMAT.width)
+    pictures = np.frombuffer(done.stdout, np.uint8).reshape(-1, *size)
     return [read_number(one) for one in pictures]
 
 
@@ -108,6 +111,17 @@ def test_ffmpeg_sees_each_picture(serve, transport):
     numbers = seen_by_ffmpeg(serve().url(), "-rtsp_transport", transport)
     assert len(numbers) == 12
     assert numbers == sorted({*numbers})
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_originals_in_h265_are_seen_as_they_were_sent(tmp_path, transport):
+    with (
+        played_hub(tmp_path, size=LARGE, codec="h265") as played,
+        closing(rtsp_server.RtspServer(played.hub, ServingOptions(port=free_port()))) as server,
+    ):
+        url = f"rtsp://127.0.0.1:{server.port}/door/original"
+        numbers = seen_by_ffmpeg(url, "-rtsp_transport", transport, size=LARGE)
+    assert numbers == [(numbers[0] + each) % NUM for each in range(12)]
 
 
 PLAYERS = {

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from support.hls_rules import ReadPlaylist, check_reload, read_playlist
-from support.live_hub import sound_messages
+from support.live_hub import ENCODERS, sound_messages
 from support.units import numbered_units, shown
 
 from vsr.live.packets import TICKS
@@ -64,6 +64,17 @@ def test_parts_hold_what_was_sent_and_playlists_the_rules(tmp_path, rate, gop):
     assert all(
         part[2] == (number == 0) for each in seen[-1].segments for number, part in enumerate(each.parts)
     )
+
+
+def test_originals_in_h265_are_played_as_they_were_sent(tmp_path):
+    units = numbered_units(tmp_path, kind="mp4", codec="libx265", codec_options=ENCODERS["h265"][1])
+    packager = Packager()
+    got = played(packager, fed(packager, units))
+    assert got == [(96, number, unit.pts_90k) for number, unit in enumerate(units)][: len(got)]
+    assert len(got) > 60
+    head = packager.piece(read_playlist(packager.playlist()).segments[-1].head)
+    assert head is not None
+    assert b"hvc1" in head
 
 
 def test_a_new_size_goes_on_over_a_discontinuity_with_another_head(tmp_path):

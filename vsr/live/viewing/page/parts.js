@@ -29,7 +29,9 @@ async function fill(source, video, view, signal, shown) {
       if (done.has(piece.name)) continue;
       if (piece.head !== head) {
         const data = await bytes(`${view}/${piece.head}`, signal);
-        if (buffer) buffer.changeType(typeOf(data)); else buffer = source.addSourceBuffer(typeOf(data));
+        const type = typeOf(data);
+        if (!source.constructor.isTypeSupported(type)) throw new Error(`this browser does not play ${type.includes("hvc1") ? "H.265" : type}`);
+        if (buffer) buffer.changeType(type); else buffer = source.addSourceBuffer(type);
         await append(buffer, data);
         head = piece.head;
       }
