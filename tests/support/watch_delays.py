@@ -4,7 +4,8 @@
 
 A camera of 640x360 at 25 fps whose pictures show their numbers is served by GStreamer's RTSP server, enhanced by `vsr
 live --watch` and watched in Chromium, all on this machine. A delay is counted from when the server pushed a picture to
-when Chromium presents it. Printed are delays of each way, the processor time of `vsr live` itself, of its encoder and
+when Chromium presents it. Printed are delays of each way, how soon pictures are back after the camera has been away for
+three seconds, the processor time of `vsr live` itself, of its encoder and
 of the page's process while nobody, one and many watch, and how often the ladder has moved.
 """
 
@@ -19,8 +20,10 @@ import threading
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from support.seen_frames import HLS_JS, seen_frames, watch_frames
 from support.units import AS_LIVE
 
 MEANT = (404, 409, 503)
+PATIENCE_S = 180.0
 
 
 def get(address: str) -> str:
@@ -115,13 +119,55 @@ def get_bytes(address: str) -> bytes:
         return answer.read()
 
 
+@dataclass(frozen=True)
+class WatchedCamera:
+    """A camera that `vsr live` shows."""
+
+    page: str
+    """Address, as that of `metrics`."""
+    metrics: str
+    pid: int
+    """Process number of `vsr live`."""
+    log: Path
+    """Of what the camera's server has sent."""
+    start: Callable[[], object]
+    stop: Callable[[], None]
+    """Of the camera's server."""
+
+
+def back_after_a_restart(page: Any, camera: WatchedCamera, away_s: float = 3.0) -> float:
+    """Let the camera go and come back; return how many seconds after it can be reached a new picture is seen."""
+    camera.stop()
+    time.sleep(away_s)
+    began_s = time.time()
+    camera.start()
+    ready_s = time.time()
+    # While it is away the last picture stands in, whose number may be sent again.
+    stale = {number for when, number, _ in seen_frames(page) if began_s - 1 < when}
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        sent = {
+            number: when for number, times in sent_at(camera.log).items() if (when := times[-1]) > began_s
+        }
+        new = [
+            when
+            for when, number, _ in seen_frames(page)
+            if sent.get(number, when) < when and number not in stale
+        ]
+        if new:
+            return new[0] - ready_s
+        assert time.monotonic() < end, "no picture comes back"
+        time.sleep(0.1)
+
+
 @contextmanager
-def watched_camera(folder: Path, model: str) -> Iterator[tuple[str, str, int, Path]]:
-    """Addresses of the page and of the metrics, the process number of `vsr live`, and the log of what was sent."""
+def watched_camera(folder: Path, model: str) -> Iterator[WatchedCamera]:
+    """A camera of 640x360 at 25 fps that is watched and served."""
     extra = {**AS_LIVE, "x264-params": "aud=1:repeat-headers=1"}
     write_clip(folder / "a.h264", ClipOptions(num_frames=250, size=(360, 640), gop=25, codec_options=extra))
     server, log = Server(folder), folder / "times.txt"
-    server.start(f"/a={folder}/a.h264", "--times", str(log))
+    start = partial(server.start, f"/a={folder}/a.h264", "--times", str(log))
+    start()
     page, metrics = free_port(), free_port()
     words = [
         "live",
@@ -136,19 +182,20 @@ def watched_camera(folder: Path, model: str) -> Iterator[tuple[str, str, int, Pa
         "json",
     ]
     with open(folder / "live.log", "w") as said:
-        live = subprocess.Popen(
-            [sys.executable, "-m", "vsr", *map(str, words), "--device", "cpu"], stdout=said, stderr=said
-        )
+        command = [sys.executable, "-m", "vsr", *map(str, words), "--device", "cpu"]
+        live = subprocess.Popen(command, stdout=said, stderr=said)
+    at = "127.0.0.1"
     try:
-        yield f"http://127.0.0.1:{page}/", f"http://127.0.0.1:{metrics}/metrics", live.pid, log
+        pages = f"http://{at}:{page}/", f"http://{at}:{metrics}/metrics"
+        yield WatchedCamera(*pages, live.pid, log, start, server.kill)
     finally:
         live.terminate()
-        live.wait(20)
+        live.wait(PATIENCE_S)
         server.kill()
 
 
 def await_playing(address: str) -> None:
-    end = time.monotonic() + 180
+    end = time.monotonic() + PATIENCE_S
     while True:
         try:
             if '"state": "playing"' in get(f"{address}cameras"):
@@ -159,39 +206,41 @@ def await_playing(address: str) -> None:
         time.sleep(0.2)
 
 
-def measure(seconds: float, *, hls_js: str, viewers: int, model: str) -> dict[str, list[float]]:
-    """Print all figures; return the delays of each way."""
-    made: dict[str, list[float]] = {}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        watched_camera(Path(folder), model) as (address, metrics, pid, log),
-    ):
-        await_playing(address)
-        print(f"nobody watches: {percent(pid, min(seconds, 10))}")
-        with browsing(refusals=MEANT) as context:
-            for way in ("whep", "parts", *(["hls.js"] if hls_js else [])):
-                page = opened(context, address)
-                page.select_option("#way", "whep" if way == "whep" else "parts")
-                if way == "hls.js":
-                    page.evaluate(Path(hls_js).read_text(encoding="utf-8") + "\n;0")
-                    page.evaluate(HLS_JS, "/cameras/camera/enhanced/live.m3u8")
-                else:
-                    page.locator(".by:not(:empty)").wait_for()
-                watch_frames(page)
+@contextmanager
+def watching(address: str, way: str, hls_js: str = "") -> Iterator[Any]:
+    """A page on which the first camera's enhanced pictures are seen by `whep`, by `parts` or by `hls.js`."""
+    with browsing(refusals=MEANT) as context:
+        page = opened(context, address)
+        page.select_option("#way", "whep" if way == "whep" else "parts")
+        if way == "hls.js":
+            page.evaluate(Path(hls_js).read_text(encoding="utf-8") + "\n;0")
+            page.evaluate(HLS_JS, "/cameras/camera/enhanced/live.m3u8")
+        else:
+            page.locator(".by:not(:empty)").wait_for()
+        watch_frames(page)
+        yield page
+
+
+def measure(seconds: float, *, hls_js: str, viewers: int, model: str) -> None:
+    """Print all figures."""
+    with tempfile.TemporaryDirectory() as folder, watched_camera(Path(folder), model) as camera:
+        await_playing(camera.page)
+        print(f"nobody watches: {percent(camera.pid, min(seconds, 10))}")
+        for way in ("whep", "parts", *(["hls.js"] if hls_js else [])):
+            with watching(camera.page, way, hls_js) as page:
                 page.wait_for_timeout(5000)
                 since_s = time.time()
                 page.wait_for_timeout(1000 * seconds)
-                made[way] = got = delays(page, log, since_s)
+                got = delays(page, camera.log, since_s)
                 middle, high = (1000 * got[int(part * len(got))] for part in (0.5, 0.95)) if got else (0, 0)
                 print(f"{way}: {len(got)} pictures, {middle:.0f} ms (p95 {high:.0f}) from the server's push")
-                page.close()
-        print(f"one has watched until now: {percent(pid, min(seconds, 8))}")
-        with hls_viewers(viewers, f"{address}cameras/camera/enhanced/live.m3u8"):
+                print(f"{way}: back {back_after_a_restart(page, camera):.2f} s after the camera", flush=True)
+        print(f"one has watched until now: {percent(camera.pid, min(seconds, 8))}")
+        with hls_viewers(viewers, f"{camera.page}cameras/camera/enhanced/live.m3u8"):
             time.sleep(3)
-            print(f"{viewers} watch by HLS: {percent(pid, min(seconds, 10))}")
-        changes = re.search(r"^vsr_rung_changes_total (\S+)", get(metrics), re.MULTILINE)
+            print(f"{viewers} watch by HLS: {percent(camera.pid, min(seconds, 10))}")
+        changes = re.search(r"^vsr_rung_changes_total (\S+)", get(camera.metrics), re.MULTILINE)
         print(f"the ladder has moved {float(changes[1]) if changes else 0:.0f} times")
-    return made
 
 
 def main() -> None:

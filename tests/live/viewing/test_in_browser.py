@@ -18,6 +18,7 @@ from support.live_hub import LARGE, RATE, SMALL, PlayedHub, played_hub
 from support.live_player import free_port
 from support.lossy_relay import LossyRelay
 from support.seen_frames import HLS_JS, seen_frames, watch_frames
+from support.watch_delays import await_playing, back_after_a_restart, watched_camera, watching
 
 from vsr.live.viewing.viewing_process import ViewingProcess
 from vsr.live.watch_options import BrowserOptions
@@ -155,3 +156,16 @@ def test_webrtc_goes_on_where_datagrams_are_lost(played, address):
         watch_frames(page)
         plays_through(page, played, "whep, 5 % lost")
         assert relay.lost > 0.02 * relay.passed > 0
+
+
+@pytest.mark.rtsp
+@pytest.mark.parametrize("way", ["whep", "parts", "hls.js"])
+def test_pictures_are_back_after_a_camera_was_away(gstreamer, tmp_path, way):
+    library = os.environ.get("VSR_HLS_JS", "")
+    if way == "hls.js" and not library:
+        pytest.skip("VSR_HLS_JS names no hls.min.js")
+    with watched_camera(tmp_path, "bicubic") as camera:
+        await_playing(camera.page)
+        with watching(camera.page, way, library) as page:
+            wait_for(lambda: len(seen_frames(page)) > 25)
+            print(f"\n{way}: back {back_after_a_restart(page, camera):.2f} s after the camera")

@@ -72,6 +72,10 @@ class Broadcast:
                 self._remember(unit)
             for viewer in self._viewers:
                 viewer.put(unit)
+            for wake in {
+                viewer.wake for viewer in self._viewers
+            }:  # viewers of one loop are woken by one call
+                wake()
 
     def _in_order(self, unit: AccessUnit) -> AccessUnit:
         """Decoding times only go forward, whatever a camera says of them."""
@@ -144,13 +148,15 @@ class Subscription:
     Args:
         broadcast: what is watched.
         past_s: how far it may begin in the past.
-        wake: called, in any thread and without waiting, when there is something to take or the end has come.
+        wake: called, in any thread and without waiting, when there is something to take or the end has come; once for
+            all viewers that share it.
     """
 
     def __init__(self, broadcast: Broadcast, *, past_s: float, wake: Callable[[], object] = lambda: None):
         self.dropped = 0
         """Units that it was too slow for."""
-        self._broadcast, self._wake = broadcast, wake
+        self.wake = wake
+        self._broadcast = broadcast
         self._waiting: deque[tuple[AccessUnit, float]] = deque()
         self._bytes = 0
         self._skipping = True
@@ -178,7 +184,8 @@ class Subscription:
         return self._broadcast.await_video(timeout_s)
 
     def put(self, unit: AccessUnit) -> None:
-        """Add a unit; where too much waits, all of it goes, and what comes up to the next keyframe. Never waits."""
+        """Add a unit, waking nobody; where too much waits, all of it goes, and what comes up to the next keyframe.
+        Never waits."""
         with self._changed:
             now = time.monotonic()
             if self._waiting and (self._bytes > _WAITING_BYTES or now - self._waiting[0][1] > _WAITING_S):
@@ -193,14 +200,13 @@ class Subscription:
             self._waiting.append((unit, now))
             self._bytes += len(unit.data)
             self._changed.notify()
-        self._wake()
 
     def end(self) -> None:
         """Nothing comes any more."""
         with self._changed:
             self._ended = True
             self._changed.notify()
-        self._wake()
+        self.wake()
 
     def take(self) -> AccessUnit | None:
         """Return the next unit, None where none waits. Never waits itself."""

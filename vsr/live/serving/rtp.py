@@ -18,6 +18,7 @@ _MOST = 1400
 _NTP = 2_208_988_800
 """Seconds from 1900, where NTP begins, to 1970."""
 _TURN = 1 << 32
+_HEAD = struct.Struct("!BBHII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,16 @@ class RtpStream:
 
     def packets(self, unit: AccessUnit) -> list[bytes]:
         """Make the packets of a unit."""
-        parts, video = payloads(unit), unit.kind == "video"
-        stamp, made = self._stamp(unit), list[bytes]()
-        for number, part in enumerate(parts, 1):
-            marked = (video and number == len(parts)) << 7
-            head = struct.pack(
-                "!BBHII", 0x80, marked | self.format.number, self.sequence, stamp, self._source
-            )
-            made.append(head + part)
-            self.sequence = self.sequence + 1 & 0xFFFF
-            self._bytes += len(part)
+        parts, stamp, first = payloads(unit), self._stamp(unit), self.sequence
+        kinds = [self.format.number] * len(parts)
+        kinds[-1] |= (unit.kind == "video") << 7  # the last of a picture is marked
+        self.sequence = first + len(parts) & 0xFFFF
         self._packets += len(parts)
-        return made
+        self._bytes += sum(map(len, parts))
+        return [
+            _HEAD.pack(0x80, kind, first + number & 0xFFFF, stamp, self._source) + part
+            for number, (kind, part) in enumerate(zip(kinds, parts, strict=True))
+        ]
 
     def report(self, unit: AccessUnit) -> bytes:
         """Say what time of day a unit's time is, by which players put picture and sound together."""

@@ -41,33 +41,55 @@ class PlayerTrack:
     next_report_s: float = 0.0
 
 
+class Bell:
+    """Wakes sessions from other threads, all that there are by one call into the event loop: a call for each would cost
+    more than what they do."""
+
+    def __init__(self) -> None:
+        self.sessions: set[RtspSession] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def ring(self) -> None:
+        """Wake those for whom something waits. From any thread."""
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for session in self.sessions:
+            session.wake()
+
+
 class RtspSession:
     """What one connection watches.
 
     Args:
         hub: where from.
         name: of the broadcast.
+        bell: wakes it when something has come.
         over: called when nothing more comes by itself.
 
     Raises:
         LookupError: there is no such broadcast.
     """
 
-    def __init__(self, hub: Hub, name: str, over: Callable[[], None]):
+    def __init__(self, hub: Hub, name: str, bell: Bell, over: Callable[[], None]):
         self.name = name
         self.tracks: dict[str, PlayerTrack] = {}
         self.described = StreamParameters()
         """What the player has been told."""
-        self._hub, self._over = hub, over
-        self._loop, self._ready = asyncio.get_running_loop(), asyncio.Event()
+        self._hub, self._bell, self._over = hub, bell, over
+        self._ready = asyncio.Event()
         self._subscription: Subscription | None = self._subscribe()  # the encoder begins
         self._sending: asyncio.Task[None] | None = None
 
     def _subscribe(self) -> Subscription:
-        wake = self._ready.set
-        return self._hub.subscribe(
-            self.name, past_s=_PAST_S, wake=lambda: self._loop.call_soon_threadsafe(wake)
-        )
+        made = self._hub.subscribe(self.name, past_s=_PAST_S, wake=self._bell.ring)
+        self._bell.sessions.add(self)
+        return made
+
+    def wake(self) -> None:
+        """Go on where something waits."""
+        if self._subscription is not None and self._subscription.waits:
+            self._ready.set()
 
     @property
     def playing(self) -> bool:
@@ -115,6 +137,7 @@ class RtspSession:
 
     def _close_subscription(self) -> None:
         if self._subscription is not None:
+            self._bell.sessions.discard(self)
             self._subscription.close()
             self._subscription = None
 

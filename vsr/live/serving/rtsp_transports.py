@@ -18,6 +18,7 @@ _AT_ONCE = 64
 """Packets sent by UDP before a pause: more would not fit into a player's socket."""
 _PAUSE_S = 0.001
 _TRIES = 50
+_FRAME = struct.Struct("!cBH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Interleaved:
         framed: list[bytes] = []
         for channel, several in ((self._channels[1], reports), (self._channels[0], packets)):
             for packet in several:
-                framed += (struct.pack("!cBH", b"$", channel, len(packet)), packet)
+                framed += (_FRAME.pack(b"$", channel, len(packet)), packet)
         self._writer.write(b"".join(framed))
         if self._writer.transport.get_write_buffer_size() > _BUFFER:
             await asyncio.wait_for(self._writer.drain(), _STUCK_S)
