@@ -26,7 +26,7 @@ from vsr.live.serving.rtsp_messages import (
     RtspRequest,
     read_request,
 )
-from vsr.live.serving.rtsp_session import Bell, Carrier, RtspSession
+from vsr.live.serving.rtsp_session import Carrier, RtspSession, Waker
 from vsr.live.serving.rtsp_transports import (
     Datagrams,
     Interleaved,
@@ -78,7 +78,7 @@ class RtspServer:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ports: UdpPorts | None = None
-        self._bell: Bell | None = None
+        self._waker: Waker | None = None
         self._connections: set[_Connection] = set()
         self._listens = threading.Event()
         self._done: Future[None] = in_background(self._run, name="vsr-rtsp")
@@ -99,7 +99,7 @@ class RtspServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        self._bell = Bell()
+        self._waker = Waker()
         self._ports = await open_ports(self._options.host, self._heard)
         server = await asyncio.start_server(self._accept, sock=self._listening, limit=MOST_HEADER)
         self._listens.set()
@@ -127,11 +127,11 @@ class RtspServer:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._ports is not None
-        assert self._bell is not None
+        assert self._waker is not None
         if len(self._connections) >= _MOST_PLAYERS:
             writer.close()
             return
-        connection = _Connection(self._hub, self._options, self._ports, self._bell, writer)
+        connection = _Connection(self._hub, self._options, self._ports, self._waker, writer)
         self._connections.add(connection)
         try:
             await connection.serve(reader)
@@ -148,9 +148,9 @@ class _Connection:
     """One player's connection, and with it its one session."""
 
     def __init__(
-        self, hub: Hub, options: ServingOptions, ports: UdpPorts, bell: Bell, writer: asyncio.StreamWriter
+        self, hub: Hub, options: ServingOptions, ports: UdpPorts, waker: Waker, writer: asyncio.StreamWriter
     ):
-        self._hub, self._options, self._ports, self._bell, self._writer = hub, options, ports, bell, writer
+        self._hub, self._options, self._ports, self._waker, self._writer = hub, options, ports, waker, writer
         self._host: str = writer.get_extra_info("peername")[0]
         self._id = secrets.token_hex(8)
         self._login = PlayerLogin({})
@@ -250,7 +250,7 @@ class _Connection:
             if self._session is not None:
                 self._session.close()
             try:
-                self._session = RtspSession(self._hub, name, self._bell, self.drop)
+                self._session = RtspSession(self._hub, name, self._waker, self.drop)
             except LookupError:
                 self._session = None
                 return None, RtspAnswer(404)

@@ -41,7 +41,7 @@ class PlayerTrack:
     next_report_s: float = 0.0
 
 
-class Bell:
+class Waker:
     """Wakes sessions from other threads, all that there are by one call into the event loop: a call for each would cost
     more than what they do."""
 
@@ -49,11 +49,11 @@ class Bell:
         self.sessions: set[RtspSession] = set()
         self._loop = asyncio.get_running_loop()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake those for whom something waits. From any thread."""
-        self._loop.call_soon_threadsafe(self._wake)
+        self._loop.call_soon_threadsafe(self._wake_all)
 
-    def _wake(self) -> None:
+    def _wake_all(self) -> None:
         for session in self.sessions:
             session.wake()
 
@@ -64,26 +64,26 @@ class RtspSession:
     Args:
         hub: where from.
         name: of the broadcast.
-        bell: wakes it when something has come.
+        waker: wakes it when something has come.
         over: called when nothing more comes by itself.
 
     Raises:
         LookupError: there is no such broadcast.
     """
 
-    def __init__(self, hub: Hub, name: str, bell: Bell, over: Callable[[], None]):
+    def __init__(self, hub: Hub, name: str, waker: Waker, over: Callable[[], None]):
         self.name = name
         self.tracks: dict[str, PlayerTrack] = {}
         self.described = StreamParameters()
         """What the player has been told."""
-        self._hub, self._bell, self._over = hub, bell, over
+        self._hub, self._waker, self._over = hub, waker, over
         self._ready = asyncio.Event()
         self._subscription: Subscription | None = self._subscribe()  # the encoder begins
         self._sending: asyncio.Task[None] | None = None
 
     def _subscribe(self) -> Subscription:
-        made = self._hub.subscribe(self.name, past_s=_PAST_S, wake=self._bell.ring)
-        self._bell.sessions.add(self)
+        made = self._hub.subscribe(self.name, past_s=_PAST_S, wake=self._waker.wake)
+        self._waker.sessions.add(self)
         return made
 
     def wake(self) -> None:
@@ -137,7 +137,7 @@ class RtspSession:
 
     def _close_subscription(self) -> None:
         if self._subscription is not None:
-            self._bell.sessions.discard(self)
+            self._waker.sessions.discard(self)
             self._subscription.close()
             self._subscription = None
 
