@@ -114,7 +114,7 @@ class Soak:
             config = self._folder / "cameras.toml"
             config.write_text(_configuration(self.cameras, self._recordings, self._ports, self._options))
             live = self._live = opened.enter_context(LiveProcess(config, self._folder / "live.log"))
-            self._wait(self._all_run, 300, "not all outputs came to run")
+            self._wait(self._all_run, 600, "not all outputs came to run")
             self._begin()
             self._watch()
             ended_s, (code, left) = time.monotonic(), live.end()
@@ -130,7 +130,8 @@ class Soak:
         began = time.monotonic()
         due = list(_DISASTERS) if self._options.disasters else []
         next_s, next_say_s = began, began
-        while (now := time.monotonic()) < began + self._options.seconds:
+        while (now := time.monotonic()) < began + self._options.seconds or not self._all_recorded():
+            assert now < began + self._options.seconds + 600, "a camera has no recording"
             if now >= next_s:
                 next_s = now + min(10.0, self._options.seconds / 20)
                 self._seen.resources.append(self._live.resources())
@@ -164,6 +165,9 @@ class Soak:
 
     def _all_run(self) -> bool:
         return {output["state"] for _, output in self._live.outputs()} == {"running"}
+
+    def _all_recorded(self) -> bool:
+        return all(any((self._recordings / camera.name).glob("*.mkv")) for camera in self.cameras)
 
     def _befall(self, what: str) -> None:
         began = time.monotonic()
@@ -222,7 +226,7 @@ class Soak:
             "recorded_s": round(files.seconds, 2), "clock_s": round(clock_s, 2), "files": files.files,
             "longest_hole_s": round(seen.longest_hole_s, 2), "longest_step_s": round(files.longest_step_s, 3),
             "sound_off_ms": {name: round(value * 1000) for name, value in off_s.items()},
-            "pictures": files.pictures, "sessions": camera.server.sessions,
+            "pictures": files.pictures, "sounds compared": len(files.off_s), "sessions": camera.server.sessions,
         }  # fmt: skip
         most_s, wrong = max(1.0, _CLOCK * clock_s), list[str]()
         # What was not recorded while the disk was full is not asked for.

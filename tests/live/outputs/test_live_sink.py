@@ -144,7 +144,7 @@ def test_an_encoder_that_dies_or_freezes_is_started_again_and_writing_never_wait
 
 def test_an_encoder_that_takes_long_to_start_is_not_killed_for_it(rig, tmp_path, monkeypatch):
     slow, may_start = tmp_path / "ffmpeg", tmp_path / "may_start"
-    wait = f"case $* in *pipe:0*) while [ ! -e {may_start} ]; do sleep 0.05; done;; esac"
+    wait = f"case $* in *pipe:0*) for _ in $(seq 900); do [ -e {may_start} ] || sleep 0.1; done;; esac"
     slow.write_text(f'#!/bin/sh\n{wait}\nexec {find_ffmpeg()} "$@"\n')
     slow.chmod(0o700)
     monkeypatch.setenv("VSR_FFMPEG", str(slow))

@@ -7,6 +7,7 @@ import subprocess
 import time
 from typing import Protocol
 
+from vsr import offspring
 from vsr.live.child_pipes import PipedChild
 from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, Message
@@ -15,6 +16,9 @@ SILENCE_S = 5.0
 """Without an acknowledgement for so long while something is under way, a receiver counts as frozen as a rule."""
 _OPEN_S = 15.0
 """How long starting and connecting may take."""
+_QUIET_S = 0.5
+"""After so long without a word, processor time tells whether a process is at work: on a busy machine it may take
+minutes to start, and one that is killed for that has to be started again."""
 _END_S = 2.5
 """How long a process may take to write what belongs to the end."""
 
@@ -53,6 +57,7 @@ class Feeder:
         self._heard = b""
         self._under_way = 0
         self._progress_s = time.monotonic()
+        self._ticks: int | None = None
         self._open = False
         self._ending_s = 0.0
         os.set_blocking(child.write_end, False)
@@ -135,8 +140,16 @@ class Feeder:
             return "it did not finish in time"
         if self._ending_s and now > self._ending_s:
             return "it did not finish in time"
+        if self._open and not self._under_way:
+            return ""
+        if now - self._progress_s > _QUIET_S and self._works():
+            self._progress_s = now - _QUIET_S
+        silent_s, silence_s = now - self._progress_s, self._owner.silence_s
         if not self._open:
-            return f"it did not open within {_OPEN_S:g} s" if now - self._progress_s > _OPEN_S else ""
-        silence_s = self._owner.silence_s
-        frozen = self._under_way and now - self._progress_s > silence_s
-        return f"the receiver took nothing for {silence_s:g} s" if frozen else ""
+            return f"it did not open within {_OPEN_S:g} s" if silent_s > _OPEN_S else ""
+        return f"the receiver took nothing for {silence_s:g} s" if silent_s > silence_s else ""
+
+    def _works(self) -> bool:
+        """Whether the process has used processor time since this was asked last; one that is frozen does not."""
+        before, self._ticks = self._ticks, offspring.cpu_ticks(self._child.child.pid)
+        return self._ticks != before
