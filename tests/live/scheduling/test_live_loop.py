@@ -214,7 +214,8 @@ def test_fewer_frames_are_counted_as_left_out_and_not_as_dropped():
     (shown,) = run.shared.overview.channels
     assert shown.arrived == 30 == shown.delivered + shown.dropped + shown.thinned
     assert shown.thinned >= 14 - shown.dropped  # a busy machine drops some before they can be left out
-    assert sum(read_number(frame.planes[0]) % 2 for frame in sink.frames) <= shown.dropped
+    numbers = [read_number(frame.planes[0]) for frame in sink.frames]
+    assert all(b - a >= 2 for a, b in pairwise(numbers))
 
 
 class SceneSpy:
@@ -238,7 +239,7 @@ def test_a_reset_whose_frame_is_left_out_still_clears_the_state():
             lambda: run.shared.overview.channels != () and run.shared.overview.channels[0].arrived == 20
         )
     seen = {frame.pts // 3600: int(frame.planes[0][0, 0]) for frame in sink.frames}
-    assert 9 not in seen
+    assert 9 not in seen or run.shared.overview.channels[0].dropped
     before, after = (number for number in seen if number < 9), (number for number in seen if number > 9)
     assert seen[min(after)] < seen[max(before)]
 

@@ -56,6 +56,8 @@ class CameraSlot:
         self._broken = False
         self._again_s: float | None = None
         self._pause_s = _FIRST_PAUSE_S
+        self._last = float("-inf")
+        """Number of the frame that was enhanced last, of all that came."""
         self._taken = self._thinned = self._delivered = self._failed = self._arrived = 0
         self._arrivals, self._departures, self._latencies = (RecentValues(_LATELY_S, now) for _ in range(3))
         self._last_arrival_s, self._next_stand_in_s = now, now
@@ -96,9 +98,9 @@ class CameraSlot:
         return 1 / min(max(rate, 1.0), 240.0) if rate else self._interval_s
 
     def look(self, now: float, *, every: int = 1) -> ReadyFrame | None:
-        """See whether a frame waits, leaving out all but each `every`-th."""
+        """See whether a frame waits, the `every`-th after the one before or a later one; those between are left out."""
         self._revive(now)
-        while (head := self._newest.head) is not None and (self._taken + self.dropped) % every:
+        while (head := self._newest.head) is not None and self._taken + self.dropped - self._last < every:
             self._take()
             self._thinned += 1
         arrived = self._taken + self.dropped + len(self._newest)
@@ -117,6 +119,7 @@ class CameraSlot:
         item = self._take()
         if item is None:
             return None
+        self._last = self._taken + self.dropped - 1
         reset, self._scene = item.scene != self._scene, item.scene
         return replace(item.frame, stream=self.channel.number, reset=reset)
 
