@@ -82,6 +82,7 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
     (tmp_path / "broken.mp4").write_bytes(b"nothing " * 1000)
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Anything else").fill('model = ["bicubic-x2"]\npreset = "ultrafast"')
+    page.get_by_label("Record of evidence", exact=True).select_option("yes")
     # A file that is none says so, and is not to be ordered.
     drop(page, tmp_path / "broken.mp4")
     card = page.locator("#page-enhance article")
@@ -145,6 +146,9 @@ def test_a_dropped_clip_is_previewed_enhanced_and_taken_home(page, clip, tmp_pat
     hashes = [hashlib.sha256(Path(each).read_bytes()).hexdigest() for each in (download.value.path(), ours)]
     assert hashes[0] == hashes[1]
     job.get_by_text("frames verified: 40").wait_for()
+    with page.expect_download() as download:
+        job.get_by_role("link", name="Record of evidence").press("Enter")
+    assert download.value.suggested_filename == "two words_x2.mp4.evidence.zip"
     assert faults(page) == []
 
 

@@ -55,7 +55,7 @@ def send_file(
 
 
 def zip_record(folder: Path, to: Path) -> None:
-    """Pack the folder of a record, for who takes it home; what lies there is another one's of the same job.
+    """Pack the folder of a record, for who takes it home.
 
     Raises:
         OSError: it cannot be written.
