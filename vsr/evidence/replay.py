@@ -200,6 +200,7 @@ def _codes_apart(now: Path, then: Path, frames: Sequence[NotedFrame]) -> Iterato
 
 def _ranges(numbers: Sequence[int]) -> str:
     """Numbers as people write them: 3, 5-9."""
-    starts = [n for n in numbers if n - 1 not in numbers]
-    ends = [n for n in numbers if n + 1 not in numbers]
+    known = set(numbers)
+    starts = [n for n in numbers if n - 1 not in known]
+    ends = [n for n in numbers if n + 1 not in known]
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
