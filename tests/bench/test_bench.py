@@ -15,11 +15,11 @@ import torch
 from support.marks import needs_bf16
 
 from vsr.bench import hardware_peak
+from vsr.bench.bench_options import BenchOptions
 from vsr.bench.clip import make_clip, ready_frames
 from vsr.bench.cost import Cost, measure_cost, spent, steady
 from vsr.bench.hardware_peak import hidden_width, measure_peak
-from vsr.bench.other_program import Peer
-from vsr.bench.run_bench import BenchOptions
+from vsr.bench.other_program import OtherProgram
 from vsr.bench.stages import Parts, to_and_fro
 from vsr.cli.main import run
 from vsr.engine.device import Placement
@@ -309,7 +309,7 @@ def test_the_peak_is_measured_in_the_networks_precision(precision: str):
 def test_a_peer_is_given_files_and_size_and_no_shell(tmp_path: Path):
     output = tmp_path / "the output.txt"
     code = "import sys; open(sys.argv[1], 'w').write(repr(sys.argv[2:]))"
-    peer = Peer(
+    peer = OtherProgram(
         f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{output}} in={{input}} {{size}} '$HOME; echo'"
     )
     peer.run(Path("a clip.mp4"), output, (360, 640))
@@ -324,14 +324,14 @@ def test_a_peer_is_given_files_and_size_and_no_shell(tmp_path: Path):
     ],
 )
 def test_a_peer_that_fails_is_explained(code: str, says: str, tmp_path: Path):
-    peer = Peer(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{input}} {{output}}")
+    peer = OtherProgram(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{input}} {{output}}")
     with pytest.raises(VsrError, match=says):
         peer.run(tmp_path / "a.mp4", tmp_path / "b.mp4", (2, 2))
 
 
 def test_a_peer_that_is_not_there_is_explained(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be started"):
-        Peer("/no/such/program {input} {output}").run(tmp_path / "a", tmp_path / "b", (2, 2))
+        OtherProgram("/no/such/program {input} {output}").run(tmp_path / "a", tmp_path / "b", (2, 2))
 
 
 def test_presets_are_the_encoders_own():

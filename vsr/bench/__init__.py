@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from vsr.bench.bench_options import BenchOptions
     from vsr.bench.cost import Cost
-    from vsr.bench.row import ON_COMPUTE_STREAM, Row
-    from vsr.bench.run_bench import BenchOptions, bench_rows
+    from vsr.bench.film import FilmCost, FilmOptions, film_cost
+    from vsr.bench.peers.peer_tables import PeerRow, PeerTable, peer_tables
+    from vsr.bench.row import Row
+    from vsr.bench.run_bench import bench_rows
 
 __getattr__ = lazy_exports(__name__)

@@ -13,7 +13,7 @@ _LAST_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class OtherProgram:
     """A command line; `{input}` and `{output}` in it, and `{size}`
     (WIDTHxHEIGHT of the output), are filled in.
 

@@ -40,7 +40,7 @@ class Row:
     peak_memory_bytes: int | None
     """Of this process, during the end-to-end runs; FFmpeg's is not in it."""
     peak_gpu_bytes: int | None
-    peer: Cost | None
+    against: Cost | None
     notes: tuple[str, ...]
     trace: Trace | None
     """Of one more end-to-end run."""
@@ -78,6 +78,15 @@ class Row:
         if self.device.type == "cpu":
             return cost.core_s / (self.cores * self.end_to_end.wall_s)
         return cost.wall_s / self.end_to_end.wall_s
+
+    @property
+    def limit(self) -> str:
+        """The stage that most core time goes into; on a GPU the slowest one."""
+        if self.device.type == "cpu":
+            return max(self.stages, key=lambda name: self.stages[name].core_s)
+        seconds = {name: cost.wall_s for name, cost in self.stages.items() if name not in ON_COMPUTE_STREAM}
+        seconds["convert and model"] = sum(self.stages[name].wall_s for name in ON_COMPUTE_STREAM)
+        return max(seconds, key=lambda name: seconds[name])
 
     @property
     def model_gflop_per_s(self) -> float:

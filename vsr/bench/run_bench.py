@@ -7,12 +7,13 @@ named; then each stage by itself; then the device's own peak.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from vsr.bench.clip import BenchClip, check_size, make_clip, ready_frames
+from vsr.bench.bench_options import BenchOptions, models_and_sizes
+from vsr.bench.clip import BenchClip, make_clip, ready_frames
 from vsr.bench.cost import (
     Cost,
     Work,
@@ -24,66 +25,22 @@ from vsr.bench.cost import (
     steady,
 )
 from vsr.bench.hardware_peak import measure_peak
-from vsr.bench.other_program import Peer
+from vsr.bench.other_program import OtherProgram
 from vsr.bench.row import Row
 from vsr.bench.stages import Parts, to_and_fro
 from vsr.engine import Engine, num_cores, pick_device
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
 from vsr.media import FileSink, MemorySink, Sink, VideoSource, choose_encoder, probe
-from vsr.models import Model, choose_chain
-from vsr.options import EncodeOptions, EngineOptions, at_least, parse_size
+from vsr.models import Model
+from vsr.options import EngineOptions
 from vsr.pipeline import enhance
 from vsr.scenes import mark_scene_cuts
 from vsr.trace import Trace, recorded_spans
 
-FEW = 24
-"""Frames of the short stream that every measurement takes off: more than all queues and windows hold."""
-
 _READY = 16
 """Frames that lie ready for the stages behind the decoder; they are played to and fro."""
 _READY_BYTES = 128 << 20
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """What is measured, and how often."""
-
-    model: tuple[str, ...] = ()
-    """Names, tiers or checkpoints, each measured on its own. Default: the device's own."""
-    size: tuple[str, ...] = ()
-    """Input size WIDTHxHEIGHT, several for a row each. Default: that of the clip; 640x360 without one."""
-    frames: int = 120
-    """Frames of each run; a fifth of them, 24 at most, is taken off as warm-up."""
-    repeat: int = 3
-    """Repetitions, whose medians count."""
-    encoder: str = "x264"
-    """As for `vsr enhance`; null throws the frames away."""
-    preset: str = ""
-    """The encoder's own preset. Default: veryfast for x264 and x265, else a good one."""
-    against: str = ""
-    """Command of another program for the same work, measured in turn: 'PROGRAM
-    {input} {output}'; also {size}."""
-
-    def __post_init__(self) -> None:
-        at_least(5, frames=self.frames)
-        at_least(1, repeat=self.repeat)
-        for size in self.size:
-            check_size(parse_size(size))
-        if self.against:
-            Peer(self.against)
-
-    @property
-    def encode(self) -> EncodeOptions | None:
-        """None for no encoder at all."""
-        if self.encoder == "null":
-            return None
-        fast = "veryfast" if self.encoder in ("x264", "x265", "libx264", "libx265") else ""
-        return EncodeOptions(encoder=self.encoder, preset=self.preset or fast)
-
-    @property
-    def few(self) -> int:
-        return min(FEW, max(1, self.frames // 5))
 
 
 def bench_rows(
@@ -109,11 +66,7 @@ def bench_rows(
         ConfigError: an option cannot be used.
         VsrError: the program to compare with fails.
     """
-    device = pick_device(engine.device).type
-    models = [choose_chain([name] if name else [], None, device=device)[0] for name in options.model or ("",)]
-    sizes = [parse_size(size) for size in options.size] or [None if clip else (360, 640)]
-    if clip is not None:
-        probe(clip)
+    models, sizes = models_and_sizes(clip, options, pick_device(engine.device).type)
     if traced and len(models) * len(sizes) > 1:
         raise ConfigError("trace shows one model at one size; name no more")
     rows: list[Row] = []
@@ -183,7 +136,7 @@ class _Pipeline:
         forget_peak_memory()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        end_to_end, peer = self._in_turn(say)
+        end_to_end, against = self._in_turn(say)
         memory, notes = peak_memory_bytes(), self._notes()
         gpu_memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         parts, stages = self._stages(say)
@@ -208,7 +161,7 @@ class _Pipeline:
             peak=peak,
             peak_memory_bytes=memory,
             peak_gpu_bytes=gpu_memory,
-            peer=peer,
+            against=against,
             notes=notes,
             trace=self._trace() if traced else None,
         )
@@ -230,17 +183,17 @@ class _Pipeline:
         return tuple(notes)
 
     def _in_turn(self, say: Callable[[str], None]) -> tuple[Cost, Cost | None]:
-        """Ours end to end and, where there is one, the peer: one after the other, as often as asked."""
+        """Ours end to end and, where there is one, the other program: one after the other, as often as asked."""
         few, many = self._clip.few, self._clip.many
-        peer = Peer(self._options.against) if self._options.against else None
+        program = OtherProgram(self._options.against) if self._options.against else None
         theirs = self._output.with_name("against" + self._output.suffix)
         size = (self._format.height, self._format.width)
 
         def other(count: int) -> None:
-            assert peer is not None
-            peer.run(self._path(count), theirs, size)
+            assert program is not None
+            program.run(self._path(count), theirs, size)
 
-        works: list[Work] = [self.run] if peer is None else [self.run, other]
+        works: list[Work] = [self.run] if program is None else [self.run, other]
         costs: list[list[Cost]] = [[] for _ in works]
         for work in works:
             work(few)

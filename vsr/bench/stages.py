@@ -71,6 +71,16 @@ class Parts:
         with self._working(self.threads_each):
             self._out = [self._finished(item, raw) for item, raw in zip(self._inputs, self._raw, strict=True)]
 
+    @property
+    def seen(self) -> list[Tensor]:
+        """What the network sees of each frame, (1, C, H, W) float32, nominal."""
+        return [item.tensor[None].cpu().contiguous() for item in self._inputs]
+
+    @property
+    def given(self) -> list[Tensor]:
+        """What it gives of each, (1, C, scale*H, scale*W) float32, nominal."""
+        return [picture.rgb.float().cpu() for picture in self._raw if picture.rgb is not None]
+
     def each(self) -> dict[str, Callable[[int], None]]:
         """The parts in the order of the stream. Only a GPU has uploads and downloads."""
         parts = {"convert in": self.convert_in, "model": self.model, "convert out": self.convert_out}

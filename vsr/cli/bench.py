@@ -13,13 +13,15 @@ from cyclopts import Parameter
 from rich.table import Table
 
 import vsr
-from vsr.bench import ON_COMPUTE_STREAM, BenchOptions, Cost, Row, bench_rows
+from vsr.bench import BenchOptions, Cost, FilmOptions, Row, bench_rows, peer_tables
+from vsr.cli.bench_film import film_as_json, show_film
+from vsr.cli.bench_peers import peers_as_json, show_peers
 from vsr.cli.bench_timeline import draw_timeline, json_of
 from vsr.cli.console import check_writable, say, show, size_of, wide, write_result
 from vsr.cli.eval_view import write_json
 from vsr.cli.fetch_models import FetchFlags, fetch_named
 from vsr.cli.flags import Flat
-from vsr.engine import processor_name
+from vsr.engine import num_cores, pick_device, processor_name
 from vsr.errors import ConfigError
 from vsr.media import ffmpeg_version, find_ffmpeg
 from vsr.options import EngineOptions
@@ -48,6 +50,7 @@ def bench_command(
     /,
     *,
     options: Annotated[BenchOptions, Flat] = BenchOptions(),
+    film: Annotated[FilmOptions, Flat] = FilmOptions(),
     engine: Annotated[EngineOptions, Flat] = EngineOptions(),
     results: Annotated[ResultOptions, Flat] = ResultOptions(),
     fetch: Annotated[FetchFlags, Flat] = FetchFlags(),
@@ -60,23 +63,58 @@ def bench_command(
         Video to run on. Default: a clip that is made.
     """
     fetch_named(options.model, fetch)
+    if options.peers:
+        return _bench_peers(clip, options, engine, results)
+    if film.film:
+        film.watts_of(
+            pick_device(engine.device).type, 1
+        )  # what is missing is said before anything is measured
     rows = bench_rows(clip, options, engine, traced=bool(results.trace), say=say)
     report = {
-        "machine": _machine(rows[0]),
+        "machine": _machine(rows[0].device),
         "clip": str(clip or "made"),
-        "rows": [_as_json(row) for row in rows],
+        "rows": [_as_json(row) | ({"film": film_as_json(row, film)} if film.film else {}) for row in rows],
     }
-    if results.json == "-":
-        json.dump(report, sys.stdout, indent=2)
-        show()
-    else:
+    if results.json != "-":
         for row in rows:
             _print(row, options)
-    if results.json not in ("", "-"):
-        write_json(results.json, report)
+        if film.film:
+            show_film(rows, film)
+    _write_json(results.json, report)
     if results.trace:
         _write_trace(Path(results.trace), rows[0])
     return 0
+
+
+def _bench_peers(
+    clip: Path | None, options: BenchOptions, engine: EngineOptions, results: ResultOptions
+) -> int:
+    if engine.device not in ("auto", "cpu") or results.trace:
+        raise ConfigError(
+            "peers: networks alone are compared, on the CPU; --device cpu and no --trace are accepted"
+        )
+    tables = peer_tables(clip, options, say=say)
+    if results.json != "-":
+        for table in tables:
+            show_peers(table)
+    machine = _machine(torch.device("cpu"))
+    _write_json(
+        results.json,
+        {
+            "machine": machine,
+            "clip": str(clip or "made"),
+            "peers": [peers_as_json(table) for table in tables],
+        },
+    )
+    return 0
+
+
+def _write_json(where: str, report: dict[str, Any]) -> None:
+    if where == "-":
+        json.dump(report, sys.stdout, indent=2)
+        show()
+    elif where:
+        write_json(where, report)
 
 
 def _write_trace(path: Path, row: Row) -> None:
@@ -99,8 +137,8 @@ def _print(row: Row, options: BenchOptions) -> None:
         table.add_row(name, *_figures(cost), f"{row.share(name):.0%}")
     table.add_row("all cores" if row.device.type == "cpu" else "slowest", *_bound(row))
     table.add_row("end to end", *_figures(row.end_to_end))
-    if row.peer is not None:
-        table.add_row("against", *_figures(row.peer))
+    if row.against is not None:
+        table.add_row("against", *_figures(row.against))
     show(f"\n{_title(row)}")
     wide().print(table)
     for line in _conclusion(row, options):
@@ -119,15 +157,14 @@ def _conclusion(row: Row, options: BenchOptions) -> list[str]:
     """What the figures say, in a few lines."""
     if row.device.type == "cpu":
         limit = "cores ÷ core-time of all stages"
-        most = max(row.stages, key=lambda name: row.stages[name].core_s)
         each = "1 thread" if row.threads_each == 1 else f"{row.threads_each} threads"
         threads = f"{row.cores} cores, {row.workers} network{'s' * (row.workers > 1)} at once on {each} each"
     else:
-        limit, most = "the slowest stage alone", _slowest(row)
+        limit = "the slowest stage alone"
         threads = f"{row.cores} cores beside the GPU"
     peak, speed = row.peak, row.model_gflop_per_s
     lines = [
-        f"overlap: {row.overlap_efficiency:.0%} of {row.bound_fps:.1f} fps, {limit}; most goes into {most}",
+        f"overlap: {row.overlap_efficiency:.0%} of {row.bound_fps:.1f} fps, {limit}; most goes into {row.limit}",
         f"model:   {row.gflop_per_frame:.3g} GFLOP a frame, {speed:.0f} GFLOP/s; "
         f"{speed / peak.matmul_gflop_per_s:.0%} of a matrix product's {peak.matmul_gflop_per_s:.0f}"
         + _beside_conv(row),
@@ -135,8 +172,10 @@ def _conclusion(row: Row, options: BenchOptions) -> list[str]:
         + (f", {_bytes(row.peak_gpu_bytes)} on the GPU" if row.peak_gpu_bytes is not None else ""),
         f"         {threads}; {row.num_frames} frames, medians of {options.repeat}",
     ]
-    if row.peer is not None:
-        lines.append(f"against: {row.end_to_end.fps / row.peer.fps:.2f} times the fps of `{options.against}`")
+    if row.against is not None:
+        lines.append(
+            f"against: {row.end_to_end.fps / row.against.fps:.2f} times the fps of `{options.against}`"
+        )
     return [*lines, *(f"note: {note}" for note in row.notes)]
 
 
@@ -148,24 +187,19 @@ def _beside_conv(row: Row) -> str:
     return f", {share} of a 3×3 convolution's {conv:.0f} at {row.peak.conv_channels} channels"
 
 
-def _slowest(row: Row) -> str:
-    seconds = {name: cost.wall_s for name, cost in row.stages.items() if name not in ON_COMPUTE_STREAM}
-    seconds["convert and model"] = sum(row.stages[name].wall_s for name in ON_COMPUTE_STREAM)
-    return max(seconds, key=lambda name: seconds[name])
-
-
 def _bytes(count: int | None) -> str:
     return "unknown" if count is None else size_of(count)
 
 
-def _machine(row: Row) -> dict[str, Any]:
-    gpu = torch.cuda.get_device_name(row.device) if row.device.type == "cuda" else None
+def _machine(device: torch.device) -> dict[str, Any]:
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "processor": processor_name(),
-        "cores": row.cores,
+        "cores": num_cores(),
         "gpu": gpu,
         "vsr": vsr.__version__,
         "torch": torch.__version__,
+        "instructions_up_to": os.environ.get("ONEDNN_MAX_CPU_ISA"),
         "ffmpeg": ffmpeg_version(find_ffmpeg()),
         "python": platform.python_version(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
@@ -206,8 +240,8 @@ def _as_json(row: Row) -> dict[str, Any]:
         "peak_gpu_bytes": row.peak_gpu_bytes,
         "notes": row.notes,
     }
-    if row.peer is not None:
-        report["against"] = _cost(row.peer) | {"ratio": row.end_to_end.fps / row.peer.fps}
+    if row.against is not None:
+        report["against"] = _cost(row.against) | {"ratio": row.end_to_end.fps / row.against.fps}
     return report
 
 

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from vsr.errors import ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import catalogue
 from vsr.models.files.checkpoint import read_model
+from vsr.models.layers.facts import facts_of
 from vsr.models.networks.espcn import EspcnNet
 from vsr.models.networks.rrdb import RrdbNet
 from vsr.models.spec import Model
@@ -52,6 +55,21 @@ def saved(folder: Path, name: str, tensors: dict[str, Tensor]) -> Path:
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Each network, tiny, read from a file."""
     return read_model(saved(tmp_path_factory.mktemp("tiny"), request.param, tensors_of(request.param)))
+
+
+@pytest.mark.parametrize("name", ["espcn", "span"])
+def test_what_is_summed_is_what_a_picture_meets(name: str, tmp_path: Path):
+    spec, network = read_model(saved(tmp_path, name, tensors_of(name))).spec, TINY[name]()
+    found = facts_of(network, colors=spec.in_channels)
+    assert spec.halo == found["halo"]
+    assert spec.kflop_per_pixel == pytest.approx(found["kflop_per_pixel"])
+
+
+@pytest.mark.slow
+def test_reading_span_does_not_load_a_compiler(tmp_path: Path):
+    path = saved(tmp_path, "span", tensors_of("span"))
+    words = "import sys, vsr; vsr.load(sys.argv[1]); assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", words, str(path)], check=True)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -79,6 +79,11 @@ def _recurrent_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     return _stack_facts(network, colors) | {"context": NEIGHBOURS}
 
 
+def _whole_stack_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    """The same as `_whole_facts` of a stack at input size, summed: leading a picture through loads a compiler."""
+    return _stack_facts(network, colors) | {"dtypes": ("fp32", "fp16")}
+
+
 def _whole_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     """Facts of a network that gives the picture itself, which bf16 would round to eight bits."""
     return facts_of(network, colors=colors) | {"dtypes": ("fp32", "fp16")}
@@ -95,14 +100,14 @@ ARCHITECTURES = (
     Architecture("VDSR", VdsrNet, vdsr_parameters, "bicubic", enlarged_facts, any_scale=True),
     Architecture("SRCNN", SrcnnNet, srcnn_parameters, "bicubic", enlarged_facts, any_scale=True),
     Architecture("FSRCNN", FsrcnnNet, fsrcnn_parameters, "none", _whole_facts, any_scale=True),
-    Architecture("ESPCN", EspcnNet, espcn_parameters, "none", _whole_facts, espcn_keys),
+    Architecture("ESPCN", EspcnNet, espcn_parameters, "none", _whole_stack_facts, espcn_keys),
     Architecture("EDSR", EdsrNet, edsr_parameters, "none", _whole_facts, edsr_keys),
     Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
     Architecture(
         "SRGAN, with batch normalisation", SrganNet, srgan_parameters, "none", _whole_facts, srgan_keys
     ),
     Architecture("RRDB (ESRGAN, Real-ESRGAN)", RrdbNet, rrdb_parameters, "none", rrdb_facts, rrdb_keys),
-    Architecture("SPAN", SpanNet, span_parameters, "none", _whole_facts, span_keys),
+    Architecture("SPAN", SpanNet, span_parameters, "none", _whole_stack_facts, span_keys),
     Architecture("SAFMN", SafmnNet, safmn_parameters, "none", safmn_facts),
     Architecture("DeblurGAN-v2", DeblurGan, deblurgan_parameters, "bicubic", deblurgan_facts, deblurgan_keys),
     Architecture("SwinIR", SwinIr, swinir_parameters, "none", swinir_facts, swinir_keys),

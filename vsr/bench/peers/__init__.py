@@ -1,0 +1,1 @@
+"""The same network as other runtimes run it, on the same pictures and threads."""
