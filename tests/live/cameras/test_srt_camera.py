@@ -123,9 +123,10 @@ def assert_lie_as_they_were_sent(packets: list[tuple[str, int | None, bytes]], c
     assert apart <= 2  # ticks of 1/90000 s
 
 
-def test_a_camera_that_calls_is_listened_to(send):
-    url = free_address()
-    with Player(listening(url)) as player:
+@pytest.mark.parametrize("secret", ["", SECRET], ids=["as it comes", "by a list"])
+def test_a_camera_that_calls_is_listened_to(send, secret):
+    url = free_address() + secret
+    with Player(listening(url.replace("127.0.0.1", ""))) as player:
         time.sleep(0.5)
         assert player.camera.status.state == "connecting"
         send(url)
