@@ -8,7 +8,6 @@ from typing import Literal
 
 from vsr.errors import ConfigError
 from vsr.live.address import Address, Credentials, resolve
-from vsr.media import STANDARD, is_standard
 
 OutputKind = Literal["rtsp", "hls", "srt", "rtmp", "udp", "stdout", "record", "snapshot"]
 
@@ -62,8 +61,14 @@ class OutputOptions:
             raise ConfigError(
                 f"target {address.shown!r} does not suit kind {self.kind!r}; {wanted} is accepted"
             )
-        if self.kind == "stdout" and not is_standard(self.target):
-            raise ConfigError(f"target {self.target!r} of standard output must be {STANDARD}")
+        if self.kind == "stdout":
+            from vsr.media import (
+                STANDARD,
+                is_standard,
+            )  # here: the processes of other outputs load nothing of media
+
+            if not is_standard(self.target):
+                raise ConfigError(f"target {self.target!r} of standard output must be {STANDARD}")
         if self.kind == "snapshot" and not self.target.lower().endswith((".jpg", ".jpeg")):
             raise ConfigError(f"target {self.target!r} of a snapshot must end in .jpg")
 

@@ -58,7 +58,9 @@ class SpanNet(SingleFrame):
         self.upsampler = nn.Sequential(
             nn.Conv2d(narrow, colors * scale**2, 3, padding=1), nn.PixelShuffle(scale)
         )
-        mean = div2k_mean(colors) if normed else torch.zeros(1, colors, 1, 1)  # a product would load a compiler
+        mean = (
+            div2k_mean(colors) if normed else torch.zeros(1, colors, 1, 1)
+        )  # a product would load a compiler
         self.register_buffer("mean", mean, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
