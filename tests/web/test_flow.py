@@ -1,6 +1,8 @@
 """A file's whole way through a real server: the result is the command line's."""
 
+import errno
 import json
+import os
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -14,7 +16,9 @@ from support.web_server import WebServer
 
 from vsr.cli.main import run
 from vsr.durable import sha256_of
+from vsr.errors import SinkError
 from vsr.web.client import WebError
+from vsr.web.results import zip_record
 
 OPTIONS = {"model": ["bicubic-x2"], "preset": "ultrafast"}
 
@@ -106,6 +110,25 @@ def test_a_record_comes_home_with_the_result_and_is_the_command_lines(web_server
     ]
     told = client.get(f"/v1/jobs/{job['id']}/report")["evidence"]
     assert told == {"folder": record.name, "sha256": sha256_of(record / "record.json")}
+
+
+def test_a_record_that_cannot_be_packed_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "a.mp4.evidence"
+    folder.mkdir()
+    (folder / "record.json").write_text("{}")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ZipFile, "write", full)
+        with pytest.raises(
+            SinkError, match=r"record cannot be packed: No space left on device; retry the job"
+        ):
+            zip_record(folder, tmp_path / "record.zip")
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    zip_record(folder, tmp_path / "record.zip")  # as a retry does
+    assert ZipFile(tmp_path / "record.zip").namelist() == ["a.mp4.evidence/record.json"]
 
 
 def test_a_record_of_a_model_that_paints_is_refused_as_by_the_command_line(web_server, clip):

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from vsr.durable import whole
+from vsr.errors import SinkError
 
 _TYPES = {
     ".mp4": "video/mp4",
@@ -58,11 +59,16 @@ def zip_record(folder: Path, to: Path) -> None:
     """Pack the folder of a record, for who takes it home.
 
     Raises:
-        OSError: it cannot be written.
+        SinkError: it cannot be written.
     """
-    with whole(to) as part, ZipFile(part, "w", ZIP_DEFLATED, strict_timestamps=False) as packed:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            packed.write(file, file.relative_to(folder.parent))
+    try:
+        with whole(to) as part, ZipFile(part, "w", ZIP_DEFLATED, strict_timestamps=False) as packed:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                packed.write(file, file.relative_to(folder.parent))
+    except OSError as error:
+        raise SinkError(
+            f"the result is finished, but its record cannot be packed: {error.strerror}; retry the job"
+        ) from error
 
 
 def send_newest(path: Path, kind: str) -> Response:
