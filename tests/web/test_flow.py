@@ -109,7 +109,10 @@ def test_a_record_comes_home_with_the_result_and_is_the_command_lines(web_server
         cli[name]["sha256"] for name in ("source", "result")
     ]
     told = client.get(f"/v1/jobs/{job['id']}/report")["evidence"]
-    assert told == {"folder": record.name, "sha256": sha256_of(record / "record.json")}
+    sha256 = sha256_of(record / "record.json")
+    assert told == {"folder": record.name, "sha256": sha256, "signer": None}
+    assert job["signed_by"] is None
+    assert "is not signed" in (record / "report.html").read_text()
 
 
 def test_a_record_that_cannot_be_packed_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):

@@ -92,7 +92,8 @@ class FileRecord:
         """What the state and the manifest say of it."""
         if self._finished is None:
             return {}
-        return {"evidence": {"folder": str(self._finished), "sha256": sha256_of(self._finished / RECORD)}}
+        told = {"folder": str(self._finished), "sha256": sha256_of(self._finished / RECORD)}
+        return {"evidence": told | {"signer": load_record(self._finished)["signer"]}}
 
     def __enter__(self) -> Self:
         return self

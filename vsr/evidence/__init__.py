@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vsr.evidence.live_records import LiveRecords
     from vsr.evidence.recorder import Recorder
     from vsr.evidence.replay import make_again
-    from vsr.evidence.signing import RecordSigner, make_key
+    from vsr.evidence.signing import RecordSigner, make_key, signer_of
     from vsr.evidence.time_stamp import STAMP, stamp_of
 
 __getattr__ = lazy_exports(__name__)

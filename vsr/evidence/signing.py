@@ -52,14 +52,14 @@ class KeyFile:
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), None)
         except OSError as error:
-            raise ConfigError(f"key {path} cannot be read: {error.strerror}") from None
+            raise ConfigError(f"sign: key {path} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError):
             raise ConfigError(
-                f"{path} holds no private key that can be read; `vsr evidence key` makes one"
+                f"sign: {path} holds no private key that can be read; `vsr evidence key` makes one"
             ) from None
         if not isinstance(key, Ed25519PrivateKey):
             raise ConfigError(
-                f"{path} holds a key of another kind; Ed25519 is accepted, as `vsr evidence key` makes"
+                f"sign: {path} holds a key of another kind; Ed25519 is accepted, as `vsr evidence key` makes"
             )
         self._key = key
 

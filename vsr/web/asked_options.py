@@ -42,11 +42,12 @@ class RecordWishes:
     def __post_init__(self) -> None:
         self.at(Path())
 
-    def at(self, folder: Path) -> EvidenceOptions:
-        """The same of an archive whose records lie in a folder."""
+    def at(self, folder: Path, sign: str = "") -> EvidenceOptions:
+        """The same of an archive whose records lie in a folder, and are signed by what the server names."""
         return EvidenceOptions(
             evidence=str(folder) if self.evidence else "",
             case=self.case,
+            sign=sign if self.evidence else "",
             allow_generative=self.allow_generative,
         )
 

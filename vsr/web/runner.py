@@ -7,7 +7,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 from vsr.web.asked_options import job_wishes
 from vsr.web.data_folder import DataFolder
+from vsr.web.record_key import without_key
 from vsr.web.records import JobState, Lane, WebJob
 from vsr.web.results import zip_record
 from vsr.web.store import Store
+from vsr.web.web_options import WebOptions
 
 _STATES: dict[str, JobState] = {"done": "succeeded", "failed": "failed", "unverified": "unverified"}
 """What an archive says, as jobs have it."""
@@ -54,8 +56,18 @@ class Progress:
 class Runner:
     """Does the jobs of a store until `stop`."""
 
-    def __init__(self, store: Store, data: DataFolder, *, max_hours: float, debug: bool):
-        self._store, self._data, self._max_s, self._debug = store, data, max_hours * 3600, debug
+    def __init__(
+        self,
+        store: Store,
+        data: DataFolder,
+        options: WebOptions,
+        *,
+        debug: bool,
+        tell: Callable[[str], None] = lambda _: None,
+    ):
+        """`tell` hears what is for who runs the server alone."""
+        self._store, self._data, self._debug, self._tell = store, data, debug, tell
+        self._max_s, self._sign = options.max_hours * 3600, options.sign
         self._stopping, self._news = (
             threading.Event(),
             {"pictures": threading.Event(), "videos": threading.Event()},
@@ -130,6 +142,7 @@ class Runner:
         if ended is None:
             return None
         state, error, record = ended
+        error = without_key(error, self._tell)
         return state, self._in_their_words(job, error), None if record is None else _shown(record, job)
 
     def _settle(self, job: WebJob, state: JobState, error: str, report: Mapping[str, Any] | None) -> None:
@@ -145,7 +158,7 @@ class Runner:
         (options, record), folder = job_wishes(job.options), self._data.job(job.id)
         todo_job = file_of(job, options, self._data)
         how = ArchiveOptions(parallel=1, manifest="")
-        archive = Archive(folder, options, how, recorded=record.at(folder), debug=self._debug)
+        archive = Archive(folder, options, how, recorded=record.at(folder, self._sign), debug=self._debug)
         with closing(archive):
             todo = archive.enter([todo_job], Again(retry=True))
             began = time.monotonic()
@@ -207,6 +220,12 @@ def finished_file(job: WebJob, data: DataFolder) -> Path | None:
 def finished_record(job: WebJob, data: DataFolder) -> Path | None:
     """The record of a finished job, packed; None where there is none."""
     return _packed(job, data) if (job.report or {}).get("evidence") else None
+
+
+def signed_by(job: WebJob) -> str | None:
+    """The public key by which the record of a finished job is signed, in hexadecimal; None where it is not signed."""
+    signer = (job.report or {}).get("evidence", {}).get("signer") or {}
+    return signer.get("Ed25519")
 
 
 def _packed(job: WebJob, data: DataFolder) -> Path:

@@ -17,6 +17,7 @@ from vsr.web.app import make_app
 from vsr.web.cameras.camera_process import CameraProcess
 from vsr.web.data_folder import DataFolder
 from vsr.web.guard import Guard
+from vsr.web.record_key import told_key
 from vsr.web.store import Store
 from vsr.web.tokens import Tokens
 from vsr.web.web_options import WebOptions
@@ -35,9 +36,12 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
         debug: print what fails unexpectedly as a traceback.
 
     Raises:
-        ConfigError: the data folder is held by another server, the port is taken, or the token file is none.
+        ConfigError: the data folder is held by another server, the port is taken, the token file is none, or the key
+            cannot sign.
         SinkError: the data folder cannot be written.
     """
+    if key := told_key(options.sign):
+        tell(key)
     cameras = _cameras(options, tell)
     with contextlib.ExitStack() as stack:
         data = DataFolder(options.folder)
@@ -47,7 +51,7 @@ def serve_web(options: WebOptions, tell: Callable[[str], None], *, debug: bool =
         listening = stack.enter_context(_listen(options))
         address = _address(options, listening)
         hash = _hash(options, data, tell)
-        workshop = Workshop(data, store, options, debug=debug)
+        workshop = Workshop(data, store, options, debug=debug, tell=tell)
         process = None if cameras is None or options.cameras_beside else CameraProcess(cameras)
         if process is not None:
             stack.callback(process.stop)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from vsr.web.asked_options import options_schema
 from vsr.web.records import JobState, Upload, WebJob
-from vsr.web.runner import Progress, finished_file, finished_record
+from vsr.web.runner import Progress, finished_file, finished_record, signed_by
 from vsr.web.workshop import Workshop
 
 AskedOptions = Annotated[
@@ -110,6 +110,8 @@ class JobView:
     """The address that is told when it is over."""
     evidence: str | None = None
     """Where the record is, once there is one."""
+    signed_by: str | None = None
+    """The public key (Ed25519, hexadecimal) by which the record is signed; null of one that is not."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
@@ -128,6 +130,7 @@ class JobView:
             result=_result(job, workshop),
             webhook=job.webhook and job.webhook.url,
             evidence=_evidence(job, workshop),
+            signed_by=signed_by(job),
             options=dict(job.options),
         )
 

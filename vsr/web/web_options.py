@@ -37,6 +37,9 @@ class WebOptions:
     """Longest time that a job may run, in hours; 0 for any."""
     private_webhooks: bool = False
     """Let webhooks go to this machine and its network, too; without it, to public addresses alone."""
+    sign: str = ""
+    """What signs the records of jobs: a private key's file, as `vsr evidence key` makes one, or exec:PROGRAM, which is
+    called with the word public or sign."""
     cameras: str = ""
     """File of cameras, as `vsr live` reads it: runs them while the server runs, and shows them on the page."""
     cameras_beside: bool = False

@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,11 +34,20 @@ _TIDY_EVERY_S = 60.0
 class Workshop:
     """Store, uploads, previews and runner of a data folder, from `open` to `close`."""
 
-    def __init__(self, data: DataFolder, store: Store, options: WebOptions, *, debug: bool = False):
+    def __init__(
+        self,
+        data: DataFolder,
+        store: Store,
+        options: WebOptions,
+        *,
+        debug: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
+    ):
+        """`tell` hears what is for who runs the server alone."""
         self.data, self.store, self.options = data, store, options
         self.uploads = Uploads(data, store, options)
         self.previews = Previews(data)
-        self.runner = Runner(store, data, max_hours=options.max_hours, debug=debug)
+        self.runner = Runner(store, data, options, debug=debug, tell=tell)
         self.pulls = Pulls(lambda: self.store.database.changed())
         self.webhooks = Webhooks(store, private=options.private_webhooks)
         self._closing = threading.Event()
