@@ -69,6 +69,12 @@ def test_accept_says_what_comes_back(server):
     ("body", "headers", "status", "said"),
     [
         (b"no picture", PNG, 422, "that is no picture"),
+        (
+            picture(),
+            PNG | {"X_Amzn_SageMaker_Custom_Attributes": "evidence=true"},
+            422,
+            "an order by addresses",
+        ),
         (b"{}", {"Content_Type": "text/html"}, 415, "image/png"),
         (b"{}", JSON, 422, "input is missing"),
         (b'{"input": "s3://a/b", "output": "/etc/passwd"}', JSON, 422, "s3://BUCKET/KEY"),

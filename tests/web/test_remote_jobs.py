@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from support.archives import wait_until
@@ -16,6 +18,9 @@ from support.container import container
 from support.file_store import FileStore, file_store
 from support.web_server import WebServer, free_port
 
+from vsr.durable import sha256_of
+from vsr.evidence import check_evidence, load_record, make_key
+from vsr.evidence.signing import KeyFile
 from vsr.media import probe
 
 BICUBIC = ("--model", "bicubic-x2", "--allow-private", "--max-gb", "0.001")
@@ -69,17 +74,27 @@ def _answers(server: WebServer) -> bool:
 
 
 @pytest.fixture(scope="module")
-def server(work: Path, request: pytest.FixtureRequest) -> Iterator[WebServer]:
+def key(work: Path) -> Path:
+    pytest.importorskip("cryptography", reason="needs the extra `evidence`")
+    make_key(work / "lab.pem")
+    return work / "lab.pem"
+
+
+@pytest.fixture(scope="module")
+def server(work: Path, key: Path, request: pytest.FixtureRequest) -> Iterator[WebServer]:
     try:
         told = request.getfixturevalue("bucket")
     except pytest.skip.Exception:
         told = {}
-    with container(work, *BICUBIC, env={**told, "TMPDIR": str(work)}) as server:
+    with container(work, *BICUBIC, "--sign", key, env={**told, "TMPDIR": str(work)}) as server:
         yield server
 
 
-def ask(server: WebServer, input: str, output: str, **options: Any) -> tuple[int, dict[str, Any]]:
-    body = json.dumps({"input": input, "output": output, "options": options}).encode()
+def ask(
+    server: WebServer, input: str, output: str, *, record: str = "", **options: Any
+) -> tuple[int, dict[str, Any]]:
+    place = {"record": record} if record else {}
+    body = json.dumps({"input": input, "output": output, "options": options} | place).encode()
     status, _, answer = server.send("POST", "/invocations", body, Content_Type="application/json")
     assert b"secret" not in answer
     return status, json.loads(answer)
@@ -115,6 +130,70 @@ def test_a_video_goes_from_bucket_to_bucket(bucket, server, tmp_path):
         assert (status, said in problem["detail"]) == (422, True), problem
     assert ask(server, "s3://tapes/in/clip.mp4", "s3://none/clip.mp4")[0] == 422
     assert s3.ls("tapes/out", detail=False) == ["tapes/out/clip x2.mp4"]
+
+
+def check_record(data: bytes, told: dict[str, Any], folder: Path, key: Path) -> None:
+    """Of a record that was put beside its result."""
+    with ZipFile(BytesIO(data)) as packed:
+        packed.extractall(folder)
+    record = folder / told["evidence"]["folder"]
+    (folder / "result").write_bytes(files := (folder / "result.bin").read_bytes())
+    where = {"source": folder / "source.mp4", "result": folder / "result"}
+    lines = list(check_evidence(record, **where, key=Path(f"{key}.pub"), decode=False))
+    assert any("by the key that you trust" in line for line in lines)
+    facts = load_record(record)
+    assert facts["result"]["sha256"] == told["result"]["sha256"] == hashlib.sha256(files).hexdigest()
+    assert facts["signer"] == told["evidence"]["signer"] == {"Ed25519": KeyFile(key).public_key.hex()}
+    assert told["evidence"]["sha256"] == sha256_of(record / "record.json")
+
+
+def test_a_record_goes_where_it_is_told_and_is_signed(server, store, clip, work, key, tmp_path):
+    place = store.at("/in.mp4"), store.at("/out/kept.mkv")
+    store.files["/in.mp4"] = clip.read_bytes()
+    status, told = ask(server, *place, record=store.at("/out/kept.zip"), evidence=True, case="2026/17")
+    assert status == 200, told
+    assert told["evidence"]["path"].endswith("/out/kept.zip")
+    puts = [each.partition("?")[0] for each in store.asked if "kept" in each]
+    assert puts == ["PUT /out/kept.zip", "PUT /out/kept.mkv"]  # no result without its record
+    (tmp_path / "source.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "result.bin").write_bytes(store.files["/out/kept.mkv"])
+    check_record(store.files["/out/kept.zip"], told, tmp_path, key)
+    assert str(work) not in json.dumps(told)
+    assert not list(work.glob("vsr-*"))
+
+
+def test_a_record_lies_beside_its_result_in_a_bucket(bucket, server, clip, key, tmp_path):
+    status, told = ask(server, "s3://tapes/in/clip.mp4", "s3://tapes/kept/clip.mp4", evidence=True)
+    assert status == 200, told
+    assert told["evidence"]["path"] == "s3://tapes/kept/clip.mp4.evidence.zip"
+    import s3fs
+
+    s3 = s3fs.S3FileSystem(endpoint_url=bucket["AWS_ENDPOINT_URL"], key="test", secret="test")
+    assert sorted(s3.ls("tapes/kept", detail=False)) == [
+        "tapes/kept/clip.mp4",
+        "tapes/kept/clip.mp4.evidence.zip",
+    ]
+    (tmp_path / "source.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "result.bin").write_bytes(s3.cat("tapes/kept/clip.mp4"))
+    check_record(s3.cat("tapes/kept/clip.mp4.evidence.zip"), told, tmp_path, key)
+
+
+def test_a_record_that_cannot_be_is_refused_with_a_line(server, store):
+    store.asked.clear()
+    place = store.at("/clip.mp4"), store.at("/out/never.mp4")
+    for wishes, said in (
+        ({"evidence": True}, "needs an address of its own"),
+        ({"record": store.at("/out/never.zip")}, "say"),
+        ({"case": "of nothing"}, "give evidence"),
+        ({"evidence": True, "record": "/etc/x.zip"}, "s3://BUCKET/KEY"),
+    ):
+        status, problem = ask(server, *place, **wishes)
+        assert (status, said in problem["detail"]) == (422, True), problem
+    assert not store.asked
+    paints = {"model": "fast-sharp-x2", "evidence": True, "record": store.at("/out/never.zip")}
+    status, problem = ask(server, *place, **paints)
+    assert (status, "fast-sharp-x2 is generative" in problem["detail"]) == (422, True), problem
+    assert not [each for each in store.asked if each.startswith("PUT")]
 
 
 def test_what_goes_wrong_puts_nothing_and_is_one_line(server, store, work):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vsr.archive.alive import Alive
     from vsr.archive.archive import Archive, ArchiveOptions, look
     from vsr.archive.entry import Entry
+    from vsr.archive.file_record import FileRecord
     from vsr.archive.file_worker import Begun
     from vsr.archive.sources import Naming, find_archive
     from vsr.archive.supervisor import Message

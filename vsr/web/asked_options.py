@@ -22,6 +22,10 @@ _REFUSED = {
     "fps": "upload a video",
     "cluster": "this machine does the work; workers is accepted",
     "restart": "make a new job",
+    **dict.fromkeys(
+        ("evidence", "case", "allow_generative"),
+        "a picture is answered alone, a record needs an order by addresses, as application/json",
+    ),
 }
 """Keys of option files that mean nothing here, or would reach past this machine, with what to do instead."""
 
@@ -103,15 +107,17 @@ def options_of(table: Mapping[str, Any], over: EnhanceOptions = EnhanceOptions()
     return options
 
 
-def job_wishes(table: Mapping[str, Any]) -> tuple[EnhanceOptions, RecordWishes]:
-    """Make of a client's keys the options of a job, and what is wanted of its record.
+def job_wishes(
+    table: Mapping[str, Any], over: EnhanceOptions = EnhanceOptions()
+) -> tuple[EnhanceOptions, RecordWishes]:
+    """Make of a client's keys the options of a job, over those of `over`, and what is wanted of its record.
 
     Raises:
         ConfigError: as `options_of`.
     """
     of_record = {key: value for key, value in table.items() if key in _of_record()}
     rest = {key: value for key, value in table.items() if key not in of_record}
-    return options_of(rest), make_options(RecordWishes, of_record)
+    return options_of(rest, over), make_options(RecordWishes, of_record)
 
 
 @cache

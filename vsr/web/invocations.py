@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from vsr.options import EnhanceOptions
 from vsr.web.asked_options import options_of
 from vsr.web.line import Line, Patience
 from vsr.web.problems import ProblemError, problem, problem_of
+from vsr.web.record_key import told_key, without_key
 from vsr.web.remote_files import Terms
 from vsr.web.remote_job import do_remote, read_order
 from vsr.web.web_options import ServeOptions
@@ -56,11 +58,13 @@ def serve_invocations(options: EnhanceOptions, serve: ServeOptions, tell: Callab
     """Serve until SIGTERM, which ends it within 30 s; what is under way is answered, or told that it was given up.
 
     Raises:
-        ConfigError: the model's folder holds several models.
+        ConfigError: the model's folder holds several models, or the key cannot sign.
         VsrError: the model cannot be loaded and run.
     """
-    service = _Service(with_model_of(Path(serve.model_folder), options), serve)
+    service = _Service(with_model_of(Path(serve.model_folder), options), serve, tell)
     model = " + ".join(service.options.models.model) or "default model"
+    if key := told_key(serve.sign):
+        tell(key)
     tell(f"vsr serve listens on {serve.host}:{serve.port}; {model}")
     config = uvicorn.Config(
         service.app(),
@@ -112,8 +116,8 @@ class _Server(uvicorn.Server):
 class _Service:
     """What the container does, with one process for pictures and one for what takes long."""
 
-    def __init__(self, options: EnhanceOptions, serve: ServeOptions):
-        self.options, self._serve, self.stop = options, serve, threading.Event()
+    def __init__(self, options: EnhanceOptions, serve: ServeOptions, tell: Callable[[str], None]):
+        self.options, self._serve, self._tell, self.stop = options, serve, tell, threading.Event()
         self.failure: Exception | None = None
         self._lines = {is_picture: Line(self.stop) for is_picture in (True, False)}
         self._is_ready = False
@@ -158,7 +162,7 @@ class _Service:
             return problem(error.status, error.detail, error.headers)
         except VsrError as error:
             told = problem_of(error)
-            return problem(told.status, told.detail)
+            return problem(told.status, without_key(told.detail, self._tell))
 
     async def _picture(self, request: Request) -> Response:
         kind = _kinds(request)
@@ -186,7 +190,8 @@ class _Service:
 
     async def _remote(self, request: Request) -> Response:
         body = await _body(request, _MAX_JSON, f"JSON of up to {_MAX_JSON} bytes is accepted")
-        order, options = read_order(body, self.options)
+        order, options, wishes = read_order(body, self.options)
+        recorded = partial(wishes.at, sign=self._serve.sign)
         patience = Patience.of(self._serve.max_minutes * 60, "send it in parts, or raise --max-minutes")
         terms = Terms(
             max_bytes=round(self._serve.max_gb * 1e9),
@@ -194,8 +199,8 @@ class _Service:
             private=self._serve.allow_private,
             stop=self.stop,
         )
-        record = await anyio.to_thread.run_sync(do_remote, order, options, self._lines, terms, patience)
-        return JSONResponse(record)
+        work = order, options, recorded, self._lines, terms, patience
+        return JSONResponse(await anyio.to_thread.run_sync(do_remote, *work))
 
 
 async def _body(request: Request, most: int, refusal: str) -> bytes:

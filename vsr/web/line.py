@@ -11,14 +11,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vsr.errors import SourceError, VsrError
-from vsr.jobs import Job, Plan, Record, provenance_of, run_file
+from vsr.archive import FileRecord
+from vsr.errors import ConfigError, SourceError, VsrError
+from vsr.evidence import EvidenceOptions
+from vsr.jobs import Job, Outcome, Plan, Record, provenance_of, run_file
 from vsr.options import EnhanceOptions, ModelOptions
 from vsr.pipeline import Clock
 from vsr.web.apart import Apart
 from vsr.web.problems import ProblemError
 
 _WARM_UP_S = 600.0
+_CLIENTS = (SourceError, ConfigError)
+"""Errors in what a client has asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,16 @@ class Line:
             source = Path(folder) / "input.png"
             source.write_bytes(cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
             job = Job(source, source.with_name("output.png"), is_image=True)
-            self._apart.ask(_enhanced, job, model, limit_s=_WARM_UP_S, stop=self._stop)
+            self._apart.ask(_enhanced, job, model, EvidenceOptions(), limit_s=_WARM_UP_S, stop=self._stop)
 
-    def enhance(self, job: Job, options: EnhanceOptions, patience: Patience) -> Record:
-        """Enhance a file. Returns where the result comes from.
+    def enhance(
+        self,
+        job: Job,
+        options: EnhanceOptions,
+        patience: Patience,
+        recorded: EvidenceOptions = EvidenceOptions(),
+    ) -> Record:
+        """Enhance a file. Returns where the result comes from, and where the record of that is, if one is wanted.
 
         Raises:
             VsrError, ProblemError: it cannot be, or takes too long.
@@ -65,7 +75,7 @@ class Line:
         with self._taken(patience):
             try:
                 left_s = max(0.1, patience.until - time.monotonic())
-                return self._apart.ask(_enhanced, job, options, limit_s=left_s, stop=self._stop)
+                return self._apart.ask(_enhanced, job, options, recorded, limit_s=left_s, stop=self._stop)
             except SourceError as error:
                 if self._stop.is_set():
                     raise _ending() from error
@@ -97,15 +107,21 @@ def _ending() -> ProblemError:
     return ProblemError(503, "the server ends; send the request again", {"Retry-After": "30"})
 
 
-def _enhanced(job: Job, options: EnhanceOptions) -> Record:
+def _enhanced(job: Job, options: EnhanceOptions, recorded: EvidenceOptions) -> Record:
     made: list[Record] = []
-    result = run_file(
-        job, options, _Unseen(), after=lambda plan, outcome: made.append(provenance_of(plan, outcome))
-    )
+    view, records = _Unseen(), FileRecord(job, job.target.parent, recorded, lambda _: None)
+
+    def keep(plan: Plan, outcome: Outcome) -> None:
+        records.finish(plan, outcome)
+        made.append(provenance_of(plan, outcome) | records.facts())
+
+    with records:
+        begin, planned = lambda _: records.begin(), records.planned
+        result = run_file(job, options, view, before=begin, planned=planned, after=keep)
     if result.error is not None:
         folder = f"{job.path.parent}/"
         line = result.reason.replace(str(job.path), "the input").replace(folder, "")
-        raise SourceError(line) if isinstance(result.error, SourceError) else VsrError(line)
+        raise next((kind for kind in _CLIENTS if isinstance(result.error, kind)), VsrError)(line)
     return made[0]
 
 

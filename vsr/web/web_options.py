@@ -103,6 +103,9 @@ class ServeOptions:
     """Longest time for a request that names addresses; asynchronous endpoints wait an hour."""
     allow_private: bool = False
     """Let addresses in requests lead into this machine and its network, as to a store of your own."""
+    sign: str = ""
+    """What signs the records of requests: a private key's file, as `vsr evidence key` makes one, or exec:PROGRAM, which
+    is called with the word public or sign."""
 
     def __post_init__(self) -> None:
         at_least(0, port=self.port)
