@@ -11,6 +11,7 @@ from vsr import color
 from vsr.errors import SourceError
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
 from vsr.picture import Picture, as_rgb, as_ycc, enlarge_chroma, from_planes, resize_picture, to_planes
+from vsr.resample import Halving, resize
 
 MATRICES = ("bt709", "bt470bg", "smpte170m", "smpte240m", "fcc", "bt2020nc")
 SWS_CODES = {"bt709": 1, "smpte170m": 5, "bt2020nc": 9}
@@ -216,3 +217,42 @@ def test_bands_of_rows_are_converted_as_the_whole(size):
     plain = color.rgb_to_ycc(rgb.requires_grad_(), (0.2126, 0.0722))
     for got, wanted in zip(in_bands, plain, strict=True):
         assert (got - wanted).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("layout", "siting"), [*SITED, ("yuv444", "left"), ("gray", "left")])
+@pytest.mark.parametrize("depth", [8, 10, 16])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (37, 45), (66, 70)])
+def test_codes_of_colours_are_what_matrix_halving_and_rounding_give(layout, siting, depth, size):
+    format = PictureFormat(*size, bit_depth=depth, layout=layout, siting=siting, matrix="bt709")
+    rgb = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) * 1.4 - 0.2
+    luma, chroma = as_ycc(Picture(Frame((), format), rgb=rgb))
+    wanted = to_planes(Picture(Frame((), format), luma=luma, chroma=chroma), format)
+    for way in (rgb, rgb.contiguous(memory_format=torch.channels_last)):
+        planes = to_planes(Picture(Frame((), format), rgb=way), format)
+        assert [plane.shape for plane in planes] == [plane.shape for plane in wanted]
+        for plane, exact in zip(planes, wanted, strict=True):
+            apart = (plane.int() - exact.int()).abs()
+            assert apart.max() <= 1  # of a value on a half
+            assert (apart > 0).sum() <= 0.01 * apart.numel() + 2 * (depth == 16)
+
+
+@pytest.mark.parametrize("ratio", [(2, 2), (1, 2), (2, 1)])
+@pytest.mark.parametrize("shift", [(0.0, -0.5), (0.5, 0.0), (-0.5, -0.5)])
+def test_some_rows_are_reduced_as_all_are(ratio, shift):
+    plane = torch.rand(41, 23).numpy()
+    halving = Halving(ratio, shift, "catmull-rom")
+    num_rows = -(-41 // ratio[0])
+    whole = halving.rows(plane, 0, num_rows, lambda part: part)
+    parts = [
+        halving.rows(plane, top, min(top + 5, num_rows), lambda part: part) for top in range(0, num_rows, 5)
+    ]
+    assert np.array_equal(np.concatenate(parts), whole)
+    size = num_rows, -(-23 // ratio[1])
+    summed = resize(
+        torch.from_numpy(plane)[None, None].requires_grad_(),
+        size,
+        ratio=ratio,
+        shift=shift,
+        kernel="catmull-rom",
+    )
+    assert np.abs(whole - summed.detach()[0, 0].numpy()).max() < 1e-5

@@ -69,6 +69,8 @@ def to_planes(picture: Picture, format: PictureFormat, to_codes: Rounding = colo
     luma_scale, depth = color.luma_scale(format), format.bit_depth
     if format.layout == "rgb":
         planes = list(to_codes(as_rgb(picture), luma_scale, depth)[0])
+    elif picture.rgb is not None and picture.rgb.device.type == "cpu" and not picture.rgb.requires_grad:
+        planes = color.rgb_to_codes(picture.rgb.float(), picture.frame.format, format)
     else:
         luma, chroma = as_ycc(picture)
         planes = [to_codes(luma, luma_scale, depth)[0, 0]]
