@@ -192,7 +192,8 @@ def _codes_apart(now: Path, then: Path, frames: Sequence[NotedFrame]) -> Iterato
     for number, (mine, theirs, noted) in enumerate(both):
         if hash_of(theirs) != noted.given:
             raise VerifyError(
-                f"{then}: frame {number} is not as the encoder got it, so nothing can be compared with it"
+                f"{then}: frame {number} is not what the first encoder got: it was changed, or is kept with fewer bits "
+                "or less chroma, so nothing can be compared with it"
             )
         pairs = zip(mine.planes, theirs.planes, strict=True)
         yield max(int(np.abs(a.astype(np.int32) - b.astype(np.int32)).max()) for a, b in pairs)
