@@ -7,6 +7,7 @@ import shutil
 import signal
 from concurrent.futures import wait
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -26,7 +27,7 @@ from vsr.evidence.live_records import LiveRecords
 from vsr.evidence.signing import signer_of
 from vsr.live.frame_notes import FrameNote
 from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
-from vsr.live.scheduling.engines import make_engines
+from vsr.live.scheduling.engines import make_engines, make_engines_for
 
 NAMES = [
     f"door-20260101-1200{second:02}{suffix}.mkv" for second in (0, 20, 40) for suffix in ("", "-original")
@@ -290,6 +291,17 @@ def test_generative_models_are_refused_or_marked(tmp_path):
     assert "fast-sharp-x2 is generative" in first["generative"][0]
     assert first["levels"][0]["models"][0]["sha256"]
     assert first["options"]["record_original"]
+
+
+def test_networks_of_regions_are_in_the_record_and_may_not_paint_either(tmp_path):
+    (usual, *_), (painting, *_) = make_engines(["nano-x2"]), make_engines(["fast-sharp-x4"], 4)
+    levels = [replace(usual, others={2: usual.engine, 4: painting.engine})]
+    with LiveRecords() as records, pytest.raises(ConfigError, match="is generative"):
+        records.accept(LiveOptions((camera(tmp_path),)), levels)
+    with LiveRecords() as records:
+        records.accept(LiveOptions((camera(tmp_path),)), make_engines_for([2, 4], ["nano-x2"]))
+    (first, *_) = log_of(tmp_path)
+    assert [model["name"] for model in first["levels"][0]["models"]] == ["nano-x2", "base-x4"]
 
 
 @pytest.mark.slow

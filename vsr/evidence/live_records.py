@@ -166,7 +166,8 @@ def _same_place(record: LiveRecord, camera: CameraOptions) -> bool:
 
 def _facts(camera: CameraOptions, options: LiveOptions, levels: Sequence[EngineLevel]) -> dict[str, Any]:
     """What a record begins with."""
-    specs = [stage.spec for level in levels for stage in level.engine.stages]
+    stages = [[stage for engine in level.engines for stage in engine.stages] for level in levels]
+    specs = [stage.spec for of_level in stages for stage in of_level]
     return {
         "case": camera.case,
         "url": camera.address.shown,
@@ -179,9 +180,9 @@ def _facts(camera: CameraOptions, options: LiveOptions, levels: Sequence[EngineL
             {
                 "level": level.name,
                 "one_frame_of": level.every,
-                "models": [network_facts(stage.spec, stage.placement) for stage in level.engine.stages],
+                "models": [network_facts(stage.spec, stage.placement) for stage in of_level],
             }
-            for level in levels
+            for level, of_level in zip(levels, stages, strict=True)
         ],
         "software": software_facts(),
         "processor": processor_facts(),

@@ -34,7 +34,12 @@ class EngineLevel(LatencyLevel):
     engine: Engine
     """Of the usual scale."""
     others: Mapping[int, Engine] = field(default_factory=dict[int, Engine])
-    """By the scales of regions besides."""
+    """By their scales where there are regions of other ones, the usual among them."""
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        """All of them, the usual one first."""
+        return [self.engine, *(engine for engine in self.others.values() if engine is not self.engine)]
 
     def engine_for(self, scale: int | None) -> Engine:
         """The engine of a scale; of the usual one for None."""
