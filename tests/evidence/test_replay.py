@@ -116,6 +116,35 @@ def test_frames_before_an_encoder_that_loses_are_told_to_be_near(
     assert {path.name for path in kept_twice.iterdir()} == {"out.mp4", "out_kept.mkv", "evidence"}
 
 
+@pytest.mark.parametrize(
+    ("bits", "kept_bits", "code", "told"),
+    [
+        ("8", "10", 0, "1 of 12 frames differ, by 1 code at most: 5"),
+        ("10", "8", 3, "or is kept with fewer bits or less chroma, so nothing can be compared with it"),
+    ],
+    ids=["deeper", "shallower"],
+)
+def test_a_second_output_of_other_bits_tells_as_much_or_why_not(
+    original, tmp_path, capsys, monkeypatch, bits, kept_bits, code, told
+):
+    words = ["enhance", str(original.source), "-o", str(tmp_path / "out.mp4"), *FLAGS, "--bit-depth", bits]
+    words += ["--also", "_kept.mkv", "--also-encoder", "ffv1", "--also-bit-depth", kept_bits]
+    assert run([*words, "--evidence", str(tmp_path / "e")]) == 0
+    changed(
+        tmp_path / "e" / "record.json", lambda record: record["processor"].update(processor="another one")
+    )
+    write, number = NotingSink.write, itertools.count()
+
+    def write_another(self, frame) -> None:
+        rows = frame.planes[0] ^ (1 if next(number) == 5 else 0)
+        write(self, replace(frame, planes=(rows, *frame.planes[1:])))
+
+    monkeypatch.setattr(NotingSink, "write", write_another)
+    assert run(["evidence", "replay", str(tmp_path / "e"), "--quiet"]) == code
+    said = capsys.readouterr()
+    assert told in (said.err if code else said.out)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
