@@ -17,7 +17,7 @@ from support.cuda_runtime import EmulatedEvent, EmulatedGraph, EmulatedStream, R
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vsr import resample
+from vsr.resample import resizing
 
 aten = torch.ops.aten
 
@@ -362,13 +362,13 @@ def emulated_cuda(num_devices: int = 1, most_bytes: int | None = None) -> Iterat
         "synchronize": cuda.synchronize,
     }
     # Filters that are kept for good were brought to the device of an emulation before.
-    resample._filters.cache_clear()
-    resample._taps.cache_clear()
-    resample._line.cache_clear()
+    resizing._filters.cache_clear()
+    resizing._taps.cache_clear()
+    resizing._line.cache_clear()
     with ExitStack() as stack:
-        stack.callback(resample._filters.cache_clear)
-        stack.callback(resample._taps.cache_clear)
-        stack.callback(resample._line.cache_clear)
+        stack.callback(resizing._filters.cache_clear)
+        stack.callback(resizing._taps.cache_clear)
+        stack.callback(resizing._line.cache_clear)
         for attribute, value in names.items():
             stack.enter_context(mock.patch.object(torch.cuda, attribute, value))
         overwrites = torch.__future__.get_overwrite_module_params_on_conversion()

@@ -1,14 +1,11 @@
-"""Resizing planes on tensors, with the place of every sample exact. Owns
-kernels; knows nothing of colour or frames.
+"""Resizing planes on tensors, with the place of every sample exact. Knows
+nothing of colour or frames.
 
 Positions follow the convention of centres: sample `i` of `n` lies at `i + 0.5`. `shift` moves the grid that
 is read, in input samples, which is how chroma siting is honoured.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import cv2
@@ -17,33 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Kernel = Literal["bicubic", "catmull-rom", "lanczos"]
-"""`bicubic` has a = -0.75, the value of OpenCV and PyTorch, so that our baseline is the one users know; it
-bends ramps by up to a percent. `catmull-rom` (a = -0.5) keeps them straight, which is why chroma is carried
-by it (Keys 1981)."""
-
-_SUPPORT: dict[Kernel, int] = {"bicubic": 2, "catmull-rom": 2, "lanczos": 3}
-"""Half the width of a kernel, in input samples."""
-
-
-def _kernel(x: Tensor, kernel: Kernel) -> Tensor:
-    x = x.abs()
-    if kernel == "lanczos":
-        return torch.where(x < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
-    a = -0.75 if kernel == "bicubic" else -0.5
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+from vsr.resample.halving import Halving
+from vsr.resample.kernels import SUPPORT, Kernel, kernel_at
 
 
 @lru_cache(maxsize=64)
 def _phases(scale: int, shift: float, kernel: Kernel) -> tuple[Tensor, int]:
     """Filter taps (scale, taps) of each output phase, and how many samples before their own they begin."""
-    reach = _SUPPORT[kernel]
+    reach = SUPPORT[kernel]
     centers = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5 + shift
     first = -reach if shift > -0.5 else -reach - 1
     offsets = torch.arange(first, reach + 2, dtype=torch.float64)
-    taps = _kernel(centers[:, None] - offsets[None], kernel)
+    taps = kernel_at(centers[:, None] - offsets[None], kernel)
     taps = taps / taps.sum(1, keepdim=True)
     used = (taps.abs() > 1e-12).any(0).nonzero().flatten()
     low, high = int(used[0]), int(used[-1]) + 1
@@ -175,10 +157,10 @@ def _taps(
     num_in, num_out = sizes
     stretch = max(1.0, ratio)  # reducing widens the kernel, else detail aliases
     centers = (torch.arange(num_out, dtype=torch.float64) + 0.5) * ratio - 0.5 + shift
-    reach = _SUPPORT[kernel] * stretch
+    reach = SUPPORT[kernel] * stretch
     first = torch.ceil(centers - reach)
     index = first[:, None] + torch.arange(int(2 * reach) + 1, dtype=torch.float64)
-    weights = _kernel((index - centers[:, None]) / stretch, kernel)
+    weights = kernel_at((index - centers[:, None]) / stretch, kernel)
     weights = (weights / weights.sum(1, keepdim=True)).float()
     index = index.long()
     if mirror:  # … 1 0 0 1 … n-1 n-1 n-2 …
@@ -244,66 +226,6 @@ def _halve_on_cpu(
     halving = Halving((int(ratio[0]), int(ratio[1])), shift, kernel)
     num_rows = -(-plane.shape[0] // halving.ratio[0])
     return torch.from_numpy(halving.rows(plane.contiguous().numpy(), 0, num_rows, lambda part: part))
-
-
-@dataclass(frozen=True)
-class Halving:
-    """A plane reduced to a half along rows, columns or both on a CPU, as many rows at once as are wanted.
-
-    Only rows that are wanted are summed: half of the time of OpenCV's filter for all.
-    """
-
-    ratio: tuple[int, int]
-    """Rows, columns for each that comes out, 1 or 2."""
-    shift: tuple[float, float]
-    kernel: Kernel
-
-    def rows(
-        self, source: np.ndarray, first: int, last: int, plane_of: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Rows `first` to `last`, exclusive, of the reduced plane, (last - first, columns) float32. Edges repeat.
-
-        Args:
-            source: (H, W) or (H, W, C), whole.
-            first: row of the result.
-            last: behind the last one.
-            plane_of: makes float32 (h, W) of so many of the source's rows.
-        """
-        height, width = source.shape[:2]
-        (down, up), (across, left) = self._taps
-        top, bottom = first * self.ratio[0] - up, (last - 1) * self.ratio[0] - up + len(down)
-        num_columns = -(-width // self.ratio[1])
-        right = max(0, (num_columns - 1) * self.ratio[1] - left + len(across) - width)
-        plane = plane_of(source[max(0, top) : bottom])
-        margins = max(0, -top), max(0, bottom - height), left, right
-        return self._filtered(cv2.copyMakeBorder(plane, *margins, cv2.BORDER_REPLICATE), num_columns)
-
-    @cached_property
-    def _taps(self) -> list[tuple[np.ndarray, int]]:
-        """Of rows and of columns."""
-        return [_strided_taps(*axis, self.kernel) for axis in zip(self.ratio, self.shift, strict=True)]
-
-    def _filtered(self, plane: np.ndarray, num_columns: int) -> np.ndarray:
-        """Of a plane with its margins."""
-        (down, _), (across, _) = self._taps
-        step, width = self.ratio[0], plane.shape[1]
-        num_rows = (len(plane) - len(down)) // step + 1
-        windows = torch.from_numpy(plane).as_strided((num_rows, len(down), width), (step * width, width, 1))
-        tall = torch.matmul(torch.from_numpy(down)[None], windows).view(num_rows, width).numpy()
-        sums = cv2.filter2D(tall, -1, across[None], anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
-        return np.ascontiguousarray(sums[:, : num_columns * self.ratio[1] : self.ratio[1]])
-
-
-@lru_cache(maxsize=64)
-def _strided_taps(ratio: int, shift: float, kernel: Kernel) -> tuple[np.ndarray, int]:
-    """The filter that all output samples share, and how many samples before `ratio * i` it begins for the `i`th."""
-    center, reach = ratio / 2 - 0.5 + shift, _SUPPORT[kernel] * ratio
-    first = math.floor(center - reach)
-    offsets = torch.arange(first, first + 2 * int(reach) + 2, dtype=torch.float64)
-    taps = _kernel((offsets - center) / ratio, kernel)
-    used = (taps.abs() > 1e-12).nonzero().flatten()
-    low, high = min(int(used[0]), -first), max(int(used[-1]), -first) + 1  # OpenCV's anchor lies within
-    return (taps / taps.sum())[low:high].float().numpy(), -first - low
 
 
 @lru_cache(maxsize=64)
