@@ -12,6 +12,7 @@ import pytest
 from support.archives import wait_until
 from support.clips import ClipOptions, write_clip
 from support.web_server import WebServer, begin_web, web
+from support.whole import times
 
 from vsr.cli.main import run
 from vsr.web.client import WebError
@@ -102,5 +103,5 @@ def _is_done(server: WebServer, clip: Path, uploads: list[str], jobs: list[str],
 
 
 @pytest.mark.slow
-def test_killed_twenty_times(tmp_path):
-    killed_at_random(tmp_path, num_jobs=6, num_kills=20, seed=11)
+def test_killed_again_and_again(tmp_path):
+    killed_at_random(tmp_path, num_jobs=times(6, share=3), num_kills=times(20, share=6), seed=11)

@@ -27,7 +27,7 @@ from support.rtsp_player import Player
 
 pytestmark = [pytest.mark.slow, pytest.mark.rtsp]
 
-SPAN_S = float(os.environ.get("VSR_FIGURES_S", "15"))
+SPAN_S = float(os.environ.get("VSR_FIGURES_S", "5"))
 """How long each thing is measured."""
 MODEL = os.environ.get("VSR_FIGURES_MODEL", "fast-x2")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
