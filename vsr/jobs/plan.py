@@ -3,7 +3,7 @@ everything that the user should know of it."""
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -209,48 +209,65 @@ def _crop(info: StreamInfo, options: EnhanceOptions) -> Rectangle | None:
 
 def _notes(plan: Plan) -> tuple[str, ...]:
     """Everything the user should read of a plan, in the order in which it happens."""
-    info, options = plan.source, plan.options
-    picture = options.picture
-    notes = [*info.notes]
-    if info.pictures and not options.read.fps and not is_numbered(plan.job.target):
-        notes.append(f"{info.average_rate} frames a second are assumed; --fps says otherwise")
+    choices = plan.outputs.choices if plan.outputs else []
+    return (
+        *plan.source.notes,
+        *_notes_on_times(plan),
+        *_notes_on_the_cut(plan),
+        *_notes_on_colors(plan),
+        *plan.notes,
+        *_notes_on_the_result(plan),
+        *(note for choice in choices for note in choice.notes),
+    )
+
+
+def _notes_on_times(plan: Plan) -> Iterator[str]:
+    info, read = plan.source, plan.options.read
+    if info.pictures and not read.fps and not is_numbered(plan.job.target):
+        yield f"{info.average_rate} frames a second are assumed; --fps says otherwise"
     if is_standard(info.path):
-        notes.append("a pipe is read once: what comes counts as clean (--source real says otherwise)")
-    if not info.pictures and options.read.fps:
-        notes.append("fps means nothing here: the frames have times of their own")
-    if plan.job.is_image and replace(options.read, fps="") != ReadOptions():
-        notes.append("start, end, frames and deinterlace mean nothing for a picture")
-    elif said := describe_fields(info, options.read):
-        notes.append(said)
+        yield "a pipe is read once: what comes counts as clean (--source real says otherwise)"
+    if not info.pictures and read.fps:
+        yield "fps means nothing here: the frames have times of their own"
+    if plan.job.is_image and replace(read, fps="") != ReadOptions():
+        yield "start, end, frames and deinterlace mean nothing for a picture"
+    elif said := describe_fields(info, read):
+        yield said
+
+
+def _notes_on_the_cut(plan: Plan) -> Iterator[str]:
+    info, picture = plan.source, plan.options.picture
     if any(picture.crop.values()):
         cut = ", ".join(f"{lines} at the {side}" for side, lines in picture.crop.items() if lines)
-        notes.append(f"crop: {cut} cut off")
+        yield f"crop: {cut} cut off"
     if plan.crop and info.immersive:
-        notes.append("left out: spherical and stereo facts: the pictures are cut")
+        yield "left out: spherical and stereo facts: the pictures are cut"
     if picture.autocrop:
         whole = f"{info.format.width}x{info.format.height}"
-        notes.append(
-            f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}"
-        )
-    if picture.color_correct and info.format.transfer in HDR:
-        notes.append("color-correct: left out, white has no fixed place in HDR")
-    elif picture.color_correct:
-        notes.append("color-correct: white balance and levels, adapting slowly within each scene")
-    notes += plan.notes
+        yield f"autocrop: {f'{plan.crop} of {whole} is picture' if plan.crop else 'no black borders found'}"
+
+
+def _notes_on_colors(plan: Plan) -> Iterator[str]:
+    if not plan.options.picture.color_correct:
+        return
+    if plan.source.format.transfer in HDR:
+        yield "color-correct: left out, white has no fixed place in HDR"
+    else:
+        yield "color-correct: white balance and levels, adapting slowly within each scene"
+
+
+def _notes_on_the_result(plan: Plan) -> Iterator[str]:
     if not plan.models:
-        notes.append("no model is needed for this size")
+        yield "no model is needed for this size"
     if plan.resample:
-        format = info.format if plan.crop is None else cropped_format(info.format, plan.crop)
-        height, width = models_size(format, plan.models)
-        notes.append(f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}")
+        format = plan.source.format
+        height, width = models_size(cropped_format(format, plan.crop) if plan.crop else format, plan.models)
+        yield f"models give {width}x{height}; resampled once to {plan.resample[1]}x{plan.resample[0]}"
     if plan.label:
-        notes.append(
-            f"label: {plan.label.text!r} stands in the corner {picture.label_corner} of every picture"
-        )
-    if plan.outputs is None and options.also.also:
-        notes.append("also means nothing for a picture")
-    choices = plan.outputs.choices if plan.outputs else []
-    return (*notes, *(note for choice in choices for note in choice.notes))
+        corner = plan.options.picture.label_corner
+        yield f"label: {plan.label.text!r} stands in the corner {corner} of every picture"
+    if plan.outputs is None and plan.options.also.also:
+        yield "also means nothing for a picture"
 
 
 def _num_frames(info: StreamInfo, read: ReadOptions) -> int | None:
