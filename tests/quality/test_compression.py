@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vsr.quality.compression import Coding, compression_of, damage_of, is_real, told_damage, visible_noise
+from vsr.quality.compression import Coding, compression_of, damage_of, realness, told_damage, visible_noise
 from vsr.quality.noise_level import LookOfPictures
 
 CLEAN = LookOfPictures(noise=1.0, least=1.0, change=None, detail=10.0, sharpness=0.6)
@@ -35,17 +35,17 @@ def test_fewer_bits_for_the_same_detail_are_more_compression():
 
 
 def test_a_still_scene_in_few_bits_is_clean_and_grain_in_many_is_not():
-    assert not is_real(Coding("h264", quantiser=18), CLEAN, 0.2)
-    assert is_real(Coding("h264", quantiser=30), CLEAN, 0.5)
+    assert realness(Coding("h264", quantiser=18), CLEAN, 0.2) <= 1
+    assert realness(Coding("h264", quantiser=30), CLEAN, 0.5) > 1
     grainy = LookOfPictures(noise=8.0, least=6.0, change=8.0, detail=10.0, sharpness=0.6)
-    assert is_real(Coding("prores"), grainy, 0.0)
+    assert realness(Coding("prores"), grainy, 0.0) > 1
 
 
 def test_each_way_of_storing_has_its_own_limit():
-    assert is_real(Coding("mjpeg", jpeg_quality=75), CLEAN, 0.25)
-    assert not is_real(Coding("mjpeg", jpeg_quality=92), CLEAN, 0.08)
-    assert is_real(Coding("mpeg4", quantiser=8), CLEAN, 8 / 24)
-    assert not is_real(Coding("h264", quantiser=22), CLEAN, 8 / 24)
+    assert realness(Coding("mjpeg", jpeg_quality=75), CLEAN, 0.25) > 1
+    assert realness(Coding("mjpeg", jpeg_quality=92), CLEAN, 0.08) <= 1
+    assert realness(Coding("mpeg4", quantiser=8), CLEAN, 8 / 24) > 1
+    assert realness(Coding("h264", quantiser=22), CLEAN, 8 / 24) <= 1
 
 
 def test_what_stands_still_is_no_noise_unless_a_codec_repeats_it():
@@ -65,7 +65,7 @@ def test_detail_that_compression_took_counts_as_noise_and_half_of_it_is_told():
 def test_blocks_in_a_file_without_loss_tell_of_the_jpeg_that_it_was():
     blocks = replace(CLEAN, blocking=0.31)
     assert compression_of(Coding("png"), blocks) == pytest.approx(0.5, abs=0.03)
-    assert is_real(Coding("png"), blocks, 0.25)
+    assert realness(Coding("png"), blocks, 0.25) > 1
     assert compression_of(Coding("png"), replace(CLEAN, blocking=0.15)) == 0
     assert compression_of(Coding("mjpeg", jpeg_quality=95), blocks) == 0.05
 

@@ -15,17 +15,15 @@ from vsr.models import Damage, Verdict
 from vsr.options import ReadOptions
 from vsr.prefetch import closed_after
 from vsr.quality import (
-    EFFICIENCY,
-    QUANTISED,
     Coding,
     LookOfPictures,
     compression_of,
     damage_of,
-    is_real,
+    damage_words,
     look_at_pictures,
     luma_codes,
+    realness,
     told_damage,
-    visible_noise,
 )
 
 RUNS, LENGTH = 8, 6
@@ -33,19 +31,6 @@ RUNS, LENGTH = 8, 6
 
 MEASURED = 3
 """Pictures of each run whose noise is measured."""
-
-SOFT = 0.25
-"""Sharpness below which it is said."""
-
-NAMES = {
-    "h264": "H.264",
-    "mpeg4": "MPEG-4",
-    "mpeg2video": "MPEG-2",
-    "mpeg1video": "MPEG-1",
-    "mjpeg": "JPEG",
-    "webp": "WebP",
-}
-"""How codecs are called where FFmpeg's name in capitals is not it."""
 
 
 def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict:
@@ -58,17 +43,10 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     """
     coding, look = look_at_source(info, read)
     compression = compression_of(coding, look)
-    found = [f"noise {visible_noise(look, compression):.2g}", _stored(coding)]
-    if compression and coding.codec not in EFFICIENCY and coding.codec not in QUANTISED:
-        found.append("blocks of 8x8")
-    if compression:
-        found[-1] += f" (compression {compression:.2g})"
-    if look.detail > 1 and look.sharpness < SOFT:
-        found.append("soft")
-    why = f"{Path(info.path).name}: {', '.join(found)}"
+    why = f"{Path(info.path).name}: {damage_words(coding, look, compression)}"
     damage = told_damage(look, compression)
     told = Damage(round(damage.noise, 1), round(damage.compression, 2))  # the same on every machine
-    return Verdict(is_real(coding, look, compression), why, told)
+    return Verdict(realness(coding, look, compression) > 1, why, told)
 
 
 def shown_damage(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Damage:
@@ -143,15 +121,3 @@ def _times(info: StreamInfo, read: ReadOptions) -> list[float]:
     ends = [time for time in (end, info.duration_s, last) if time]
     length = max(0.0, min(ends) - start) if ends else 0.0
     return [start + index * length / RUNS for index in range(RUNS)]
-
-
-def _stored(coding: Coding) -> str:
-    """How, in words."""
-    name = NAMES.get(coding.codec, coding.codec.upper())
-    if coding.jpeg_quality is not None:
-        return f"{name} of quality {coding.jpeg_quality}"
-    if coding.quantiser is not None:
-        return f"{name} at quantiser {coding.quantiser:.0f}"
-    if coding.codec in EFFICIENCY and coding.key_bits:
-        return f"{name} at {coding.key_bits:.2g} bits per pixel"
-    return name

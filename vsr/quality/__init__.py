@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         Coding,
         compression_of,
         damage_of,
-        is_real,
+        realness,
         told_damage,
         visible_noise,
     )
@@ -30,5 +30,6 @@ if TYPE_CHECKING:
     from vsr.quality.noise_level import LookOfPictures, look_at_pictures, luma_codes
     from vsr.quality.score import Judge, Score, Show, mean_score, show_nobody
     from vsr.quality.temporal import Steadiness
+    from vsr.quality.wording import damage_words
 
 __getattr__ = lazy_exports(__name__)

@@ -127,13 +127,16 @@ def visible_noise(look: LookOfPictures, compression: float) -> float:
     return look.change if look.change is not None and look.change < 0.6 * noise else noise
 
 
-def is_real(coding: Coding, look: LookOfPictures, compression: float) -> bool:
-    """Whether networks trained on clean pictures would sharpen noise or what compression has left."""
+def realness(coding: Coding, look: LookOfPictures, compression: float) -> float:
+    """How far pictures are damaged, as a share of what networks trained on clean pictures bear.
+
+    Above 1 these would sharpen noise or what compression has left, and networks for real footage are better.
+    """
     if coding.jpeg_quality is not None or (coding.quantiser is None and coding.codec not in EFFICIENCY):
-        least = _REAL_JPEG
+        most = _REAL_JPEG
     else:
-        least = _REAL_QUANTISER if coding.quantiser is not None and coding.codec in QUANTISED else _REAL_CRF
-    return compression > least or visible_noise(look, compression) >= _REAL_NOISE
+        most = _REAL_QUANTISER if coding.quantiser is not None and coding.codec in QUANTISED else _REAL_CRF
+    return max(compression / most, visible_noise(look, compression) / _REAL_NOISE)
 
 
 def _of_crf(crf: float) -> float:
