@@ -80,7 +80,7 @@ class LiveFlags:
     serve_users: str = ""
     """File with a USER:PASSWORD a line, of those who may watch; any HOST but 127.0.0.1 wants one."""
     serve_always: bool = False
-    """Encode even while nobody watches: pictures are there at once."""
+    """Enhance and encode even while nobody watches: pictures are there at once."""
     log: Literal["text", "json"] | None = None
     """Lines for people, or one JSON object a line and no table. Default: text."""
     duration: float = 0.0

@@ -75,14 +75,16 @@ def conclusion(view: LiveView) -> list[LogEvent]:
             f" {facts.dropped} before the engine ({facts.bursts} of them in bursts) and {camera.sink.dropped}"
         )
         text += " before the encoder"
+        text += f", {facts.unwatched} left out as nobody watched" if facts.unwatched else ""
         events.append(LogEvent("end", text, facts.name, _fields(camera, view)))
     return events
 
 
 def _figures(camera: CameraView, view: LiveView) -> str:
     facts = camera.facts
+    rate = "fps, idle as nobody watches" if facts.idle else f"→ {facts.fps_out:.1f} fps"
     return (
-        f"{facts.camera.state}, {facts.fps_in:.1f} → {facts.fps_out:.1f} fps,"
+        f"{facts.camera.state}, {facts.fps_in:.1f} {rate},"
         f" latency {facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f} ms, {camera.dropped} dropped,"
         f" {facts.camera.reconnects} reconnects, {view.overview.level}, {camera.bitrate_kbps:.0f} kbit/s"
     )
@@ -98,6 +100,8 @@ def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
         "latency_p95_ms": round(facts.latency_p95_s * 1000, 1),
         "arrived": facts.arrived,
         "delivered": facts.delivered,
+        "idle": facts.idle,
+        "unwatched": facts.unwatched,
         "dropped": facts.dropped,
         "dropped_in_bursts": facts.bursts,
         "dropped_by_encoder": camera.sink.dropped,
@@ -140,7 +144,7 @@ def _row(camera: CameraView, level: str) -> list[str]:
     return [
         cell(facts.name),
         state,
-        f"{facts.fps_in:.1f}→{facts.fps_out:.1f}",
+        f"{facts.fps_in:.1f}→idle" if facts.idle else f"{facts.fps_in:.1f}→{facts.fps_out:.1f}",
         f"{facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f}",
         str(camera.dropped),
         str(facts.camera.reconnects),

@@ -175,6 +175,11 @@ class LiveOptions:
                 owners[target] = name
 
     @property
+    def is_served(self) -> bool:
+        """Whether anybody can watch, by a player or in a browser."""
+        return bool(self.serve.port or self.watch.port)
+
+    @property
     def scales(self) -> tuple[int, ...]:
         """The cameras' scale, and those of regions besides, each once."""
         regions = [region.scale for camera in self.cameras for region in camera.regions]

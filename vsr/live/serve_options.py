@@ -19,7 +19,7 @@ class ServingOptions:
     users_file: str = field(default="", repr=False)
     """File with a USER:PASSWORD a line, of those who may watch; read at each login. Empty: anybody."""
     always: bool = False
-    """Encode and pass on even while nobody watches: pictures are there at once."""
+    """Enhance, encode and pass on even while nobody watches: pictures are there at once."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:

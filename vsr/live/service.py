@@ -99,7 +99,7 @@ class LiveService:
         accept: Callable[[LiveOptions, Sequence[EngineLevel]], None] = lambda *_: None,
     ):
         self.options, self._accept = options, accept
-        self.hub = Hub(always=options.serve.always)
+        self.hub = Hub(always=options.serve.always, is_open=options.is_served)
         """What viewers may watch."""
         self._server = self._serve(options)
         self._numbers = itertools.count()
@@ -186,7 +186,6 @@ class LiveService:
         except VsrError:
             self._server = self._serve(self.options)
             raise
-        self.hub.always = options.serve.always
 
     def _close_sinks(self) -> None:
         for channel in itertools.chain(*self._channels.values()):
@@ -210,6 +209,7 @@ class LiveService:
             self._keep_served(self.options)
             raise
         self._keep_served(options)
+        self.hub.serve(always=options.serve.always, is_open=options.is_served)
         self._leave({*changes.ended, *changes.restarted})
         self._channels = {name: self._channels[name] for name in changes.kept} | opened
         self._waiting = (self._waiting & {*changes.kept}) | {*opened}

@@ -177,7 +177,7 @@ def wait_for_playing(metrics: int) -> None:
     while True:
         assert time.monotonic() < end
         try:
-            if health(metrics)["cameras"]["door"]["fps_out"] > 5:
+            if health(metrics)["cameras"]["door"]["fps_in"] > 5:
                 return
         except OSError:
             pass

@@ -30,6 +30,12 @@ _ENTITIES: dict[str, dict[str, Any]] = {
     "picture": _WORD | {"name": "Picture", "options": [*get_args(PictureState)]},
     "fps_in": _MEASURED | _DIAGNOSTIC | {"name": "Frames decoded", "unit_of_measurement": "fps"},
     "fps_out": _MEASURED | {"name": "Frames enhanced", "unit_of_measurement": "fps"},
+    "idle": {
+        "platform": "binary_sensor",
+        "name": "Idle, as nobody watches",
+        "value_template": "{{ 'ON' if value_json.idle else 'OFF' }}",
+    }
+    | _DIAGNOSTIC,
     "latency_ms": _MEASURED | {"name": "Latency", "device_class": "duration", "unit_of_measurement": "ms"},
     "model": {"platform": "sensor", "name": "Model"} | _DIAGNOSTIC,
     "dropped": {"platform": "sensor", "name": "Dropped frames", "state_class": "total_increasing"} | _DIAGNOSTIC,

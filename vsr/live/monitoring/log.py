@@ -45,6 +45,7 @@ class _Told:
     state: str = ""
     reason: str = ""
     picture: str = "good"
+    idle: bool = False
     error: str = ""
     encoder: tuple[object, ...] = ()
     outputs: dict[int, tuple[object, ...]] = field(default_factory=dict[int, tuple[object, ...]])
@@ -65,7 +66,7 @@ class EventLog:
         events: list[LogEvent] = []
         for camera in view.cameras:
             told = self._told.setdefault(camera.facts.number, _Told(drops_s=now))
-            for found in (_state, _picture, _error, _encoder, _outputs):
+            for found in (_state, _picture, _idle, _error, _encoder, _outputs):
                 events += found(camera, told)
             events += _drops(camera, told, now)
         return events
@@ -98,6 +99,15 @@ def _picture(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
         told.picture = picture
         text = f"the picture is {picture}" + (" again" if picture == "good" else "")
         yield LogEvent("picture", text, camera.facts.name, {"picture": picture}, bad=picture != "good")
+
+
+def _idle(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
+    idle = camera.facts.idle
+    if idle != told.idle:
+        told.idle = idle
+        text = "idle: nobody watches, so frames are decoded and not enhanced"
+        fields = {"idle": idle}
+        yield LogEvent("idle", text if idle else "watched: frames are enhanced", camera.facts.name, fields)
 
 
 def _error(camera: CameraView, told: _Told) -> Iterator[LogEvent]:

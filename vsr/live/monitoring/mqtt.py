@@ -48,8 +48,8 @@ class MqttReports:
     def __init__(self, options: MqttOptions, look: Callable[[], LiveView]):
         self._options, self._look = options, look
         self._shown = options.address.shown
-        self._told: dict[str, tuple[str, str]] = {}
-        """State and picture of each camera when it was reported last."""
+        self._told: dict[str, tuple[object, ...]] = {}
+        """What changed of each camera when it was reported last."""
         self._count, self._again = 0, threading.Event()
         self._problem = ""
         self._stop = threading.Event()
@@ -101,7 +101,7 @@ class MqttReports:
             name, status = camera.facts.name, camera.facts.camera
             if name not in self._told:
                 self._describe(name)
-            now = (status.state, status.picture)
+            now = (status.state, status.picture, camera.facts.idle)
             if all_due or self._told.get(name) != now:
                 self._told[name] = now
                 self._publish(self._state_topic(name), json.dumps(_facts(camera, view.overview.level)))
@@ -175,6 +175,7 @@ def _facts(camera: CameraView, level: str) -> dict[str, object]:
         "picture": facts.camera.picture,
         "fps_in": round(facts.fps_in, 2),
         "fps_out": round(facts.fps_out, 2),
+        "idle": facts.idle,
         "latency_ms": round(facts.latency_p95_s * 1000),
         "model": level,
         "dropped": camera.dropped,

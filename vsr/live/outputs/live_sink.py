@@ -19,6 +19,7 @@ from vsr.errors import VsrError
 from vsr.frames import Frame, PictureFormat
 from vsr.live.frame_notes import FrameNotes
 from vsr.live.newest_wins import DroppingWorker
+from vsr.live.outputs.absent_picture import StandIn
 from vsr.live.outputs.encoder import LiveEncode, LiveEncoder, why_software
 from vsr.live.outputs.live_output import LiveOutput, OutputStatus
 from vsr.live.outputs.output_clock import OutputClock
@@ -30,7 +31,7 @@ from vsr.live.push.recording import ORIGINAL
 from vsr.live.serving.hub import Publisher
 from vsr.live.target_options import OutputOptions
 from vsr.media import find_ffmpeg
-from vsr.quality import Label, black_frame, dim, draw_label
+from vsr.quality import Label, draw_label
 
 _STUCK_S, _START_S = 5.0, 30.0
 """An encoder that has taken so long over one frame is killed and started again; over its first ones, it starts: killed
@@ -125,12 +126,13 @@ class LiveSink:
             )
         self._encoder: LiveEncoder | None = None
         self._why, self._restarts, self._written, self._retry_s = "", 0, 0, 0.0
-        self._last: Frame | None = None
-        self._dimmed: Frame | None = None
+        self._stand_in = StandIn(name, options.format)
         self._clock = OutputClock()
         self._flows_since_s = self._written_s = 0.0
         enhanced, originals = ([served[0]], [one for one in served[1:] if one]) if served else ([], [])
         self._takers: list[PacketTaker] = [*self._outputs, *enhanced]
+        has_others = self._outputs or self._snapshots or self._callbacks or notes
+        self._on_demand = served[0] if served and not has_others else None
         self._passthrough = Passthrough(name, self._takers, [*self._originals, *originals])
         self._begun_s = 0.0
         self._worker: DroppingWorker[Frame | float | None] = DroppingWorker(
@@ -145,6 +147,15 @@ class LiveSink:
         self._outputs.append(LiveOutput(PushOrder(options, self.name)))
         if options.kind == "record" and self._options.record_original:
             self._originals.append(LiveOutput(PushOrder(options, self.name, ORIGINAL)))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no output, pictures are served on demand, and nobody watches; from any thread."""
+        return self._on_demand is not None and self._on_demand.is_idle
+
+    def rest(self) -> None:
+        """End the encoder; the next picture that is wanted starts another."""
+        self._worker.put(None)
 
     def write(self, frame: Frame) -> None:
         """Hand over an enhanced frame. A new size or layout starts a new encode;
@@ -232,24 +243,21 @@ class LiveSink:
     # What follows runs in the sink's own thread.
 
     def _take(self, item: Frame | float | None) -> None:
-        if (
-            item is None
-        ):  # while the camera connects: asking FFmpeg and drivers what they have takes half a second
+        if item is None:
+            self._end_encoder()
+            # While the camera connects: asking FFmpeg and drivers what they have takes half a second.
             with contextlib.suppress(VsrError):
                 why_software(find_ffmpeg())
             return
         if isinstance(item, Frame):
-            self._last, self._dimmed = item, None
+            self._stand_in.see(item)
             for callback in self._callbacks:
                 callback.put(item)
             self._show(self._labelled(item), item)
             return
-        if self._last is None and self._options.format is not None:
-            self._last = black_frame(self._options.format)
-        if self._last is not None:
-            self._dimmed = self._dimmed or dim(self._last)
-            text = f"{self.name}  no signal {_ago(item)}"
-            self._show(draw_label(self._dimmed, Label(text)), None)
+        picture = self._stand_in.picture(item)
+        if picture is not None:
+            self._show(picture, None)
 
     def _labelled(self, frame: Frame) -> Frame:
         if not self._options.label:
@@ -266,8 +274,7 @@ class LiveSink:
             one.put(frame)
         wanted = not self._takers or any(one.wanted for one in self._takers)
         if self._encoder is not None and (not wanted or self._encoder.format != frame.format):
-            self._encoder.close()
-            self._encoder = None
+            self._end_encoder()
         if not wanted or (self._encoder is None and time.monotonic() < self._retry_s):
             return
         try:
@@ -286,6 +293,11 @@ class LiveSink:
             self._why, self._restarts = str(error), self._restarts + 1
             self._retry_s = time.monotonic() + _PAUSE_S
 
+    def _end_encoder(self) -> None:
+        if self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None
+
     def _deliver(self, message: Message) -> None:
         """Give a message to all outputs; in the encoder's thread."""
         for taker in self._takers:
@@ -296,11 +308,3 @@ def _with_segments(encode: LiveEncode, outputs: Sequence[OutputOptions]) -> Live
     """Keyframes often enough for the shortest segments."""
     shortest = [output.segment_length_s for output in outputs if output.kind == "hls"]
     return replace(encode, keyframe_s=min([encode.keyframe_s, *shortest]))
-
-
-def _ago(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

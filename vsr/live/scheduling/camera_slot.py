@@ -58,6 +58,7 @@ class CameraSlot:
         self._pause_s = _FIRST_PAUSE_S
         self._last = float("-inf")
         """Number of the frame that was enhanced last, of all that came."""
+        self._idle, self._unwatched = False, 0
         self._taken = self._thinned = self._delivered = self._failed = self._arrived = 0
         self._arrivals, self._departures, self._latencies = (RecentValues(_LATELY_S, now) for _ in range(3))
         self._last_arrival_s, self._next_stand_in_s = now, now
@@ -65,10 +66,32 @@ class CameraSlot:
 
     def _begin(self) -> NewestWins[_SceneFrame]:
         name = f"vsr-camera-{self.channel.name}"
-        frames = _with_scenes(self.channel.camera.frames(self._stop))
         return NewestWins(
-            frames, depth=_WAITING, name=name, notify=self._notify, usual_s=lambda: self.interval_s
+            self._watched(), depth=_WAITING, name=name, notify=self._notify, usual_s=lambda: self.interval_s
         )
+
+    def _watched(self) -> Generator[_SceneFrame, None, None]:
+        """The camera's frames, those left out that go nowhere. The first of each scene never is: by it the engine gets
+        ready for the size, and there is a picture to stand in. In the camera's thread."""
+        scene = 0
+        with closing(self.channel.camera.frames(self._stop)) as frames:
+            for frame in frames:
+                scene += frame.reset
+                if frame.reset or not self.channel.sink.is_idle:
+                    yield _SceneFrame(frame, scene)
+                else:
+                    self._unwatched += 1
+                    scene += 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its enhanced frames go nowhere, as of the last `stand_in`."""
+        return self._idle
+
+    @property
+    def wanted(self) -> int:
+        """Frames decoded so far that were to be enhanced."""
+        return self._taken + self.dropped + len(self._newest)
 
     @property
     def waiting(self) -> int:
@@ -103,7 +126,7 @@ class CameraSlot:
         while (head := self._newest.head) is not None and self._taken + self.dropped - self._last < every:
             self._take()
             self._thinned += 1
-        arrived = self._taken + self.dropped + len(self._newest)
+        arrived = self.wanted + self._unwatched
         if arrived > self._arrived:
             self._arrivals.add(arrived - self._arrived, now)
             self._arrived, self._last_arrival_s = arrived, now
@@ -163,7 +186,12 @@ class CameraSlot:
         self._failed += 1
 
     def stand_in(self, now: float) -> float:
-        """Tell the sink now and then while the camera is away; returns when to come again."""
+        """Tell the sink now and then while the camera is away, unless nobody sees it; returns when to come again."""
+        was_idle, self._idle = self._idle, self.channel.sink.is_idle
+        if self._idle:
+            if not was_idle:
+                self._guard(self.channel.sink.rest)
+            return now + _STAND_IN_S
         interval_s = self.interval_s
         away_from_s = self._last_arrival_s + max(_AWAY_S, _AWAY_FRAMES * interval_s)
         if now < away_from_s:
@@ -203,6 +231,8 @@ class CameraSlot:
             bursts=self.bursts,
             thinned=self._thinned,
             failed=self._failed,
+            unwatched=self._unwatched,
+            idle=self._idle,
             away_s=away_s if away_s > max(_AWAY_S, _AWAY_FRAMES * self.interval_s) else 0.0,
             last_error=self._last_error,
         )
@@ -216,11 +246,3 @@ class CameraSlot:
         self.end()
         self._guard(self.channel.sink.close)
         self._newest.close(_LEAVE_S)
-
-
-def _with_scenes(frames: Generator[Frame, None, None]) -> Generator[_SceneFrame, None, None]:
-    scene = 0
-    with closing(frames):
-        for frame in frames:
-            scene += frame.reset
-            yield _SceneFrame(frame, scene)

@@ -29,8 +29,17 @@ class FrameSink(Protocol):
     """What the loop asks of a camera's outputs. All are called in the loop's
     thread; only `close` may take its time."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether enhanced frames go nowhere now, though they may later; from any thread."""
+        ...
+
     def write(self, frame: Frame) -> None:
         """Take an enhanced frame."""
+        ...
+
+    def rest(self) -> None:
+        """End what only enhanced frames need, until the next one; called once as it has become idle."""
         ...
 
     def away(self, since_s: float) -> None:
@@ -114,11 +123,18 @@ class MemoryLiveSink:
     frames: list[Frame] = field(default_factory=list[Frame])
     absences: list[float] = field(default_factory=list[float])
     """Seconds that the camera had been away, at each call of `away`."""
+    is_idle: bool = False
+    """May be set at any time."""
+    num_rests: int = 0
     closed: bool = False
 
     def write(self, frame: Frame) -> None:
         """Keep a frame."""
         self.frames.append(frame)
+
+    def rest(self) -> None:
+        """Count it."""
+        self.num_rests += 1
 
     def away(self, since_s: float) -> None:
         """Keep the time."""

@@ -186,6 +186,10 @@ class LatencyControl:
             return self._up(load, now)
         return None
 
+    def rest(self) -> None:
+        """Nothing is to be enhanced: that the target was missed or held up to now does not go on."""
+        self._missed_since = self._held_since = None
+
     def fail(self, why: str, now: float) -> LevelChange | None:
         """The level in use does not work at all, such as for want of memory: one
         down at once; None at the bottom."""

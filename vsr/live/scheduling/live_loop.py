@@ -86,9 +86,9 @@ class LiveLoop:
         self._load = LoadMeter(*self._count(), time.monotonic())
 
     def _count(self) -> tuple[int, int]:
-        """Frames that arrived, and those there was no time for: what a camera sends in a burst is its own affair."""
+        """Frames to be enhanced, and those there was no time for: what a camera sends in a burst is its own affair."""
         slots = self._slots.values()
-        return sum(slot.arrived for slot in slots), sum(slot.dropped - slot.bursts for slot in slots)
+        return sum(slot.wanted for slot in slots), sum(slot.dropped - slot.bursts for slot in slots)
 
     def follow(self, desired: DesiredState) -> None:
         """Take up another plan, begin the channels that are new in the desired state and end those that are gone."""
@@ -228,9 +228,13 @@ class LiveLoop:
         self._wakeup.wait(max(0.001, min(_LOOK_S, until_due_s, self._wait_s or _LOOK_S)))
 
     def stand_in(self) -> None:
-        """Keep the outputs of absent cameras going."""
+        """Keep the outputs of absent cameras going, and let go the streams that nobody watches."""
         now = time.monotonic()
         self._stand_in_s = min([now + _LOOK_S, *(slot.stand_in(now) for slot in self._slots.values())])
+        under_way = {frame.stream for frame in self._streams.under_way}
+        for number, slot in self._slots.items():
+            if slot.is_idle and number not in under_way:
+                self._deliver(self._try(lambda number=number: self._streams.flush(number)))
 
     def judge(self) -> None:
         """Twice a second: see how it goes, change the level where that is needed, and show it all."""
@@ -240,7 +244,9 @@ class LiveLoop:
         self._judge_s = now + _JUDGE_S
         self._load.count(*self._count(), now)
         load = self._load.load(min((slot.interval_s for slot in self._slots.values()), default=0.04), now)
-        if load is not None:
+        if all(slot.is_idle for slot in self._slots.values()):
+            self._control.rest()
+        elif load is not None:
             self._step(self._control.judge(load, now))
         self._show(now)
 

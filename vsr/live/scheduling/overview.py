@@ -36,6 +36,10 @@ class ChannelOverview:
     """Seconds since the last frame, once that is long; 0 while frames come."""
     last_error: str
     """Of the camera's thread or of the sink; without secrets."""
+    unwatched: int = 0
+    """Frames that were not enhanced because nobody watched."""
+    idle: bool = False
+    """Nobody watches what is served on demand: frames are decoded, and not enhanced."""
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,15 @@ class Broadcast:
     Args:
         name: as viewers ask for it.
         always: whether it is wanted even if nobody watches.
+        is_open: whether anybody can watch.
         linger_s: how long it is wanted after the last viewer has left.
     """
 
-    def __init__(self, name: str, *, always: bool, linger_s: float):
+    def __init__(self, name: str, *, always: bool, is_open: bool, linger_s: float):
         self.name = name
         self.why = ""
         """Why there is nothing to see, where that is known."""
-        self.always = always
+        self.always, self.is_open = always, is_open
         self._linger_s, self._wanted_s = linger_s, 0.0
         self._viewers: tuple[Subscription, ...] = ()
         self._parameters = StreamParameters()

@@ -14,11 +14,12 @@ class Hub:
 
     Args:
         always: whether enhanced pictures are encoded and originals passed on even if nobody watches.
+        is_open: whether anybody can watch.
         linger_s: how long that goes on after the last viewer has left.
     """
 
-    def __init__(self, *, always: bool = False, linger_s: float = 10.0):
-        self._always, self._linger_s = always, linger_s
+    def __init__(self, *, always: bool = False, is_open: bool = True, linger_s: float = 10.0):
+        self._always, self._is_open, self._linger_s = always, is_open, linger_s
         self._zero_s = time.monotonic()
         self._broadcasts: dict[str, Broadcast] = {}
         self._lock = threading.Lock()
@@ -28,23 +29,20 @@ class Hub:
         """All there are, sorted by name."""
         return tuple(one for _, one in sorted(self._broadcasts.items()))
 
-    @property
-    def always(self) -> bool:
-        """Whether everything is wanted even if nobody watches."""
-        return self._always
-
-    @always.setter
-    def always(self, always: bool) -> None:
+    def serve(self, *, always: bool, is_open: bool) -> None:
+        """Go on in another way; the arguments are the hub's own."""
         with self._lock:
-            self._always = always
+            self._always, self._is_open = always, is_open
             for broadcast in self._broadcasts.values():
-                broadcast.always = always
+                broadcast.always, broadcast.is_open = always, is_open
 
     def publish(self, name: str) -> "Publisher":
         """Make what fills a broadcast from now on: one that is there goes on, with its viewers."""
         with self._lock:
             if name not in self._broadcasts:
-                self._broadcasts[name] = Broadcast(name, always=self._always, linger_s=self._linger_s)
+                self._broadcasts[name] = Broadcast(
+                    name, always=self._always, is_open=self._is_open, linger_s=self._linger_s
+                )
             return Publisher(self._broadcasts[name], self._zero_s)
 
     def keep(self, names: Iterable[str]) -> None:
@@ -93,6 +91,11 @@ class Publisher:
     def wanted(self) -> bool:
         """Whether packets are wanted now; descriptions always are."""
         return self._broadcast.wanted
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether somebody could watch, and nobody does."""
+        return self._broadcast.is_open and not self._broadcast.wanted
 
     def put(self, message: Message) -> None:
         """Take a description or a packet, as an output does."""

@@ -32,6 +32,8 @@ class SeenCamera:
     """Seconds for which it has been in that state."""
     fps_in: float
     fps_out: float
+    idle: bool
+    """Nobody watches what is served of it, so that it is decoded and not enhanced."""
     latency_ms: float
     """From a frame's arrival to the encoder, of 95 in 100 frames."""
     dropped: int
@@ -168,6 +170,7 @@ def _seen(name: str, files: CameraFiles, told: Mapping[str, Any]) -> SeenCamera:
         since_s=told.get("for_s", 0.0),
         fps_in=told.get("fps_in", 0.0),
         fps_out=told.get("fps_out", 0.0),
+        idle=told.get("idle", False),
         latency_ms=told.get("latency_p95_ms", 0),
         dropped=told.get("dropped", 0),
         reconnects=told.get("reconnects", 0),

@@ -44,7 +44,9 @@ function cameraCard({ name, recordings }) {
     const { error, state } = camera;
     element.dataset.state = state;
     write(badge, t(state) || state);
-    write(told, state && [t("rate", { fps: `${number(camera.fps_in, 1)} → ${number(camera.fps_out, 1)}` }),
+    const rate = camera.idle ? t("idle", { fps: number(camera.fps_in, 1) })
+      : t("rate", { fps: `${number(camera.fps_in, 1)} → ${number(camera.fps_out, 1)}` });
+    write(told, state && [rate,
       t("late", { ms: number(camera.latency_ms) }), t("dropped", { count: number(camera.dropped) })].join(" · "));
     fail(wrong, state !== "playing" && error);
     if (isSeen) view.show(camera);

@@ -62,7 +62,8 @@ function card(name) {
   const show = (camera) => {
     badge.textContent = camera.picture && camera.picture !== "good" && camera.state === "playing" ? camera.picture : camera.state;
     badge.classList.toggle("playing", badge.textContent === "playing");
-    told.textContent = `${camera.fps_in} → ${camera.fps_out} pictures a second · ${camera.latency_p95_ms} ms to the encoder`
+    const rate = camera.idle ? `${camera.fps_in} pictures a second, idle as nobody watches` : `${camera.fps_in} → ${camera.fps_out} pictures a second`;
+    told.textContent = `${rate} · ${camera.latency_p95_ms} ms to the encoder`
       + ` · ${camera.dropped} left out · ${camera.reconnects} reconnects${camera.state === "playing" ? "" : ` · ${camera.last_error}`}`;
   };
   return { element, show, begin, end: () => { giveUp?.abort(); element.remove(); } };
