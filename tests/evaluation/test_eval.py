@@ -14,6 +14,7 @@ import torch
 from support.marks import needs_bf16
 
 from vsr.cli.main import run
+from vsr.engine import Engine
 from vsr.errors import ConfigError, SourceError
 from vsr.evaluation.candidates import Candidate, our_candidate
 from vsr.evaluation.codec_damage import parse_compression, spoilt
@@ -22,11 +23,12 @@ from vsr.evaluation.score_pictures import as_frame, score_set
 from vsr.evaluation.test_sets import PicturePair, PictureSet, cut_to, reduced, told_of
 from vsr.frames import Frame
 from vsr.media.reading.source import ListSource
+from vsr.models import Verdict, make_chain
 from vsr.models.files.checkpoint import save_network
 from vsr.models.networks.planes import PlanesNet
 from vsr.models.networks.recurrent import RecurrentNet
 from vsr.models.spec import Damage
-from vsr.options import EngineOptions
+from vsr.options import EngineOptions, ModelOptions
 from vsr.quality.drawing import to_frame
 from vsr.quality.grid import Gallery, hardest_detail
 from vsr.quality.known_damage import DAMAGE_TABLE, KnownDamage, damaged
@@ -113,6 +115,19 @@ def test_a_candidate_reaches_scales_its_network_does_not_have(tmp_path: Path):
     pairs = PictureSet(tmp_path, None, 4)
     chained = our_candidate("fast-x2", 4)  # one resampling does the rest
     assert score_set(chained, pairs, Judge(4)).score.psnr > 20
+
+
+def test_a_candidate_in_all_poses_gives_what_the_self_ensemble_of_a_job_gives():
+    options = EngineOptions(device="cpu", precision="fp32")
+    frame = as_frame(picture(24, 32))
+    one, eight = (our_candidate("nano", 2, options, in_all_poses=poses) for poses in (False, True))
+    wishes = ModelOptions(model=("nano",), self_ensemble=True)
+    chain = make_chain(wishes, 2, Verdict(is_real=False, why="told"))
+    (wanted,) = Engine(chain.models, options, size=(48, 64)).run([frame])
+    (found,), (alone,) = list(eight.run([frame])), list(one.run([frame]))
+    assert all(np.array_equal(*planes) for planes in zip(found.planes, wanted.planes, strict=True))
+    assert not np.array_equal(alone.planes[1], found.planes[1])
+    assert (eight.name, eight.kflop_per_pixel) == ("nano (self-ensemble)", 8 * one.kflop_per_pixel)
 
 
 @needs_bf16

@@ -55,6 +55,8 @@ class EvalOptions:
     real: bool = False
     """Blur, reduce, add noise to and compress a folder of sharp pictures by the table of docs/measuring.md, and
     score what comes back, colour too; brings its own scales."""
+    self_ensemble: bool = False
+    """Average every network over the eight turned and mirrored poses."""
     blur: Literal["", "motion", "focus"] = ""
     """Blur a folder of sharp pictures first, as `vsr train` does, and score what takes that off; scale 1."""
     compress: tuple[str, ...] = ()
@@ -175,7 +177,9 @@ def _real(sharp: Path, low: Path | None, options: EvalOptions, engine: EngineOpt
         say(f"{len(pairs)} pictures, {damage}")
         for name in options.models:
             say(f"{name} ...")
-            candidate = our_candidate(name, damage.scale, engine, told=told)
+            candidate = our_candidate(
+                name, damage.scale, engine, told=told, in_all_poses=options.self_ensemble
+            )
             scored.append(Scored(str(damage), candidate, score_set(candidate, pairs, of_scale)))
     return scored
 
@@ -249,7 +253,7 @@ def _judge(options: EvalOptions) -> Judge:
 def _candidates(options: EvalOptions, engine: EngineOptions) -> Iterator[Candidate]:
     for name in options.models:
         say(f"{name} ...")
-        yield our_candidate(name, options.scale, engine)
+        yield our_candidate(name, options.scale, engine, in_all_poses=options.self_ensemble)
 
 
 def _write_grid(gallery: Gallery, options: EvalOptions) -> None:

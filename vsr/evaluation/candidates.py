@@ -8,7 +8,7 @@ from statistics import median
 
 from vsr.engine import Engine, place
 from vsr.frames import Frame
-from vsr.models import BASELINES, Damage, Model, choose_chain, load, names, with_damage
+from vsr.models import BASELINES, Damage, Model, choose_chain, load, names, self_ensemble, with_damage
 from vsr.options import EngineOptions
 
 
@@ -28,7 +28,12 @@ class Candidate:
 
 
 def our_candidate(
-    name: str, scale: int, options: EngineOptions = EngineOptions(), *, told: Damage = Damage()
+    name: str,
+    scale: int,
+    options: EngineOptions = EngineOptions(),
+    *,
+    told: Damage = Damage(),
+    in_all_poses: bool = False,
 ) -> Candidate:
     """Make a candidate of a model's name, tier or path; where it gives another size, one resampling follows.
 
@@ -37,13 +42,16 @@ def our_candidate(
         scale: enlargement.
         options: how it runs.
         told: what a network that can be told its input's damage is told.
+        in_all_poses: it is a self-ensemble; a kernel, which is the same in each, stays as it is.
 
     Raises:
         ModelError: it is not known, does not load, or has nothing to enlarge.
     """
     if name in BASELINES:
         options = replace(options, precision="fp32")  # what others are held against stays exact
-    chain = [with_damage(model, told) for model in _chain(name, scale)]
+    chain, title = [with_damage(model, told) for model in _chain(name, scale)], name
+    if in_all_poses and name not in BASELINES:
+        chain, title = [self_ensemble(model) for model in chain], f"{name} (self-ensemble)"
     engines: dict[tuple[int, int], Engine] = {}
 
     def run(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
@@ -64,7 +72,7 @@ def our_candidate(
         reached *= model.spec.scale
         wait += model.spec.context.latency
     precision = "+".join(dict.fromkeys(place(options, model).precision for model in chain))
-    return Candidate(name, scale, run, precision or "exact", wait, cost)
+    return Candidate(title, scale, run, precision or "exact", wait, cost)
 
 
 def _chain(name: str, scale: int) -> list[Model]:

@@ -47,6 +47,6 @@ if TYPE_CHECKING:
     from vsr.models.variants.int8 import calibrate_int8, has_int8, in_int8
     from vsr.models.variants.int8_measured import can_be_measured, measured
     from vsr.models.variants.over_time import NEIGHBOURED, remembered, sees_neighbours
-    from vsr.models.variants.self_ensemble import POSES, Pose
+    from vsr.models.variants.self_ensemble import POSES, Pose, self_ensemble
 
 __getattr__ = lazy_exports(__name__)
