@@ -1,6 +1,8 @@
 """`vsr live … -o -`: one camera's enhanced pictures and sound into a pipe, as go2rtc's `exec:` reads them."""
 
+import itertools
 import os
+import re
 import signal
 import threading
 from contextlib import suppress
@@ -9,11 +11,14 @@ from pathlib import Path
 import av
 import pytest
 from support.clips import read_number
+from support.live_player import wait_for
 from support.processes import family, forks, wait_for_the_end_of
 
 from vsr.cli.main import main
 from vsr.errors import ConfigError
+from vsr.live.monitoring import log as monitoring_log
 from vsr.live.options import CameraOptions, LiveOptions, OutputOptions
+from vsr.live.outputs import live_output
 
 CELL = 188
 """Bytes of a transport stream's packet."""
@@ -21,6 +26,7 @@ CELL = 188
 
 def into_a_pipe(words: list[str], out: Path, log: Path) -> None:
     os.setsid()
+    live_output._PROMISED_S = monitoring_log.DROPS_EVERY_S = 3.0
     for path, flags, number in ((out, os.O_WRONLY, 1), (log, os.O_WRONLY | os.O_CREAT, 2)):
         os.dup2(os.open(path, flags), number)
     main(words)
@@ -103,6 +109,28 @@ def test_it_is_ended_by_a_signal_and_nothing_is_left(clip, tmp_path, number, cod
         assert children
         assert live.end(number) == code
         wait_for_the_end_of(children)
+
+
+@pytest.mark.slow
+def test_a_reader_that_pauses_is_said_to_and_gets_whole_groups_of_pictures_when_it_goes_on(clip, tmp_path):
+    with PipedLive(tmp_path, clip) as live:
+        live.read(100 * CELL)
+        wait_for(lambda: "stdout -: paused, whoever reads takes nothing" in live.log.read_text())
+        wait_for(lambda: re.search(r"stdout -: too slow, \d+ dropped in", live.log.read_text()))
+        children = family(live.process.pid)
+        data = b""
+        while "stdout -: running" not in live.log.read_text().partition("paused")[2]:
+            data += live.read(CELL)
+        data += live.read(400 * CELL)
+        assert family(live.process.pid) == children  # nothing was started again
+        assert live.end(signal.SIGTERM) == 0
+    (tmp_path / "got.ts").write_bytes(data)
+    with av.open(str(tmp_path / "got.ts")) as got:
+        times = [packet.pts * packet.time_base for packet in got.demux(video=0) if packet.pts is not None]
+    steps = [float(after - before) for before, after in itertools.pairwise(times)]
+    assert min(steps) > 0
+    assert max(steps) > 3  # what it missed
+    assert "restarted" not in live.log.read_text()
 
 
 def test_standard_output_is_of_one_camera_and_named_by_a_dash():

@@ -47,6 +47,17 @@ def test_drops_are_told_in_sums():
     assert told(journal, late, 3 * DROPS_EVERY_S) == []
 
 
+def test_packets_that_an_output_was_too_slow_for_are_told_in_sums():
+    journal = EventLog()
+    told(journal, view(), 0.0)
+    assert told(journal, view(), DROPS_EVERY_S) == [("drops", "5 frames dropped in 10 s")]
+    slow = view(sink=replace(SINK, outputs=(RECORD, replace(RECORD, dropped=7))))
+    assert told(journal, slow, 1.5 * DROPS_EVERY_S) == []
+    text = "record recordings: too slow, 7 dropped in 10 s"
+    assert told(journal, slow, 2 * DROPS_EVERY_S) == [("drops", text)]
+    assert told(journal, slow, 3 * DROPS_EVERY_S) == []
+
+
 def test_output_that_fails_and_comes_back_is_told():
     journal = EventLog()
     told(journal, view())

@@ -50,6 +50,8 @@ class _Told:
     encoder: tuple[object, ...] = ()
     outputs: dict[int, tuple[object, ...]] = field(default_factory=dict[int, tuple[object, ...]])
     dropped: int = 0
+    packets: dict[int, int] = field(default_factory=dict[int, int])
+    """Those that each output has dropped."""
     drops_s: float = 0.0
 
 
@@ -144,11 +146,20 @@ def _drops(camera: CameraView, told: _Told, now: float) -> Iterator[LogEvent]:
         return
     dropped, span_s = camera.dropped - told.dropped, now - told.drops_s
     told.dropped, told.drops_s = camera.dropped, now
+    name, seconds = camera.facts.name, round(span_s, 1)
     if dropped:
-        fields = {"dropped": dropped, "seconds": round(span_s, 1), "total": camera.dropped}
-        yield LogEvent(
-            "drops", f"{dropped} frames dropped in {span_s:.0f} s", camera.facts.name, fields, bad=True
-        )
+        fields = {"dropped": dropped, "seconds": seconds, "total": camera.dropped}
+        yield LogEvent("drops", f"{dropped} frames dropped in {span_s:.0f} s", name, fields, bad=True)
+    for index, output in enumerate(camera.sink.outputs):
+        before = told.packets.get(index, output.dropped)
+        told.packets[index] = output.dropped
+        if output.dropped > before and output.state in (
+            "running",
+            "paused",
+        ):  # else it tells of something worse
+            text = f"{output.kind} {output.target}: too slow, {output.dropped - before} dropped in {span_s:.0f} s"
+            fields = {"output": index, "dropped": output.dropped - before, "seconds": seconds}
+            yield LogEvent("drops", text, name, fields | {"total": output.dropped}, bad=True)
 
 
 class Secrets:

@@ -46,7 +46,7 @@ class OutputStatus:
     """Without secrets."""
     state: OutputState
     """`waiting` for the first packets; `starved`: the camera plays and nothing of it comes; `paused`: there is no
-    room; `failed`: it cannot work as configured."""
+    room, or whoever reads takes nothing; `failed`: it cannot work as configured."""
     restarts: int = 0
     bytes: int = 0
     """Sent so far."""
@@ -77,7 +77,7 @@ class LiveOutput:
         self._address = Address("", options.kind, "")
         self._restarts, self._bytes, self._note = 0, 0, ""
         self._sent: deque[tuple[float, int]] = deque()
-        self._sent_s = time.monotonic()
+        self._sent_s = self._came_s = time.monotonic()
         self._streams: dict[int, Message] = {}
         self._closing_s = 0.0
         self._child: child_pipes.PipedChild | None = None
@@ -128,6 +128,10 @@ class LiveOutput:
         is an error."""
         status = self.status
         idle_s = min(flows_s, time.monotonic() - self._sent_s)
+        if idle_s > _PROMISED_S and status.state == "running" and self._came_s > self._sent_s:
+            return replace(
+                status, state="paused", note="whoever reads takes nothing; what it misses is dropped"
+            )
         if idle_s > _PROMISED_S and status.state in ("waiting", "running"):
             note = status.note or "the camera plays, and nothing of it comes that could be sent"
             return replace(status, state="starved", note=note)
@@ -136,6 +140,8 @@ class LiveOutput:
     def put(self, message: Message) -> None:
         """Hand over a description or a packet."""
         if not self._closing_s:
+            if not message.describes:
+                self._came_s = time.monotonic()
             self._queue.put(message)
 
     def close(self) -> None:
