@@ -17,7 +17,7 @@ from vsr.archive import Naming, find_archive
 from vsr.cli.main import run
 from vsr.durable import sha256_of
 from vsr.errors import VerifyError
-from vsr.evidence import check_evidence
+from vsr.evidence import check_evidence, shown_pairs
 from vsr.jobs import find_jobs
 from vsr.models.files.checkpoint import save_network
 
@@ -28,6 +28,10 @@ def columns(folder: Path) -> list[list[str]]:
 
 def log_of(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def shown_sources(folder: Path) -> list[str]:
+    return re.findall(r'class="before"[^>]*src="([^"]+)', (folder / "report.html").read_text())
 
 
 def by_ffmpeg(path: Path) -> list[str]:
@@ -136,9 +140,21 @@ def test_segments_and_a_job_that_was_ended_have_the_hashes_of_one_piece(original
     assert [frame[:4] for frame in columns(tmp_path / "evidence")] == [
         frame[:4] for frame in columns(original.folder)
     ]
+    assert shown_sources(tmp_path / "evidence") == shown_sources(original.folder)
     steps = [entry["step"] for entry in log_of(tmp_path / "evidence")]
     assert steps.index("interrupted") < steps.index("went on") < steps.index("finished")
     assert list(check_evidence(tmp_path / "evidence"))
+
+
+def test_source_frames_of_the_page_are_not_decoded_again(original, tmp_path, monkeypatch):
+    again: list[int] = []
+    monkeypatch.setattr(shown_pairs, "_source_frame", lambda _plan, number, _noted: again.append(number))
+    words = ["enhance", str(original.source), "-o", str(tmp_path / "out.mp4"), *FLAGS]
+    assert run([*words, "--evidence", str(tmp_path / "evidence")]) == 0
+    assert again == []
+    shown = shown_sources(tmp_path / "evidence")
+    assert len(set(shown)) == 3
+    assert shown == shown_sources(original.folder)
 
 
 def test_pictures_that_the_decoder_patched_up_have_their_numbers(tmp_path):

@@ -112,7 +112,7 @@ class Recorder:
             self.log.add("model", **facts)
         if self._painting:
             self.log.add("generative", allowed=True, why=self._painting)
-        return replace(plan, hashes_frames=True)
+        return replace(plan, hashes_frames=True, kept_frames=frozenset(shown_frames(plan.num_frames or 0)))
 
     def finish(self, plan: Plan, outcome: Outcome, wishes: SupportWishes | None = None) -> Figures | None:
         """Read source and result once more, and write the record.
@@ -224,7 +224,8 @@ class Recorder:
         for number, frame in enumerate(each_frame(result_again(target))):
             found.append(hash_of(frame))
             if number in wanted:
-                pairs.append(pair_of(plan, number, hashes[number], frame))
+                before = outcome.kept.get(hashes[number].decoded)
+                pairs.append(pair_of(plan, number, hashes[number], frame, before=before))
         if len(found) != len(hashes):
             raise VerifyError(
                 f"{target}: {len(found)} frames are read back, and {len(hashes)} went into the encoder"

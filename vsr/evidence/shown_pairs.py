@@ -21,9 +21,12 @@ def shown_frames(count: int) -> set[int]:
     return {count * (2 * part + 1) // (2 * _NUMBER) for part in range(_NUMBER)} if count else set()
 
 
-def pair_of(plan: Plan, number: int, noted: FrameHash, result: Frame) -> ShownPair:
-    """A frame of the result, and the frame of the source that it was made of, which is read by itself."""
-    before = _source_frame(plan, number, noted)
+def pair_of(
+    plan: Plan, number: int, noted: FrameHash, result: Frame, *, before: Frame | None = None
+) -> ShownPair:
+    """A frame of the result, and the frame of the source that it was made of; where that was not kept as `before`, it
+    is read by itself, which takes all frames from a key frame on."""
+    before = before or _source_frame(plan, number, noted)
     time_s = float(noted.pts * plan.frames.time_base)
     return ShownPair(number, time_s, page_jpeg(before) if before is not None else b"", page_jpeg(result))
 

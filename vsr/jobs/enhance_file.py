@@ -2,9 +2,9 @@
 several, its error kept for the end."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
 from vsr.errors import ConfigError, DeviceLostError, SinkError, VerifyError, VsrError, reason_of
+from vsr.frames import Frame
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.inputs import Job
@@ -52,6 +53,8 @@ class Outcome:
     """The second output."""
     hashes: tuple[FrameHash, ...] = ()
     """Of all frames, in order, where the plan has them hashed."""
+    kept: Mapping[str, Frame] = field(default_factory=dict[str, Frame])
+    """Decoded frames that the plan has kept, by their hashes; none of a long job."""
 
 
 def _nothing(*_: object) -> None:
@@ -118,14 +121,14 @@ def _enhanced(plan: Plan, clock: Clock, tell: Callable[[str], None]) -> Outcome:
         return _outcome(plan, *run_long(plan, plan.outputs, _open_pool(plan), clock=clock, tell=tell))
     source = open_source(plan)
     sink = make_sink(plan, source)
-    hashes = FrameHashes()
+    hashes = FrameHashes(plan.kept_frames)
     read = NotingSource(source, hashes) if plan.hashes_frames else source
     write = NotingSink(sink, hashes) if plan.hashes_frames else sink
     report = enhance(read, make_engine(plan), write, pipeline_options(plan), clock=clock)
     assert sink.report is not None  # the sink has ended well
     counts = None if isinstance(source, ImageSource) else source.counts
     written = sink.reports if isinstance(sink, FileSink) else [sink.report]
-    return _outcome(plan, report, counts, written, hashes.given)
+    return replace(_outcome(plan, report, counts, written, hashes.given), kept=hashes.kept)
 
 
 def _is_left_over(files: Sequence[Path], folder: Path) -> bool:

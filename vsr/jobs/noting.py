@@ -6,7 +6,7 @@ was shared out.
 """
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Container, Generator
 
 import numpy as np
 
@@ -35,14 +35,22 @@ def hash_of(frame: Frame) -> str:
 class FrameHashes:
     """What has been noted of a stream. One thread reads, another one writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Container[int] = ()) -> None:
+        """`keep`: numbers of decoded frames, from 0, that are kept."""
         self.given: list[FrameHash] = []
         """Frames that the encoder has got, in order."""
+        self.kept: dict[str, Frame] = {}
+        """As they were decoded, by their hashes."""
+        self._keep, self._num_decoded = keep, 0
         self._decoded: dict[int, tuple[str, bool]] = {}
 
     def decoded(self, frame: Frame, *, damaged: bool) -> None:
         """Note a frame that comes."""
-        self._decoded[frame.pts] = hash_of(frame), damaged
+        decoded = hash_of(frame)
+        self._decoded[frame.pts] = decoded, damaged
+        if self._num_decoded in self._keep:
+            self.kept[decoded] = frame
+        self._num_decoded += 1
 
     def goes(self, frame: Frame) -> FrameHash:
         """Note a frame that goes to the encoder."""

@@ -66,6 +66,8 @@ class Plan:
     """What bears the results' names when they are finished may lose them."""
     hashes_frames: bool = False
     """Each frame is hashed as it was decoded and as it is encoded."""
+    kept_frames: frozenset[int] = frozenset()
+    """Of these numbers frames that are hashed are kept as they were decoded, where all is done in this process."""
     label: Label | None = None
     """What is written on each picture of the result."""
 
