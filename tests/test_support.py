@@ -1,6 +1,7 @@
 """Support: what a source confirms of a result is told from what it does not, and what is promised of it holds."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +17,14 @@ from vsr.media.probe_video import probe
 from vsr.models import Damage, load
 from vsr.options import EngineOptions
 from vsr.quality import as_frame
-from vsr.support.calibrating import calibrate_support
+from vsr.support.calibrating import calibrate_support, degradations
 from vsr.support.conformal import risk_of, threshold_of
 from vsr.support.disagreement import Doubters
 from vsr.support.lumas import nominal_luma
 from vsr.support.reading_text import unread
 from vsr.support.recurrence import confirmed_by
 from vsr.support.reductions import KERNELS, Reduction, best_reduction
-from vsr.support.scoring import QUICK, learn
+from vsr.support.scoring import QUICK, contrast_of_tenths, learn
 from vsr.support.signals import Signals, rms_of, signals_of
 from vsr.support.support_report import Region
 from vsr.support.tables import ANY, calibration_of, read_calibration, with_tables_kept, written
@@ -176,6 +177,19 @@ def test_a_quick_calibration_keeps_the_tables_of_the_other_look(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "a,b,c,d", "-1,0,4,4"])
+def test_networks_are_calibrated_by_what_they_are_made_for():
+    kinds = {name: list(degradations(load(name))) for name in ("fast-x2", "fast-real-x2", "fast-real-x1")}
+    assert kinds["fast-x2"] == ["clean", "compressed"]
+    assert kinds["fast-real-x2"] == ["clean", "compressed", "heavy"]
+    assert kinds["fast-real-x1"] == ["compressed", "heavy"]  # a clean picture of its own size is the truth
+
+
+def test_tenths_are_not_held_against_one_without_error():
+    scores, errors = np.arange(20.0), np.arange(20.0)
+    assert contrast_of_tenths(scores, errors) == pytest.approx(math.sqrt((18**2 + 19**2) / (0**2 + 1**2)))
+    assert contrast_of_tenths(scores, np.where(scores < 10, 0.0, errors)) is None
+
+
 def test_a_region_that_is_none_is_refused(text):
     with pytest.raises(Exception, match="X,Y,WIDTH,HEIGHT"):
         Region.parse(text)

@@ -59,7 +59,8 @@ RANGE = 255.0
 
 def degradations(model: Model) -> dict[str, KnownDamage]:
     """What is done to the pictures: `clean` only reduces, one half by area and one as MATLAB does; `heavy` only for
-    networks that can be told of damage, as nobody would take another; `blurred` for those that only sharpen."""
+    networks that can be told of damage, as nobody would take another; `blurred` for those that only sharpen. Of the
+    source's own size nothing is `clean`: nothing would have been taken from the truth, and no error be left to order."""
     scale, for_real = model.spec.scale, model.spec.packs > 1
     if scale == 1 and not for_real:
         return {
@@ -71,7 +72,8 @@ def degradations(model: Model) -> dict[str, KnownDamage]:
         "compressed": KnownDamage(scale, noise=4, jpeg=75, blur=0.25 * scale),
         "heavy": KnownDamage(scale, noise=12, jpeg=50, blur=0.4 * scale),
     }
-    return rows if for_real else {kind: row for kind, row in rows.items() if kind != "heavy"}
+    left_out = "heavy" if not for_real else "clean" if scale == 1 else ""
+    return {kind: row for kind, row in rows.items() if kind != left_out}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,8 @@ def _line(name: str, table: Table) -> str:
         f"{tested.splits_kept[alpha]} of {SPLITS} splits"
         for alpha in table.thresholds
     )
+    tenths = "without error in the best" if tested.tenths is None else f"{tested.tenths:.1f}"
     return (
         f"{name}, {table.degradation}, {table.look}: rank correlation {tested.rank_correlation:.2f}, "
-        f"tenths {tested.tenths:.1f}; {promises}"
+        f"tenths {tenths}; {promises}"
     )

@@ -69,13 +69,13 @@ def rank_correlation(a: Values, b: Values) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def contrast_of_tenths(scores: Values, errors: Values) -> float:
-    """Root mean square error of the tenth of highest score over that of the tenth of lowest."""
+def contrast_of_tenths(scores: Values, errors: Values) -> float | None:
+    """Root mean square error of the tenth of highest score over that of the tenth of lowest; None where that is 0."""
     order = np.argsort(scores.ravel(), kind="stable")
     tenth = max(1, len(order) // 10)
     squares = np.square(errors.ravel().astype(np.float64))
     worst, best = squares[order[-tenth:]].mean(), squares[order[:tenth]].mean()
-    return math.sqrt(worst / best) if best else math.inf
+    return math.sqrt(worst / best) if best else None
 
 
 def _logarithm(values: Map) -> Values:

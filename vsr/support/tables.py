@@ -39,8 +39,8 @@ class Tested:
     pictures: int
     rank_correlation: float
     """Spearman's, of scores and true errors of all blocks."""
-    tenths: float
-    """RMS error of the tenth of highest score over that of the lowest."""
+    tenths: float | None
+    """RMS error of the tenth of highest score over that of the lowest; None where that has none."""
     risk: Mapping[str, float]
     """Realised, by alpha: mean over pictures of the largest error in the mask, as a share of the range."""
     share: Mapping[str, float]
