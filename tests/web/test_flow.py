@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from io import BytesIO
+from urllib.parse import quote
 from zipfile import ZipFile
 
 import av
@@ -143,6 +144,24 @@ def test_a_record_of_a_model_that_paints_is_refused_as_by_the_command_line(web_s
     assert "fast-sharp-x2 is generative" in job["error"]
     with pytest.raises(WebError, match="give evidence"):
         client.order(upload, case="of nothing")
+    place = f"/v1/uploads/{upload}/probe?options="
+    with pytest.raises(WebError, match="fast-sharp-x2 is generative"):
+        client.get(place + quote(json.dumps(wishes)))
+    marked = client.get(place + quote(json.dumps(wishes | {"allow_generative": True})))
+    assert marked["plan"]["models"] == [{"name": "fast-sharp-x2", "scale": 2}]
+
+
+def test_what_is_looked_at_says_that_only_the_job_keeps_a_record(web_server, clip):
+    client = web_server.client
+    upload, said = client.upload(clip), "the job keeps a record of evidence; a preview keeps none"
+    for options in (OPTIONS, OPTIONS | {"evidence": True, "case": "2026/17"}):
+        told = [said] if "evidence" in options else []
+        plan = client.get(f"/v1/uploads/{upload}/probe?options={quote(json.dumps(options))}")["plan"]
+        assert [note for note in plan["notes"] if note == said] == told
+        order = {"seconds": 0, "options": options}
+        begun = json.loads(client.ask("POST", f"/v1/uploads/{upload}/previews", order)[1])
+        assert begun["notes"] == told
+        assert client.get(f"/v1/previews/{begun['id']}")["notes"] == told
 
 
 def test_a_result_goes_out_in_parts_and_never_as_a_page(web_server, clip):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vsr.evidence.live_check import check_live, live_summary
     from vsr.evidence.live_log import is_live
     from vsr.evidence.live_records import LiveRecords
+    from vsr.evidence.painting import refuse_painting
     from vsr.evidence.recorder import Recorder
     from vsr.evidence.replay import make_again
     from vsr.evidence.signing import RecordSigner, make_key, signer_of

@@ -60,7 +60,7 @@ RANGE = 255.0
 def degradations(model: Model) -> dict[str, KnownDamage]:
     """What is done to the pictures: `clean` only reduces, one half by area and one as MATLAB does; `heavy` only for
     networks that can be told of damage, as nobody would take another; `blurred` for those that only sharpen. Of the
-    source's own size nothing is `clean`: nothing would have been taken from the truth, and no error be left to order."""
+    source's own size nothing is `clean`: it would be the truth, without an error to be found."""
     scale, for_real = model.spec.scale, model.spec.packs > 1
     if scale == 1 and not for_real:
         return {

@@ -26,6 +26,7 @@ from vsr.jobs import (
 from vsr.machine import what_works
 from vsr.media import is_image, probe, probe_image
 from vsr.options import EnhanceOptions
+from vsr.web.asked_options import RecordWishes
 
 _END_WITHIN_S = 5.0
 _LISTEN_S = 0.25
@@ -137,20 +138,23 @@ def _nothing() -> None:
     return
 
 
-def look_at(path: Path, options: EnhanceOptions, *, estimate: bool, limit_s: float) -> dict[str, Any]:
+def look_at(
+    path: Path, options: EnhanceOptions, record: RecordWishes, *, estimate: bool, limit_s: float
+) -> dict[str, Any]:
     """What is in a file, and what would be done with it. With `estimate` the beginning is really enhanced, for
     a few seconds, to tell how long all would take.
 
     Raises:
-        VsrError: it cannot be read, or the options do not go with it.
+        VsrError: it cannot be read, or the options do not go with it, or with a record.
     """
-    return ask(_look, path, options, estimate, limit_s=limit_s)
+    return ask(_look, path, options, record, estimate, limit_s=limit_s)
 
 
-def _look(path: Path, options: EnhanceOptions, estimate: bool) -> dict[str, Any]:
+def _look(path: Path, options: EnhanceOptions, record: RecordWishes, estimate: bool) -> dict[str, Any]:
     image = is_image(path)
     info = probe_image(path) if image else probe(path)
     plan = make_plan(Job(path, path.with_name(f"result{'.png' if image else '.mkv'}"), image), options)
+    record.check(plan)
     placement = place(options.engine, plan.models[0]) if plan.models else None
     guess = asdict(estimate_plan(plan)) if estimate else None
     source = asdict(replace(info, path=""))
@@ -166,7 +170,7 @@ def _look(path: Path, options: EnhanceOptions, estimate: bool) -> dict[str, Any]
             "precision": placement and f"{placement.precision}",
             "why": placement and placement.why,
             "encoder": plan.encoder and plan.encoder.why,
-            "notes": plan.notes,
+            "notes": [*plan.notes, *record.previewed],
             "estimate": guess,
         },
     }

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vsr.engine import num_cores
 from vsr.errors import ConfigError
-from vsr.evidence import EvidenceOptions
+from vsr.evidence import EvidenceOptions, refuse_painting
+from vsr.jobs import Plan
 from vsr.models import find_model
 from vsr.options import EnhanceOptions
 from vsr.toml_options import make_options
@@ -54,6 +55,20 @@ class RecordWishes:
             sign=sign if self.evidence else "",
             allow_generative=self.allow_generative,
         )
+
+    @property
+    def previewed(self) -> list[str]:
+        """What is to be said where only a part is looked at."""
+        return ["the job keeps a record of evidence; a preview keeps none"] if self.evidence else []
+
+    def check(self, plan: Plan) -> None:
+        """Refuse what a job of this plan would be refused for.
+
+        Raises:
+            ConfigError: a model may paint what is not in the source, and that is not allowed.
+        """
+        if self.evidence:
+            refuse_painting([model.spec for model in plan.models], allowed=self.allow_generative)
 
 
 @cache

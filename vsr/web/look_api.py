@@ -61,10 +61,10 @@ def _add_uploads(router: APIRouter, workshop: Workshop) -> None:
     ) -> dict[str, Any]:
         upload = workshop.uploads.get(id)
         path = workshop.uploads.path(upload)
-        wanted, _ = job_wishes(_table(options))
+        wanted, record = job_wishes(_table(options))
         check_installed(wanted)
         try:
-            found = await _apart(look_at, path, wanted, estimate=estimate)
+            found = await _apart(look_at, path, wanted, record, estimate=estimate)
         except VsrError as error:
             raise _about(error, upload, workshop) from None
         notes = [note.replace(f"{path.name}:", f"{upload.name}:") for note in found["plan"]["notes"]]
@@ -112,10 +112,12 @@ def _add_previews(router: APIRouter, workshop: Workshop) -> None:
     )
     def begin(id: str, wanted: PreviewOrder, response: Response) -> PreviewView:
         upload = workshop.uploads.get(id)
-        options, _ = job_wishes(wanted.options)
+        options, record = job_wishes(wanted.options)
         check_installed(options)
         moment = Moment(wanted.at, wanted.seconds)
-        begun = workshop.previews.begin(upload.id, workshop.uploads.path(upload), options, moment)
+        begun = workshop.previews.begin(
+            upload.id, workshop.uploads.path(upload), options, moment, record.previewed
+        )
         response.headers["Location"] = f"/v1/previews/{begun}"
         return workshop.previews.state(begun)
 

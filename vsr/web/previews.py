@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -36,11 +36,14 @@ class PreviewView:
     """One line on what went wrong; empty where nothing did."""
     files: Mapping[str, str]
     """Addresses of what is there, by name."""
+    notes: Sequence[str]
+    """What a job of these options does and a preview does not."""
 
 
 @dataclass
 class _Preview:
     upload: str
+    notes: Sequence[str]
     stop: threading.Event = field(default_factory=threading.Event)
     error: VsrError | None = None
     is_over: bool = False
@@ -54,8 +57,10 @@ class Previews:
         self._data = data
         self._known: dict[str, _Preview] = {}
 
-    def begin(self, upload: str, path: Path, options: EnhanceOptions, moment: Moment) -> str:
-        """Begin one; returns its id.
+    def begin(
+        self, upload: str, path: Path, options: EnhanceOptions, moment: Moment, notes: Sequence[str] = ()
+    ) -> str:
+        """Begin one; returns its id. `notes` are for who asks how far it is.
 
         Raises:
             ProblemError: too many are under way.
@@ -69,7 +74,7 @@ class Previews:
                 429, "other previews are under way; try again in a moment", {"Retry-After": "2"}
             )
         self._forget_old()
-        id, this = new_id(), _Preview(upload)
+        id, this = new_id(), _Preview(upload, notes)
         folder = self._data.preview(id)
         folder.mkdir()
         self._known[id] = this
@@ -89,7 +94,7 @@ class Previews:
         names = get_args(PreviewFile)
         files = {name: f"/v1/previews/{id}/{name}" for name in names if (folder / name).exists()}
         state = "failed" if this.error else "done" if this.is_over else "running"
-        return PreviewView(id, this.upload, state, str(this.error or ""), files)
+        return PreviewView(id, this.upload, state, str(this.error or ""), files, this.notes)
 
     async def file(self, id: str, name: PreviewFile) -> Path:
         """Wait until a file of a preview is there.
