@@ -4,7 +4,8 @@
     ├── SourceError   the input cannot be opened, read or decoded
     │   └── ReadError     the disk or network behind it failed; the same file may do another time
     ├── SinkError     the output cannot be encoded, joined or written
-    │   └── VerifyError   it was written, and differs from what went in (exit code 3)
+    │   ├── VerifyError   it was written, and differs from what went in (exit code 3)
+    │   └── SigningError  what signs records does not; the file is not to blame
     ├── ModelError    a network or checkpoint is unknown, broken or does not fit
     ├── DeviceLostError   a GPU has failed in a way that only another process gets over (exit code 4)
     └── ConfigError   an option's value cannot be used (exit code 2)
@@ -59,6 +60,10 @@ class SinkError(VsrError):
 
 class VerifyError(SinkError):
     """The finished file differs from what went into the encoder; it stays as `NAME.unverified.EXT`."""
+
+
+class SigningError(SinkError):
+    """The key or program that signs a record does not do so, which says nothing of the file and of who has sent it."""
 
 
 class ModelError(VsrError):

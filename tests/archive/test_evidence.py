@@ -2,14 +2,26 @@
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from shutil import which
 
 import pytest
 from support.archives import FLAGS
 from support.clips import ClipOptions, write_clip
 
+from vsr.archive.state import read_entries
 from vsr.cli.main import run
 from vsr.evidence import check_evidence, load_record
+
+SIGNER = """#!/bin/sh
+case $1 in
+  public) openssl pkey -in {key} -pubout ;;
+  sign) test -e {ready} || {{ echo no >&2; exit 9; }}
+    cat > {ready} && openssl pkeyutl -sign -rawin -inkey {key} -in {ready} ;;
+esac
+"""
 
 
 @pytest.fixture
@@ -42,6 +54,29 @@ def test_each_result_has_a_record_that_the_manifest_names(tapes, capsys):
     (folder / "record.json").unlink()
     enhance(tapes, "--evidence", out, "--dry-run")
     assert "one.mp4: has no record" in capsys.readouterr().out
+
+
+def test_what_signs_is_told_from_the_file_and_an_older_state_does_not_know_it(tapes, tmp_path, capsys):
+    pytest.importorskip("cryptography", reason="needs the extra `evidence`")
+    if not which("openssl"):
+        pytest.skip("openssl is not installed")
+    out, signer, key = tapes.parent / "out", tmp_path / "signer", tmp_path / "lab.pem"
+    assert run(["evidence", "key", str(key)]) == 0
+    signer.write_text(SIGNER.format(key=key, ready=tmp_path / "ready"))
+    signer.chmod(0o755)
+    (tapes / "bad.mp4").unlink()
+    assert enhance(tapes, "--evidence", out, "--sign", f"exec:{signer}") == 1
+    (entry,) = read_entries(out).values()
+    assert (entry.status, entry.unsigned, entry.lasting) == ("failed", True, False)
+    assert "fails with code 9: no" in capsys.readouterr().err
+    with closing(sqlite3.connect(out / ".vsr" / "state.sqlite")) as db, db:
+        db.execute("alter table files drop column unsigned")
+    (entry,) = read_entries(out).values()
+    assert (entry.status, entry.unsigned) == ("failed", False)
+    (tmp_path / "ready").touch()
+    assert enhance(tapes, "--evidence", out, "--sign", f"exec:{signer}") == 0
+    (entry,) = read_entries(out).values()
+    assert (entry.status, entry.unsigned) == ("done", False)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from vsr.durable import sha256_of
 from vsr.evidence import check_evidence, load_record, make_key
 from vsr.evidence.signing import KeyFile
 from vsr.media import probe
+from vsr.web.record_key import NOT_SIGNED
 
 BICUBIC = ("--model", "bicubic-x2", "--allow-private", "--max-gb", "0.001")
 
@@ -145,6 +146,18 @@ def check_record(data: bytes, told: dict[str, Any], folder: Path, key: Path) -> 
     assert facts["result"]["sha256"] == told["result"]["sha256"] == hashlib.sha256(files).hexdigest()
     assert facts["signer"] == told["evidence"]["signer"] == {"Ed25519": KeyFile(key).public_key.hex()}
     assert told["evidence"]["sha256"] == sha256_of(record / "record.json")
+
+
+def test_a_key_that_has_gone_is_no_fault_of_the_order(server, store, key):
+    away = key.rename(key.with_suffix(".away"))
+    try:
+        where = store.at("/clip.mp4"), store.at("/out/unsigned.mp4")
+        status, told = ask(server, *where, record=store.at("/out/unsigned.zip"), evidence=True)
+    finally:
+        away.rename(key)
+    assert (status, told["detail"]) == (500, NOT_SIGNED)
+    assert f"sign: key {key} cannot be read" in " ".join(server.log.read_text().split())
+    assert not [name for name in store.files if "unsigned" in name]
 
 
 def test_a_record_goes_where_it_is_told_and_is_signed(server, store, clip, work, key, tmp_path):

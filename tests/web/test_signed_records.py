@@ -75,6 +75,7 @@ def test_why_a_key_does_not_sign_is_told_to_who_runs_the_server_alone(server, la
     assert (job["state"], job["signed_by"]) == ("failed", None)
     assert job["error"].startswith("this server's key does not sign")
     assert "fails with code 9" in " ".join(server.log.read_text().split())
+    assert "fails with code 9" not in json.dumps(job)
     (lab / "broken").unlink()
     client.ask("POST", f"/v1/jobs/{job['id']}/retry")
     job = client.wait(job["id"], every_s=0.05)

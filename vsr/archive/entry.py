@@ -16,9 +16,12 @@ TABLE = """
 create table files (
     result text primary key, source text, size integer, mtime_ns integer, mark text, wishes text,
     status text, owner integer, deaths integer default 0, before text, lasting integer default 0, error text,
-    result_size integer, result_mtime_ns integer, record text, version integer default 0);
+    result_size integer, result_mtime_ns integer, record text, version integer default 0,
+    unsigned integer default 0);
 create index by_status on files (status);
 """
+UNSIGNED = "alter table files add column unsigned integer default 0"
+"""Of a state that was written before there was this column."""
 
 Status = Literal["waiting", "working", "done", "failed", "unverified"]
 
@@ -46,6 +49,8 @@ class Entry:
     nothing, None where it was not claimed."""
     lasting: bool = False
     """It failed for what the source is, and would fail again."""
+    unsigned: bool = False
+    """It failed for what signs records, and for nothing of the file; another try may do."""
     error: str = ""
     made: Stamp | None = None
     """Of the finished result."""
@@ -103,6 +108,7 @@ def _from_row(row: sqlite3.Row) -> Entry:
         stamp=_stamp(row["size"], row["mtime_ns"]),
         wishes=json.loads(row["wishes"]),
         lasting=bool(row["lasting"]),
+        unsigned="unsigned" in row.keys() and bool(row["unsigned"]),  # noqa: SIM118
         made=_stamp(row["result_size"], row["result_mtime_ns"]),
         record=json.loads(row["record"]),
     )
@@ -120,6 +126,7 @@ def to_row(entry: Entry) -> dict[str, Any]:
         "mtime_ns": stamp and stamp.mtime_ns,
         "wishes": json.dumps(entry.wishes),
         "lasting": int(entry.lasting),
+        "unsigned": int(entry.unsigned),
         "result_size": made and made.size,
         "result_mtime_ns": made and made.mtime_ns,
         "record": json.dumps(entry.record),

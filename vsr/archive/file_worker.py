@@ -17,7 +17,7 @@ from vsr.archive.entry import Entry, what_lies_at
 from vsr.archive.file_record import FileRecord
 from vsr.archive.state import State
 from vsr.durable import Stamp, WorkFolder, work_folder
-from vsr.errors import DeviceLostError, ReadError, SourceError, VerifyError, VsrError
+from vsr.errors import DeviceLostError, ReadError, SigningError, SourceError, VerifyError, VsrError
 from vsr.evidence import EvidenceOptions
 from vsr.jobs import (
     JOURNAL,
@@ -156,7 +156,8 @@ def _do(job: Job, entry: Entry, state: State, work: ArchiveWork, view: _PipeView
         raise
     if result.error is not None and work.debug:
         traceback.print_exception(result.error)
-    entry = replace(entry, before=None, error=result.reason, deaths=0)
+    unsigned = isinstance(result.error, SigningError)
+    entry = replace(entry, before=None, error=result.reason, deaths=0, unsigned=unsigned)
     if result.error is None:
         entry = replace(entry, status="done", record=made.record, made=made.stamp, mark=made.mark)
     else:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vsr.archive.alive import Alive, lives
-from vsr.archive.entry import TABLE, Entry, differences, from_row, key_of, to_row, what_lies_at
+from vsr.archive.entry import TABLE, UNSIGNED, Entry, differences, from_row, key_of, to_row, what_lies_at
 from vsr.durable import Stamp
 from vsr.errors import ConfigError, SinkError
 from vsr.jobs import LEAST_FREE, Job, wait_for_room
@@ -79,6 +79,8 @@ class State:
             for statement in f"{TABLE}{_WORKERS}".split(";"):
                 self._db.execute(statement)
             self._db.execute(f"pragma user_version={_VERSION}")
+        elif "unsigned" not in {row["name"] for row in self._db.execute("pragma table_info(files)")}:
+            self._db.execute(UNSIGNED)
 
     def _register(self) -> None:
         self._release_claims()
@@ -210,7 +212,7 @@ class State:
         """Write down why a worker's process died: the file that it was at has
         failed. Returns that one, if any."""
         change = (
-            "update files set status = 'failed', owner = null, error = ?, version = version + 1"
+            "update files set status = 'failed', owner = null, error = ?, unsigned = 0, version = version + 1"
             " where owner = ? and status = 'working' returning *"
         )
         return [

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from vsr.errors import ConfigError, SinkError
+from vsr.errors import ConfigError, SigningError, SinkError
 
 SIGNATURE = "record.sig"
 """64 bytes over those of the record."""
@@ -31,6 +31,10 @@ class RecordSigner(Protocol):
         ...
 
 
+class UnusableSignerError(SigningError, ConfigError):
+    """What is named to sign cannot: an option that cannot be used, and found before anything is done."""
+
+
 def needs_extra(error: ImportError) -> ConfigError:
     """What is said where a library of the extra is missing."""
     return ConfigError(f"this needs {error.name}; `pip install 'vsr[evidence]'` installs it")
@@ -40,7 +44,7 @@ class KeyFile:
     """A private key in a PEM file, without a password.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no such key.
+        UnusableSignerError: the file cannot be read, or holds no such key.
     """
 
     def __init__(self, path: Path):
@@ -52,13 +56,13 @@ class KeyFile:
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), None)
         except OSError as error:
-            raise ConfigError(f"sign: key {path} cannot be read: {error.strerror}") from None
+            raise UnusableSignerError(f"sign: key {path} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError):
-            raise ConfigError(
+            raise UnusableSignerError(
                 f"sign: {path} holds no private key that can be read; `vsr evidence key` makes one"
             ) from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigError(
+            raise UnusableSignerError(
                 f"sign: {path} holds a key of another kind; Ed25519 is accepted, as `vsr evidence key` makes"
             )
         self._key = key
@@ -76,7 +80,7 @@ def signer_of(named: str) -> RecordSigner | None:
     """Who signs by what was named: a key's file, or `exec:PROGRAM`; None where nothing was.
 
     Raises:
-        ConfigError: it cannot sign.
+        UnusableSignerError: it cannot sign.
     """
     if not named:
         return None
@@ -97,26 +101,26 @@ class SigningProgram:
     and writes the signature of 64 bytes.
 
     Raises:
-        ConfigError: it cannot be called, or gives no such key.
+        UnusableSignerError: it cannot be called, or gives no such key.
     """
 
     def __init__(self, program: str):
         self._program = program
         try:
             pem = self._asked("public", b"")
-        except SinkError as error:
-            raise ConfigError(f"{error}") from None
-        self.public_key = public_key_of(pem, f"sign: what {program} public writes")
+            self.public_key = public_key_of(pem, f"sign: what {program} public writes")
+        except (SigningError, ConfigError) as error:
+            raise UnusableSignerError(f"{error}") from None
 
     def sign(self, content: bytes) -> bytes:
         """Return a signature of 64 bytes.
 
         Raises:
-            SinkError: the program gives another thing.
+            SigningError: the program gives another thing.
         """
         signature = self._asked("sign", content)
         if not is_signed_by(self.public_key, content, signature):
-            raise SinkError(
+            raise SigningError(
                 f"sign: {self._program} sign writes {len(signature)} bytes that are no signature by its public key"
             )
         return signature
@@ -128,13 +132,13 @@ class SigningProgram:
             )
         except subprocess.CalledProcessError as error:
             told = error.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise SinkError(
+            raise SigningError(
                 f"sign: {self._program} {what} fails with code {error.returncode}: {told}"
             ) from None
         except subprocess.TimeoutExpired:
-            raise SinkError(f"sign: {self._program} {what} did not end within {_TIMEOUT_S} s") from None
+            raise SigningError(f"sign: {self._program} {what} did not end within {_TIMEOUT_S} s") from None
         except OSError as error:
-            raise SinkError(f"sign: {self._program} cannot be called: {error.strerror}") from None
+            raise SigningError(f"sign: {self._program} cannot be called: {error.strerror}") from None
         return done.stdout
 
 

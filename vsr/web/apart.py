@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vsr.engine import place
-from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VsrError, one_line
+from vsr.errors import ConfigError, ModelError, SigningError, SinkError, SourceError, VsrError, one_line
 from vsr.jobs import (
     Job,
     Moment,
@@ -126,7 +126,14 @@ def _sendable(error: VsrError) -> VsrError:
     return next(kind(str(error)) for kind in type(error).__mro__ if kind in _PLAIN)
 
 
-_PLAIN: tuple[type[VsrError], ...] = (ConfigError, SourceError, ModelError, SinkError, VsrError)
+_PLAIN: tuple[type[VsrError], ...] = (
+    ConfigError,
+    SourceError,
+    ModelError,
+    SigningError,
+    SinkError,
+    VsrError,
+)
 
 
 def warm_up() -> None:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from vsr.errors import ConfigError, SourceError, VsrError
+from vsr.errors import ConfigError, SigningError, SourceError, VsrError
 from vsr.jobs import Job
 from vsr.media import is_image
 from vsr.models import SUFFIXES
@@ -30,7 +30,7 @@ from vsr.options import EnhanceOptions
 from vsr.web.asked_options import options_of
 from vsr.web.line import Line, Patience
 from vsr.web.problems import ProblemError, problem, problem_of
-from vsr.web.record_key import told_key, without_key
+from vsr.web.record_key import NOT_SIGNED, told_key
 from vsr.web.remote_files import Terms
 from vsr.web.remote_job import do_remote, read_order
 from vsr.web.web_options import ServeOptions
@@ -162,7 +162,10 @@ class _Service:
             return problem(error.status, error.detail, error.headers)
         except VsrError as error:
             told = problem_of(error)
-            return problem(told.status, without_key(told.detail, self._tell))
+            if isinstance(error, SigningError):
+                self._tell(told.detail)
+                return problem(told.status, NOT_SIGNED)
+            return problem(told.status, told.detail)
 
     async def _picture(self, request: Request) -> Response:
         kind = _kinds(request)

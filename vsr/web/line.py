@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vsr.archive import FileRecord
-from vsr.errors import ConfigError, SourceError, VsrError
+from vsr.errors import ConfigError, SigningError, SourceError, VsrError
 from vsr.evidence import EvidenceOptions
 from vsr.jobs import Job, Outcome, Plan, Record, provenance_of, run_file
 from vsr.options import EnhanceOptions, ModelOptions
@@ -21,8 +21,8 @@ from vsr.web.apart import Apart
 from vsr.web.problems import ProblemError
 
 _WARM_UP_S = 600.0
-_CLIENTS = (SourceError, ConfigError)
-"""Errors in what a client has asked for."""
+_TOLD_APART = (SigningError, SourceError, ConfigError)
+"""Errors in what the server signs by, and in what a client has asked for; the first that one is goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _enhanced(job: Job, options: EnhanceOptions, recorded: EvidenceOptions) -> R
     if result.error is not None:
         folder = f"{job.path.parent}/"
         line = result.reason.replace(str(job.path), "the input").replace(folder, "")
-        raise next((kind for kind in _CLIENTS if isinstance(result.error, kind)), VsrError)(line)
+        raise next((kind for kind in _TOLD_APART if isinstance(result.error, kind)), VsrError)(line)
     return made[0]
 
 

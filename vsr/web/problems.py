@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from vsr.errors import ConfigError, ModelError, SinkError, SourceError, VsrError
+from vsr.errors import ConfigError, ModelError, SigningError, SinkError, SourceError, VsrError
 
 KIND = "application/problem+json"
 
@@ -28,7 +28,14 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse(body, status, headers, media_type=KIND)
 
 
-_STATUS = {ConfigError: 422, SourceError: 422, ModelError: 422, SinkError: 507, VsrError: 500}
+_STATUS = {
+    SigningError: 500,
+    ConfigError: 422,
+    SourceError: 422,
+    ModelError: 422,
+    SinkError: 507,
+    VsrError: 500,
+}
 """By the nearest class of an error."""
 
 

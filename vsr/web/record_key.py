@@ -1,8 +1,9 @@
 """The key by which a server signs records: found good before the server listens, and no matter of its clients."""
 
-from collections.abc import Callable
-
 from vsr.evidence import signer_of
+
+NOT_SIGNED = "this server's key does not sign, so there is no record; whoever runs it has been told why"
+"""What clients hear of a `SigningError`: why, and where the key lies, is told to who runs the server."""
 
 
 def told_key(sign: str) -> str:
@@ -13,11 +14,3 @@ def told_key(sign: str) -> str:
     """
     signer = signer_of(sign)
     return f"records are signed by the key {signer.public_key.hex()}" if signer else ""
-
-
-def without_key(line: str, tell: Callable[[str], None]) -> str:
-    """A line as clients may read it: why a key does not sign, and where it lies, is told to who runs the server."""
-    if not line.startswith("sign: "):
-        return line
-    tell(line)
-    return "this server's key does not sign, so there is no record; whoever runs it has been told why"

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from vsr.archive import Again, Archive, ArchiveOptions, Begun, Entry, Message
-from vsr.errors import VsrError
+from vsr.errors import SigningError, VsrError
 from vsr.jobs import Job, extension_of
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 from vsr.web.asked_options import job_wishes
 from vsr.web.data_folder import DataFolder
-from vsr.web.record_key import without_key
+from vsr.web.record_key import NOT_SIGNED
 from vsr.web.records import JobState, Lane, WebJob
 from vsr.web.results import zip_record
 from vsr.web.store import Store
@@ -135,6 +135,9 @@ class Runner:
         try:
             while (ended := self._enhance(job)) is None and not self._is_stopped(job):
                 self._stopping.wait(1.0)  # a process of a server that was killed still ends
+        except SigningError as error:
+            self._tell(str(error))
+            ended = "failed", NOT_SIGNED, None
         except (VsrError, sqlite3.Error) as error:
             ended = "failed", str(error), None
         except Exception as error:
@@ -142,7 +145,6 @@ class Runner:
         if ended is None:
             return None
         state, error, record = ended
-        error = without_key(error, self._tell)
         return state, self._in_their_words(job, error), None if record is None else _shown(record, job)
 
     def _settle(self, job: WebJob, state: JobState, error: str, report: Mapping[str, Any] | None) -> None:
@@ -154,7 +156,11 @@ class Runner:
                     return None  # the archive knows; the next start asks it
 
     def _enhance(self, job: WebJob) -> _Ended | None:
-        """Have a job's file enhanced; None where it was stopped."""
+        """Have a job's file enhanced; None where it was stopped.
+
+        Raises:
+            SigningError: the server's key does not sign its record.
+        """
         (options, record), folder = job_wishes(job.options), self._data.job(job.id)
         todo_job = file_of(job, options, self._data)
         how = ArchiveOptions(parallel=1, manifest="")
@@ -173,6 +179,8 @@ class Runner:
                         hours = f"{self._max_s / 3600:g} hours"
                         return "failed", f"it took longer than the {hours} that a job may run here", None
             entry = archive.entries([todo_job])[0]
+        if entry.unsigned:
+            raise SigningError(entry.error)
         if entry.status not in _STATES:
             return None
         if entry.status == "done" and (told := (entry.record or {}).get("evidence")):
