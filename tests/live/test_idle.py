@@ -6,13 +6,16 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 import numpy as np
+import pytest
 from support.clips import ClipOptions, write_clip
 from support.live_player import free_port, wait_for
 from support.live_rig import FORMAT, frame
 from torch import Tensor
 
 from vsr.engine.engine import Engine
+from vsr.errors import ConfigError
 from vsr.frames import Frame
+from vsr.live import service
 from vsr.live.cameras.status import CameraStatus
 from vsr.live.monitoring.log import EventLog
 from vsr.live.monitoring.prometheus import health
@@ -200,6 +203,20 @@ def test_a_picture_of_long_before_the_camera_went_is_not_shown_as_its_last(monke
     assert shown[500.0].format == FORMAT
 
 
+def test_players_are_let_in_when_there_is_something_under_each_name(monkeypatch):
+    seen = []
+
+    class Refusing:
+        def __init__(self, hub: Hub, _: ServingOptions):
+            seen.extend(one.name for one in hub.broadcasts)
+            raise ConfigError("the port is taken")
+
+    monkeypatch.setattr(service, "RtspServer", Refusing)
+    with pytest.raises(ConfigError, match="the port is taken"):
+        LiveService(LiveOptions((CameraOptions("door", "clip.mp4"),), serve=ServingOptions(free_port())))
+    assert seen == ["door", "door/original"]
+
+
 def test_a_served_camera_is_idle_and_says_so_until_somebody_watches(tmp_path):
     clip = tmp_path / "clip.mp4"
     write_clip(clip, ClipOptions(num_frames=50, size=(96, 128)))
@@ -210,14 +227,14 @@ def test_a_served_camera_is_idle_and_says_so_until_somebody_watches(tmp_path):
         serve=ServingOptions(free_port()),
     )
     told = EventLog()
-    with LiveService(options) as service:
+    with LiveService(options) as live:
 
         def facts():
-            cameras = service.view().cameras
+            cameras = live.view().cameras
             return cameras[0].facts if cameras else None
 
         wait_for(lambda: (one := facts()) and one.unwatched > 25 and one.idle)
-        view = service.view()
+        view = live.view()
         events = {event.name: event.fields for event in told.news(view, 0.0)}
         seen = health(view)
         assert events["idle"] == {"idle": True}
@@ -225,10 +242,10 @@ def test_a_served_camera_is_idle_and_says_so_until_somebody_watches(tmp_path):
         assert seen["cameras"]["door"]["picture"] == "good"
         assert view.cameras[0].facts.delivered < view.cameras[0].facts.unwatched
         assert view.cameras[0].sink.written == 0
-        with service.hub.subscribe("door", past_s=60.0) as viewer:
+        with live.hub.subscribe("door", past_s=60.0) as viewer:
             assert viewer.known(60.0).video.width == 256
             wait_for(lambda: facts().delivered > 10)
-            events = {event.name: event.fields for event in told.news(service.view(), 1.0)}
+            events = {event.name: event.fields for event in told.news(live.view(), 1.0)}
             assert events["idle"] == {"idle": False}
             unwatched = facts().unwatched
             wait_for(lambda: facts().delivered > 20)

@@ -101,12 +101,13 @@ class LiveService:
         self.options, self._accept = options, accept
         self.hub = Hub(always=options.serve.always, is_open=options.is_served)
         """What viewers may watch."""
-        self._server = self._serve(options)
+        self._server: RtspServer | None = None
         self._numbers = itertools.count()
         self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
         with ExitStack() as opened:
             opened.callback(self._close_server)
             opened.callback(self._close_sinks)
+            self._server = self._serve(options)  # there is something under each name by now
             plan = LivePlan(_levels(options), options.latency_ms)
             accept(options, plan.levels)
             opened.pop_all()

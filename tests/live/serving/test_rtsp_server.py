@@ -23,7 +23,7 @@ from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.live.packets import TICKS
 from vsr.live.serve_options import ServingOptions
-from vsr.live.serving import Hub, rtsp_server, rtsp_transports
+from vsr.live.serving import Hub, rtsp_server, rtsp_session, rtsp_transports
 from vsr.media.ffmpeg import find_ffmpeg
 
 OTHER = PictureFormat(120, 160)
@@ -122,6 +122,33 @@ def test_originals_in_h265_are_seen_as_they_were_sent(tmp_path, transport):
         url = f"rtsp://127.0.0.1:{server.port}/door/original"
         numbers = seen_by_ffmpeg(url, "-rtsp_transport", transport, size=LARGE)
     assert numbers == [(numbers[0] + each) % NUM for each in range(12)]
+
+
+def test_a_player_that_asks_before_there_is_anything_is_answered_as_soon_as_there_is(rig, play, monkeypatch):
+    monkeypatch.setattr(rtsp_server, "_IDLE_S", 0.1)
+    monkeypatch.setattr(rtsp_server, "_LOOK_S", 0.02)
+    hub = Hub()
+    live = rig(served=(hub.publish("door"), None))
+    with closing(rtsp_server.RtspServer(hub, ServingOptions(free_port()))) as server:
+        player = play(server)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(player.ask("DESCRIBE")))
+        asking.start()
+        wait_for(lambda: hub.broadcasts[0].num_viewers)
+        time.sleep(0.5)  # it waits for longer than one that says nothing may
+        assert not answers
+        live.feed_until(lambda: answers)
+        asking.join()
+    assert answers[0][0] == 200
+
+
+def test_a_player_that_waits_in_vain_is_told_to_come_again(play, monkeypatch):
+    monkeypatch.setattr(rtsp_session, "_KNOWN_S", 0.2)
+    hub = Hub()
+    hub.publish("door")
+    with closing(rtsp_server.RtspServer(hub, ServingOptions(free_port()))) as server:
+        status, headers, _ = play(server).ask("DESCRIBE")
+    assert (status, headers["Retry-After"]) == (503, ["5"])
 
 
 PLAYERS = {

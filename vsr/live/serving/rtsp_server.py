@@ -197,7 +197,9 @@ class _Connection:
             self._heard_s = time.monotonic()
             if request is None:
                 continue
+            self._heard_s = float("inf")  # it is the player who waits
             answer = await self._answer(request)
+            self._heard_s = time.monotonic()
             self._writer.write(answer.pack(request.headers.get("cseq", "0")[:16]))
             await asyncio.wait_for(self._writer.drain(), _IDLE_S)
             if request.method == "PLAY" and answer.status == 200 and self._session is not None:

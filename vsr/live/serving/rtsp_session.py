@@ -12,8 +12,9 @@ from vsr.live.serving.broadcast import StreamParameters, Subscription
 from vsr.live.serving.hub import Hub
 from vsr.live.serving.rtp import RtpStream, payload_format
 
-_KNOWN_S = 10.0
-"""How long a player waits for an encoder to start, or for a camera's next keyframe."""
+_KNOWN_S = 18.0
+"""How long a player waits for a service, a camera or an encoder to start, or for a camera's next keyframe: most players
+give up at an error, GStreamer's after 20 s without an answer."""
 _PAST_S = 0.5
 """How old the keyframe may be that it begins with: players stay as late as they begin."""
 _REPORTS_S = 5.0
