@@ -50,6 +50,8 @@ class Watched:
     """When the last one was new."""
     begun_s: float = 0.0
     longest_hole_s: float = 0.0
+    hole_seen_s: float = 0.0
+    """When it was as long as that."""
 
     def look(self, frames: int, sends_since_s: float | None, now: float) -> None:
         """Take note of how many there are. A camera that sends nothing is to blame itself."""
@@ -57,7 +59,9 @@ class Watched:
             self.begun_s = self.begun_s or now
             self.frames, self.since_s = frames, now
         elif sends_since_s is not None:
-            self.longest_hole_s = max(self.longest_hole_s, now - max(self.since_s, sends_since_s))
+            hole_s = now - max(self.since_s, sends_since_s)
+            if hole_s > self.longest_hole_s:
+                self.longest_hole_s, self.hole_seen_s = hole_s, now
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Soak:
     def _watch(self) -> None:
         began = time.monotonic()
         due = list(_DISASTERS) if self._options.disasters else []
-        next_s, next_say_s = began, began
+        next_s, next_say_s, stolen_s = began, began, _stolen_s()
         while (now := time.monotonic()) < began + self._options.seconds or not self._all_recorded():
             assert now < began + self._options.seconds + 600, "a camera has no recording"
             if now >= next_s:
@@ -137,7 +141,9 @@ class Soak:
                 self._seen.resources.append(self._live.resources())
             if now >= next_say_s:
                 next_say_s = now + _SAY_S
-                self._say(f"{now - began:6.0f} s  {self._seen.resources[-1]}  load {os.getloadavg()[0]:.1f}")
+                told = f"load {os.getloadavg()[0]:.1f}, {_stolen_s() - stolen_s:.1f} s taken by the host"
+                stolen_s = _stolen_s()
+                self._say(f"{now - began:6.0f} s  {self._seen.resources[-1]}  {told}")
             if due and now >= began + due[0][0] * self._options.seconds:
                 self._befall(due.pop(0)[1])
             self._look()
@@ -224,7 +230,9 @@ class Soak:
         off_s = _off(files) if camera.has_sound else {}
         told = {
             "recorded_s": round(files.seconds, 2), "clock_s": round(clock_s, 2), "files": files.files,
-            "longest_hole_s": round(seen.longest_hole_s, 2), "longest_step_s": round(files.longest_step_s, 3),
+            "longest_hole_s": round(seen.longest_hole_s, 2),
+            "hole_seen_s": round(max(0.0, seen.hole_seen_s - self._seen.settled_s)),
+            "longest_step_s": round(files.longest_step_s, 3),
             "sound_off_ms": {name: round(value * 1000) for name, value in off_s.items()},
             "pictures": files.pictures, "sounds compared": len(files.off_s), "sessions": camera.server.sessions,
         }  # fmt: skip
@@ -253,6 +261,11 @@ def _growth(seen: list[dict[str, int]]) -> tuple[dict[str, list[float]], list[st
     growth = {key: [statistics.median(one[key] for one in part) for part in parts] for key in _GROWTH}
     grown = [key for key, (before, after) in growth.items() if after > before * _GROWTH[key] + 1]
     return growth, [f"{key} grew from {growth[key][0]} to {growth[key][1]}" for key in grown]
+
+
+def _stolen_s() -> float:
+    """Processor time that a virtual machine's host has given to others so far, in seconds of one core."""
+    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def _kind_of(event: dict[str, Any]) -> str:
