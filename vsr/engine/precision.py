@@ -64,7 +64,7 @@ def _check(precision: str, device: torch.device, supported: tuple[str, ...]) -> 
     if precision == "int8" and "int8" not in supported:
         raise ConfigError(
             "precision int8 is for calibrated networks of our own (vsr calibrate), and for files and single pictures "
-            "for compact ones (SRVGGNetCompact); fp32 suits every model"
+            "for compact ones (SRVGGNetCompact), EDSR and SRResNet; fp32 suits every model"
         )
     if precision not in supported:
         raise ConfigError(f"precision {precision} does not suit this model; {', '.join(supported)} do")

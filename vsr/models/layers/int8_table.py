@@ -7,7 +7,7 @@ its table knows them: what precedes the function is rounded more finely than wha
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import cv2
@@ -105,6 +105,4 @@ def tabled(
     gives = Bytes(steps_between(float(after.min()), float(after.max())), factors)
     codes = (values / (factors[:, None] * gives.steps.step)).round() + gives.steps.zero
     table = codes.clamp(0, LEVELS).to(torch.uint8).T[None].contiguous().numpy()
-    layer = on_bytes(convolution, seen)
-    layer = replace(layer, scales=layer.scales / steps, bias=(layer.bias - low) / steps)
-    return TabledConv(layer, table, gives)
+    return TabledConv(on_bytes(convolution, seen).giving((steps, -low / steps)), table, gives)

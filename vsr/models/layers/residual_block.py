@@ -13,8 +13,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self._share = share
+        self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        return torch.add(x, self.conv2(conv_relu(self.conv1, x)), alpha=self._share)
+        return torch.add(x, self.conv2(conv_relu(self.conv1, x)), alpha=self.share)

@@ -2,6 +2,7 @@
 statistics of the picture at hand, or with those of training."""
 
 import math
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +21,22 @@ def upsampler_scale(state: dict[str, Tensor], prefix: str) -> int:
     """What the `upsampler` under a prefix enlarges by; 1 where there is none."""
     kernels = [value for key, value in state.items() if key.startswith(prefix) and value.ndim == 4]
     return math.prod(math.isqrt(kernel.shape[0] // max(1, kernel.shape[1])) for kernel in kernels)
+
+
+class TailLayer(NamedTuple):
+    """A layer between residual blocks and the picture."""
+
+    layer: nn.Conv2d
+    shuffle: int = 1
+    """Scale of the pixel shuffle that follows."""
+    slope: float = 1.0
+    """Of the leaky ReLU after that; 1 where there is none."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = self.layer(x)
+        if self.shuffle > 1:
+            x = F.pixel_shuffle(x, self.shuffle)
+        return x if self.slope == 1 else F.leaky_relu(x, self.slope)
 
 
 class Normalisation(nn.BatchNorm2d):

@@ -5,13 +5,14 @@ read: `conv_first`, `body.N.conv1`, ... and the authors' `head.0`, `body.N.body.
 """
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
+from vsr.models.layers.int8_conv import Steps
 from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame, blocks_of, div2k_mean, is_kernel
-from vsr.models.layers.upsampling import upsampler, upsampler_scale
+from vsr.models.layers.upsampling import TailLayer, upsampler, upsampler_scale
 
 _WIDE = 128
 """From so many channels on residuals are scaled by 0.1, as in the full network; tensors do not tell."""
@@ -19,6 +20,11 @@ _WIDE = 128
 
 class EdsrNet(SingleFrame):
     """`depth` residual blocks of `channels` at input size, then pixel shuffles."""
+
+    mean: Tensor
+    seen: tuple[Steps, ...] = ()
+    """Bytes in which int8 has what each convolution but the first sees; empty until measured on pictures at hand. Not
+    in files."""
 
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int):
         super().__init__()
@@ -33,10 +39,31 @@ class EdsrNet(SingleFrame):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), 0 to 1 → (B, C, scale*H, scale*W)."""
-        mean = self.get_buffer("mean")
-        head = self.conv_first((x - mean) * 255)
-        body = self.conv_after_body(self.body(head)) + head
-        return self.conv_last(self.upsample(body)) / 255 + mean
+        head = self.head(x)
+        features = self.conv_after_body(self.body(head)) + head
+        for layer in self.enlarging():
+            features = layer(features)
+        return self.picture(features, x)
+
+    def head(self, x: Tensor) -> Tensor:
+        """What the blocks add to."""
+        return self.conv_first((x - self.mean) * 255)
+
+    def after_blocks(self) -> nn.Conv2d:
+        """What follows them and adds to `head`."""
+        return self.conv_after_body
+
+    def enlarging(self) -> list[TailLayer]:
+        """The layers after that, the last at full size."""
+        layers = list(self.upsample)
+        steps = zip(
+            cast(list[nn.Conv2d], layers[::2]), cast(list[nn.PixelShuffle], layers[1::2]), strict=True
+        )
+        return [*(TailLayer(layer, step.upscale_factor) for layer, step in steps), TailLayer(self.conv_last)]
+
+    def picture(self, last: Tensor, x: Tensor) -> Tensor:
+        """The result, of what the last layer makes of the picture `x`."""
+        return last / 255 + self.mean
 
 
 def edsr_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,13 +4,15 @@ field's toolboxes publish both (MSRResNet).
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vsr.models.layers.int8_conv import Steps
 from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
+from vsr.models.layers.upsampling import TailLayer
 
 _SLOPE = 0.1
 """Of leaky ReLU."""
@@ -18,6 +20,10 @@ _SLOPE = 0.1
 
 class SrResNet(SingleFrame):
     """Residual blocks, one or two pixel shuffles, two layers at full size, and the bilinear enlargement."""
+
+    seen: tuple[Steps, ...] = ()
+    """Bytes in which int8 has what each convolution but the first sees; empty until measured on pictures at hand. Not
+    in files."""
 
     def __init__(self, *, channels: int, depth: int, scale: int, colors: int):
         super().__init__()
@@ -32,11 +38,31 @@ class SrResNet(SingleFrame):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, scale*H, scale*W)."""
-        base = F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        x = self.body(F.leaky_relu(self.conv_first(x), _SLOPE))
-        for i, step in enumerate(self._steps, 1):
-            x = F.leaky_relu(F.pixel_shuffle(self.get_submodule(f"upconv{i}")(x), step), _SLOPE)
-        return self.conv_last(F.leaky_relu(self.conv_hr(x), _SLOPE)) + base
+        features = self.body(self.head(x))
+        for layer in self.enlarging():
+            features = layer(features)
+        return self.picture(features, x)
+
+    def head(self, x: Tensor) -> Tensor:
+        """What the blocks add to."""
+        return F.leaky_relu(self.conv_first(x), _SLOPE)
+
+    def after_blocks(self) -> None:
+        """Nothing follows them."""
+        return
+
+    def enlarging(self) -> list[TailLayer]:
+        """The layers after them, the last two at full size."""
+        steps = [cast(nn.Conv2d, self.get_submodule(f"upconv{i}")) for i in range(1, len(self._steps) + 1)]
+        return [
+            *(TailLayer(layer, step, _SLOPE) for layer, step in zip(steps, self._steps, strict=True)),
+            TailLayer(self.conv_hr, slope=_SLOPE),
+            TailLayer(self.conv_last),
+        ]
+
+    def picture(self, last: Tensor, x: Tensor) -> Tensor:
+        """The result, of what the last layer makes of the picture `x`."""
+        return last + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
 def srresnet_parameters(state: dict[str, Tensor]) -> dict[str, Any] | None:

@@ -13,21 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vsr.models.layers.int8_conv import LEVELS, Steps, best_range, in_integers, steps_between
+from vsr.models.layers.int8_block import Int8Block, seen_by
+from vsr.models.layers.int8_conv import LEVELS, Steps, best_range, in_integers, sampled, steps_between
 from vsr.models.layers.residual_block import ResidualBlock
 from vsr.models.layers.single_frame import SingleFrame
-from vsr.models.networks.compact import CompactNet
 from vsr.models.networks.plain import PlainNet
 from vsr.models.networks.planes import PlanesNet
-from vsr.models.variants.int8_measured import Int8Compact
+from vsr.models.variants.int8_measured import measured_in_int8
 from vsr.resample import pixel_shuffle
 
 _SEEN = Steps(1 / 219, 16)
 """What a plain network sees: the code values of a picture of limited range, exactly."""
-
-_SAMPLE = 29
-"""Every so-manyth activation is looked at when ranges are chosen; prime, so
-that no column is always missed."""
 
 
 def has_int8() -> bool:
@@ -46,28 +42,19 @@ def calibrate_int8(network: PlainNet | PlanesNet, pictures: Iterable[Tensor]) ->
     seen: list[list[Tensor]] = [[] for _ in network.ranges]
     for x in pictures:
         for values, found in zip(_activations(network, x), seen, strict=True):
-            found.append(values.flatten()[::_SAMPLE])
+            found.append(values)
     ranges = torch.stack([best_range(torch.cat(values)) for values in seen])
     network.ranges.copy_(ranges[:, 1] if isinstance(network, PlainNet) else ranges)
 
 
 def _activations(network: PlainNet | PlanesNet, x: Tensor) -> Iterator[Tensor]:
-    """What is rounded to bytes, in the order of `ranges`."""
+    """Samples of what is rounded to bytes, in the order of `ranges`."""
     if isinstance(network, PlainNet):
         for layer in network.body:
             x = F.relu(layer(x))
-            yield x
+            yield sampled(x)
         return
-    met: list[Tensor] = []
-    layers = [layer for _, layer in _converted(network)]
-    inner = [layer.conv2 for layer in layers if isinstance(layer, ResidualBlock)]
-    hooks = [
-        layer.register_forward_pre_hook(lambda _, given: met.append(given[0])) for layer in (*layers, *inner)
-    ]
-    network(x)
-    for hook in hooks:
-        hook.remove()
-    yield from met
+    yield from seen_by([layer for _, layer in _converted(network)], network, x)
 
 
 def in_int8(network: nn.Module) -> nn.Module:
@@ -77,8 +64,8 @@ def in_int8(network: nn.Module) -> nn.Module:
         return Int8Net(network).eval()
     if isinstance(network, PlanesNet):
         return _planes_in_int8(network)
-    if isinstance(network, CompactNet) and network.ranges:
-        return Int8Compact(network).eval()
+    if (of_others := measured_in_int8(network)) is not None:
+        return of_others
     for name, child in network.named_children():
         setattr(network, name, in_int8(child))
     return network
@@ -116,18 +103,6 @@ class _Conv(nn.Module):
         return self._layer.to_float(self._layer.seen.bytes_of(x))
 
 
-class _Block(nn.Module):
-    """A `ResidualBlock` that counts in integers; adds to what it is given."""
-
-    def __init__(self, block: ResidualBlock, first: Steps, second: Steps):
-        super().__init__()
-        self._first, self._second = in_integers(block.conv1, first), in_integers(block.conv2, second)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self._first.to_bytes(self._first.seen.bytes_of(x), self._second.seen.step)
-        return self._second.add_to(x, hidden)
-
-
 def _planes_in_int8(network: PlanesNet) -> PlanesNet:
     """A copy of a calibrated network whose convolutions but the first, which sees half steps of codes, count in
     integers."""
@@ -136,7 +111,7 @@ def _planes_in_int8(network: PlanesNet) -> PlanesNet:
     for name, layer in list(_converted(network)):
         whole = isinstance(layer, ResidualBlock)
         network.set_submodule(
-            name, _Block(layer, next(steps), next(steps)) if whole else _Conv(layer, next(steps))
+            name, Int8Block(layer, next(steps), next(steps)) if whole else _Conv(layer, next(steps))
         )
     return network
 
