@@ -1,5 +1,6 @@
 """Which FFmpeg speaks a protocol: the one inside PyAV has fewer than the programs."""
 
+import subprocess
 from functools import cache
 
 import av
@@ -27,16 +28,42 @@ def _reads_by(binary: str, protocol: str) -> bool:
     return protocol in inputs.split()
 
 
-def find_ffmpeg_with(protocol: str) -> str:
-    """Return the path of an FFmpeg program that reads by a protocol: the usual one, else the one in imageio-ffmpeg.
+@cache
+def _takes_hidden_options(binary: str) -> bool:
+    """Whether a program does what a preset file says of an output: FFmpeg 5.1 does, 9.0 reads it and forgets it. Tried,
+    for what is not done is not complained of either: a checksum that is not the default."""
+    words = (
+        "-hide_banner -loglevel error -nostdin -f lavfi -i anullsrc -t 0.01 -f hash -fpre /dev/stdin pipe:1"
+    )
+    try:
+        done = subprocess.run(
+            [binary, *words.split()], input=b"hash=MD5\n", capture_output=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.stdout.startswith(b"MD5=")
+
+
+def find_ffmpeg_with(protocol: str, *, hides: bool = False) -> str:
+    """Return the path of an FFmpeg program that reads and writes by a protocol: the usual one, else the one in
+    imageio-ffmpeg.
+
+    Args:
+        protocol: FFmpeg's name of it.
+        hides: it must take options of an output by `-fpre`, from a file that no process list shows.
 
     Raises:
         SinkError: none does.
     """
     programs = dict.fromkeys((find_ffmpeg(), find_remuxer()))
     for binary in programs:
-        if _reads_by(binary, protocol):
+        if _reads_by(binary, protocol) and (not hides or _takes_hidden_options(binary)):
             return binary
+    if hides:
+        raise SinkError(
+            f"no FFmpeg here ({', '.join(programs)}) has {protocol.upper()} and takes what is secret without showing it"
+            " in the process list; set VSR_FFMPEG to one that does, as 5.1 does and 9.0 does not"
+        )
     raise SinkError(
         f"no FFmpeg here has {protocol.upper()} ({', '.join(programs)}, and the one inside PyAV); install"
         " imageio-ffmpeg, or set VSR_FFMPEG to one that has it"

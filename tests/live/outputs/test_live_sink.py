@@ -1,5 +1,6 @@
 """A sink and its outputs, read back by real readers; each picture shows its number."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,14 +15,16 @@ import pytest
 from support.clips import read_number
 from support.live_rig import FORMAT, STEP, child_pids, frame
 
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, SinkError
 from vsr.frames import PictureFormat
 from vsr.live import child_pipes
 from vsr.live.options import OutputOptions
 from vsr.live.outputs import feeder, live_output, live_sink
 from vsr.live.outputs.encoder import LiveEncode
 from vsr.live.push.playlist import Playlist
+from vsr.media import protocols
 from vsr.media.ffmpeg import find_ffmpeg
+from vsr.media.protocols import find_ffmpeg_with
 
 
 def read(path) -> list[tuple[int, float]]:
@@ -264,10 +267,41 @@ def test_credentials_show_in_no_process_list_status_or_exception(rig, monkeypatc
     assert not [text for text in texts if "s3cr3t" in text]
 
 
-def test_srt_with_a_passphrase_is_refused_in_one_line(rig):
+def test_srt_with_a_passphrase_is_refused_where_a_process_list_would_show_it(rig, monkeypatch):
+    monkeypatch.setattr(protocols, "_takes_hidden_options", lambda binary: False)
     with pytest.raises(ConfigError, match="process list") as caught:
         rig(OutputOptions("srt", "srt://127.0.0.1:9?passphrase=s3cr3t-word"))
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_srt_is_sent_with_a_passphrase_that_no_process_list_shows(rig, tmp_path):
+    try:
+        program = find_ffmpeg_with("srt", hides=True)
+    except SinkError as error:
+        pytest.skip(str(error))
+    port, got, shown = free_port(), tmp_path / "got.ts", set()
+    listen = f"srt://127.0.0.1:{port}?mode=listener&passphrase=s3cr3t=word"  # nobody without it is let in
+    receiver = subprocess.Popen(
+        [program, "-v", "quiet", "-y", "-i", listen, "-c", "copy", "-flush_packets", "1", got]
+    )
+    live = rig(OutputOptions("srt", f"srt://127.0.0.1:{port}?passphrase=s3cr3t=word&latency=20000"))
+
+    def received() -> bool:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                shown.add(path.read_bytes())
+        return got.exists() and got.stat().st_size > 20_000
+
+    try:
+        live.feed_until(received)
+    finally:
+        receiver.kill()
+        receiver.wait()
+    assert len(numbers(got)) > 5
+    shown -= {one for one in shown if listen.encode() in one}
+    assert any(b"/dev/fd/" in words and f"{port}?latency=20000".encode() in words for words in shown)
+    assert not [words for words in shown if b"s3cr3t" in words]
+    assert "s3cr3t" not in repr(live.sink.status)
 
 
 def test_sound_and_the_untouched_original_are_recorded_beside_the_enhanced_pictures(rig, make_clip, tmp_path):

@@ -21,8 +21,9 @@ from vsr.live.outputs.packet_queue import PacketQueue
 from vsr.live.packets import END, VIDEO, Message
 from vsr.live.push.order import PushOrder
 from vsr.live.push.recording import finish_parts
+from vsr.live.push.srt import hidden_options
 from vsr.live.retry import Backoff, Retry
-from vsr.media import check_standard_output, find_ffmpeg
+from vsr.media import check_standard_output, find_ffmpeg_with
 
 _RETRY = Retry(longest_s=10.0, soon_s=2.0)
 """Each attempt costs the start of a process."""
@@ -89,11 +90,17 @@ class LiveOutput:
         if self.options.kind == "stdout":
             check_standard_output()
             self._stdout = os.dup(1)
-        if self.options.kind == "srt" and "passphrase" in self._address.url:
-            raise ConfigError(
-                f"{self._address.shown} has a passphrase, which would show in the process list: SRT is sent by"
-                " FFmpeg's program; use a tunnel, or rtsp, whose password does not show"
-            )
+        if self.options.kind == "srt":
+            try:
+                _ = self._sender
+            except SinkError as error:
+                raise ConfigError(f"{self._address.shown} cannot be sent: {error}") from None
+
+    @property
+    def _sender(self) -> str:
+        """The program that sends SRT."""
+        hidden = hidden_options(self._address.url)[1]
+        return find_ffmpeg_with("srt", hides=bool(hidden))
 
     @property
     def wanted(self) -> bool:
@@ -239,7 +246,7 @@ class LiveOutput:
         return redact(self._address.redact(text))
 
     def _greeting(self) -> bytes:
-        ffmpeg = find_ffmpeg() if self.options.kind == "srt" else ""
+        ffmpeg = self._sender if self.options.kind == "srt" else ""
         order = replace(self._order, num_streams=len(self._streams), ffmpeg=ffmpeg, stdout=self._stdout)
         descriptions = b"".join(self._streams[index].pack() for index in sorted(self._streams))
         return order.to_line(self._address) + descriptions

@@ -1,5 +1,6 @@
 """SRT, sent by FFmpeg's program. Runs in an output's process."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 
@@ -11,12 +12,36 @@ _READ = ["-hide_banner", "-loglevel", "error", "-probesize", "32", "-f", "nut", 
 _WRITE = ["-map", "0", "-c", "copy", "-f", "mpegts", "-flush_packets", "1"]
 
 
+def hidden_options(url: str) -> tuple[str, bytes]:
+    """Take the passphrase out of an address; return what is left, and the passphrase as a preset of FFmpeg's, nothing
+    where there is none. FFmpeg takes passphrases as they stand in an address, but + for a space."""
+    place, _, query = url.partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    shown = "&".join("".join(pair) for pair in pairs if pair[0] != "passphrase")
+    hidden = [f"passphrase={value.replace('+', ' ')}\n" for key, _, value in pairs if key == "passphrase"]
+    return place + (f"?{shown}" if shown else ""), "".join(hidden).encode()
+
+
 class Srt:
-    """FFmpeg's program, because the FFmpeg inside PyAV has no SRT. The address shows in the process list."""
+    """FFmpeg's program, because the FFmpeg inside PyAV has no SRT. The address shows in the process list, but for its
+    passphrase, which the program reads from a pipe."""
 
     def __init__(self, order: PushOrder, streams: Sequence[Message]):
-        command = [order.ffmpeg, *_READ, *_WRITE, order.output.target]
-        self._sender = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        target, hidden = hidden_options(order.output.target)
+        read_end, write_end = os.pipe()
+        os.write(write_end, hidden)
+        os.close(write_end)
+        preset = ["-fpre", f"/dev/fd/{read_end}"] if hidden else []
+        command = [order.ffmpeg, *_READ, *_WRITE, *preset, target]
+        try:
+            self._sender = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[read_end] if hidden else [],
+            )
+        finally:
+            os.close(read_end)
         assert self._sender.stdin is not None
         self._stdin, options = self._sender.stdin, {"flush_packets": "1"}
         pipe = f"pipe:{self._stdin.fileno()}"
