@@ -293,15 +293,16 @@ def test_generative_models_are_refused_or_marked(tmp_path):
     assert first["options"]["record_original"]
 
 
-def test_networks_of_regions_are_in_the_record_and_may_not_paint_either(tmp_path):
+def test_networks_of_regions_and_for_real_pictures_are_in_the_record_and_may_not_paint_either(tmp_path):
     (usual, *_), (painting, *_) = make_engines(["nano-x2"]), make_engines(["fast-sharp-x4"], 4)
-    levels = [replace(usual, others={2: usual.engine, 4: painting.engine})]
+    levels = [replace(usual, others={2: usual, 4: painting})]
     with LiveRecords() as records, pytest.raises(ConfigError, match="is generative"):
         records.accept(LiveOptions((camera(tmp_path),)), levels)
     with LiveRecords() as records:
         records.accept(LiveOptions((camera(tmp_path),)), make_engines_for([2, 4], ["nano-x2"]))
     (first, *_) = log_of(tmp_path)
-    assert [model["name"] for model in first["levels"][0]["models"]] == ["nano-x2", "base-x4"]
+    names = [model["name"] for model in first["levels"][0]["models"]]
+    assert names == ["nano-x2", "base-x4", "base-real-x4"]
 
 
 @pytest.mark.slow

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import av
 import pytest
-from support.clips import ClipOptions, read_number, write_clip
+from support.clips import ClipOptions, read_number, run_ffmpeg, write_clip
 from support.live_player import free_port, wait_for
 from support.processes import begin_command
 from support.quirky_camera import QuirkyCamera, pictures, sound
 from support.rtsp import NUM_FRAMES
 
 from vsr.cli.main import _TAKES_LONGER_S, run
+from vsr.evidence.live_check import live_summary
 from vsr.live.outputs import live_sink
 
+STREET = Path(__file__).resolve().parents[2] / "samples" / "street.mp4"
 SECRETS = ("alice", "ge-h3im")
 ENDS_S = 10
 """Five are promised; a machine that is busy with other tests may take longer. Nothing of it ends by itself."""
@@ -233,6 +235,36 @@ def test_hangup_changes_what_changed_a_bad_file_nothing_and_an_interrupt_finishe
     assert recorded(tmp_path / "yard")
 
 
+def test_each_camera_gets_the_network_that_its_own_pictures_want_and_the_record_says_so(tmp_path):
+    """Small pictures, five a second: should the ladder fall on a busy machine, it comes back."""
+    for name, grain in (("clean", ""), ("grainy", ",noise=alls=30:allf=t")):
+        look = ["-vf", f"scale=192:108,fps=5{grain}", "-c:v", "libx264", "-crf", "18", "-g", "5"]
+        run_ffmpeg("-i", STREET, "-an", *look, tmp_path / f"{name}.mp4")
+    grainy, path = tmp_path / "grainy.mp4", tmp_path / "cameras.toml"
+    record = f'evidence = true\noutputs = [{{ kind = "record", target = "{tmp_path}/record" }}]'
+    cameras = [camera("door", tmp_path / "clean.mp4"), camera("yard", grainy, record)]
+    cameras += [camera("held", grainy, 'source = "clean"'), camera("told", grainy, "denoise = 0.5")]
+    path.write_text('models = ["fast"]\nlatency_ms = 60000\n' + "".join(cameras))
+
+    def networks() -> list[str]:
+        return [each["network"] for each in json.loads(live.get("/healthz")[1])["cameras"].values()]
+
+    with Live(tmp_path, path) as live:
+        live.wait_recording(tmp_path / "record", "yard", num_frames=5)
+        live.wait(lambda: networks() == ["fast-x2", "fast-real-x2", "fast-x2", "fast-real-x2"])
+        live.wait(lambda: live.events("network", "door") and live.events("network", "yard"))
+        (found,) = live.events("network", "yard")
+        assert live.end(signal.SIGTERM)[0] == 0
+    assert re.match(r"noise \d\d, H.264 at quantiser \d\d .*: fast-real-x2$", found["message"])
+    assert live.events("network", "door")[0]["network"] == "fast-x2"
+    assert not live.events("network", "held")
+    assert not live.events("network", "told")
+    assert live.events("rungs")[0]["message"].startswith("rungs on cpu: fast-x2 or fast-real-x2 > bicubic-x2")
+    kept = live_summary(tmp_path / "record" / "evidence")
+    assert {"fast-x2", "fast-real-x2"} <= kept["models"].keys()
+    assert any(each.endswith(found["message"]) for each in kept["states"])
+
+
 def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, clip, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bad = tmp_path / "cameras.toml"
@@ -251,6 +283,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, clip, capfd, monkeypa
             ([str(clip), "--record-original"], "record_original needs an output"),
             ([str(bad), "--record", "x"], "put that into the file"),
             ([str(clip), "--latency", "0"], "latency_ms 0 is too small"),
+            ([str(clip), "--denoise", "2"], "denoise 2 is out of range; 0 to 1 is accepted"),
+            ([str(clip), "--source", "real", "--model", "nano"], "source real: nano-x2 has no -real variant"),
             ([str(clip), "--metrics", port], f"metrics port {port} cannot be opened"),
             (["rtsp://127.0.0.1/a", "--credentials-env", "VSR_NOT_SET"], "VSR_NOT_SET must hold"),
         ):

@@ -20,7 +20,7 @@ from vsr.live.region_options import RegionOptions
 from vsr.live.scheduling.engines import first_level, make_engines_for
 from vsr.live.service import LiveService
 from vsr.live.target_options import OutputOptions
-from vsr.options import EngineOptions
+from vsr.options import EngineOptions, ModelOptions
 
 CPU = EngineOptions(device="cpu", threads=2)
 PLATE = (slice(16, 64), slice(32, 96))
@@ -138,7 +138,10 @@ def test_levels_of_several_scales_go_down_together():
     assert first_level(levels) in (0, 1)
     format = PictureFormat(48, 64)
     for level in levels:
-        heights = [level.engine_for(scale).output_format(format).height for scale in (None, 1, 4)]
+        heights = [
+            level.choose(scale, ModelOptions(), None).engine.output_format(format).height
+            for scale in (None, 1, 4)
+        ]
         assert heights == [48, 48, 192]
 
 

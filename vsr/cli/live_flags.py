@@ -49,6 +49,12 @@ class CameraFlags:
     """Environment variable that holds USER:PASSWORD of the camera."""
     credentials_file: str = ""
     """File whose first line is USER:PASSWORD of the camera."""
+    source: Literal["auto", "clean", "real"] = "auto"
+    """Variant of a model: `clean` for good pictures, `real` for compressed and noisy ones; `auto` looks at them. A
+    model named in full is taken as it is."""
+    denoise: Literal["auto"] | float = "auto"
+    """How much noise and compression is taken off, from 0, by the clean network, to 1, for the worst by its `-real`
+    one; `auto` measures how much there is. Instead of source."""
     encoder: Literal["auto", "nvenc", "x264"] = "auto"
     """`auto` takes NVENC where it works."""
     quality: int = 60
@@ -130,6 +136,8 @@ def _from_flags(url: str, flags: CameraFlags) -> LiveOptions:
         case=flags.case,
         sign=flags.sign,
         allow_generative=flags.allow_generative,
+        source=flags.source,
+        denoise=flags.denoise,
         encoder=flags.encoder,
         quality=flags.quality,
         outputs=tuple(outputs),

@@ -52,7 +52,10 @@ def announcement(service: LiveService) -> list[LogEvent]:
 def levels_event(service: LiveService) -> LogEvent:
     """The levels and what it holds."""
     options, levels = service.options, service.levels
-    names = [level.name + (f" (+{level.latency} frames)" if level.latency else "") for level in levels]
+    names = [
+        " or ".join(level.networks) + (f" (+{level.latency} frames)" if level.latency else "")
+        for level in levels
+    ]
     text = f"rungs on {levels[0].engine.device}: {' > '.join(names)}; {options.latency_ms} ms are held"
     return LogEvent("rungs", text, fields={"rungs": [level.name for level in levels]})
 
@@ -74,7 +77,9 @@ def conclusion(view: LiveView) -> list[LogEvent]:
         text += (
             f" {facts.dropped} before the engine ({facts.bursts} of them in bursts) and {camera.sink.dropped}"
         )
-        text += " before the encoder"
+        text += f" before the encoder, in the end by {facts.network}" + (
+            f" ({facts.found})" if facts.found else ""
+        )
         text += f", {facts.unwatched} left out as nobody watched" if facts.unwatched else ""
         events.append(LogEvent("end", text, facts.name, _fields(camera, view)))
     return events
@@ -86,8 +91,14 @@ def _figures(camera: CameraView, view: LiveView) -> str:
     return (
         f"{facts.camera.state}, {facts.fps_in:.1f} {rate},"
         f" latency {facts.latency_p50_s * 1000:.0f}/{facts.latency_p95_s * 1000:.0f} ms, {camera.dropped} dropped,"
-        f" {facts.camera.reconnects} reconnects, {view.overview.level}, {camera.bitrate_kbps:.0f} kbit/s"
+        f" {facts.camera.reconnects} reconnects, {_rung(camera, view)}, {camera.bitrate_kbps:.0f} kbit/s"
     )
+
+
+def _rung(camera: CameraView, view: LiveView) -> str:
+    """The level, and the camera's network where it is another one."""
+    level, network = view.overview.level, camera.facts.network
+    return level if network in level else f"{level}: {network}"
 
 
 def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
@@ -109,6 +120,8 @@ def _fields(camera: CameraView, view: LiveView) -> dict[str, object]:
         "failed": facts.failed,
         "reconnects": facts.camera.reconnects,
         "rung": view.overview.level,
+        "network": facts.network,
+        "found": facts.found,
         "bitrate_kbps": round(camera.bitrate_kbps),
     }
 
@@ -131,7 +144,7 @@ class CameraTable:
         drawn.add_column("outputs", justify="right", no_wrap=True)
         drawn.add_column("rung", no_wrap=True)
         for camera in view.cameras:
-            drawn.add_row(*_row(camera, overview.level))
+            drawn.add_row(*_row(camera, _rung(camera, view)))
         return drawn
 
 

@@ -157,7 +157,11 @@ def live_summary(folder: Path) -> dict[str, Any]:
             "left_out": sum(last - number + 1 for entry in frames for number, last, _ in entry["left_out"]),
             "stood_in": sum(times for entry in frames for _, times in entry["stood_in"]),
         },
-        "states": [f"{each['at']} {each['text']}" for each in events if each["event"] in ("state", "level")],
+        "states": [
+            f"{each['at']} {each['text']}"
+            for each in events
+            if each["event"] in ("state", "level", "network")
+        ],
         "bad": [f"{each['at']} {each['text']}" for each in events if each["bad"]],
         "models": {
             model["name"]: {

@@ -48,4 +48,5 @@ def _by_name(options: LiveOptions) -> dict[str, CameraOptions]:
 
 
 def _enhancing(options: LiveOptions) -> tuple[object, ...]:
-    return options.models, options.scales, options.engine
+    asks = any(wish.asked is not None for wish in options.wishes)
+    return options.models, options.scales, options.engine, asks

@@ -18,7 +18,7 @@ from vsr.live.serve_options import ServingOptions
 from vsr.live.target_options import OutputOptions, above
 from vsr.live.watch_options import BrowserOptions
 from vsr.media import find_ffmpeg_with, pyav_speaks
-from vsr.options import EngineOptions, at_least
+from vsr.options import EngineOptions, ModelOptions, at_least
 
 CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https", "udp", "device", "file")
 
@@ -58,6 +58,12 @@ class CameraOptions:
     """What signs the record: a private key's file, as `vsr evidence key` makes one, or exec:PROGRAM."""
     allow_generative: bool = False
     """Let models paint what is not in the source where a record is kept, which says so."""
+    source: Literal["auto", "clean", "real"] = "auto"
+    """Variant of a model: `clean` for good pictures, `real` for compressed and noisy ones; `auto` looks at them. A
+    model named in full is taken as it is."""
+    denoise: Literal["auto"] | float = "auto"
+    """How much noise and compression is taken off, from 0, by the clean network, to 1, for the worst by its `-real`
+    one; `auto` measures how much there is. Instead of source."""
     encoder: Literal["auto", "nvenc", "x264"] = "auto"
     """`auto` takes NVENC where it works."""
     quality: int = 60
@@ -76,6 +82,7 @@ class CameraOptions:
             raise ConfigError(f"quality {self.quality} is out of range; 0 to 100 is accepted")
         if not self.evidence and (self.case or self.sign or self.allow_generative):
             raise ConfigError("case, sign and allow_generative are of a record; set evidence")
+        _ = self.wish
         if not self.url:
             raise ConfigError(
                 "url is empty; rtsp://HOST/PATH, another stream, a device or a file is accepted"
@@ -85,6 +92,11 @@ class CameraOptions:
             raise ConfigError(
                 f"{scheme}:// is no camera; {', '.join(CAMERA_SCHEMES[:8])}, /dev/video0 or a file is"
             )
+
+    @property
+    def wish(self) -> ModelOptions:
+        """For a clean or a real network."""
+        return ModelOptions(source=self.source, denoise=self.denoise)
 
     @property
     def records_original(self) -> bool:
@@ -178,6 +190,11 @@ class LiveOptions:
     def is_served(self) -> bool:
         """Whether anybody can watch, by a player or in a browser."""
         return bool(self.serve.port or self.watch.port)
+
+    @property
+    def wishes(self) -> tuple[ModelOptions, ...]:
+        """Of all cameras for clean or real networks, each once."""
+        return tuple(dict.fromkeys(camera.wish for camera in self.cameras))
 
     @property
     def scales(self) -> tuple[int, ...]:

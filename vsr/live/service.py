@@ -148,11 +148,11 @@ class LiveService:
         notes = FrameNotes() if options.evidence else None
         sink = self._sink(options, options.name, options.outputs, whole=True, notes=notes)
         camera.tap, camera.notes = sink.packet, notes
-        yield _OpenChannel(camera.number, options.name, camera, sink, notes=notes)
+        yield _OpenChannel(camera.number, options.name, camera, sink, wish=options.wish, notes=notes)
         for region, (name, outputs) in zip(options.regions, options.streams[1:], strict=True):
             seen = RegionCamera(camera, region, next(self._numbers))
             sink = self._sink(options, name, outputs, whole=False)
-            yield _OpenChannel(seen.number, name, seen, sink, scale=region.scale)
+            yield _OpenChannel(seen.number, name, seen, sink, scale=region.scale, wish=options.wish)
 
     def _sink(
         self,
@@ -295,7 +295,7 @@ def _closed(sink: LiveSink) -> bool:
 
 
 def _levels(options: LiveOptions) -> list[EngineLevel]:
-    return make_engines_for(options.scales, options.models, options.engine)
+    return make_engines_for(options.scales, options.models, options.engine, wishes=options.wishes)
 
 
 def _viewers(name: str, watched: Mapping[str, int]) -> dict[str, int]:

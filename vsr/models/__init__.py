@@ -7,7 +7,7 @@ from vsr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from vsr.models.catalogue.card import all_cards, card_of, shown, verify_installed
-    from vsr.models.catalogue.choice import DEFAULT_TIER, choose_chain
+    from vsr.models.catalogue.choice import DEFAULT_TIER, Choice, choose, choose_chain
     from vsr.models.catalogue.loading import BASELINES, load
     from vsr.models.catalogue.model_facts import (
         Group,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         to_fetch,
     )
     from vsr.models.catalogue.pull import pull, source_of
-    from vsr.models.chain import Chain, Verdict, make_chain
+    from vsr.models.chain import Chain, Verdict, damage_to_tell, make_chain, refuse_unserved, variant_of
     from vsr.models.files.any_file import SUFFIXES
     from vsr.models.files.checkpoint import read_model, read_tensors, save_network
     from vsr.models.files.protobuf import fields_at, message_fields, varint

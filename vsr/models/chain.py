@@ -10,7 +10,7 @@ from vsr.errors import ConfigError
 from vsr.models.catalogue import Choice, choose, default_tiers, load, tiers, with_painting, with_twins
 from vsr.models.files.diffusion import is_diffusion, with_sampling
 from vsr.models.layers.bidirectional import Chunked, in_chunks
-from vsr.models.spec import Damage, Model, with_damage
+from vsr.models.spec import Damage, Model, ModelSpec, with_damage
 from vsr.models.variants.blend import blend
 from vsr.models.variants.self_ensemble import self_ensemble
 from vsr.options import ModelOptions
@@ -88,10 +88,9 @@ def _clean_or_real(
 
     Only of the first: what it gives to the next is clean.
     """
-    asked = {"clean": 0.0, "real": 1.0}.get(options.source) if options.denoise == "auto" else options.denoise
+    asked = options.asked
     models = [choice.model for choice in choices]
-    paired = [place for place, choice in enumerate(choices) if choice.twin or choice.clean]
-    places = [place for place in paired if not (asked is None and choices[place].named)]
+    places = [place for place in _paired(choices) if not (asked is None and choices[place].named)]
     if places:
         share = float(verdict.is_real) if asked is None else asked
         models[places[0]] = _between(choices[places[0]], share)
@@ -100,9 +99,24 @@ def _clean_or_real(
             notes.append(
                 f"{verdict.why}: {models[places[0]].spec.name} (say --source {other} to decide otherwise)"
             )
-    elif not _does_as_asked(models, options, asked):
-        _refuse_real("source real" if options.denoise == "auto" else f"denoise {asked:g}", models)
+    else:
+        refuse_unserved(options, [model.spec for model in models])
     return _informed(models, options, verdict)
+
+
+def variant_of(choices: Sequence[Choice], share: float) -> list[Model] | None:
+    """The models of a chain with the clean variant (0), the real one (1) or a mixture in the place of the first that
+    has them; None where none has."""
+    models = [choice.model for choice in choices]
+    for place in _paired(choices)[:1]:
+        models[place] = _between(choices[place], share)
+        return models
+    return None
+
+
+def _paired(choices: Sequence[Choice]) -> list[int]:
+    """Places in a chain whose model has a variant for clean or for damaged sources."""
+    return [place for place, choice in enumerate(choices) if choice.twin or choice.clean]
 
 
 def _painted(
@@ -138,7 +152,7 @@ def _informed(models: list[Model], options: ModelOptions, verdict: Verdict) -> l
     """The same models, the first that can be told its input's damage told of it: what it gives to the next is clean."""
     first = next((place for place, model in enumerate(models) if model.spec.packs > 1), None)
     if first is not None:
-        models[first] = with_damage(models[first], _told(options, verdict))
+        models[first] = with_damage(models[first], damage_to_tell(options, verdict.damage))
     return models
 
 
@@ -147,11 +161,24 @@ def _named(models: Sequence[Model]) -> str:
     return ", ".join(model.spec.name for model in models) or "an empty chain"
 
 
-def _does_as_asked(models: Sequence[Model], options: ModelOptions, asked: float | None) -> bool:
-    """Whether a chain without variants serves the wish for a clean or real network as it stands."""
+def refuse_unserved(options: ModelOptions, specs: Sequence[ModelSpec]) -> None:
+    """See whether networks without variants serve the wish for a clean or a real one as they stand.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    asked = options.asked
     if options.denoise != "auto":
-        return any(model.spec.packs > 1 for model in models)
-    return not asked or any("-real-x" in model.spec.name for model in models)
+        served = any(spec.packs > 1 for spec in specs)
+    else:
+        served = not asked or any("-real-x" in spec.name for spec in specs)
+    if not served:
+        option = "source real" if options.denoise == "auto" else f"denoise {asked:g}"
+        named = ", ".join(spec.name for spec in specs) or "an empty chain"
+        raise ConfigError(
+            f"{option}: {named} has no -real variant; {', '.join(with_twins()) or 'no model'} has one, and "
+            "so has a file with its -wdn twin beside it (realesr-general-x4v3)"
+        )
 
 
 def _between(choice: Choice, share: float) -> Model:
@@ -160,19 +187,11 @@ def _between(choice: Choice, share: float) -> Model:
     return real if share and real.spec.packs > 1 else blend(clean, real, share)
 
 
-def _told(options: ModelOptions, verdict: Verdict) -> Damage:
+def damage_to_tell(options: ModelOptions, measured: Damage) -> Damage:
     """What a network that can be told its input's damage is told."""
     if options.denoise == "auto":
-        return Damage() if options.source == "clean" else verdict.damage
+        return Damage() if options.source == "clean" else measured
     return Damage(STRONGEST.noise * options.denoise, STRONGEST.compression * options.denoise)
-
-
-def _refuse_real(option: str, models: Sequence[Model]) -> None:
-    """Raises ConfigError: no model of the chain has a variant for compressed and noisy sources."""
-    raise ConfigError(
-        f"{option}: {_named(models)} has no -real variant; {', '.join(with_twins()) or 'no model'} has one, and "
-        "so has a file with its -wdn twin beside it (realesr-general-x4v3)"
-    )
 
 
 def _with_sampling(models: Sequence[Model], options: ModelOptions) -> list[Model]:

@@ -48,6 +48,11 @@ class ModelOptions:
     """Of the noise that a diffusion model begins each frame with; every frame begins with the same."""
 
     @property
+    def asked(self) -> float | None:
+        """From 0, the clean network, to 1, the real one, as the user decides; None where the source does."""
+        return {"clean": 0.0, "real": 1.0}.get(self.source) if self.denoise == "auto" else self.denoise
+
+    @property
     def measures(self) -> bool:
         """Whether something hangs on how damaged the source is."""
         return self.denoise == "auto" and self.source != "clean"

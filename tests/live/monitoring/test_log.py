@@ -4,11 +4,12 @@ import json
 import logging
 from dataclasses import replace
 
-from support.live_view import RECORD, SINK, view
+from support.live_view import FACTS, GRAINY, RECORD, SINK, view
 
 from vsr.live.monitoring.log import DROPS_EVERY_S, EventLog, JsonLines, LogEvent, Secrets, TextLines
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.service import LiveView
+from vsr.models import Verdict
 
 
 def told(journal: EventLog, seen: LiveView, now: float = 0.0) -> list[tuple[str, str]]:
@@ -56,6 +57,23 @@ def test_packets_that_an_output_was_too_slow_for_are_told_in_sums():
     text = "record recordings: too slow, 7 dropped in 10 s"
     assert told(journal, slow, 2 * DROPS_EVERY_S) == [("drops", text)]
     assert told(journal, slow, 3 * DROPS_EVERY_S) == []
+
+
+def test_what_was_found_and_chosen_is_told_when_it_changes_and_not_when_the_rung_does():
+    journal, clean = EventLog(), Verdict(is_real=False, why="noise 0.8, H.264 at quantiser 22")
+    told(journal, view())
+    lines = []
+    for verdict, look, network in (
+        (clean, "clean", "fast-x2"), (GRAINY, "real", "fast-real-x2"), (GRAINY, "", "bicubic-x2"),
+        (GRAINY, "real", "base-real-x2"), (clean, "clean", "base-x2"),
+    ):  # fmt: skip
+        facts = replace(FACTS, look=look, network=network)
+        lines += told(journal, view(facts=facts, verdict=verdict))
+    assert lines == [
+        ("network", f"{clean.why}: fast-x2"),
+        ("network", f"{GRAINY.why}: fast-real-x2"),
+        ("network", f"{clean.why}: base-x2"),
+    ]
 
 
 def test_output_that_fails_and_comes_back_is_told():

@@ -16,7 +16,7 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from support.live_player import free_port, wait_for
-from support.live_view import FACTS, view
+from support.live_view import FACTS, GRAINY, view
 
 from vsr.errors import ConfigError
 from vsr.live.monitoring.mqtt import MqttReports
@@ -119,6 +119,9 @@ def test_a_camera_appears_in_home_assistant_and_its_state_is_told(broker, report
         shown[0] = view(state="away", picture="frozen")
         wait_for(lambda: json.loads(told["vsr/door/state"])["state"] == "away", PATIENCE_S)
         assert json.loads(told["vsr/door/state"])["picture"] == "frozen"
+        shown[0] = view(facts=replace(FACTS, network="fast-real-x2", look="real"), verdict=GRAINY)
+        wait_for(lambda: json.loads(told["vsr/door/state"])["network"] == "fast-real-x2", PATIENCE_S)
+        assert json.loads(told["vsr/door/state"])["found"] == GRAINY.why
 
 
 def assert_is_a_device(config: dict, state: dict) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.live_player import free_port, wait_for
-from support.live_view import view
+from support.live_view import FACTS, GRAINY, view
 
 from vsr.errors import ConfigError
 from vsr.live.monitoring.prometheus import MetricsServer
@@ -54,6 +54,7 @@ def test_scraper_reads_what_the_view_shows(serve):
     door = {"camera": "door"}
     assert value("vsr_camera_up", **door) == 1
     assert value("vsr_camera_state", **door, state="playing") == 1
+    assert value("vsr_camera_network", **door, network="fast-x2") == 1
     assert value("vsr_camera_frames_decoded_total", **door) == 100
     dropped = [
         value("vsr_camera_frames_dropped_total", **door, where=one)
@@ -74,6 +75,12 @@ def test_health_is_good_while_a_camera_plays_and_the_loop_lives(serve, state, ol
     seen = replace(seen, overview=replace(seen.overview, made_s=time.monotonic() - old_s))
     got, body = get(serve(seen), "/healthz")
     assert (got, json.loads(body)["status"]) == (status, says)
+
+
+def test_health_tells_by_what_a_camera_is_enhanced_and_why(serve):
+    seen = view(facts=replace(FACTS, network="fast-real-x2"), verdict=GRAINY)
+    door = json.loads(get(serve(seen), "/healthz")[1])["cameras"]["door"]
+    assert (door["network"], door["found"]) == ("fast-real-x2", GRAINY.why)
 
 
 def test_health_is_bad_while_no_camera_can_be_reached():

@@ -1,8 +1,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.clips import draw_number, read_number
+from support.live_run import Run
 from torch import Tensor
 
 from vsr.engine.engine import Engine
@@ -21,8 +21,6 @@ from vsr.live.outputs.live_sink import LiveSink
 from vsr.live.scheduling.channel import Channel, DesiredState, ListCamera, MemoryLiveSink
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_level, make_engines
 from vsr.live.scheduling.latency_control import ControlTuning
-from vsr.live.scheduling.live_loop import run_cameras
-from vsr.live.scheduling.overview import SharedOverview
 from vsr.models import load
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
@@ -50,36 +48,6 @@ def channel(number: int, frames: Sequence[Frame], **options: object) -> tuple[Ch
     sink = MemoryLiveSink()
     camera = ListCamera(frames, number, **({"linger": True} | options))  # type: ignore[arg-type]
     return Channel(number, f"camera{number}", camera, sink), sink
-
-
-@dataclass
-class Run:
-    """`watch` in a thread, as a command would have it in its own."""
-
-    desired: DesiredState
-    shared: SharedOverview = field(default_factory=SharedOverview)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "Run":
-        self.before = set(threading.enumerate())
-        arguments = {"stop": self.stop, "shared": self.shared}
-        self.thread = threading.Thread(target=run_cameras, args=(self.desired,), kwargs=arguments)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        began = time.monotonic()
-        self.stop.set()
-        self.thread.join(10)
-        self.took_s = time.monotonic() - began
-        assert not self.thread.is_alive()
-        assert set(threading.enumerate()) <= self.before
-
-    def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, self.shared.overview
-            time.sleep(0.01)
 
 
 def nano() -> list[EngineLevel]:

@@ -1,4 +1,5 @@
-"""How damaged a camera's pictures are: looked at once a minute, and told so that the enhanced picture does not flicker.
+"""How damaged a camera's pictures are, and so which network they want: looked at once a minute, and told so that the
+enhanced picture neither flickers nor goes to and fro between two networks.
 
 Runs in the camera's thread.
 """
@@ -9,8 +10,16 @@ import av
 
 from vsr.frames import Frame, Plane
 from vsr.media import quantiser_of
-from vsr.models import Damage
-from vsr.quality import Coding, compression_of, look_at_pictures, luma_codes, told_damage
+from vsr.models import Damage, Verdict
+from vsr.quality import (
+    Coding,
+    compression_of,
+    damage_words,
+    look_at_pictures,
+    luma_codes,
+    realness,
+    told_damage,
+)
 
 _RUN = 3
 """Consecutive pictures of a look."""
@@ -24,6 +33,9 @@ _SHARE = 0.4
 _NOISE_STEP, _COMPRESSION_STEP = 1.0, 0.06
 """What has been told stays for less; noise for less than a sixth of it, too."""
 
+_CLEAN_AGAIN = 0.8
+"""Realness below which a camera that was real counts as clean."""
+
 
 class DamageWatch:
     """Looks at one camera's pictures.
@@ -33,11 +45,13 @@ class DamageWatch:
         told: what was told of the camera before.
     """
 
-    def __init__(self, codec: str, told: Damage | None = None):
+    def __init__(self, codec: str, told: Verdict | None = None):
         self.told = told
-        """What networks are told; None before the first look."""
+        """What the pictures look like: its words and figures are those of the last look, its damage and whether it is
+        real move slowly. None before the first look."""
         self._codec = codec
-        self._remembered = told
+        self._remembered = told and told.damage
+        self._realness: float | None = None
         self._lumas: list[Plane] = []
         self._quantisers: list[float] = []
         self._num_looks, self._due_s = 0, 0.0
@@ -60,27 +74,42 @@ class DamageWatch:
             self._quantisers.append(quantiser)
         if len(self._lumas) == _RUN:
             pixels = frame.format.height * frame.format.width
-            self._remember(self._measured(key_bits / pixels if key_bits else None))
+            self._look(key_bits / pixels if key_bits else None)
             self._lumas, self._quantisers = [], []
             self._due_s = now + _PAUSES_S[min(self._num_looks, len(_PAUSES_S) - 1)]
             self._num_looks += 1
 
-    def _measured(self, key_bits: float | None) -> Damage:
-        quantiser = mean(self._quantisers) if self._quantisers else None
+    def _look(self, key_bits: float | None) -> None:
+        """Come nearer to what is there now, and tell of it."""
+        coding = Coding(self._codec, mean(self._quantisers) if self._quantisers else None, key_bits)
         look = look_at_pictures([self._lumas])
-        return told_damage(look, compression_of(Coding(self._codec, quantiser, key_bits), look))
-
-    def _remember(self, now: Damage) -> None:
-        """Come nearer to what is there now, and tell of it once it is far enough from what has been told."""
-        before = self._remembered or now
-        self._remembered = Damage(
-            before.noise + _SHARE * (now.noise - before.noise),
-            before.compression + _SHARE * (now.compression - before.compression),
+        compression = compression_of(coding, look)
+        self.told = Verdict(
+            self._is_real(realness(coding, look, compression)),
+            damage_words(coding, look, compression),
+            self._damage(told_damage(look, compression)),
         )
-        told, found = self.told, self._remembered
+
+    def _is_real(self, now: float) -> bool:
+        """What was real stays so until it is clearly clean."""
+        self._realness = _nearer(now if self._realness is None else self._realness, now)
+        return self._realness > (_CLEAN_AGAIN if self.told is not None and self.told.is_real else 1.0)
+
+    def _damage(self, now: Damage) -> Damage:
+        """What was told stays until what is remembered is far enough from it."""
+        before = self._remembered or now
+        self._remembered = found = Damage(
+            _nearer(before.noise, now.noise), _nearer(before.compression, now.compression)
+        )
+        told = self.told and self.told.damage
         if (
             told is None
             or abs(found.noise - told.noise) > max(_NOISE_STEP, told.noise / 6)
             or abs(found.compression - told.compression) > _COMPRESSION_STEP
         ):
-            self.told = Damage(round(found.noise, 1), round(found.compression, 2))
+            return Damage(round(found.noise, 1), round(found.compression, 2))
+        return told
+
+
+def _nearer(before: float, now: float) -> float:
+    return before + _SHARE * (now - before)

@@ -87,7 +87,7 @@ class CameraSession:
             self._stream.thread_count = 1  # each thread would hold surfaces of the GPU
         else:
             self._stream.codec_context.options = EXPORT
-        self._damage = DamageWatch(self._stream.codec_context.codec.canonical_name, shared.status.damage)
+        self._damage = DamageWatch(self._stream.codec_context.codec.canonical_name, shared.status.verdict)
         self._picture = PictureWatch(frozen_s, shared.status.picture)
         self._key_bits: int | None = None
         self._counts = ReadCounts()
@@ -220,7 +220,7 @@ class CameraSession:
             height=picture.height,
             width=picture.width,
             rate=TICKS / step if step else 0.0,
-            damage=self._damage.told,
+            verdict=self._damage.told,
             picture=self._picture.told,
             next_s=arrived_s + max(_STALLED_S, _STALLED_STEPS * step / TICKS),
         )

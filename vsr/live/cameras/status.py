@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vsr.live.cameras.picture_watch import PictureState
-from vsr.models import Damage
+from vsr.models import Verdict
 
 CameraState = Literal["connecting", "playing", "stalled", "away", "refused", "stopped"]
 
@@ -32,8 +32,8 @@ class CameraStatus:
     width: int = 0
     rate: float = 0.0
     """Frames a second by the camera's own times; 0 while unknown."""
-    damage: Damage | None = None
-    """What networks are told of its pictures; None before the first look."""
+    verdict: Verdict | None = None
+    """What its pictures look like; None before the first look."""
     picture: PictureState = "good"
     """What it shows."""
     next_s: float = float("inf")

@@ -38,6 +38,8 @@ _ENTITIES: dict[str, dict[str, Any]] = {
     | _DIAGNOSTIC,
     "latency_ms": _MEASURED | {"name": "Latency", "device_class": "duration", "unit_of_measurement": "ms"},
     "model": {"platform": "sensor", "name": "Model"} | _DIAGNOSTIC,
+    "network": {"platform": "sensor", "name": "Enhanced by"} | _DIAGNOSTIC,
+    "found": {"platform": "sensor", "name": "Found in the picture"} | _DIAGNOSTIC,
     "dropped": {"platform": "sensor", "name": "Dropped frames", "state_class": "total_increasing"} | _DIAGNOSTIC,
     "reconnects": {"platform": "sensor", "name": "Reconnects", "state_class": "total_increasing"} | _DIAGNOSTIC,
 }  # fmt: skip

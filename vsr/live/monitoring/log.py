@@ -46,6 +46,7 @@ class _Told:
     reason: str = ""
     picture: str = "good"
     idle: bool = False
+    look: str = ""
     error: str = ""
     encoder: tuple[object, ...] = ()
     outputs: dict[int, tuple[object, ...]] = field(default_factory=dict[int, tuple[object, ...]])
@@ -68,7 +69,7 @@ class EventLog:
         events: list[LogEvent] = []
         for camera in view.cameras:
             told = self._told.setdefault(camera.facts.number, _Told(drops_s=now))
-            for found in (_state, _picture, _idle, _error, _encoder, _outputs):
+            for found in (_state, _picture, _network, _idle, _error, _encoder, _outputs):
                 events += found(camera, told)
             events += _drops(camera, told, now)
         return events
@@ -110,6 +111,15 @@ def _idle(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
         text = "idle: nobody watches, so frames are decoded and not enhanced"
         fields = {"idle": idle}
         yield LogEvent("idle", text if idle else "watched: frames are enhanced", camera.facts.name, fields)
+
+
+def _network(camera: CameraView, told: _Told) -> Iterator[LogEvent]:
+    """A level without a choice changes nothing of what has been found."""
+    facts = camera.facts
+    if facts.look and facts.look != told.look:
+        told.look = facts.look
+        fields = {"network": facts.network, "look": facts.look, "found": facts.found}
+        yield LogEvent("network", f"{facts.found}: {facts.network}", facts.name, fields)
 
 
 def _error(camera: CameraView, told: _Told) -> Iterator[LogEvent]:

@@ -3,7 +3,7 @@
 Retained, so that whoever comes later knows it at once:
 
 - `PREFIX/availability`: `online`, or `offline` when the service has ended, however it did (a last will)
-- `PREFIX/CAMERA/state`: a report as JSON, when the camera's state changes and every few seconds
+- `PREFIX/CAMERA/state`: a report as JSON, when the camera's state or network changes and every few seconds
 - what Home Assistant needs to show the camera (`home_assistant.py`)
 
 Tells what a view shows, in threads of its own: a broker that is slow, away or says no holds up no camera.
@@ -101,7 +101,7 @@ class MqttReports:
             name, status = camera.facts.name, camera.facts.camera
             if name not in self._told:
                 self._describe(name)
-            now = (status.state, status.picture, camera.facts.idle)
+            now = (status.state, status.picture, camera.facts.look, camera.facts.idle)
             if all_due or self._told.get(name) != now:
                 self._told[name] = now
                 self._publish(self._state_topic(name), json.dumps(_facts(camera, view.overview.level)))
@@ -178,6 +178,8 @@ def _facts(camera: CameraView, level: str) -> dict[str, object]:
         "idle": facts.idle,
         "latency_ms": round(facts.latency_p95_s * 1000),
         "model": level,
+        "network": facts.network,
+        "found": facts.found,
         "dropped": camera.dropped,
         "reconnects": facts.camera.reconnects,
     }

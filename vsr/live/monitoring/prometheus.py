@@ -108,6 +108,8 @@ def _health(camera: CameraView) -> dict[str, Any]:
     return {
         "state": facts.camera.state,
         "picture": facts.camera.picture,
+        "network": facts.network,
+        "found": facts.found,
         "for_s": round(time.monotonic() - facts.camera.since, 1),
         "fps_in": round(facts.fps_in, 2),
         "fps_out": round(facts.fps_out, 2),
@@ -195,6 +197,7 @@ _CAMERA: tuple[_Row[CameraView], ...] = (
     _Row("viewers", "Who watch what is served of it.", lambda c: {**c.viewers}, "view"),
     _Row("state", "1 for the state the camera is in.", lambda c: {c.facts.camera.state: 1}, "state"),
     _Row("picture", "1 for what the camera shows.", lambda c: {c.facts.camera.picture: 1}, "picture"),
+    _Row("network", "1 for the network that enhances it.", lambda c: {c.facts.network: 1}, "network"),
 )
 _OUTPUT: tuple[_Row[OutputStatus], ...] = (
     _Row("up", "1 while the output runs.", lambda o: o.state == "running"),

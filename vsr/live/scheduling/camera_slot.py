@@ -8,13 +8,16 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from vsr.engine import Engine
 from vsr.errors import redact
 from vsr.frames import Frame
 from vsr.live.newest_wins import NewestWins
 from vsr.live.scheduling.channel import Channel
+from vsr.live.scheduling.engines import EngineChoice, EngineLevel
 from vsr.live.scheduling.overview import ChannelOverview
 from vsr.live.scheduling.recent import RecentValues
 from vsr.live.scheduling.rounds import ReadyFrame
+from vsr.models import Damage, damage_to_tell
 
 _WAITING = 2
 """Decoded frames that may wait; one more takes the place of the oldest."""
@@ -48,6 +51,7 @@ class CameraSlot:
 
     def __init__(self, channel: Channel, *, notify: Callable[[], None], now: float):
         self.channel = channel
+        self._choice: EngineChoice | None = None
         self._notify = notify
         self._stop = threading.Event()
         self._dropped_before = self._bursts_before = 0
@@ -93,6 +97,24 @@ class CameraSlot:
         """Frames decoded so far that were to be enhanced."""
         return self._taken + self.dropped + len(self._newest)
 
+    def choose(self, level: EngineLevel) -> bool:
+        """Choose its engine of a level by what its pictures look like now; True where it has had another."""
+        before, verdict = self._choice, self.channel.camera.status.verdict
+        self._choice = level.choose(self.channel.scale, self.channel.wish, verdict)
+        return before is not None and before.engine is not self._choice.engine
+
+    @property
+    def engine(self) -> Engine:
+        """Its engine, once one was chosen."""
+        assert self._choice is not None
+        return self._choice.engine
+
+    @property
+    def damage(self) -> Damage:
+        """What networks are to be told of its pictures."""
+        verdict = self.channel.camera.status.verdict
+        return damage_to_tell(self.channel.wish, verdict.damage if verdict else Damage())
+
     @property
     def waiting(self) -> int:
         """Decoded frames that wait."""
@@ -134,7 +156,8 @@ class CameraSlot:
         if head is None:
             return None
         format = head.frame.format
-        size = (format.height, format.width, self.channel.scale or 0)
+        # Frames of two engines never go together.
+        size = (format.height, format.width, id(self._choice and self._choice.engine))
         return ReadyFrame(self.channel.number, size, head.frame.arrived_s)
 
     def take(self) -> Frame | None:
@@ -235,6 +258,8 @@ class CameraSlot:
             idle=self._idle,
             away_s=away_s if away_s > max(_AWAY_S, _AWAY_FRAMES * self.interval_s) else 0.0,
             last_error=self._last_error,
+            network=self._choice.name if self._choice else "",
+            look=self._choice.look if self._choice else "",
         )
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from vsr.frames import Frame
 from vsr.live.cameras.status import CameraStatus, SharedStatus
 from vsr.live.scheduling.engines import LivePlan
+from vsr.options import ModelOptions
 
 
 class FrameCamera(Protocol):
@@ -62,6 +63,8 @@ class Channel:
     sink: FrameSink
     scale: int | None = None
     """Enlargement of height and width; None for the plan's usual one."""
+    wish: ModelOptions = field(default_factory=ModelOptions)
+    """For a clean or a real network."""
 
 
 class DesiredState:

@@ -115,6 +115,9 @@ class _Costs:
         else:
             self._slowness += _WEIGHT * (cost_s / self._own[level] - self._slowness)
 
+    def relearn(self, level: int) -> None:
+        self._learning_until[level] = self._now + self._learn_s
+
     def is_known(self, level: int) -> bool:
         """Whether it has been in use."""
         return level in self._own
@@ -194,6 +197,10 @@ class LatencyControl:
         """The level in use does not work at all, such as for want of memory: one
         down at once; None at the bottom."""
         return self._down(why, self.level + 1, now)
+
+    def networks_changed(self) -> None:
+        """The level in use works with other networks now: what changes of its cost is not the machine's load."""
+        self._costs.relearn(self.level)
 
     def _missed(self, load: MeasuredLoad) -> str:
         if load.latency_p95_s > self._target_s:

@@ -126,6 +126,7 @@ class LiveLoop:
         for channel in channels:
             if channel.number not in self._slots:
                 slot = CameraSlot(channel, notify=self._wakeup.set, now=time.monotonic())
+                slot.choose(self._level)
                 self._slots[channel.number] = slot
         self._load.expect(*self._count())
 
@@ -134,7 +135,18 @@ class LiveLoop:
         self._wakeup.clear()
         self._meter()
         delivered = self._deliver(self._try(self._streams.finished))
-        return self._begin_round() or delivered
+        return self._choose_engines() or self._begin_round() or delivered
+
+    def _choose_engines(self) -> bool:
+        """Give each camera the engine that its pictures want by now; True where one has changed, and begins anew on it.
+        What is under way of it, or waits for neighbours, leaves on the old one first."""
+        changed = [number for number, slot in self._slots.items() if slot.choose(self._level)]
+        for number in changed:
+            self._deliver(self._try(lambda: self._streams.finished(wait=True)))
+            self._deliver(self._try(lambda number=number: self._streams.flush(number)))
+        if changed:
+            self._control.networks_changed()
+        return bool(changed)
 
     def _begin_round(self) -> bool:
         if not self._streams.has_room:
@@ -151,18 +163,12 @@ class LiveLoop:
         if self._spreads and len(plan.cameras) == len(ready) and not self._streams.under_way:
             frames += self._second_frames(plan.cameras, now)
         if frames:
-            self._tell(plan.cameras)
+            for number in plan.cameras:
+                self._streams.tell(number, self._slots[number].damage)
             self._meter()
             self._load.began(len(frames), now)
             self._try(lambda: self._streams.begin(frames), frames)
         return bool(frames)
-
-    def _tell(self, cameras: Sequence[int]) -> None:
-        """Have networks know what the cameras' pictures are like."""
-        for number in cameras:
-            damage = self._slots[number].channel.camera.status.damage
-            if damage is not None:
-                self._streams.tell(number, damage)
 
     def _second_frames(self, cameras: Sequence[int], now: float) -> list[Frame]:
         """Where nobody else waits: frames that keep the other cores busy."""
@@ -195,10 +201,10 @@ class LiveLoop:
 
     def _new_streams(self) -> ManyStreams:
         level = self._level
+        for slot in self._slots.values():
+            slot.choose(level)
         return ManyStreams(
-            level.engine,
-            ring=self._wakeup.set,
-            engine_of=lambda number: level.engine_for(self._slots[number].channel.scale),
+            level.engine, ring=self._wakeup.set, engine_of=lambda number: self._slots[number].engine
         )
 
     def _meter(self) -> None:
@@ -271,8 +277,7 @@ class LiveLoop:
             log.error("%s", error, extra={"event": "engine"})
 
     def _show(self, now: float) -> None:
-        engines = (self._level.engine, *self._level.others.values())
-        for note in (note for engine in engines for note in engine.notes):
+        for note in (note for engine in self._level.engines for note in engine.notes):
             if note not in self._notes:
                 self._notes.add(note)
                 log.warning("%s", note, extra={"event": "note"})

@@ -2,8 +2,10 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vsr.live.cameras.status import CameraStatus
+from vsr.live.scheduling.engines import Look
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class ChannelOverview:
     """Frames that were not enhanced because nobody watched."""
     idle: bool = False
     """Nobody watches what is served on demand: frames are decoded, and not enhanced."""
+    network: str = ""
+    """Name of what enhances it."""
+    look: Look | Literal[""] = ""
+    """What its pictures were found to look like, where that has decided which network it is."""
+
+    @property
+    def found(self) -> str:
+        """What was found of its pictures, in words with figures; empty before the first look."""
+        return self.camera.verdict.why if self.camera.verdict else ""
 
 
 @dataclass(frozen=True)

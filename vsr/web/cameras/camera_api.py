@@ -38,6 +38,10 @@ class SeenCamera:
     """From a frame's arrival to the encoder, of 95 in 100 frames."""
     dropped: int
     reconnects: int
+    network: str
+    """Name of what enhances it."""
+    found: str
+    """How noisy and how compressed its pictures are, in words; empty while that is not known."""
     error: str
     """One line on what went wrong last."""
     live: str | None
@@ -174,6 +178,8 @@ def _seen(name: str, files: CameraFiles, told: Mapping[str, Any]) -> SeenCamera:
         latency_ms=told.get("latency_p95_ms", 0),
         dropped=told.get("dropped", 0),
         reconnects=told.get("reconnects", 0),
+        network=told.get("network", ""),
+        found=told.get("found", ""),
         error=told.get("last_error", ""),
         live=f"{below}/live/{PLAYLIST}" if files.live(PLAYLIST) else None,
         snapshot=f"{below}/snapshot" if files.snapshot() else None,

@@ -1,11 +1,11 @@
-// Cameras: how they do, their live pictures, what they have recorded.
+// Cameras: state, pictures, recordings.
 import { get } from "./api.js";
 import { attempt, button, doing, fail, link, make, number, place, size, write } from "./dom.js";
 import { t } from "./texts.js";
 
 const EVERY_MS = 1000, AGAIN_MS = 8000;
 
-/** The page; it asks while it is seen. `there` hears whether there are cameras. */
+/** The page, which asks while seen; `there` hears of cameras. */
 export function camerasPage(there) {
   const cards = new Map();
   const said = make("p.quiet", { role: "status" }), wrong = make("div"), list = make("div.cards.pictures");
@@ -41,20 +41,18 @@ function cameraCard({ name, recordings }) {
   const element = make("article.card", { "data-camera": name }, make("div.row", make("h2.name.grow", name), badge),
     view.element, told, wrong, recordings && recorded(recordings));
   const show = (camera, isSeen) => {
-    const { error, state } = camera;
+    const { error, state, idle } = camera, fps = number(camera.fps_in, 1);
     element.dataset.state = state;
     write(badge, t(state) || state);
-    const rate = camera.idle ? t("idle", { fps: number(camera.fps_in, 1) })
-      : t("rate", { fps: `${number(camera.fps_in, 1)} → ${number(camera.fps_out, 1)}` });
-    write(told, state && [rate,
-      t("late", { ms: number(camera.latency_ms) }), t("dropped", { count: number(camera.dropped) })].join(" · "));
+    write(told, state && [t("rate", { fps: idle ? fps : `${fps} → ${number(camera.fps_out, 1)}` }), idle && t("idle"),
+      t("late", { ms: number(camera.latency_ms) }), t("dropped", { count: number(camera.dropped) }), camera.network].filter(Boolean).join(" · "));
     fail(wrong, state !== "playing" && error);
     if (isSeen) view.show(camera);
   };
   return { element, show, rest: view.rest };
 }
 
-/** The live picture: HLS where the browser plays it by itself, else the newest still, again and again. */
+/** The live picture: HLS where the browser plays it, else still after still. */
 function picture(name) {
   const given = doing("live", name);
   const video = make("video", { ...given, playsinline: true, controls: true }), still = make("img", { alt: given["aria-label"] });
@@ -62,7 +60,7 @@ function picture(name) {
   let was = -1, moved = 0;
   video.muted = true;
   const rest = () => { video.removeAttribute("src"); video.load(); moved = 0; };
-  /** Begin, and begin again where it has stood still for long. */
+  /** Begin, or again after standing still. */
   const play = (live) => {
     const now = Date.now();
     if (video.currentTime !== was || (video.paused && video.currentTime && !video.ended)) moved = video.src && now;

@@ -136,7 +136,7 @@ connecting|Connecting|Verbindet|正在连接
 stalled|Stands still|Steht still|画面停滞
 away|Away|Nicht da|无信号
 refused|Refused|Abgewiesen|被拒绝
-idle|{fps} frames a second, idle as nobody watches|{fps} Bilder je Sekunde, ruht, da niemand zusieht|每秒 {fps} 帧，无人观看，空闲中
+idle|unwatched|unbeobachtet|无人观看
 late|{ms} ms late|{ms} ms verzögert|延迟 {ms} 毫秒
 dropped|{count} dropped|{count} ausgelassen|丢弃 {count} 帧
 live|Live picture|Livebild|实时画面

@@ -64,7 +64,8 @@ function card(name) {
     badge.classList.toggle("playing", badge.textContent === "playing");
     const rate = camera.idle ? `${camera.fps_in} pictures a second, idle as nobody watches` : `${camera.fps_in} → ${camera.fps_out} pictures a second`;
     told.textContent = `${rate} · ${camera.latency_p95_ms} ms to the encoder`
-      + ` · ${camera.dropped} left out · ${camera.reconnects} reconnects${camera.state === "playing" ? "" : ` · ${camera.last_error}`}`;
+      + ` · ${camera.dropped} left out · ${camera.reconnects} reconnects${camera.state === "playing" ? "" : ` · ${camera.last_error}`}`
+      + ` · ${camera.network}${camera.found && `: ${camera.found}`}`;
   };
   return { element, show, begin, end: () => { giveUp?.abort(); element.remove(); } };
 }
