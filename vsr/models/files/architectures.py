@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from vsr.models.layers.bidirectional import chunk_facts
-from vsr.models.layers.facts import facts_of
+from vsr.models.layers.facts import facts_of, summed
 from vsr.models.networks.basicvsr import BasicVsr, basicvsr_parameters, generator_keys
 from vsr.models.networks.basicvsrpp import BasicVsrPp, basicvsrpp_parameters
 from vsr.models.networks.compact import CompactNet, compact_parameters
@@ -89,6 +89,17 @@ def _whole_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     return facts_of(network, colors=colors) | {"dtypes": ("fp32", "fp16")}
 
 
+def _residual_facts(network: nn.Module, colors: int) -> dict[str, Any]:
+    """Facts of residual blocks and what enlarges after them; they give the picture itself."""
+    assert isinstance(network, EdsrNet | SrResNet)
+    finer, tail = 1, dict[nn.Module, int]()
+    for layer, shuffle, _ in network.enlarging():
+        tail[layer] = finer
+        finer *= shuffle
+    convolutions = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    return summed((layer, tail.get(layer, 1)) for layer in convolutions) | {"dtypes": ("fp32", "fp16")}
+
+
 ARCHITECTURES = (
     Architecture(
         "compact (Real-ESRGAN's SRVGGNetCompact)", CompactNet, compact_parameters, "nearest", _stack_facts
@@ -101,8 +112,8 @@ ARCHITECTURES = (
     Architecture("SRCNN", SrcnnNet, srcnn_parameters, "bicubic", enlarged_facts, any_scale=True),
     Architecture("FSRCNN", FsrcnnNet, fsrcnn_parameters, "none", _whole_facts, any_scale=True),
     Architecture("ESPCN", EspcnNet, espcn_parameters, "none", _whole_stack_facts, espcn_keys),
-    Architecture("EDSR", EdsrNet, edsr_parameters, "none", _whole_facts, edsr_keys),
-    Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _whole_facts),
+    Architecture("EDSR", EdsrNet, edsr_parameters, "none", _residual_facts, edsr_keys),
+    Architecture("SRResNet", SrResNet, srresnet_parameters, "none", _residual_facts),
     Architecture(
         "SRGAN, with batch normalisation", SrganNet, srgan_parameters, "none", _whole_facts, srgan_keys
     ),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vsr.models.layers.facts import facts_of
+from vsr.models.layers.facts import summed
 from vsr.models.layers.single_frame import SingleFrame, blocks_of, is_kernel
 
 _SLOPE = 0.2
@@ -80,6 +80,12 @@ class RrdbNet(SingleFrame):
             )
         return self.conv_last(F.leaky_relu(self.get_submodule("conv_hr")(x), _SLOPE))
 
+    def finer_at(self, name: str) -> float:
+        """How many samples of a layer's output lie along an input pixel's side."""
+        doublings = [*self._doublings, "conv_hr", "conv_last"]
+        done = min(doublings.index(name) + 1, len(self._doublings)) if name in doublings else 0
+        return 2**done / self.unshuffle
+
 
 def rrdb_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under `RrdbNet`'s names."""
@@ -141,5 +147,6 @@ def rrdb_facts(network: nn.Module, colors: int) -> dict[str, Any]:
     """Reach, cost and what unshuffling asks of the picture's size; no bf16, which
     rounds the picture to eight bits."""
     assert isinstance(network, RrdbNet)
-    facts = facts_of(network, colors=colors) | {"dtypes": ("fp32", "fp16")}
-    return facts | {"size_multiple": network.unshuffle}
+    layers = network.named_modules()
+    facts = summed((layer, network.finer_at(name)) for name, layer in layers if isinstance(layer, nn.Conv2d))
+    return facts | {"dtypes": ("fp32", "fp16"), "size_multiple": network.unshuffle}
