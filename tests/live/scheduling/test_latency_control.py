@@ -13,6 +13,7 @@ from vsr.live.scheduling.latency_control import (
     LatencyLevel,
     LevelChange,
     MeasuredLoad,
+    _Costs,
 )
 
 RUNGS = [
@@ -213,3 +214,16 @@ def test_a_failure_goes_down_one_rung_at_once_and_says_why():
     assert controller.fail("large-x2 does not fit into memory", 0.1) == LevelChange(
         1, "large-x2 does not fit into memory on large-x2"
     )
+
+
+@pytest.mark.parametrize("networks", [True, False])
+def test_other_networks_on_a_level_make_no_other_level_dearer_as_a_busy_machine_does(networks):
+    costs = _Costs(RUNGS, ControlTuning())
+    for level, cost_s, begin in ((3, 0.012, 0), (2, 0.022, 10), (2, 0.033, 20)):
+        if networks and begin == 20:
+            costs.relearn(2)
+        for half in range(20):
+            costs.measure(level, cost_s, begin + half / 2)
+    assert costs.estimate(2, 2) == pytest.approx(0.033, rel=0.02)
+    expected_s = 0.012 if networks else 0.018
+    assert costs.estimate(3, 2) == pytest.approx(expected_s, rel=0.12)  # thought better of with time
