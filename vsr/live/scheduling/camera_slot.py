@@ -4,7 +4,7 @@ Nothing that goes wrong with the camera or the sink leaves this module.
 """
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,7 @@ from vsr.live.scheduling.overview import ChannelOverview
 from vsr.live.scheduling.recent import RecentValues
 from vsr.live.scheduling.rounds import ReadyFrame
 from vsr.models import Damage, damage_to_tell
+from vsr.prefetch import parallel_map
 
 _WAITING = 2
 """Decoded frames that may wait; one more takes the place of the oldest."""
@@ -271,3 +272,12 @@ class CameraSlot:
         self.end()
         self._guard(self.channel.sink.close)
         self._newest.close(_LEAVE_S)
+
+
+def close_together(slots: Sequence[CameraSlot]) -> None:
+    """Close slots within the time that the slowest of them takes."""
+    for slot in slots:
+        slot.end()
+    if slots:
+        for _ in parallel_map(CameraSlot.close, slots, workers=len(slots), name="vsr-close"):
+            pass

@@ -17,14 +17,13 @@ from vsr.engine import ManyStreams
 from vsr.errors import DeviceLostError
 from vsr.frames import Frame
 from vsr.live.newest_wins import in_background
-from vsr.live.scheduling.camera_slot import CameraSlot
+from vsr.live.scheduling.camera_slot import CameraSlot, close_together
 from vsr.live.scheduling.channel import Channel, DesiredState
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, first_level
 from vsr.live.scheduling.latency_control import LatencyControl, LevelChange
 from vsr.live.scheduling.load_meter import LoadMeter
 from vsr.live.scheduling.overview import Overview, SharedOverview
 from vsr.live.scheduling.rounds import Rounds
-from vsr.prefetch import parallel_map
 
 log = logging.getLogger("vsr.live")
 log.addHandler(logging.NullHandler())
@@ -122,7 +121,7 @@ class LiveLoop:
             self._streams.drop(number)
         if gone:  # a sink may take seconds to finish its files
             self._leaving = [future for future in self._leaving if not future.done()]
-            self._leaving.append(in_background(lambda: _close(gone), name="vsr-leave"))
+            self._leaving.append(in_background(lambda: close_together(gone), name="vsr-leave"))
         for channel in channels:
             if channel.number not in self._slots:
                 slot = CameraSlot(channel, notify=self._wakeup.set, now=time.monotonic())
@@ -292,17 +291,8 @@ class LiveLoop:
 
     def close(self) -> None:
         """End all cameras and close all sinks, together."""
-        _close(list(self._slots.values()))
+        close_together(list(self._slots.values()))
         self._streams.close()
         for future in self._leaving:
             future.result()
         self._show(time.monotonic())
-
-
-def _close(slots: Sequence[CameraSlot]) -> None:
-    """Within the time that the slowest of them takes."""
-    for slot in slots:
-        slot.end()
-    if slots:
-        for _ in parallel_map(CameraSlot.close, slots, workers=len(slots), name="vsr-close"):
-            pass
