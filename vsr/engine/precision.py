@@ -84,7 +84,8 @@ def _fastest(model: Model) -> tuple[str, str]:
         return "bf16", f"{gain:.1f} times as fast as fp32 here"
     costs_little = loss is not None and loss <= MOST_LOSS
     if "int8" in dtypes and has_int8() and costs_little and (gain := speed_up(model, "int8")) >= WORTH_IT:
-        return "int8", f"no fast bf16 here; {gain:.1f} times as fast as fp32, for {loss:.2f} dB"
+        other = "no fast bf16 here" if "bf16" in dtypes else "bf16 would round what it gives"
+        return "int8", f"{other}; {gain:.1f} times as fast as fp32, for {loss:.2f} dB"
     return "fp32", _NO_OTHER
 
 

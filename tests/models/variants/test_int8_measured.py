@@ -208,6 +208,18 @@ def test_a_loss_that_shows_falls_back_with_a_line(model, make_clip, monkeypatch)
     assert (models[0].spec.dtypes, options.engine.precision) == (model.spec.dtypes, "auto")
 
 
+def test_a_network_that_knows_no_bf16_takes_int8_where_bf16_is_fast_too(make_clip, monkeypatch):
+    monkeypatch.setattr(precision, "has_amx", lambda: True)
+    monkeypatch.setattr(precision, "speed_up", lambda model, name: 3.0)
+    info, options = (
+        probe(make_clip("a.mkv", num_frames=2, codec="ffv1")),
+        EnhanceOptions(engine=EngineOptions(device="cpu")),
+    )
+    (model,), options, _ = in_own_ranges((residual(EdsrNet),), info, options, None)
+    chosen = place(options.engine, model)
+    assert (chosen.precision, "bf16 would round" in chosen.why) == ("int8", True)
+
+
 def test_nothing_is_measured_where_bf16_is_fast(make_clip, monkeypatch):
     monkeypatch.setattr(precision, "has_amx", lambda: True)
     model, options = compact(), EnhanceOptions(engine=EngineOptions(device="cpu"))
