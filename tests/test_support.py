@@ -14,7 +14,7 @@ from vsr.cli.main import run
 from vsr.engine import Engine
 from vsr.errors import VsrError
 from vsr.media.probe_video import probe
-from vsr.models import Damage, load
+from vsr.models import Damage, all_models, load
 from vsr.options import EngineOptions
 from vsr.quality import as_frame
 from vsr.support.calibrating import calibrate_support, degradations
@@ -176,12 +176,16 @@ def test_a_quick_calibration_keeps_the_tables_of_the_other_look(tmp_path):
     assert {table.look for table in with_tables_kept(quick, path).tables} == {"quick", "full"}
 
 
-@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "a,b,c,d", "-1,0,4,4"])
 def test_networks_are_calibrated_by_what_they_are_made_for():
     kinds = {name: list(degradations(load(name))) for name in ("fast-x2", "fast-real-x2", "fast-real-x1")}
     assert kinds["fast-x2"] == ["clean", "compressed"]
     assert kinds["fast-real-x2"] == ["clean", "compressed", "heavy"]
     assert kinds["fast-real-x1"] == ["compressed", "heavy"]  # a clean picture of its own size is the truth
+    for name in kinds:
+        tables = [table for table in calibration_of(name).tables if table.look == "quick"]
+        assert [table.degradation for table in tables] == kinds[name]
+    ours = [facts.name for facts in all_models() if facts.tier and facts.path.is_file()]
+    assert [name for name in ours if not calibration_of(name).for_model] == []
 
 
 def test_tenths_are_not_held_against_one_without_error():
@@ -190,6 +194,7 @@ def test_tenths_are_not_held_against_one_without_error():
     assert contrast_of_tenths(scores, np.where(scores < 10, 0.0, errors)) is None
 
 
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,4", "a,b,c,d", "-1,0,4,4"])
 def test_a_region_that_is_none_is_refused(text):
     with pytest.raises(Exception, match="X,Y,WIDTH,HEIGHT"):
         Region.parse(text)

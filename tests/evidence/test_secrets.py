@@ -102,33 +102,28 @@ def test_the_watch_notes_what_a_process_is_given(watched, key):
         watched.check([secret])
 
 
-def test_a_signed_record_of_a_file_tells_no_process_the_key(watched, key, tmp_path):
-    clip = write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=4))
-    signer = tmp_path / "signer"
+SIGNER = """
+import sys
+from cryptography.hazmat.primitives import serialization as s
+key = s.load_pem_private_key(open({key!r}, "rb").read(), None)
+form = s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo
+signing = sys.argv[1] == "sign"
+sys.stdout.buffer.write(key.sign(sys.stdin.buffer.read()) if signing else key.public_key().public_bytes(*form))
+"""
+
+
+@pytest.mark.parametrize("by", ["file", pytest.param("program", marks=pytest.mark.slow)])
+def test_a_signed_record_of_a_file_tells_no_process_the_key(watched, key, tmp_path, by):
+    clip, signer = write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=4)), tmp_path / "signer"
     signer.write_text(f'#!/bin/sh\nexec {sys.executable} {signer}.py "$1"\n')
     signer.chmod(0o755)
-    Path(f"{signer}.py").write_text(
-        "import sys\n"
-        "from cryptography.hazmat.primitives import serialization as s\n"
-        f"key = s.load_pem_private_key(open({str(key)!r}, 'rb').read(), None)\n"
-        "form = s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo\n"
-        "told = key.sign(sys.stdin.buffer.read()) if sys.argv[1] == 'sign' else key.public_key().public_bytes(*form)\n"
-        "sys.stdout.buffer.write(told)\n"
-    )
-    for number, sign in enumerate((f"{key}", f"exec:{signer}")):
-        words = [
-            "enhance",
-            clip,
-            "-o",
-            tmp_path / f"{number}.mp4",
-            "--evidence",
-            tmp_path / f"{number}",
-            *FLAGS,
-        ]
-        assert watched.begin(*words, "--sign", sign).wait(240) == 0, watched.log.read_text()
-        told = list(check_evidence(tmp_path / f"{number}", key=Path(f"{key}.pub"), decode=False))
-        assert any("by the key that you trust" in line for line in told)
-    watched.check(told_of(key), "libx264", f"{signer} sign")
+    Path(f"{signer}.py").write_text(SIGNER.format(key=str(key)))
+    sign = str(key) if by == "file" else f"exec:{signer}"
+    words = ["enhance", clip, "-o", tmp_path / "out.mp4", "--evidence", tmp_path / "record", *FLAGS]
+    assert watched.begin(*words, "--sign", sign).wait(240) == 0, watched.log.read_text()
+    told = list(check_evidence(tmp_path / "record", key=Path(f"{key}.pub"), decode=False))
+    assert any("by the key that you trust" in line for line in told)
+    watched.check(told_of(key), "libx264", *([f"{signer} sign"] if by == "program" else []))
 
 
 @pytest.mark.slow
