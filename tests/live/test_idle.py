@@ -1,13 +1,14 @@
 """Cameras that are served on demand while nobody watches: decoded, and not enhanced until somebody does."""
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
+import av
 import numpy as np
 import pytest
-from support.clips import ClipOptions, write_clip
+from support.clips import ClipOptions, read_number, write_clip
 from support.live_player import free_port, wait_for
 from support.live_rig import FORMAT, frame
 from torch import Tensor
@@ -30,7 +31,7 @@ from vsr.live.scheduling.live_loop import run_cameras
 from vsr.live.scheduling.overview import SharedOverview
 from vsr.live.serve_options import ServingOptions
 from vsr.live.service import LiveService
-from vsr.live.serving import Hub
+from vsr.live.serving import Hub, Subscription
 from vsr.live.target_options import OutputOptions
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
@@ -250,3 +251,46 @@ def test_a_served_camera_is_idle_and_says_so_until_somebody_watches(tmp_path):
             unwatched = facts().unwatched
             wait_for(lambda: facts().delivered > 20)
             assert facts().unwatched == unwatched
+
+
+class Timed:
+    """Takes what one viewer gets: the time of each picture by its number, and of each packet of sound by its bytes."""
+
+    def __init__(self, viewer: Subscription):
+        self.pictures, self.sound = dict[int, int](), dict[bytes, int]()
+        self._viewer, self._decoder = viewer, av.CodecContext.create("h264", "r")
+
+    def look(self) -> None:
+        while (unit := self._viewer.take()) is not None:
+            if unit.kind == "audio":
+                self.sound[unit.data] = unit.pts_90k
+                continue
+            for shown in self._decoder.decode(av.Packet(unit.data)):
+                self.pictures[read_number(shown.to_ndarray()[: shown.height])] = unit.pts_90k
+
+
+def test_pictures_are_in_step_with_the_sound_once_somebody_watches(tmp_path):
+    clip, lap = tmp_path / "clip.mkv", 240 * 3600
+    write_clip(clip, ClipOptions(240, (96, 128), gop=10, audio=True, codec_options={"bf": "0"}))
+    camera, serve = CameraOptions("door", str(clip)), ServingOptions(free_port())
+    with ExitStack() as opened:
+        live = opened.enter_context(
+            LiveService(LiveOptions((camera,), 300, ("bicubic-x2",), engine=CPU, serve=serve))
+        )
+        wait_for(lambda: any(one.facts.unwatched > 25 for one in live.view().cameras))
+        names = ("door", "door/original")
+        enhanced, original = (Timed(opened.enter_context(live.hub.subscribe(name))) for name in names)
+
+        def common() -> tuple[set[int], set[bytes]]:
+            enhanced.look()
+            original.look()
+            return {*enhanced.pictures} & {*original.pictures}, {*enhanced.sound} & {*original.sound}
+
+        wait_for(lambda: min(map(len, common())) > 5)
+        pictures, sound = common()
+    moved = [enhanced.pictures[one] - original.pictures[one] for one in pictures]
+    moved += [enhanced.sound[one] - original.sound[one] for one in sound]
+    moved = [
+        (one - moved[0] + lap // 2) % lap - lap // 2 for one in moved
+    ]  # what is late may be of another lap
+    assert max(map(abs, moved)) < 90 * 100  # a tenth of a second
