@@ -38,10 +38,9 @@ class Int8Residual(SingleFrame):
         after = network.after_blocks()
         self._after = in_integers(after, next(seen)) if after else None
         *layers, last = network.enlarging()
-        *steps, last_seen = seen
-        gives = [*steps[1:], last_seen]
-        self._tail = [_in_bytes(*each) for each in zip(layers, steps, gives, strict=True)]
-        self._last = in_integers(last.layer, last_seen)
+        self._enlarged, *gives = steps = list(seen)
+        self._tail = [_in_bytes(*each) for each in zip(layers, steps[:-1], gives, strict=True)]
+        self._last = in_integers(last.layer, steps[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, scale*H, scale*W)."""
@@ -51,7 +50,7 @@ class Int8Residual(SingleFrame):
             sums = block(sums)
         if self._after:
             sums = self._after.add_to(head, self._after.seen.bytes_of(sums))
-        seen = self._tail[0].layer.seen.bytes_of(sums)
+        seen = self._enlarged.bytes_of(sums)
         for layer in self._tail:
             seen = layer(seen)
         return self._network.picture(self._last.to_float(seen), x)
