@@ -66,13 +66,9 @@ def our_candidate(
         with closing(engines[size].run(_joined(first, stream))) as enhanced:
             yield from enhanced
 
-    cost, reached, wait = 0.0, 1, 0
-    for model in chain:
-        cost += model.spec.kflop_per_pixel * reached**2
-        reached *= model.spec.scale
-        wait += model.spec.context.latency
     precision = "+".join(dict.fromkeys(place(options, model).precision for model in chain))
-    return Candidate(title, scale, run, precision or "exact", wait, cost)
+    wait = sum(model.spec.context.latency for model in chain)
+    return Candidate(title, scale, run, precision or "exact", wait, _kflop_per_pixel(chain))
 
 
 def _chain(name: str, scale: int) -> list[Model]:
@@ -80,6 +76,15 @@ def _chain(name: str, scale: int) -> list[Model]:
         name = "identity"  # the blurred picture as it is: what every deblurring network must beat
     exact = f"{name}-x{scale}"
     return [load(exact)] if exact in names() else choose_chain([name], scale)
+
+
+def _kflop_per_pixel(chain: Sequence[Model]) -> float:
+    """What a chain costs for each pixel that goes into it."""
+    cost, reached = 0.0, 1
+    for model in chain:
+        cost += model.spec.kflop_per_pixel * reached**2
+        reached *= model.spec.scale
+    return cost
 
 
 def _joined(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
