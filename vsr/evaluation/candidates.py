@@ -1,4 +1,4 @@
-"""What is scored: a model by its name run as `vsr enhance` would, or a network of OpenCV's."""
+"""What is scored: a model by its name run as `vsr enhance` would."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

@@ -1,16 +1,14 @@
 """The ladder: all built-in networks on the field's test sets, beside baselines
-and OpenCV's own, with time and cost."""
+and OpenCV's networks, with time and cost."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from vsr.engine import CPU_THREADS
 from vsr.errors import ConfigError, SourceError
 from vsr.evaluation.candidates import Candidate, our_candidate, time_per_frame
-from vsr.evaluation.opencv_networks import OpenCvNetwork
 from vsr.evaluation.score_pictures import score_set
 from vsr.evaluation.test_sets import PictureSet
 from vsr.frames import Frame, PictureFormat
@@ -23,7 +21,7 @@ SETS = ("Set5", "BSD100")
 FRAMES = ((360, 640), (240, 320))
 """Height and width of the frames on which time is measured: ordinary video, and the article's on OpenCV."""
 OPENCV = ("FSRCNN", "FSRCNN-small", "ESPCN")
-"""Networks of OpenCV's dnn_superres, as `NAME_xSCALE.pb`."""
+"""Networks of OpenCV's dnn_superres, as `NAME_xSCALE.pb`; OpenCV reads them no more since 5.1, so they run as ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +106,8 @@ def _candidates(
     for name in OPENCV:
         path = data / "weights" / "opencv_dnn_sr" / f"{name}_x{scale}.pb"
         if path.is_file() and (not only or name in only):
-            network = OpenCvNetwork(path, scale, threads=options.threads or CPU_THREADS)
-            cost = network.kflop_per_pixel
-            yield Candidate(name, scale, network.run, "fp32", kflop_per_pixel=cost), False
+            network = our_candidate(str(path), scale, replace(options, precision="fp32"))
+            yield replace(network, name=name), False
 
 
 def moving_shapes(height: int, width: int, num_frames: int = 6) -> list[Frame]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from vsr.models.chain import Chain, Verdict, damage_to_tell, make_chain, refuse_unserved, variant_of
     from vsr.models.files.any_file import SUFFIXES
     from vsr.models.files.checkpoint import read_model, read_tensors, save_network
-    from vsr.models.files.protobuf import fields_at, message_fields, varint
     from vsr.models.layers.bidirectional import in_chunks
     from vsr.models.layers.conv_relu import conv_relu
     from vsr.models.layers.flow import anchors, motion_between, moved
