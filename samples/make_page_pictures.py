@@ -87,7 +87,7 @@ def watched(page: Any) -> None:
                     break
                 page.wait_for_timeout(1000)
             for video in page.locator("video").nth(0), page.locator("video").nth(1):
-                while not video.count() or not video.evaluate("each => each.currentTime > 2"):
+                while not video.count() or not video.evaluate("each => each.currentTime > 8"):
                     page.wait_for_timeout(200)
             keep(page, "watch")
         finally:
@@ -128,7 +128,7 @@ def main() -> None:
             page.set_default_timeout(PATIENCE_MS)
             with server(*words) as address:
                 take(page, address)
-        page = browser.new_page(viewport={"width": 1000, "height": 480}, locale="en-GB", color_scheme="dark")
+        page = browser.new_page(viewport={"width": 1000, "height": 540}, locale="en-GB", color_scheme="dark")
         watched(page)
         browser.close()
 

@@ -62,7 +62,7 @@ function card(name) {
   const show = (camera) => {
     badge.textContent = camera.picture && camera.picture !== "good" && camera.state === "playing" ? camera.picture : camera.state;
     badge.classList.toggle("playing", badge.textContent === "playing");
-    const rate = camera.idle ? `${camera.fps_in} pictures a second, idle as nobody watches` : `${camera.fps_in} → ${camera.fps_out} pictures a second`;
+    const rate = camera.idle ? `${camera.fps_in.toFixed(1)} pictures a second, idle as nobody watches` : `${camera.fps_in.toFixed(1)} → ${camera.fps_out.toFixed(1)} pictures a second`;
     told.textContent = `${rate} · ${camera.latency_p95_ms} ms to the encoder`
       + ` · ${camera.dropped} left out · ${camera.reconnects} reconnects${camera.state === "playing" ? "" : ` · ${camera.last_error}`}`
       + ` · ${camera.network}${camera.found && `: ${camera.found}`}`;
