@@ -5,6 +5,7 @@ What they do is their owners'; these say when one begins and when it has ended.
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -15,6 +16,23 @@ from pathlib import Path
 _running: set[int] = set()
 _kept: list[socket.socket] = []
 """Open as long as the process lives."""
+
+_PASSED_ON = re.compile(
+    """
+    PATH | HOME | USER | LOGNAME | SHELL | TERM | TZ | TMP | TEMP | TMPDIR | LANG | LC_.* | SYSTEMROOT
+    | LD_LIBRARY_PATH | LD_PRELOAD | DYLD_.* | MALLOC_.* | OMP_.* | XDG_.* | FONTCONFIG_.*
+    | DISPLAY | WAYLAND_DISPLAY | DRI_PRIME | MESA_.* | LIBVA_.* | VDPAU_.* | (?:ONE)?VPL_.* | MFX_.*
+    | CUDA_.* | NVIDIA_.* | HIP_.* | ROCR_.* | FFREPORT | AV_LOG_.* | PYTHONPATH | COVERAGE_.*
+    """,
+    re.VERBOSE,
+)
+"""Variables that other programs get: what loads libraries, finds devices and fonts, and speaks a language. No others: a
+password in one of ours would show in /proc/PID/environ of them all, and in what they report."""
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment for programs of others, with nothing in it that may be secret."""
+    return {name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)}
 
 
 def begun(pid: int) -> None:

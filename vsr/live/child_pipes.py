@@ -8,28 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vsr
+from vsr import offspring
 from vsr.media import Child
 
-_PASSED_ON = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "SYSTEMROOT",
-)
-"""Variables that children get. No others: a password in one of ours would show
-in /proc/PID/environ of them all."""
 
-
-def plain_environment() -> Mapping[str, str]:
-    """Return the environment for children: nothing of a camera's or an output's credentials."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+def _environment() -> Mapping[str, str]:
+    """The environment for children, in which those that are Python find this package."""
     paths = [str(Path(vsr.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    return offspring.plain_environment() | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
 @dataclass
@@ -77,8 +63,7 @@ def start(arguments: list[str], *, inherits: Sequence[int] = ()) -> PipedChild:
     stdin, write_end = os.pipe()
     read_end, stdout = os.pipe()
     try:
-        environment = plain_environment()
-        child = Child(arguments, stdin=stdin, stdout=stdout, environment=environment, inherits=inherits)
+        child = Child(arguments, stdin=stdin, stdout=stdout, environment=_environment(), inherits=inherits)
     except BaseException:
         os.close(write_end)
         os.close(read_end)

@@ -93,7 +93,7 @@ class Child:
 
     The session of its own keeps the terminal's Ctrl-C away from it: we stop it ourselves when
     we clean up. `wait` or `kill` must be called once; both leave neither process nor thread
-    behind. Not shared between threads.
+    behind. Not shared between threads. Its environment is the plain one where none is given.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Child:
                 stdout=stdout,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                env=environment,
+                env=environment or offspring.plain_environment(),
                 pass_fds=inherits,
             )
         except OSError as error:
@@ -254,6 +254,7 @@ def ask_ffmpeg(binary: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
             [binary, "-hide_banner", *arguments],
+            env=offspring.plain_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -8,6 +8,7 @@ from av.error import FFmpegError, ProtocolNotFoundError
 
 from vsr.errors import SinkError
 from vsr.media.ffmpeg import ask_ffmpeg, find_ffmpeg, find_remuxer
+from vsr.offspring import plain_environment
 
 
 @cache
@@ -37,7 +38,12 @@ def _takes_hidden_options(binary: str) -> bool:
     )
     try:
         done = subprocess.run(
-            [binary, *words.split()], input=b"hash=MD5\n", capture_output=True, timeout=30, check=False
+            [binary, *words.split()],
+            env=plain_environment(),
+            input=b"hash=MD5\n",
+            capture_output=True,
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return False

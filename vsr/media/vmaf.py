@@ -18,6 +18,7 @@ from vsr.media.ffmpeg import (
     find_remuxer,
     first_error_line,
     has_filter,
+    run_ffmpeg,
 )
 
 Planes = npt.NDArray[Any]
@@ -55,7 +56,7 @@ def has_vmaf_v1() -> bool:
     """
     gray = (f"color=s={SMALLEST_V1}x{SMALLEST_V1}:d=0.04", {"f": "lavfi"})
     command = _measuring(gray, f"[0:v]split=2[s0][s1];[s0][s1]libvmaf={_model('v1')}[measured]", find_vmaf())
-    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    return run_ffmpeg(command)[0] == 0
 
 
 def _model(name: str) -> str:
