@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from vsr.errors import ModelError
 from vsr.models import catalogue
-from vsr.models.files.opencv_graph import read_graph
+from vsr.models.files.opencv_graph import GraphNet, read_graph
+from vsr.models.layers.facts import facts_of
 
 
 def test_a_luma_graph_is_what_its_nodes_say(tmp_path: Path):
@@ -31,6 +32,14 @@ def test_a_luma_graph_is_what_its_nodes_say(tmp_path: Path):
         for column in range(2):
             wanted[..., row::2, column::2] = y[:, 2 * row + column]
     assert (run(model, x) - wanted).abs().max() < 1e-5
+
+
+def test_what_a_small_picture_meets_is_what_a_large_one_does(tmp_path: Path):
+    (tmp_path / "net.pb").write_bytes(graph(1)[0])
+    model = read_graph(tmp_path / "net.pb")
+    assert isinstance(model.network, GraphNet)
+    found = facts_of(model.network, colors=1)
+    assert (model.spec.halo, model.spec.kflop_per_pixel) == (found["halo"], found["kflop_per_pixel"])
 
 
 def test_a_colour_graph_sees_codes_of_blue_green_red_less_their_mean(tmp_path: Path):

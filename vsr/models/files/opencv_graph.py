@@ -229,7 +229,7 @@ def read_graph(path: Path) -> Model:
         network = GraphNet(_nodes(path.read_bytes())).eval()
         with torch.inference_mode():
             out = network(torch.zeros(1, network.colors, 8, 8))
-        facts = facts_of(network, colors=network.colors)
+        facts = facts_of(network, colors=network.colors, small=8)
     except (OSError, RuntimeError, ValueError, LookupError, StopIteration, TypeError, struct.error) as error:
         raise ModelError(
             f"{path.name} cannot be read as a graph of OpenCV's dnn_superres: {one_line(error)}"

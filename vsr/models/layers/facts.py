@@ -23,9 +23,10 @@ _SIDE = 672
 
 
 class _Walk:
-    """Sums over the convolutions that a picture meets."""
+    """Sums over the convolutions that a picture with sides of so many pixels meets."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: int) -> None:
+        self._side = side
         self.reach = 0.0
         """Input pixels."""
         self.operations = 0.0
@@ -39,10 +40,10 @@ class _Walk:
             given[0].numel() / given[0].shape[1] if isinstance(layer, nn.ConvTranspose2d) else out.numel()
         )
         per_position = weight.numel() / (1 if isinstance(layer, nn.ConvTranspose2d) else len(weight))
-        self.operations += 2 * positions * per_position / _SIDE**2
+        self.operations += 2 * positions * per_position / self._side**2
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             finer = out.shape[-1] * (1 if isinstance(layer, nn.ConvTranspose2d) else layer.stride[0])
-            self.reach += layer.dilation[0] * (layer.kernel_size[0] // 2) * _SIDE / finer
+            self.reach += layer.dilation[0] * (layer.kernel_size[0] // 2) * self._side / finer
 
 
 def facts_of(
@@ -51,6 +52,7 @@ def facts_of(
     colors: int,
     around: int = 0,
     call: Callable[[nn.Module, Tensor], object] = lambda network, picture: network(picture),
+    small: int = 0,
 ) -> dict[str, Any]:
     """Find what the spec says of a network whose layers follow one another.
 
@@ -62,19 +64,22 @@ def facts_of(
         colors: C.
         around: input pixels that it reads besides, as an enlargement inside does.
         call: leads one picture through a network.
+        small: sides of a black picture that is computed instead, for networks that never reduce what they see and
+            call each layer as it is: where nothing is computed, PyTorch loads its compiler, which takes seconds.
 
     Returns:
         `halo`, None where it would exceed `FARTHEST`, and `kflop_per_pixel`.
     """
-    walk = _Walk()
-    # Copied with shadows in place of weights: nothing large is made, and what layers share stays shared.
+    side, device = (small, "cpu") if small else (_SIDE, "meta")
+    walk = _Walk(side)
+    # With the weights or shadows in their place: nothing large is made, and what layers share stays shared.
     weights = [*network.parameters(), *network.buffers()]
-    shadow = copy.deepcopy(network, {id(weight): _shadow(weight) for weight in weights})
-    for layer in shadow.modules():
+    copied = copy.deepcopy(network, {id(weight): weight if small else _shadow(weight) for weight in weights})
+    for layer in copied.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             layer.register_forward_hook(partial(_Walk.meet, walk))
     with torch.inference_mode():
-        call(shadow, torch.empty(1, colors, _SIDE, _SIDE, device="meta"))
+        call(copied, torch.zeros(1, colors, side, side, device=device))
     halo = math.ceil(walk.reach) + around
     return {"halo": halo if halo <= FARTHEST else None, "kflop_per_pixel": walk.operations / 1000}
 
