@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vsr.cli.main import COMMANDS
+from vsr.cli.main import COMMANDS, run
 
 HEAVY = {"torch", "cv2", "scipy", "onnx", "onnxruntime", "ray", "safetensors", "spandrel", "tifffile"}
 RUN = "from vsr.cli.main import run; run(sys.argv[1:])"
@@ -25,12 +25,27 @@ def test_the_package_alone_loads_nothing_heavy():
     assert not loaded_by("import vsr; vsr.EnhanceOptions")
 
 
-WORDS = ["--help", "jobs list", "jobs clean --help", "probe --help", "models", "models show fast-x2"]
+WORDS = [
+    "--help",
+    "enhanse clip.mp4",
+    "jobs list",
+    "jobs clean --help",
+    "probe --help",
+    "models",
+    "models show fast-x2",
+]
 
 
 @pytest.mark.parametrize("words", WORDS)
 def test_a_command_that_enhances_nothing_loads_nothing_heavy(words: str):
     assert not loaded_by(RUN, *words.split())
+
+
+def test_a_mistyped_command_is_answered_with_what_was_meant(capsys: pytest.CaptureFixture[str]):
+    assert run(["enhanse", "clip.mp4"]) == 2
+    assert (
+        "no command 'enhanse', did you mean 'enhance'?; there are enhance, batch" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("name", ["street.mp4", "astronaut.png"])

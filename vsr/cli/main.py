@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -138,6 +139,7 @@ def run(words: list[str]) -> int:
     words = undashed(words)
     debug = "--debug" in words
     try:
+        _check_command(words)
         result = command_app(words)(
             words, exit_on_error=False, print_error=False, result_action="return_value"
         )
@@ -152,6 +154,15 @@ def run(words: list[str]) -> int:
         if line:
             fail(line)
         return code
+
+
+def _check_command(words: Sequence[str]) -> None:
+    """Refuse a first word that is no command: to say what is like it the parser would load them all, and PyTorch."""
+    name = words[0] if words else ""
+    if name and not name.startswith("-") and name not in COMMANDS:
+        like = get_close_matches(name, COMMANDS, 1)
+        meant = f", did you mean {like[0]!r}?" if like else ""
+        raise ConfigError(f"there is no command {name!r}{meant}; there are {', '.join(COMMANDS)}")
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

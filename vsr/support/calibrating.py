@@ -132,7 +132,7 @@ def examples_of(model: Model, row: KnownDamage, pictures: Sequence[Path], *, ful
         if min(high.shape[:2]) < _LEAST_SIDE * scale:
             continue
         low = as_frame(_reduced(high, row, by_area=bool(_drawn(path.name)[1] % 2)))
-        damage, told = _damage(low, row)
+        damage, told = damage_of_source(low, row)
         chain = [with_damage(model, told)]
         (result,) = Engine(chain, options).run([low])
         source, restored, truth = (nominal_luma(each) for each in (low, result, as_frame(high)))
@@ -224,7 +224,7 @@ def _reduced(high: Rgb, row: KnownDamage, *, by_area: bool) -> Rgb:
     return reduce(torch.from_numpy(high).permute(2, 0, 1)[None], row.scale)[0].permute(1, 2, 0).numpy()
 
 
-def _damage(low: Frame, row: KnownDamage) -> tuple[Damage, Damage]:
+def damage_of_source(low: Frame, row: KnownDamage) -> tuple[Damage, Damage]:
     """What is measured of a source, and what a network is told."""
     look = look_at_pictures([[luma_codes(low)]])
     coding = Coding("mjpeg", jpeg_quality=row.jpeg) if row.jpeg < 100 else Coding("png")
