@@ -90,7 +90,7 @@ def _tensors(model: bytes) -> Iterator[bytes]:
 
 
 def _of_graph(graph: bytes) -> Iterator[bytes]:
-    for number, content, _ in message_fields(graph):
+    for number, content in message_fields(graph):
         if number == 1:
             yield from _of_node(content)
         elif number == 5:
@@ -102,7 +102,7 @@ def _of_graph(graph: bytes) -> Iterator[bytes]:
 
 def _of_node(node: bytes) -> Iterator[bytes]:
     for attribute in fields_at(node, 5):
-        for number, content, _ in message_fields(attribute):
+        for number, content in message_fields(attribute):
             if number in (5, 10):
                 yield content
             elif number in (6, 11):
@@ -114,7 +114,7 @@ def _of_node(node: bytes) -> Iterator[bytes]:
 
 def _tensor(message: bytes) -> _Tensor:
     by_number: dict[int, list[bytes]] = {}
-    for number, content, _ in message_fields(message):
+    for number, content in message_fields(message):
         by_number.setdefault(number, []).append(content)
     # Of what is said twice, readers take the one or the other.
     entries = [(list(fields_at(each, 1)), list(fields_at(each, 2))) for each in by_number.get(13, [])]

@@ -12,20 +12,19 @@ def fields_at(message: bytes, *numbers: int) -> Iterator[bytes]:
     if not numbers:
         yield message
         return
-    for number, content, _ in message_fields(message):
+    for number, content in message_fields(message):
         if number == numbers[0]:
             yield from fields_at(content, *numbers[1:])
 
 
-def message_fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield the fields of a protobuf message: number, content, and the field's own bytes.
+def message_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the fields of a protobuf message: number and content.
 
     protobuf.dev/programming-guides/encoding: a key of number and wire type, then a varint, 8 bytes, a length
     with as many bytes, or 4 bytes.
     """
     at = 0
     while at < len(message):
-        begin = at
         key, at = varint(message, at)
         kind = key & 7
         if kind == 0:
@@ -37,7 +36,7 @@ def message_fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
             end = at + {1: 8, 5: 4}[kind]
         if end > len(message):
             raise IndexError("a field ends after its message")
-        yield key >> 3, message[at:end], message[begin:end]
+        yield key >> 3, message[at:end]
         at = end
 
 
