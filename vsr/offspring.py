@@ -22,7 +22,7 @@ _PASSED_ON = re.compile(
     PATH | HOME | USER | LOGNAME | SHELL | TERM | TZ | TMP | TEMP | TMPDIR | LANG | LC_.* | SYSTEMROOT
     | LD_LIBRARY_PATH | LD_PRELOAD | DYLD_.* | MALLOC_.* | OMP_.* | XDG_.* | FONTCONFIG_.*
     | DISPLAY | WAYLAND_DISPLAY | DRI_PRIME | MESA_.* | LIBVA_.* | VDPAU_.* | (?:ONE)?VPL_.* | MFX_.*
-    | CUDA_.* | NVIDIA_.* | HIP_.* | ROCR_.* | FFREPORT | AV_LOG_.* | PYTHONPATH | COVERAGE_.*
+    | VK_.* | OCL_.* | CUDA_.* | NVIDIA_.* | HIP_.* | ROC[MR]_.* | SSL_CERT_.* | FFREPORT | AV_LOG_.* | PYTHONPATH
     """,
     re.VERBOSE,
 )

@@ -138,7 +138,10 @@ def test_work_of_an_earlier_version_is_gone_on_with_if_all_of_it_is_ours(
         else:
             text = (folder / JOURNAL).read_text()
             first, rest = text.split("\n", 1)
-            (folder / JOURNAL).write_text(f"{first[:-1]}0\n{rest}" if spoiled == "a broken seal" else text)
+            other = "1" if first.endswith("0") else "0"
+            (folder / JOURNAL).write_text(
+                f"{first[:-1]}{other}\n{rest}" if spoiled == "a broken seal" else text
+            )
         place = (
             folder
             if spoiled != "another result's"

@@ -161,8 +161,8 @@ def _check_command(words: Sequence[str]) -> None:
     name = words[0] if words else ""
     if name and not name.startswith("-") and name not in COMMANDS:
         like = get_close_matches(name, COMMANDS, 1)
-        meant = f", did you mean {like[0]!r}?" if like else ""
-        raise ConfigError(f"there is no command {name!r}{meant}; there are {', '.join(COMMANDS)}")
+        meant = f' Did you mean "{like[0]}"?' if like else ""
+        raise ConfigError(f'Unknown command "{name}".{meant} Available commands: {", ".join(COMMANDS)}')
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

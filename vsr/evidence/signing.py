@@ -127,6 +127,7 @@ class SigningProgram:
 
     def _asked(self, what: str, given: bytes) -> bytes:
         try:
+            # With our environment: its owner may keep there what it unlocks the key with.
             done = subprocess.run(
                 [self._program, what], input=given, capture_output=True, check=True, timeout=_TIMEOUT_S
             )
