@@ -50,7 +50,7 @@ def letters(rng: np.random.Generator, scale: int) -> Scenes:
     place = int(rng.integers(len(text)))
     other = str(rng.choice([letter for letter in LETTERS if letter != text[place]]))
     wall = tuple(int(value) for value in rng.integers(50, 170, 3))
-    left, top = (int(value) for value in rng.integers(4 * scale, 12 * scale, 2))
+    left, down = (int(value) for value in rng.integers(4 * scale, 12 * scale, 2))
 
     def drawn(word: str) -> Rgb:
         picture = Image.new("RGB", (side, side), wall)
@@ -59,7 +59,8 @@ def letters(rng: np.random.Generator, scale: int) -> Scenes:
             [left, side // 2 - height, side - left, side // 2 + height], (236, 233, 222), (25, 25, 25), scale
         )
         for i, letter in enumerate(word):
-            at = (left + (i + 0.8) * (side - 2 * left) / (len(word) + 0.6), side / 2 + top % scale)
+            # Not always on whole source pixels.
+            at = (left + (i + 0.8) * (side - 2 * left) / (len(word) + 0.6), side / 2 + down % scale)
             draw.text(at, letter, (28, 28, 36), font, anchor="mm")
         return np.asarray(picture, np.uint8)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vsr.bench.peers.exported import Exported, Run
 from vsr.errors import VsrError
+from vsr.offspring import plain_environment
 
 
 def run_by_ncnn(exported: Exported, precision: str, threads: int) -> Run:
@@ -45,7 +46,13 @@ def _converted(exported: Exported) -> Path:
     result = exported.folder / "network.ncnn.param"
     if not result.exists():
         done = subprocess.run(
-            command, cwd=exported.folder, capture_output=True, text=True, errors="replace", check=False
+            command,
+            cwd=exported.folder,
+            env=plain_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
         if done.returncode != 0 or not result.exists():
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
