@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import av
 from av.error import FFmpegError
 
 from vsr.live.packets import Message, open_description
+from vsr.live.sound_resampler import SoundResampler
 
 _AAC_RATE = 48_000
 """Every player takes it, and a packet of AAC is short: 21 ms, where at the 8 kHz of A-law it would be 128."""
@@ -37,14 +37,13 @@ class AudioConversion:
             self._decoder: Any = described.streams[0].codec_context
             self._decoder.open()
             rate = _AAC_RATE if codec == "aac" else self._decoder.sample_rate or _AAC_RATE
-            self._layout = "mono" if self._decoder.channels == 1 else "stereo"
-            self.stream: Any = container.add_stream(codec, rate=rate, layout=self._layout)
+            layout = "mono" if self._decoder.channels == 1 else "stereo"
+            self.stream: Any = container.add_stream(codec, rate=rate, layout=layout)
             if codec == "aac":
                 self.stream.bit_rate = 1000 * _AAC_KBPS * self.stream.channels
             self.stream.codec_context.open()
             self._opened = opened.pop_all()
-        self._resampler: av.AudioResampler | None = None
-        self._kind: tuple[object, ...] = ()
+        self._resampler = SoundResampler(self.stream.codec_context)
 
     def packets(self, packet: Any) -> Iterator[Any]:
         """Yield what a packet brings; nothing for one that is damaged."""
@@ -53,17 +52,8 @@ class AudioConversion:
         except FFmpegError:
             return
         for frame in frames:
-            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if self._resampler is None or kind != self._kind:
-                self._kind, self._resampler = kind, self._make_resampler()
-            for part in self._resampler.resample(frame):
+            for part in self._resampler.parts(frame):
                 yield from self.stream.encode(part)
-
-    def _make_resampler(self) -> av.AudioResampler:
-        encoder = self.stream.codec_context
-        return av.AudioResampler(
-            encoder.format, self._layout, encoder.sample_rate, encoder.frame_size or None
-        )
 
     def close(self) -> None:
         """Free the decoder. What is left in it, less than two packets, nobody hears any more."""

@@ -12,6 +12,7 @@ from av.error import FFmpegError
 
 from vsr.live.packets import TICKS
 from vsr.live.serving.access_units import AccessUnit, AudioParameters
+from vsr.live.sound_resampler import SoundResampler
 from vsr.live.viewing.fragments import SOUND_RATE, Sample
 
 _FRAME = 1024
@@ -42,8 +43,7 @@ class SoundEncoder:
             self._decoder.extradata = parameters.config
         self._decoder.open()
         self.encoder = _encoder(codec)
-        self._resampler: av.AudioResampler | None = None
-        self._kind: tuple[object, ...] = ()
+        self._resampler = SoundResampler(self.encoder)
 
     def packets(self, unit: AccessUnit) -> Iterator[tuple[bytes, int]]:
         """Yield packets of the new codec with their times in samples; nothing for a unit that is damaged."""
@@ -54,12 +54,7 @@ class SoundEncoder:
         except FFmpegError:
             return
         for frame in frames:
-            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if self._resampler is None or kind != self._kind:
-                format, size = self.encoder.format, self.encoder.frame_size
-                self._kind = kind
-                self._resampler = av.AudioResampler(format, _LAYOUT, SOUND_RATE, size)
-            for part in self._resampler.resample(frame):
+            for part in self._resampler.parts(frame):
                 yield from ((bytes(made), made.pts) for made in self.encoder.encode(part))
 
 
