@@ -7,7 +7,7 @@ from vsr.live.cameras.status import CameraStatus
 from vsr.live.outputs.live_output import OutputStatus
 from vsr.live.outputs.live_sink import SinkStatus
 from vsr.live.scheduling.overview import ChannelOverview, Overview
-from vsr.live.service import CameraView, LiveView
+from vsr.live.service_view import CameraView, LiveView
 from vsr.models import Verdict
 
 STATUS = CameraStatus("playing", decoded=100, height=360, width=640, rate=25.0)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from vsr.live.retry import Backoff
     from vsr.live.scheduling.engines import EngineLevel
     from vsr.live.serve_options import ServingOptions
-    from vsr.live.service import CameraView, LiveService, LiveView
+    from vsr.live.service import LiveService
+    from vsr.live.service_view import CameraView, LiveView
     from vsr.live.target_options import OutputKind, OutputOptions
     from vsr.live.viewing.viewing_process import ViewingProcess
     from vsr.live.watch_options import BrowserOptions

@@ -6,11 +6,10 @@ The loop runs in a thread of its own, so that the caller's is free for signals a
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vsr.errors import VsrError
 from vsr.live.cameras.camera import Camera
@@ -20,61 +19,21 @@ from vsr.live.frame_notes import FrameNote, FrameNotes
 from vsr.live.newest_wins import in_background
 from vsr.live.options import CameraOptions, LiveOptions
 from vsr.live.outputs.encoder import LiveEncode
-from vsr.live.outputs.live_sink import LiveSink, SinkOptions, SinkStatus
+from vsr.live.outputs.live_sink import LiveSink, SinkOptions
 from vsr.live.scheduling.channel import Channel, DesiredState
 from vsr.live.scheduling.engines import EngineLevel, LivePlan, make_engines_for
 from vsr.live.scheduling.live_loop import run_cameras
-from vsr.live.scheduling.overview import ChannelOverview, Overview, SharedOverview
+from vsr.live.scheduling.overview import SharedOverview
+from vsr.live.service_view import CameraView, LiveView
 from vsr.live.serving.hub import Hub
 from vsr.live.serving.rtsp_server import RtspServer
 from vsr.live.target_options import OutputOptions
-
-_STALE_S = 10.0
-"""The loop shows how it goes twice a second; silent for so long, it hangs."""
-
-
-@dataclass(frozen=True)
-class CameraView:
-    """A camera with its outputs."""
-
-    facts: ChannelOverview
-    sink: SinkStatus
-    viewers: dict[str, int] = field(default_factory=dict[str, int])
-    """How many watch it, by view."""
-
-    @property
-    def dropped(self) -> int:
-        """Frames that there was no time for, before the engine and before the encoder."""
-        return self.facts.dropped + self.sink.dropped
-
-    @property
-    def bitrate_kbps(self) -> float:
-        """Of all its outputs together."""
-        return sum(output.bitrate_kbps for output in self.sink.outputs)
 
 
 @dataclass(frozen=True)
 class _OpenChannel(Channel):
     sink: LiveSink
     notes: FrameNotes | None = None
-
-
-@dataclass(frozen=True)
-class LiveView:
-    """Everything there is to show at one moment."""
-
-    overview: Overview = field(default_factory=Overview)
-    cameras: tuple[CameraView, ...] = ()
-
-    @property
-    def playing(self) -> int:
-        """Cameras that play."""
-        return sum(camera.facts.camera.state == "playing" for camera in self.cameras)
-
-    @property
-    def hangs(self) -> bool:
-        """The loop has not been heard of for long."""
-        return time.monotonic() - self.overview.made_s > _STALE_S
 
 
 class LiveService:

@@ -8,7 +8,7 @@ from support.live_view import FACTS, GRAINY, RECORD, SINK, view
 
 from vsr.live.monitoring.log import DROPS_EVERY_S, EventLog, JsonLines, LogEvent, Secrets, TextLines
 from vsr.live.options import CameraOptions, LiveOptions
-from vsr.live.service import LiveView
+from vsr.live.service_view import LiveView
 from vsr.models import Verdict
 
 

@@ -22,7 +22,7 @@ from vsr.errors import ConfigError
 from vsr.live.monitoring.mqtt import MqttReports
 from vsr.live.mqtt_options import MqttOptions
 from vsr.live.scheduling.overview import ChannelOverview
-from vsr.live.service import LiveView
+from vsr.live.service_view import LiveView
 
 BROKER = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 pytestmark = pytest.mark.skipif(BROKER is None, reason="no MQTT broker: mosquitto is not installed")

@@ -15,7 +15,8 @@ from support.live_view import FACTS, GRAINY, view
 from vsr.errors import ConfigError
 from vsr.live.monitoring.prometheus import MetricsServer
 from vsr.live.options import CameraOptions, LiveOptions
-from vsr.live.service import LiveService, LiveView
+from vsr.live.service import LiveService
+from vsr.live.service_view import LiveView
 from vsr.options import EngineOptions
 
 

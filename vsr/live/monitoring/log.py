@@ -14,7 +14,7 @@ from typing import Any, cast
 from vsr.errors import VsrError, redact
 from vsr.live.address import Address
 from vsr.live.options import LiveOptions, secret_places
-from vsr.live.service import CameraView, LiveView
+from vsr.live.service_view import CameraView, LiveView
 
 DROPS_EVERY_S = 10.0
 """Drops are told in sums, for they come by the dozen."""

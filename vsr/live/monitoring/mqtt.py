@@ -21,7 +21,7 @@ from vsr.errors import ConfigError
 from vsr.live.monitoring.home_assistant import description, discovery_topic
 from vsr.live.mqtt_options import MqttOptions
 from vsr.live.newest_wins import in_background
-from vsr.live.service import CameraView, LiveView
+from vsr.live.service_view import CameraView, LiveView
 
 log = logging.getLogger("vsr.live")
 

@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from vsr.errors import ConfigError
 from vsr.live.newest_wins import in_background
 from vsr.live.outputs.live_output import OutputStatus
-from vsr.live.service import CameraView, LiveView
+from vsr.live.service_view import CameraView, LiveView
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
