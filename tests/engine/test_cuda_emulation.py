@@ -165,14 +165,14 @@ def test_batches_are_as_large_as_keeps_a_gpu_busy(size, most, cuda):
     stage = Engine([MODELS["luma"]()], options()).stages[0]
     item = SimpleNamespace(tensor=torch.empty(1, *size))
     piece = Piece(stage.begin_stream(), SimpleNamespace(items=[item]))  # type: ignore[arg-type]
-    assert stage._most_of(piece) == most
+    assert stage._batches.most_of(piece) == most
 
 
 def test_batches_are_no_larger_than_memory():
     with emulated_cuda(most_bytes=40 << 20):
         stage = Engine([MODELS["luma"]()], options()).stages[0]
         item = SimpleNamespace(tensor=torch.empty(1, 360, 640))
-        assert stage._most_of(Piece(stage.begin_stream(), SimpleNamespace(items=[item]))) == 1  # type: ignore[arg-type]
+        assert stage._batches.most_of(Piece(stage.begin_stream(), SimpleNamespace(items=[item]))) == 1  # type: ignore[arg-type]
 
 
 def test_rounds_of_every_size_go_through_five_shapes(cuda):

@@ -1,10 +1,9 @@
 """One model on one device: batches of windows, of one stream or of many, memory, and the step itself."""
 
 import threading
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,12 +11,13 @@ from torch import Tensor
 from vsr.engine.cuda_graphs import Recorded
 from vsr.engine.device import CPU_THREADS, Placement, cpu_threads
 from vsr.engine.executor import prepare, release
-from vsr.engine.memory import step_bytes, steps_on_gpu, tile_that_fits, workers_that_fit
+from vsr.engine.memory import step_bytes, tile_that_fits, workers_that_fit
 from vsr.engine.precision import place
 from vsr.engine.residual import merge, surroundings
 from vsr.engine.step import Stepper
 from vsr.engine.tiles import is_out_of_memory
 from vsr.engine.unchanged import Patchwork
+from vsr.engine.window_batches import Batches
 from vsr.engine.windowed_stream import (
     Area,
     BatchResult,
@@ -26,7 +26,6 @@ from vsr.engine.windowed_stream import (
     Piece,
     WindowedStream,
     in_turn,
-    states_stack,
 )
 from vsr.errors import ModelError
 from vsr.models import Model
@@ -44,9 +43,6 @@ LEAST_SKIPPED = 1.0
 
 CHECKED = 4.0
 """Whole pictures that the check of a size costs, about: three of these and nine parts."""
-
-AT_ONCE_PIXELS = 2 << 20
-"""Input pixels that keep a GPU busy: more in one batch gain nothing per frame, and cost memory."""
 
 SMALLEST_TILE = 64
 """Input pixels; below this halos dominate and memory is not what is missing."""
@@ -67,9 +63,9 @@ class Stage:
         self._stepper = Stepper(self.spec, self._network, self.placement.dtype, tile=options.tile)
         self._skips = self._decides_to_skip(options)
         self._tells_skips = options.skip_static == "on"
-        self._batch = self._first_batch(options)
-        self._by_pixels = options.batch == "auto" and self._batch > 1
-        self._fitting: dict[tuple[int, ...], int] = {}
+        # Changes are in another place in each picture: where they are looked for, each goes alone.
+        batch = 1 if self._skips else options.batch
+        self._batches = Batches(model, self._network, self.placement, batch)
         self._threads = options.threads or CPU_THREADS
         if isinstance(options.tile, int) and not self._stepper.may_tile:
             self.notes.append(
@@ -94,35 +90,15 @@ class Stage:
         self.notes.append(f"{spec.name} {why}: parts that did not change cannot be skipped")
         return False
 
-    def _first_batch(self, options: EngineOptions) -> int:
-        """Batches pay on a GPU alone (measured: nothing per frame on a CPU);
-        changes are in another place in each."""
-        if self._skips:
-            return 1
-        if isinstance(options.batch, int):
-            return options.batch
-        return 4 if self.placement.device.type == "cuda" else 1
-
-    def _most_of(self, piece: Piece) -> int:
-        """How many windows like this one go through the network together."""
-        if not self._by_pixels:
-            return self._batch
-        height, width = (side * self.spec.packs for side in piece.shape[-2:])
-        if (height, width) not in self._fitting:
-            need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width)
-            fit = steps_on_gpu(need, AT_ONCE_PIXELS // (height * width), self.placement.device)
-            self._fitting[height, width] = fit
-        return min(self._batch, self._fitting[height, width])
-
     @property
     def at_once(self) -> int:
         """Most pictures of one stream that come out of one step; with a state one window at a time."""
-        return (1 if self.spec.context.stateful else self._batch) * self.spec.context.emit
+        return (1 if self.spec.context.stateful else self._batches.most) * self.spec.context.emit
 
     @property
     def in_batches(self) -> bool:
         """Whether windows of several streams go through the network together."""
-        return self._batch > 1
+        return self._batches.most > 1
 
     def begin_stream(self) -> WindowedStream:
         """All that is kept of one stream."""
@@ -151,7 +127,7 @@ class Stage:
             pieces: each stream's in order.
             workers: CPU threads, of their share of the cores each, that may step at once; a state allows one.
         """
-        batches = list(self._batches_across(pieces))
+        batches = list(self._batches.across(pieces))
         workers = 1 if self.spec.context.stateful else min(workers, len(batches))
         if workers <= 1:
             return list(in_turn(map(self._result, batches)))
@@ -168,7 +144,7 @@ class Stage:
     def _results(
         self, stream: WindowedStream, pictures: Iterable[Picture]
     ) -> Generator[BatchResult, None, None]:
-        batches = self._batches(stream, pictures)
+        batches = self._batches.of_stream(stream, pictures)
         first = next(batches, None)
         if first is None:
             return
@@ -191,7 +167,10 @@ class Stage:
         """
         if self.placement.device.type != "cpu":
             return 1
-        need = step_bytes(self.spec, self._model.network, self.placement.dtype, height, width) * self._batch
+        need = (
+            step_bytes(self.spec, self._model.network, self.placement.dtype, height, width)
+            * self._batches.most
+        )
         if self._stepper.tile is None and self._stepper.may_tile:
             tile = tile_that_fits(need, height, width, SMALLEST_TILE)
             if tile is not None:
@@ -199,35 +178,6 @@ class Stage:
                 self.notes.append(f"{self.spec.name}: tiles of {tile} pixels, to fit into memory")
                 return 1
         return workers_that_fit(need, min(self._threads, MOST_WORKERS))
-
-    def _batches(self, stream: WindowedStream, pictures: Iterable[Picture]) -> Iterator[list[Piece]]:
-        """Consecutive windows of one stream."""
-        batch: list[Piece] = []
-        for piece in stream.run(pictures):
-            if batch and piece.shape != batch[0].shape:
-                yield batch
-                batch = []
-            batch.append(piece)
-            if self.spec.context.stateful or len(batch) >= self._most_of(piece):
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-    def _batches_across(self, pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-        """The first window of every stream, then every stream's second, and so on: none holds two of one."""
-        turns: Counter[WindowedStream] = Counter()
-        groups: dict[tuple[int, torch.Size], list[Piece]] = {}
-        for piece in pieces:
-            groups.setdefault((turns[piece.stream], piece.shape), []).append(piece)
-            turns[piece.stream] += 1
-        for _, group in sorted(groups.items(), key=lambda item: item[0][0]):
-            most = self._most_of(group[0]) if self._states_stack else 1
-            yield from (group[i : i + most] for i in range(0, len(group), most))
-
-    @cached_property
-    def _states_stack(self) -> bool:
-        return not self.spec.context.stateful or states_stack(self._network, 16 * self.spec.size_multiple)
 
     def _result(self, pieces: list[Piece]) -> BatchResult:
         new = [piece for piece in pieces if not piece.window.repeats]
@@ -249,7 +199,7 @@ class Stage:
             release(self._network)
             done: list[Enhanced] = []
             while len(done) < len(pieces):  # what is done stays done: a state must not step twice
-                part = pieces[len(done) : len(done) + self._batch]
+                part = pieces[len(done) : len(done) + self._batches.most]
                 try:
                     done += self._forward(part)
                     continue
@@ -265,16 +215,16 @@ class Stage:
     def make_room(self) -> None:
         """Hold less of the device's memory from here on: no recordings for now, and one window at a time."""
         release(self._network)
-        if self._batch > 1:
-            self._batch = 1
+        if self._batches.most > 1:
+            self._batches.most = 1
             self.notes.append(f"{self.spec.name}: out of memory behind it, batch reduced to 1")
 
     def _shrink(self, batch: int, tensor: Tensor) -> None:
         height, width = tensor.shape[-2:]
         packs = self.spec.packs
         if batch > 1:
-            self._batch = batch // 2
-            self.notes.append(f"{self.spec.name}: out of memory, batch reduced to {self._batch}")
+            self._batches.most = batch // 2
+            self.notes.append(f"{self.spec.name}: out of memory, batch reduced to {self._batches.most}")
             return
         largest = max(height, width)
         smaller = min(self._stepper.tile or largest, largest) // 2
@@ -291,7 +241,7 @@ class Stage:
         streams, windows = [piece.stream for piece in pieces], [piece.window for piece in pieces]
         frames = _stack([_stack(piece.tensors) for piece in pieces])
         if self._rounds_up:
-            frames = _filled(frames, min(1 << (len(frames) - 1).bit_length(), self._batch))
+            frames = _filled(frames, min(1 << (len(frames) - 1).bit_length(), self._batches.most))
         if streams[0].patchwork is not None:
             return [self._renew(streams[0].patchwork, frames, windows[0])]
         with span("model"):
