@@ -23,7 +23,7 @@ from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.live.packets import TICKS
 from vsr.live.serve_options import ServingOptions
-from vsr.live.serving import Hub, rtsp_server, rtsp_session, rtsp_transports
+from vsr.live.serving import Hub, rtsp_connection, rtsp_server, rtsp_session, rtsp_transports
 from vsr.media.ffmpeg import find_ffmpeg
 
 OTHER = PictureFormat(120, 160)
@@ -125,7 +125,7 @@ def test_originals_in_h265_are_seen_as_they_were_sent(tmp_path, transport):
 
 
 def test_a_player_that_asks_before_there_is_anything_is_answered_as_soon_as_there_is(rig, play, monkeypatch):
-    monkeypatch.setattr(rtsp_server, "_IDLE_S", 0.1)
+    monkeypatch.setattr(rtsp_connection, "_IDLE_S", 0.1)
     monkeypatch.setattr(rtsp_server, "_LOOK_S", 0.02)
     hub = Hub()
     live = rig(served=(hub.publish("door"), None))
@@ -272,7 +272,7 @@ def test_only_those_in_the_file_may_watch(serve, play, users):
 
 
 def test_a_wrong_password_is_refused_and_the_third_ends_the_connection(serve, play, users, monkeypatch):
-    monkeypatch.setattr(rtsp_server, "_WRONG_S", 0.01)
+    monkeypatch.setattr(rtsp_connection, "_WRONG_S", 0.01)
     service = serve(users_file=users)
     player = play(service)
     for told in (basic("bob", "three"), basic("carl", "two"), "Digest nonsense"):
@@ -303,8 +303,8 @@ def test_what_is_not_there_or_makes_no_sense_is_refused_and_ends_nothing(serve, 
 
 
 def test_a_player_of_udp_that_is_silent_is_let_go(serve, play, monkeypatch):
-    monkeypatch.setattr(rtsp_server, "_TIMEOUT_S", 0)
-    monkeypatch.setattr(rtsp_server, "_IDLE_S", 1.0)
+    monkeypatch.setattr(rtsp_connection, "_TIMEOUT_S", 0)
+    monkeypatch.setattr(rtsp_connection, "_IDLE_S", 1.0)
     service = serve()
     player = play(service)
     assert player.ask("DESCRIBE")[0] == 200
