@@ -1,7 +1,11 @@
 """What the user sees: lines on stderr, tables on stdout; and files of results."""
 
+import errno
+import os
 import sys
 import unicodedata
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +15,30 @@ from vsr.durable import write_whole
 from vsr.errors import ConfigError, SinkError
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def open_standard_streams() -> None:
+    """Lead nowhere what whoever started us has closed (`>&-`): the next file that is opened would get its number, and
+    what is printed would go there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode))
+
+
+def let_go_of_broken_streams() -> OSError | None:
+    """Lead standard output and error nowhere where they take nothing, or Python fails once more at its end; returns
+    why standard output does not."""
+    unwritten = None
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            stream.flush()
+            unwritten = None
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            unwritten = error
+    return unwritten
 
 
 def is_terminal() -> bool:
@@ -69,13 +97,25 @@ def show(text: object = "") -> None:
 def say(line: str, *, quiet: bool = False) -> None:
     """Print one line for the user."""
     if not quiet:
-        console.print(escape(spelled_out(line)))
+        with _unless_full():
+            console.print(escape(spelled_out(line)))
+
+
+@contextmanager
+def _unless_full() -> Generator[None, None, None]:
+    """Work goes on where its log does not fit on the disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def fail(line: str) -> None:
-    """Print one line about an error; also when quiet."""
+    """Print one line about an error; also when quiet. Where nobody can be told, the exit code says it."""
     line = cell(line)
-    console.print(f"[red]error:[/red] {line}" if console.is_terminal else f"error: {line}")
+    with suppress(OSError):
+        console.print(f"[red]error:[/red] {line}" if console.is_terminal else f"error: {line}")
 
 
 def duration(seconds: float) -> str:

@@ -17,10 +17,11 @@ from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from cyclopts.config import Dict, Toml
 
 import vsr
-from vsr.cli.console import fail
+from vsr.cli.console import fail, let_go_of_broken_streams, open_standard_streams
 from vsr.cli.presets import find_config
+from vsr.cli.signals import take_signals
 from vsr.engine import tune_malloc
-from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError
+from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError, reason_of
 from vsr.offspring import end_within
 
 _END_WITHIN_S = 3.5
@@ -108,10 +109,9 @@ def command_app(words: Sequence[str]) -> App:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_standard_streams()
     tune_malloc()
-    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal ends us as Ctrl-C does; Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+    take_signals(_interrupt)
     end_within(
         _TAKES_LONGER_S.get(words[0] if words else "", _END_WITHIN_S),
         signal.SIGTERM,
@@ -119,12 +119,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code=130,
         last_words=lambda: fail("interrupted; it did not end by itself"),
     )
-    code = run(words)
+    try:
+        code = run(words)
+    except KeyboardInterrupt:  # another one, while what had happened was told
+        code = 130
+    take_signals(lambda *_: os._exit(code))  # who is impatient now waits for Python's own end
+    let_go_of_broken_streams()
     if code == 130 or words[:1] == ["live"]:
         # Python's own end takes a second of processor time with PyTorch, many of the clock on a busy machine, and
         # nobody could cut it short; live, which is told how soon to end, has closed by now what it has opened.
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -145,12 +148,13 @@ def run(words: list[str]) -> int:
         )
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except SystemExit:
+        raise
     except BaseException as error:
-        if isinstance(error, SystemExit):
-            raise
+        unwritten = let_go_of_broken_streams()
         if debug:
             traceback.print_exc()
-        code, line = _explain(error)
+        code, line = _explain(error, unwritten)
         if line:
             fail(line)
         return code
@@ -165,13 +169,14 @@ def _check_command(words: Sequence[str]) -> None:
         raise ConfigError(f'Unknown command "{name}".{meant} Available commands: {", ".join(COMMANDS)}')
 
 
-def _explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and one line for an error."""
+def _explain(error: BaseException, unwritten: OSError | None) -> tuple[int, str]:
+    """Exit code and one line for an error; `unwritten` is why standard output takes nothing."""
     if isinstance(error, KeyboardInterrupt):
         return 130, f"interrupted; {error}" if str(error) else "interrupted"
     if isinstance(error, BrokenPipeError):  # the reader of standard output has gone, as in `vsr probe | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, ""
+    if isinstance(error, OSError) and unwritten is not None:
+        return 1, f"standard output cannot be written: {reason_of(unwritten)}"
     if isinstance(error, CycloptsError):
         return 2, " ".join(str(error).split())
     if isinstance(error, ConfigError):

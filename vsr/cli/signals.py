@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
 
 from vsr.cli.console import fail, is_terminal
 from vsr.offspring import kill_all
@@ -15,6 +16,16 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if
 """Windows has no SIGHUP."""
 
 _LOOK_EVERY_S = 0.25
+
+
+def take_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have a handler called by Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed.
+
+    What is ignored stays so: that is how `nohup`, and a shell in its background, keep a command alive.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 class LiveSignals:
@@ -27,7 +38,9 @@ class LiveSignals:
 
     def __enter__(self) -> "LiveSignals":
         for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._take)
+            is_kept_from_us = signal.getsignal(number) is signal.SIG_IGN  # by `nohup`
+            if number in (signal.SIGTERM, signal.SIGINT) or self._reloads or not is_kept_from_us:
+                self._before[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(self, *_: object) -> None:
