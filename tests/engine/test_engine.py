@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise, product
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from vsr.engine.device import can_bf16
 from vsr.engine.engine import Engine
-from vsr.errors import ConfigError, ModelError
+from vsr.errors import ConfigError, ModelError, SourceError
 from vsr.frames import Frame, PictureFormat
 from vsr.models import load
 from vsr.models.spec import Context, Model, ModelSpec
@@ -521,3 +522,23 @@ def test_many_frames_in_flight_on_a_gpu_never_mix(cuda):
     frames = numbered(600)
     out = list(Engine([weighted()], EngineOptions(device=cuda, precision="fp32", batch=4)).run(frames[:600]))
     assert values(out) == pytest.approx(expected(600, (), 2, 2, 1), abs=0.02)
+
+
+EIGHT = PictureFormat(6, 8, layout="gray")
+
+
+@pytest.mark.parametrize(
+    ("planes", "format", "said"),
+    [
+        ((np.zeros((6, 8), np.float32),), EIGHT, "has planes float32 6x8; uint8 6x8 are accepted"),
+        ((np.zeros((6, 8), ">u2"),), GRAY, "has planes >u2 6x8; uint16 6x8"),
+        ((np.zeros((6, 8), np.uint8),), GRAY, "has planes uint8 6x8; uint16 6x8"),
+        ((np.zeros((8, 6), np.uint8),), EIGHT, "has planes uint8 8x6; uint8 6x8"),
+        ((np.zeros((6, 8), np.uint8),), PictureFormat(6, 8), "; uint8 6x8, uint8 3x4, uint8 3x4 are"),
+        ((), EIGHT, "has planes none"),
+        ((np.zeros((0, 8), np.uint8),), PictureFormat(0, 8, layout="gray"), "of one pixel at least"),
+    ],
+)
+def test_planes_that_are_not_what_the_format_says_are_refused(planes, format, said):
+    with pytest.raises(SourceError, match=re.escape(said)):
+        list(Engine([], cpu()).run([Frame(planes, format)]))

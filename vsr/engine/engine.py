@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import numpy as np
 import torch
 
 from vsr.engine.device import CPU_THREADS, cpu_threads, pick_device
@@ -15,7 +16,7 @@ from vsr.engine.stage import Stage
 from vsr.engine.tiles import is_lost, is_out_of_memory
 from vsr.engine.transfer import Pending, Transfer, transfer_for
 from vsr.engine.unchanged import Contents
-from vsr.errors import DeviceLostError, ModelError, one_line
+from vsr.errors import DeviceLostError, ModelError, SourceError, one_line
 from vsr.frames import Frame, PictureFormat
 from vsr.models import Model
 from vsr.options import EngineOptions
@@ -100,6 +101,9 @@ class Engine:
         their times. Flushes at the end.
 
         `frames` is closed, if it can be, in the thread that runs or closes this generator.
+
+        Raises:
+            SourceError: the planes of a frame are not what its format says.
         """
         leaving = self._leaving(frames)
         waiting: deque[Leaving] = deque()
@@ -169,6 +173,7 @@ class Ends:
 
     def enter(self, frame: Frame) -> Picture:
         """Bring the stream's next frame to the device."""
+        _check_planes(frame)
         content = self._contents.number(frame)
         if self._before is None or content != self._before.content:
             with span("convert in"):
@@ -198,6 +203,23 @@ class Ends:
     def _convert(self, picture: Picture, format: PictureFormat) -> Pending:
         sized = resize_picture(picture, (format.height, format.width))
         return self._engine.transfer.download(to_planes(sized, format, self._engine.to_codes))
+
+
+def _check_planes(frame: Frame) -> None:
+    """Raise SourceError where a frame's planes are not what its format says: they would be taken for other pictures."""
+    format = frame.format
+    kind = np.dtype(np.uint8 if format.bit_depth == 8 else np.uint16)
+    wanted = [(kind, format.plane_size(index)) for index in range(format.num_planes)]
+    there = [(plane.dtype, plane.shape) for plane in frame.planes]
+    if there != wanted or min(format.height, format.width) < 1:
+        raise SourceError(
+            f"frame at pts {frame.pts} has planes {_listed(there)}; {_listed(wanted)} are accepted, of one pixel at"
+            f" least, by its format: {format.bit_depth} bit {format.layout}{' with alpha' * format.alpha}"
+        )
+
+
+def _listed(planes: Iterable[tuple[np.dtype, tuple[int, ...]]]) -> str:
+    return ", ".join(f"{kind} {'x'.join(map(str, shape))}" for kind, shape in planes) or "none"
 
 
 @dataclass(frozen=True, slots=True)
