@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vsr.live.packets import Message
 from vsr.live.push.muxer import Muxer
 from vsr.live.push.order import PushOrder
+from vsr.offspring import plain_environment
 
 _READ = ["-hide_banner", "-loglevel", "error", "-probesize", "32", "-f", "nut", "-i", "pipe:0"]
 _WRITE = ["-map", "0", "-c", "copy", "-f", "mpegts", "-flush_packets", "1"]
@@ -38,6 +39,7 @@ class Srt:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
+                env=plain_environment(),
                 pass_fds=[read_end] if hidden else [],
             )
         finally:
