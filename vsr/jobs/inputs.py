@@ -73,12 +73,16 @@ def find_jobs(
 
     Raises:
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
-        ConfigError: `out` names one file, and there are several inputs.
+        ConfigError: `out` names one file, and there are several inputs; or by its name a folder, and is none.
     """
     out = STANDARD if is_standard(out) else out
     found = [each for text in inputs for each in _expand(text, tell, Path(out) if out else None)]
     if as_video:
         found = [_one_video(inputs, found)]
+    if _means_folder(out) and os.path.lexists(out) and not os.path.isdir(out):
+        raise ConfigError(
+            f"output {out} is no folder; name another one, or a file with an ending such as .mp4"
+        )
     into_file = bool(out) and not _means_folder(out) and len(found) == 1 and found[0].root is None
     if out and not into_file and not _means_folder(out):
         raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
