@@ -5,7 +5,6 @@ import contextlib
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from vsr.archive.entry import Entry, what_lies_at
 from vsr.archive.file_record import FileRecord
 from vsr.archive.state import State
 from vsr.durable import Stamp, WorkFolder, work_folder
-from vsr.errors import DeviceLostError, ReadError, SigningError, SourceError, VerifyError, VsrError
+from vsr.errors import DeviceLostError, ReadError, SigningError, SourceError, VerifyError, VsrError, story_of
 from vsr.evidence import EvidenceOptions
 from vsr.jobs import (
     JOURNAL,
@@ -155,7 +154,7 @@ def _do(job: Job, entry: Entry, state: State, work: ArchiveWork, view: _PipeView
         state.settle(replace(entry, status="waiting"))
         raise
     if result.error is not None and work.debug:
-        traceback.print_exception(result.error)
+        sys.stderr.write(story_of(result.error))
     unsigned = isinstance(result.error, SigningError)
     entry = replace(entry, before=None, error=result.reason, deaths=0, unsigned=unsigned)
     if result.error is None:

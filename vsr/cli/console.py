@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vsr.durable import write_whole
-from vsr.errors import ConfigError, SinkError
+from vsr.errors import ConfigError, SinkError, redact
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -91,14 +91,14 @@ def cell(text: object) -> str:
 
 def show(text: object = "") -> None:
     """Print lines of results on standard output."""
-    print(spelled_out(text))
+    print(redact(spelled_out(text)))
 
 
 def say(line: str, *, quiet: bool = False) -> None:
     """Print one line for the user."""
     if not quiet:
         with _unless_full():
-            console.print(escape(spelled_out(line)))
+            console.print(escape(redact(spelled_out(line))))
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def _unless_full() -> Generator[None, None, None]:
 
 def fail(line: str) -> None:
     """Print one line about an error; also when quiet. Where nobody can be told, the exit code says it."""
-    line = cell(line)
+    line = cell(redact(line))
     with suppress(OSError):
         console.print(f"[red]error:[/red] {line}" if console.is_terminal else f"error: {line}")
 

@@ -1,6 +1,6 @@
 """`vsr enhance`: videos, pictures and folders in, enhanced ones out."""
 
-import traceback
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from vsr.cli.progress_view import progress
 from vsr.cli.signals import getting_on
 from vsr.durable import work_folder
 from vsr.engine import place
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, story_of
 from vsr.evidence import EvidenceOptions
 from vsr.jobs import (
     Job,
@@ -37,6 +37,7 @@ from vsr.jobs import (
     run_file,
     suffix_of,
 )
+from vsr.media import file_name
 from vsr.options import EnhanceOptions
 from vsr.pipeline import Clock
 from vsr.pulse import STUCK_S
@@ -154,7 +155,7 @@ class _Terminal:
     def at_work(self, plan: Plan, clock: Clock) -> Generator[None, None, None]:
         for line in _announcement(plan):
             say(line, quiet=self.run.quiet)
-        with progress(plan.job.path.name, clock, plan.num_frames, quiet=self.run.quiet):
+        with progress(file_name(plan.job.path), clock, plan.num_frames, quiet=self.run.quiet):
             yield
 
     def tell(self, line: str) -> None:
@@ -167,7 +168,7 @@ class _Terminal:
                 say(line, quiet=self.run.quiet)
         if result.error is not None and not self.alone:
             if self.run.debug:
-                traceback.print_exception(result.error)
+                sys.stderr.write(story_of(result.error))
             say(f"{result.job.named}: {result.reason}")
 
 

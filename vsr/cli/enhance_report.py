@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from vsr.cli.console import say, write_result
 from vsr.durable import file_id, place_of
-from vsr.errors import ConfigError, SinkError
+from vsr.errors import ConfigError, SinkError, redact
 from vsr.jobs import Job, Result
 
 
@@ -34,7 +34,7 @@ def _as_json(result: Result) -> dict[str, Any]:
     if result.plan is not None:
         plan, second = result.plan, result.plan.second
         report |= {
-            "source": asdict(plan.source),
+            "source": asdict(replace(plan.source, path=redact(plan.source.path))),
             "crop": asdict(plan.crop) if plan.crop else None,
             "format": asdict(plan.output),
             "models": [asdict(model.spec) for model in plan.models],

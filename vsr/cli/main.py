@@ -6,7 +6,6 @@
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -21,7 +20,7 @@ from vsr.cli.console import fail, let_go_of_broken_streams, open_standard_stream
 from vsr.cli.presets import find_config
 from vsr.cli.signals import take_signals
 from vsr.engine import tune_malloc
-from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError, reason_of
+from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError, reason_of, story_of
 from vsr.offspring import end_within
 
 _END_WITHIN_S = 3.5
@@ -153,7 +152,7 @@ def run(words: list[str]) -> int:
     except BaseException as error:
         unwritten = let_go_of_broken_streams()
         if debug:
-            traceback.print_exc()
+            sys.stderr.write(story_of(error))
         code, line = _explain(error, unwritten)
         if line:
             fail(line)

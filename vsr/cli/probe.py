@@ -1,7 +1,7 @@
 """`vsr probe`: what was found in a file."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from vsr.cli.console import duration, in_a_line, show
 from vsr.cli.signals import within
+from vsr.errors import redact
 from vsr.frames import StreamInfo
 from vsr.media import is_image, is_numbered, numbered_files, probe_image, probe_numbered
 from vsr.media import probe as probe_video
@@ -42,7 +43,7 @@ def probe_command(
     with within(timeout, late):
         info = _probed(file, network=allow_network)
     if json_:
-        print(json.dumps(asdict(info), indent=2, default=str))
+        print(json.dumps(asdict(replace(info, path=redact(info.path))), indent=2, default=str))
     else:
         show(describe_info(info))
     return 0

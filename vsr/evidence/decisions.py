@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vsr.engine import Placement, place
+from vsr.errors import redact
 from vsr.frames import StreamInfo
 from vsr.jobs import FrameHash, Plan
 from vsr.media import ReadCounts
@@ -19,14 +20,14 @@ _MOST = 1000
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON takes it: times as fractions, paths as text."""
+    """A value as JSON takes it: times as fractions, paths as text, and of addresses what may be shown."""
     if is_dataclass(value) and not isinstance(value, type):
         return as_json(asdict(value))
     if isinstance(value, dict):
         return {str(key): as_json(each) for key, each in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [as_json(each) for each in cast("Sequence[Any]", value)]
-    return str(value) if isinstance(value, Fraction | Path) else value
+    return redact(str(value)) if isinstance(value, str | Fraction | Path) else value
 
 
 def stream_facts(info: StreamInfo) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def _facts(camera: CameraOptions, options: LiveOptions, levels: Sequence[EngineL
     return {
         "case": camera.case,
         "url": camera.address.shown,
-        "options": _shown(camera),
+        "options": as_json(replace(camera, record_original=True)),
         "scale": options.scale,
         "latency_ms": options.latency_ms,
         "engine": as_json(options.engine),
@@ -187,12 +187,6 @@ def _facts(camera: CameraOptions, options: LiveOptions, levels: Sequence[EngineL
         "software": software_facts(),
         "processor": processor_facts(),
     }
-
-
-def _shown(camera: CameraOptions) -> dict[str, Any]:
-    """A camera's options without what is secret in them."""
-    outputs = [replace(output, target=output.address.shown) for output in camera.outputs]
-    return as_json(replace(camera, url=camera.address.shown, outputs=tuple(outputs), record_original=True))
 
 
 def _totals(camera: CameraView) -> dict[str, int]:

@@ -74,7 +74,7 @@ class Recorder:
         open_folder(self.folder)
         self._log = ChainLog(self.folder)
         self._source = file_facts(files)
-        what = {"source": str(self.job.path.absolute()), "target": str(self.job.target.absolute())}
+        what = {"source": self.job.place, "target": str(self.job.target.absolute())}
         what |= {"sha256": self._source["sha256"]}
         first = self._log.first
         if first is not None and {name: first.get(name) for name in what} != what:
@@ -260,7 +260,7 @@ class Recorder:
         """By what the source is found again."""
         pictures = [[number, file.name] for number, file in plan.source.pictures]
         return {
-            "path": str(self.job.path.absolute()),
+            "path": self.job.place,
             "is_image": self.job.is_image,
             "opaque": plan.outputs is not None,
             "pictures": pictures,

@@ -4,8 +4,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from vsr.errors import ConfigError, SinkError, VerifyError, redact
+from vsr.errors import ConfigError, SinkError, VerifyError
 from vsr.evidence.signing import needs_extra
 
 STAMP = "record.tsr"
@@ -27,8 +28,12 @@ def stamp_of(content: bytes, authority: str) -> bytes:
         ConfigError: the address is none.
         SinkError: it does not answer, or with something else.
     """
-    if not authority.startswith(("http://", "https://")):
-        raise ConfigError(f"timestamp {authority!r} is no address; http:// and https:// are accepted")
+    parts = urlsplit(authority)
+    if (
+        parts.scheme not in ("http", "https") or "@" in parts.netloc
+    ):  # which urllib would quote half of in an error
+        accepted = "http:// and https:// without user and password are accepted"
+        raise ConfigError(f"timestamp {authority!r} is no address; {accepted}")
     try:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
     except ImportError as error:
@@ -40,10 +45,10 @@ def stamp_of(content: bytes, authority: str) -> bytes:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
             answer = response.read(_LARGEST)
     except (OSError, ValueError) as error:
-        raise SinkError(f"no time stamp: {redact(authority)} does not answer ({error})") from None
+        raise SinkError(f"no time stamp: {authority} does not answer ({error})") from None
     given = _read(answer)
     if given is None or given.tst_info.message_imprint.message != asked.message_imprint.message:
-        raise SinkError(f"no time stamp: {redact(authority)} answers with something else")
+        raise SinkError(f"no time stamp: {authority} answers with something else")
     return answer
 
 

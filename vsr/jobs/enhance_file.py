@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from vsr.durable import WorkFolder, were_promised, work_folder
 from vsr.engine import all_devices
-from vsr.errors import ConfigError, DeviceLostError, SinkError, VerifyError, VsrError, reason_of
+from vsr.errors import ConfigError, DeviceLostError, SinkError, VerifyError, VsrError, reason_of, redact
 from vsr.frames import Frame
 from vsr.jobs.assemble import make_engine, make_sink, open_source, pipeline_options
 from vsr.jobs.frame_hash import FrameHash
@@ -208,7 +208,7 @@ class Result:
         """One line on what went wrong; empty where nothing did."""
         if self.error is None or isinstance(self.error, VsrError):
             return str(self.error or "")
-        return f"unexpected {type(self.error).__name__}: {self.error}"
+        return redact(f"unexpected {type(self.error).__name__}: {self.error}")
 
 
 class FileView(Protocol):

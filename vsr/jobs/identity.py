@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
@@ -22,6 +23,9 @@ from vsr.options import EnhanceOptions
 _BLOCK = 1 << 16
 _NUM_BLOCKS = 18
 """Head, tail and samples between them: a file of terabytes is told in a moment."""
+
+_ROUNDS = 200_000
+"""A tenth of a second."""
 
 _WITHOUT_EFFECT = {"device", "threads", "skip_static", "restart", "workers", "cluster", "max_memory"}
 """Options that change no pixel; of the device, `running on` says what does."""
@@ -110,6 +114,14 @@ def _short(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
+def _address(address: str) -> str:
+    """An address without its secrets, and what tells it from others that then look like it: made slowly, so that it
+    gives away no short secret either."""
+    shown, query = redact(address), urlsplit(address).query.encode("utf-8", "surrogateescape")
+    mark = hashlib.pbkdf2_hmac("sha256", query, shown.encode(), _ROUNDS, 8).hex() if query else ""
+    return f"{shown} ({mark})" if mark else shown
+
+
 def sampled_hash(path: Path) -> str:
     """Return a hash of a file's head, tail and samples between them."""
     size = path.stat().st_size
@@ -129,7 +141,7 @@ def describe_source(path: Path, pictures: Sequence[tuple[int, Path]] = ()) -> di
         ]
         return {"source size": f"{len(pictures)} pictures", "source contents": _short(stats)}
     if is_address(path):
-        return {"source address": redact(address_of(path))}
+        return {"source address": _address(address_of(path))}
     stat = path.stat()
     changed = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat()
     return {

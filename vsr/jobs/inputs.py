@@ -46,8 +46,14 @@ class Job:
 
     @property
     def named(self) -> str:
-        """What is read, as the user has it but for passwords."""
+        """What is read, as the user has it but for what is secret."""
         return redact(address_of(self.path)) if is_address(self.path) else str(self.path)
+
+    @property
+    def place(self) -> str:
+        """What is read, as it can be found again."""
+        far = is_address(self.path) or is_standard(self.path)
+        return self.named if far else str(self.path.absolute())
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -224,7 +230,7 @@ def marked_clashes(jobs: Sequence[Job], *, ending: str = "", otherwise: str = ""
                 return f"{target} is an input itself; choose another output with -o"
             for other in takers[place_of(target)]:
                 if other is not job:
-                    both = f"{job.path} and {other.path} would both become {target}"
+                    both = f"{job.named} and {other.named} would both become {target}"
                     return f"{both}; enhance them separately{otherwise}"
         return ""
 

@@ -72,7 +72,7 @@ def run_long(
 
 def _journal(plan: Plan) -> Journal:
     job = plan.job
-    told = {"source": str(job.path.absolute()), "target": str(job.target.absolute())}
+    told = {"source": job.place, "target": str(job.target.absolute())}
     return Journal(
         work_folder(job.target),
         identity_of(plan),

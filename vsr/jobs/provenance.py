@@ -41,9 +41,9 @@ def provenance_of(plan: Plan, outcome: Outcome | None) -> Record:
 
 def _source(plan: Plan) -> Record:
     info, path = plan.source, plan.job.path
-    stored: Record = {"path": plan.job.named}
+    stored: Record = {"path": plan.job.place}
     if not is_address(path) and not is_standard(path):
-        stored = _stored([file for _, file in info.pictures] or [path]) | {"path": str(path.absolute())}
+        stored |= _stored([file for _, file in info.pictures] or [path])
     return stored | {
         "codec": info.codec,
         "width": info.format.width,

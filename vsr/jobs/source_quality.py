@@ -10,7 +10,7 @@ from statistics import mean, median
 
 from vsr.errors import SourceError
 from vsr.frames import Plane, StreamInfo
-from vsr.media import ImageSource, NumberedSource, jpeg_quality, read_runs
+from vsr.media import ImageSource, NumberedSource, file_name, jpeg_quality, read_runs
 from vsr.models import Damage, Verdict
 from vsr.options import ReadOptions
 from vsr.prefetch import closed_after
@@ -43,7 +43,7 @@ def judge_source(info: StreamInfo, read: ReadOptions = ReadOptions()) -> Verdict
     """
     coding, look = look_at_source(info, read)
     compression = compression_of(coding, look)
-    why = f"{Path(info.path).name}: {damage_words(coding, look, compression)}"
+    why = f"{file_name(info.path)}: {damage_words(coding, look, compression)}"
     damage = told_damage(look, compression)
     told = Damage(round(damage.noise, 1), round(damage.compression, 2))  # the same on every machine
     return Verdict(realness(coding, look, compression) > 1, why, told)

@@ -1,7 +1,7 @@
 """Where a camera or an output is, with its secrets and without.
 
-User and password come from the URL itself, an environment variable or a file. Owns telling secrets from the
-rest of a URL; everything that is shown, logged or raised goes through `shown` or `redact`.
+User and password come from the URL itself, an environment variable or a file. What of a URL is secret is told by
+`errors`; everything that is shown, logged or raised goes through `shown` or `redact`.
 """
 
 import os
@@ -11,18 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, without_secrets
 
 _PARTS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^/?#]*)@)?(?P<host>[^/?#@]*)(?P<rest>.*)", re.S
 )
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@\s]*)(:\d{1,5})?")
-_PUBLIC_KEYS = (
-    "channel subtype stream profile unicast proto mode latency pkt_size localaddr localport fifo_size "
-    "overrun_nonfatal buffer_size reuse ttl timeout resolution fps"
-)
-"""Keys of a URL's query whose values may be shown; cameras put passwords,
-keys and tokens under any other name."""
 _SHORTEST_SECRET = 4
 """Shorter secrets are not looked for in other texts: too many words would match."""
 
@@ -108,7 +102,7 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
         who = ":".join(quote(part, safe="") for part in given)
     for part in who.split(":", 1):
         secrets += [part, unquote(part)]
-    rest, hidden = _hide(scheme, found["rest"])
+    rest, hidden = without_secrets(scheme, found["rest"])
     at = f"{who}@" if who else ""
     return Address(
         f"{scheme}://{at}{found['host']}{found['rest']}",
@@ -131,24 +125,3 @@ def exposed(path: str | Path) -> bool:
         return os.name == "posix" and bool(os.stat(path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
     except OSError:
         return False
-
-
-def _hide(scheme: str, rest: str) -> tuple[str, list[str]]:
-    """Return path and query as they may be shown, and what was taken out:
-    values, the key of a RTMP stream."""
-    path, mark, query = rest.partition("?")
-    hidden: list[str] = []
-    if scheme in ("rtmp", "rtmps") and path.count("/") > 1:
-        path, _, key = path.rpartition("/")
-        path, hidden = f"{path}/***", [key, unquote(key)]
-    shown: list[str] = []
-    for pair in query.split("&") if query else []:
-        key, equals, value = pair.partition("=")
-        if value and key.lower() not in _PUBLIC_KEYS.split():
-            hidden += [value, unquote(value)]
-            value = "***"
-        elif not equals and pair:  # a bare word may be a token
-            hidden += [pair]
-            key = "***"
-        shown.append(f"{key}{equals}{value}")
-    return path + mark + "&".join(shown), hidden

@@ -33,6 +33,8 @@ def check_allowed(path: str | Path, *, allowed: bool) -> None:
         )
 
 
-def file_name(address: str | Path) -> str:
-    """What a file from an address is called here."""
-    return Path(unquote(urlsplit(address_of(address)).path)).name or "video"
+def file_name(path: str | Path) -> str:
+    """What a file is called here, and one from an address."""
+    if not is_address(path):
+        return Path(path).name
+    return Path(unquote(urlsplit(address_of(path)).path)).name or "video"

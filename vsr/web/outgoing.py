@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import IO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from vsr.errors import ConfigError, ReadError, reason_of
+from vsr.errors import ConfigError, ReadError, reason_of, redact
 
 READ_S = 60.0
 """A server that says nothing for longer has gone."""
@@ -27,12 +27,6 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _UNICAST, _NAT64 = IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96")
-
-
-def plain_address(address: str) -> str:
-    """An address without what signs it or logs in, as messages may have it."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:200]
 
 
 def check_url(url: str, *, private: bool, resolve: bool = False) -> SplitResult:
@@ -54,9 +48,7 @@ def check_url(url: str, *, private: bool, resolve: bool = False) -> SplitResult:
         parts, port, host = urlsplit(""), 0, ""
     is_plain = url.isascii() and url.isprintable() and " " not in url
     if not (is_plain and host and port and parts.scheme in _PORTS) or "@" in parts.netloc:
-        raise ConfigError(
-            f"{url.partition('?')[0][:80]!r} is no address; such as https://example.org/done is accepted"
-        )
+        raise ConfigError(f"{redact(url)[:80]!r} is no address; such as https://example.org/done is accepted")
     try:
         found = _addresses(host, port, 0 if resolve else socket.AI_NUMERICHOST)
     except (OSError, UnicodeError) as error:
@@ -128,10 +120,8 @@ def answer_of(
                 return
         before, address = address, urljoin(address, leads_to)
         if before.startswith("https:") and not address.startswith("https:"):
-            raise ConfigError(
-                f"{plain_address(before)} leads to {plain_address(address)}, which is not encrypted"
-            )
-    raise ReadError(f"{plain_address(address)} leads on and on")
+            raise ConfigError(f"{before} leads to {address}, which is not encrypted")
+    raise ReadError(f"{address} leads on and on")
 
 
 def _connected(parts: SplitResult, *, private: bool, limit_s: float) -> socket.socket:
@@ -216,6 +206,6 @@ def _failing(address: str) -> Generator[None]:
     try:
         yield
     except TimeoutError:
-        raise ReadError(f"{plain_address(address)} does not answer in time") from None
+        raise ReadError(f"{address} does not answer in time") from None
     except (http.client.HTTPException, ConnectionError, ssl.SSLError, socket.gaierror) as error:
-        raise ReadError(f"{plain_address(address)} cannot be reached: {reason_of(error)}") from None
+        raise ReadError(f"{address} cannot be reached: {reason_of(error)}") from None

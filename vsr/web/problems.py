@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from vsr.errors import ConfigError, ModelError, SigningError, SinkError, SourceError, VsrError
+from vsr.errors import ConfigError, ModelError, SigningError, SinkError, SourceError, VsrError, redact
 
 KIND = "application/problem+json"
 
@@ -24,7 +24,12 @@ class ProblemError(Exception):
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """The answer: `detail` is one line on what failed and what would be accepted."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": redact(detail),
+    }
     return JSONResponse(body, status, headers, media_type=KIND)
 
 

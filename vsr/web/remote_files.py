@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from vsr.errors import ConfigError, ReadError, SinkError, SourceError, one_line
+from vsr.errors import ConfigError, ReadError, SinkError, SourceError, one_line, redact
 from vsr.jobs import LEAST_FREE, free_bytes
-from vsr.web.outgoing import READ_S, answer_of, check_url, plain_address
+from vsr.web.outgoing import READ_S, answer_of, check_url
 from vsr.web.problems import ProblemError
 
 _BLOCK = 1 << 20
@@ -68,7 +68,7 @@ def check_remote(address: str, terms: Terms) -> None:
     parts = urlsplit(address)
     if parts.scheme not in _FROM or not parts.netloc or not parts.path.strip("/"):
         raise ConfigError(
-            f"{address[:80]!r} cannot be used; s3://BUCKET/KEY or a signed https address is accepted"
+            f"{redact(address)[:80]!r} cannot be used; s3://BUCKET/KEY or a signed https address is accepted"
         )
     if parts.scheme != "s3":
         check_url(address, private=terms.private, resolve=True)
@@ -95,7 +95,7 @@ def fetch(address: str, path: Path, terms: Terms) -> None:
                 terms.check_size(done, path.parent)
             _write(file, block)
     if length is not None and done != length:
-        raise ReadError(f"{plain_address(address)} was cut off at {done} of {length} bytes")
+        raise ReadError(f"{address} was cut off at {done} of {length} bytes")
 
 
 def _write(file: BinaryIO, block: bytes) -> None:
@@ -126,9 +126,7 @@ def _from_http(address: str, terms: Terms) -> Generator[_Opened]:
     with answer_of("GET", address, headers={"Accept-Encoding": "identity"}, private=terms.private) as answer:
         _check_status(answer, address)
         if answer.length is None and not answer.chunked:
-            raise SourceError(
-                f"{plain_address(address)} does not say how long the file is; Content-Length is expected"
-            )
+            raise SourceError(f"{address} does not say how long the file is; Content-Length is expected")
         yield answer.length, answer.read
 
 
@@ -157,7 +155,7 @@ def _check_status(answer: HTTPResponse, address: str) -> None:
             "; a signed address expires, and is for GET or PUT alone" if answer.status in (400, 403) else ""
         )
         kind = ReadError if answer.status >= 500 else SourceError
-        raise kind(f"{plain_address(address)} answers {answer.status} {answer.reason}{hint}")
+        raise kind(f"{address} answers {answer.status} {answer.reason}{hint}")
 
 
 @contextmanager
@@ -175,7 +173,7 @@ def _to_s3(path: Path, address: str, terms: Terms) -> None:
         store.invalidate_cache()
         there = int(store.info(address)["size"])
     if there != path.stat().st_size:
-        raise ReadError(f"{plain_address(address)} holds {there} bytes of the result's {path.stat().st_size}")
+        raise ReadError(f"{address} holds {there} bytes of the result's {path.stat().st_size}")
 
 
 @contextmanager
@@ -186,27 +184,21 @@ def _s3(address: str) -> Generator[Any]:
         from aiohttp import ClientError as CutOffError
         from botocore.exceptions import BotoCoreError, NoCredentialsError
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{plain_address(address)} needs {error.name}; `pip install 'vsr[cloud]'` installs it"
-        ) from None
+        raise ConfigError(f"{address} needs {error.name}; `pip install 'vsr[cloud]'` installs it") from None
     timeouts = {"connect_timeout": 10, "read_timeout": READ_S}
     try:
         yield s3fs.S3FileSystem(config_kwargs=timeouts, use_listings_cache=False, skip_instance_cache=True)
     except NoCredentialsError:
         raise ConfigError(
-            f"{plain_address(address)}: this container has no rights for S3; give it a role, or AWS_ACCESS_KEY_ID"
+            f"{address}: this container has no rights for S3; give it a role, or AWS_ACCESS_KEY_ID"
             " and AWS_SECRET_ACCESS_KEY"
         ) from None
     except FileNotFoundError:
-        raise SourceError(
-            f"{plain_address(address)} is not there, or may not be looked for by this container"
-        ) from None
+        raise SourceError(f"{address} is not there, or may not be looked for by this container") from None
     except PermissionError as error:
-        raise SourceError(
-            f"{plain_address(address)} is refused to this container: {one_line(error)}"
-        ) from None
+        raise SourceError(f"{address} is refused to this container: {one_line(error)}") from None
     except (BotoCoreError, CutOffError, OSError) as error:
-        raise ReadError(f"{plain_address(address)}: {one_line(error)}") from None
+        raise ReadError(f"{address}: {one_line(error)}") from None
 
 
 _FROM: dict[str, Callable[[str, Terms], AbstractContextManager[_Opened]]] = {

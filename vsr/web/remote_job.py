@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from vsr.errors import ConfigError
+from vsr.errors import ConfigError, redact
 from vsr.evidence import EvidenceOptions
 from vsr.jobs import Job, Record, extension_of
 from vsr.media import is_image
@@ -16,7 +16,6 @@ from vsr.toml_options import make_options
 from vsr.web.asked_options import RecordWishes, job_wishes
 from vsr.web.data_folder import known_ending
 from vsr.web.line import Line, Patience
-from vsr.web.outgoing import plain_address
 from vsr.web.remote_files import Terms, check_remote, fetch, hand_over, name_at
 from vsr.web.results import zip_record
 
@@ -102,7 +101,7 @@ def do_remote(
         if order.record:
             made["evidence"]["folder"] = _put_record(Path(made["evidence"]["folder"]), order.record, terms)
         hand_over(target, order.output, terms)
-    return made | {part: {**made[part], "path": plain_address(at)} for part, at in named.items()}
+    return made | {part: {**made[part], "path": redact(at).partition("?")[0]} for part, at in named.items()}
 
 
 def _put_record(folder: Path, address: str, terms: Terms) -> str:

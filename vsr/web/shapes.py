@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from vsr.errors import redact
 from vsr.web.asked_options import options_schema
 from vsr.web.records import JobState, Upload, WebJob
 from vsr.web.runner import Progress, finished_file, finished_record, signed_by
@@ -107,7 +108,7 @@ class JobView:
     result: ResultView | None
     """Once there is one; of an unverified job, too, whose result differs from what was to be written."""
     webhook: str | None
-    """The address that is told when it is over."""
+    """The address that is told when it is over, without what is secret in it."""
     evidence: str | None = None
     """Where the record is, once there is one."""
     signed_by: str | None = None
@@ -128,7 +129,7 @@ class JobView:
             ended=_time(job.ended_s),
             progress=workshop.runner.progress.get(job.id) if job.state == "running" else None,
             result=_result(job, workshop),
-            webhook=job.webhook and job.webhook.url,
+            webhook=job.webhook and redact(job.webhook.url),
             evidence=_evidence(job, workshop),
             signed_by=signed_by(job),
             options=dict(job.options),

@@ -2,12 +2,11 @@
 
 import pickle
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vsr.errors import ConfigError, SourceError, VsrError
+from vsr.errors import ConfigError, SourceError, VsrError, story_of
 from vsr.frames import Frame
 from vsr.jobs.assemble import cutting, make_engine, open_video, outputs_of
 from vsr.jobs.noting import FrameHashes, NotingSource
@@ -153,7 +152,7 @@ def attempt(
 def failed(gap: Gap, error: Exception, *, lost_bytes: int = 0) -> Failed:
     """Describe a failure so that another process can raise the same error."""
     full = is_disk_full(error)
-    error.add_note(f"in a worker:\n{''.join(traceback.format_exception(error))}")
+    error.add_note(f"in a worker:\n{story_of(error)}")
     try:
         sent = pickle.loads(pickle.dumps(error))
         same = type(sent) is type(error) and str(sent) == str(error)
