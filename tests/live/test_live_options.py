@@ -56,6 +56,7 @@ def test_a_camera_wins_over_the_defaults_and_its_name_goes_into_targets(read):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (CAMERA + 'outputs = [{ kind = "record", target = "" }]\n', r"outputs\.1: target is empty"),
         (CAMERA + "color = 1\n", r"cameras\.door\.color is not known; name, url, .* are accepted"),
         ("latency = 5\n" + CAMERA, r"toml: latency is not known; cameras, latency_ms"),
         (CAMERA + "stall_s = true\n", r"cameras\.door\.stall_s .* a number is accepted"),
@@ -125,7 +126,8 @@ def test_secrets_are_told_from_the_rest_of_a_url(url, shown, secrets):
 
 
 @pytest.mark.parametrize(
-    "url", ["rtsp://al:geheim/x@host/a", "rtsp://al:geheim#x@host/a", "rtsp://al:geheim"]
+    "url",
+    ["rtsp://al:geheim/x@host/a", "rtsp://al:geheim#x@host/a", "rtsp://al:geheim", "rtsp://al:99999/geheim"],
 )
 def test_a_url_that_cannot_be_told_apart_is_refused_without_showing_it(url):
     with pytest.raises(ConfigError, match="%40") as caught:

@@ -89,10 +89,11 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
         path = url.removeprefix("file:")
         return Address(path, path, "device" if path.startswith("/dev/") else "file")
     found = _PARTS.fullmatch(url)
-    if found is None or not _HOST.fullmatch(found["host"]) or _splits_a_secret(found["rest"]):
+    host = _HOST.fullmatch(found["host"]) if found else None
+    if found is None or host is None or not _is_port(host[2] or ":0") or _splits_a_secret(found["rest"]):
         raise ConfigError(
             "a URL cannot be read (it is not shown here, for it may hold a password); write SCHEME://HOST[:PORT]/PATH,"
-            " and @, :, / and ? in a user or password as %40, %3A, %2F and %3F"
+            " a PORT up to 65535, and @, :, / and ? in a user or password as %40, %3A, %2F and %3F"
         )
     scheme, who, secrets = found["scheme"].lower(), found["who"] or "", list[str]()
     given = credentials.read()
@@ -110,6 +111,10 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
         scheme,
         tuple(dict.fromkeys(secret for secret in [*secrets, *hidden] if secret)),
     )
+
+
+def _is_port(text: str) -> bool:
+    return int(text.removeprefix(":")) < 1 << 16
 
 
 def _splits_a_secret(rest: str) -> bool:

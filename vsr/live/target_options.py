@@ -54,6 +54,8 @@ class OutputOptions:
         above(0, every_s=self.every_s)
         above(-1e-9, segment_s=self.segment_s, keep_hours=self.keep_hours, keep_gb=self.keep_gb)
         above(-1e-9, min_free_gb=self.min_free_gb)
+        if not self.target:
+            raise ConfigError("target is empty; a URL, or a path is accepted, as kind says")
         address = resolve(self.target)
         accepted = _OUTPUT_SCHEMES[self.kind]
         if address.scheme not in accepted:
