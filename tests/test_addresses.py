@@ -4,7 +4,7 @@ from pathlib import Path
 
 import av
 import pytest
-from support.clips import ClipOptions, read_video, write_clip
+from support.clips import ClipOptions, read_video, run_ffmpeg, write_clip
 from support.http_shelf import serving
 
 from vsr.cli.main import run
@@ -67,3 +67,27 @@ def test_what_an_address_leads_to_reaches_no_file_here(tmp_path, capfd):
             assert "cannot read http://" in said
             assert ("404" in said) == (name == "/none.mp4")
             assert not out.exists()
+
+
+@pytest.mark.parametrize(("kept_in", "made"), [("mp4", "mkv"), ("mkv", "mp4")])
+def test_subtitles_from_an_address_are_converted_as_those_of_a_file(tmp_path, kept_in, made):
+    clip = write_clip(tmp_path / "plain.mkv", ClipOptions(num_frames=25, size=(32, 48)))
+    spoken, source = tmp_path / "spoken.srt", tmp_path / f"in.{kept_in}"
+    spoken.write_text(
+        "1\n00:00:00,200 --> 00:00:00,400\nHere\n\n2\n00:00:00,500 --> 00:00:00,900\nand <i>there</i>\n"
+    )
+    kind = "mov_text" if kept_in == "mp4" else "srt"
+    run_ffmpeg("-i", clip, "-i", spoken, "-map", "0:v", "-map", "1", "-c:v", "copy", "-c:s", kind, source)
+    with serving({f"/{source.name}": source.read_bytes()}) as shelf:
+        for word, out in ((str(source), "near"), (f"{shelf.address}/{source.name}", "far")):
+            assert (
+                run(["enhance", word, "-o", str(tmp_path / f"{out}.{made}"), "--allow-network", *FLAGS]) == 0
+            )
+    near, far = (_texts(tmp_path / f"{out}.{made}") for out in ("near", "far"))
+    assert near
+    assert near == far
+
+
+def _texts(path: Path) -> list[tuple[bytes, int]]:
+    with av.open(str(path)) as container:
+        return [(bytes(each), each.pts) for each in container.demux(subtitles=0) if each.size]

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.clips import ClipOptions, write_clip
+from support.http_shelf import serving
 
 from vsr.cli.console import fail, say, show
+from vsr.cli.main import run
 from vsr.errors import VsrError, one_line, redact, story_of
 from vsr.evidence.decisions import as_json
 from vsr.jobs import Job
@@ -18,6 +21,7 @@ from vsr.jobs.identity import describe_source
 from vsr.live import CameraOptions, JsonLines, LiveOptions, OutputOptions, Secrets, TextLines
 from vsr.live.address import resolve
 from vsr.live.region_options import RegionOptions
+from vsr.media import find_ffmpeg
 
 ADDRESSES = {
     "login of rtsp": "rtsp://s3cr3t-user:s3cr3t-word@host:554/a?channel=1",
@@ -37,6 +41,7 @@ ADDRESSES = {
     "escaped": "https://host/in.mp4?sig=s3cr3t%2Dword",
     "bare": "https://host/in.mp4?s3cr3t-word",
 }
+FLAGS = ["--model", "bicubic-x2", "--device", "cpu"]
 LIVE = [name for name, url in ADDRESSES.items() if url.startswith(("rtsp:", "rtmp:", "srt:"))]
 
 
@@ -111,3 +116,34 @@ def test_addresses_that_differ_in_what_is_secret_are_two_sources():
     assert one != other
     assert "17" not in str(one).partition("(")[0]
     assert describe_source(Path("http://u:p@host/a.mp4")) == {"source address": "http://***@host/a.mp4"}
+
+
+def test_a_file_from_an_address_tells_nobody_what_is_secret(tmp_path, capfd, monkeypatch):
+    """Not in what is said, not in what lies there afterwards, and not on FFmpeg's command line."""
+    clip = write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=5, size=(48, 64), audio=True))
+    noted = tmp_path / "noted"
+    monkeypatch.setenv("VSR_FFMPEG", str(_noting(tmp_path / "ffmpeg", find_ffmpeg(), noted)))
+    made = tmp_path / "made"
+    made.mkdir()
+    with serving({"/in.mp4": clip.read_bytes()}) as shelf:
+        far = f"{shelf.address.replace('//', '//s3cr3t-user:s3cr3t-word@')}/in.mp4?X-Amz-Signature=s3cr3t"
+        # A container that holds no AAC: the sound is converted, by FFmpeg's program.
+        words = ["enhance", far, "-o", str(made / "out.webm"), "--allow-network", "--sidecar", *FLAGS]
+        assert run([*words, "--report", str(made / "report.json"), "--segment", "1", "--debug"]) == 0
+        gone = far.replace("in.mp4", "gone.mp4")
+        assert run(["enhance", gone, "--allow-network", *FLAGS, "--debug"]) == 1
+        assert run(["probe", far, "--allow-network", "--json"]) == 0
+    said = capfd.readouterr()
+    assert "***" in said.out
+    assert "***" in said.err
+    assert "libopus" in noted.read_text() or "libvorbis" in noted.read_text()
+    left = b"".join(each.read_bytes() for each in [noted, *made.rglob("*")] if each.is_file())
+    assert "s3cr3t" not in said.out + said.err
+    assert b"s3cr3t" not in left
+
+
+def _noting(path: Path, program: str, noted: Path) -> Path:
+    """The program, which writes down what it is told."""
+    path.write_text(f'#!/bin/sh\necho "$@" >> {noted}\nexec {program} "$@"\n')
+    path.chmod(0o755)
+    return path

@@ -202,13 +202,13 @@ def twins(container: InputContainer, other: InputContainer) -> dict[int, Any]:
     return found
 
 
-def write_mended(path: str | Path, clock: FileClock, index: int, target: Path) -> None:
-    """Copy a stream of a file into one of NUT, on one clock, for programs that read it by themselves; sound whose
+def write_mended(path: str | Path, clock: FileClock, index: int, target: Path, *, muxer: str = "nut") -> None:
+    """Copy a stream of a file into one of its own, on one clock, for programs that read it by themselves; sound whose
     decoder is told something new on the way is written decoded."""
     with closing(open_container(path)) as container, closing(MendedReader(container, clock, path)) as reader:
         stream = container.streams[index]
         packets = reader.packets(stream)
-        with av.open(local(target), "w", format="nut") as copy:
+        with av.open(local(target), "w", format=muxer) as copy:
             if index in clock.renewed and stream.type == "audio":
                 _write_decoded(packets, cast(Any, stream).codec_context, copy)
             else:

@@ -18,7 +18,7 @@ from av.stream import Discard, Disposition
 from vsr.frames import StreamInfo
 from vsr.media.ffmpeg import PROTOCOLS, QUIET, command_line, first_error_line, local, run_ffmpeg
 from vsr.media.file_clock import FileClock, MendedReader, write_mended
-from vsr.media.network import REMOTE_PROTOCOLS, address_of, is_address
+from vsr.media.network import is_address
 from vsr.media.probe_video import codec_of, open_container
 from vsr.media.track_tags import DATA_TRACKS, track_tags
 from vsr.media.writing.muxers import MUXERS
@@ -30,6 +30,8 @@ _TEXT_CODECS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "
 _AUDIO = {"mp4": ("aac", 96_000), "mov": ("aac", 96_000), "mkv": ("flac", 0), "webm": ("libopus", 80_000)}
 """Encoder and bits a second for each channel: transparent to nearly everybody."""
 _CONVERTED_SUFFIX = {"mp4": ".mp4", "mov": ".mp4", "mkv": ".mkv", "webm": ".webm"}
+_COPIES = {"audio": ("nut", "nut"), "subtitle": ("matroska", "matroska")}
+"""Muxer and demuxer of a copy of a stream; MP4's own subtitles lie in MP4 alone."""
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png"), "webp": ("image/webp", "webp")}
 _CONVERSION_LIMIT_S = 3600.0
 
@@ -163,15 +165,15 @@ def _convert(
         return None
     path = temporary.with_name(f"{temporary.name}.{stream.index}{_CONVERTED_SUFFIX[container]}")
     read, demuxer, index = Path(info.path), info.container.split(",")[0], stream.index
-    mended = temporary.with_name(f"{temporary.name}.{index}.nut")
+    mended = temporary.with_name(f"{temporary.name}.{index}.copy")
     try:
-        if not clock.is_steady or index in clock.renewed:
-            write_mended(info.path, clock, index, mended)
-            read, demuxer, index = mended, "nut", 0
-        far = is_address(read)
-        name, protocols = (address_of(read), REMOTE_PROTOCOLS) if far else (local(read), PROTOCOLS)
+        # A command line is anybody's to read, and an address may hold a password.
+        if not clock.is_steady or index in clock.renewed or is_address(read):
+            muxer, demuxer = ("mp4", "mov") if codec == "mov_text" else _COPIES[stream.type]
+            write_mended(info.path, clock, index, mended, muxer=muxer)
+            read, index = mended, 0
         command = command_line(
-            (name, {"f": demuxer, "protocol_whitelist": protocols}),
+            (local(read), {"f": demuxer, "protocol_whitelist": PROTOCOLS}),
             (local(path), options),
             maps=[f"0:{index}"],
             flags=(*QUIET, "-copyts"),
