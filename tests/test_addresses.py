@@ -88,6 +88,16 @@ def test_subtitles_from_an_address_are_converted_as_those_of_a_file(tmp_path, ke
     assert near == far
 
 
+def test_sound_that_no_copy_holds_is_converted_from_an_address_too(tmp_path):
+    source, out = tmp_path / "in.mov", tmp_path / "out.webm"
+    made = ("-f", "lavfi", "-i", "testsrc2=s=48x32:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1")
+    run_ffmpeg(*made, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "alac", source)
+    with serving({"/in.mov": source.read_bytes()}) as shelf:
+        assert run(["enhance", f"{shelf.address}/in.mov", "-o", str(out), "--allow-network", *FLAGS[:4]]) == 0
+    with av.open(str(out)) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) == pytest.approx(48_000, rel=0.05)
+
+
 def _texts(path: Path) -> list[tuple[bytes, int]]:
     with av.open(str(path)) as container:
         return [(bytes(each), each.pts) for each in container.demux(subtitles=0) if each.size]

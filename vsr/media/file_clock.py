@@ -204,15 +204,25 @@ def twins(container: InputContainer, other: InputContainer) -> dict[int, Any]:
 
 def write_mended(path: str | Path, clock: FileClock, index: int, target: Path, *, muxer: str = "nut") -> None:
     """Copy a stream of a file into one of its own, on one clock, for programs that read it by themselves; sound whose
-    decoder is told something new on the way is written decoded."""
+    decoder is told something new on the way, and sound that the copy cannot hold, is written decoded."""
     with closing(open_container(path)) as container, closing(MendedReader(container, clock, path)) as reader:
         stream = container.streams[index]
         packets = reader.packets(stream)
         with av.open(local(target), "w", format=muxer) as copy:
-            if index in clock.renewed and stream.type == "audio":
+            decodes = stream.type == "audio" and index in clock.renewed
+            out = None if decodes else _stream_like(stream, copy)
+            if out is None:
                 _write_decoded(packets, cast(Any, stream).codec_context, copy)
             else:
-                _write_packets(packets, copy.add_stream_from_template(cast(Any, stream), opaque=True), copy)
+                _write_packets(packets, out, copy)
+
+
+def _stream_like(stream: Any, copy: Any) -> Any | None:
+    """A stream of the copy for packets as they are; None where it can hold none of that codec."""
+    try:
+        return copy.add_stream_from_template(stream, opaque=True)
+    except ValueError:
+        return None
 
 
 def _write_packets(packets: Iterable[Any], out: Any, copy: Any) -> None:
