@@ -28,3 +28,18 @@ def test_an_output_that_is_a_link_to_a_folder_is_one(tmp_path: Path):
     (tmp_path / "results").symlink_to(tmp_path / "disk")
     (job,) = find_jobs([str(tmp_path / "in.mp4")], out=str(tmp_path / "results"))
     assert job.target == tmp_path / "results/in.mp4"
+
+
+def test_what_is_named_twice_is_done_once_and_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    told: list[str] = []
+    named = ["a.mp4", "*.mp4", str(tmp_path / "a.mp4"), "."]
+    jobs = find_jobs(named, suffix="_x2", tell=told.append)
+    targets = [(str(job.path), job.target.name, job.clash) for job in jobs]
+    assert targets[:2] == [("a.mp4", "a_x2.mp4", ""), ("b.mp4", "b_x2.mp4", "")]
+    assert [job.target.parent.name for job in jobs[2:]] == [
+        f"{tmp_path.name}_x2"
+    ] * 2  # a folder's are others
+    assert told == [f"note: {name} is named more than once and enhanced once" for name in ("a.mp4", named[2])]

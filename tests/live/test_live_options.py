@@ -57,6 +57,14 @@ def test_a_camera_wins_over_the_defaults_and_its_name_goes_into_targets(read):
     ("text", "says"),
     [
         (CAMERA + 'outputs = [{ kind = "record", target = "" }]\n', r"outputs\.1: target is empty"),
+        (
+            CAMERA + 'outputs = [{ kind = "record", target = "out/{nam}" }]\n',
+            r"\{nam\} in the target of an output stands for nothing; \{name\}, the camera's name, is accepted",
+        ),
+        (
+            CAMERA.replace("127.0.0.1", "127.0.0.1\\u0000"),
+            r"cameras\.door: an address holds characters that cannot be printed",
+        ),
         (CAMERA + "color = 1\n", r"cameras\.door\.color is not known; name, url, .* are accepted"),
         ("latency = 5\n" + CAMERA, r"toml: latency is not known; cameras, latency_ms"),
         (CAMERA + "stall_s = true\n", r"cameras\.door\.stall_s .* a number is accepted"),

@@ -75,7 +75,8 @@ def find_jobs(
     Without `out` a file's result lies beside it as `NAME_x2.EXT`, a folder's results in a folder `NAME_x2`
     beside it. With `out` naming a file (one input file) it is that file; else it is a folder, in which names
     are kept. A name with a number, such as `frames/%05d.png`, means one video; with `as_video` so do all pictures
-    that are named, together. `tell` is told of folders that cannot be read, and of what is left out in them.
+    that are named, together; what is named twice is listed once. `tell` is told of that, of folders that cannot be
+    read, and of what is left out in them.
 
     Raises:
         SourceError: an input does not exist, or a folder or glob holds nothing that can be enhanced.
@@ -93,7 +94,17 @@ def find_jobs(
     if out and not into_file and not _means_folder(out):
         raise ConfigError(f"output {out} names one file, but there are {len(found)} inputs; name a folder")
     jobs = [_job(item, Path(out) if out else None, into_file, suffix, container) for item in found]
-    return marked_clashes(jobs)
+    return marked_clashes(_each_once(jobs, tell))
+
+
+def _each_once(jobs: Sequence[Job], tell: Callable[[str], None]) -> list[Job]:
+    """What is named twice, as two patterns may do, is done once."""
+    once: dict[object, Job] = {}
+    for job in jobs:
+        read = job.named if is_address(job.path) or is_standard(job.path) else place_of(job.path)
+        if once.setdefault((read, place_of(job.target)), job) is not job:
+            tell(f"note: {job.named} is named more than once and enhanced once")
+    return list(once.values())
 
 
 def check_also(jobs: Sequence[Job], also: AlsoOptions) -> None:

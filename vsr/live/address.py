@@ -17,6 +17,7 @@ _PARTS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^/?#]*)@)?(?P<host>[^/?#@]*)(?P<rest>.*)", re.S
 )
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@\s]*)(:\d{1,5})?")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _SHORTEST_SECRET = 4
 """Shorter secrets are not looked for in other texts: too many words would match."""
 
@@ -85,6 +86,10 @@ def resolve(url: str, credentials: Credentials = Credentials()) -> Address:
     Raises:
         ConfigError: the URL cannot be told apart into its parts, or the credentials cannot be read.
     """
+    if _CONTROLS.search(url):
+        raise ConfigError(
+            "an address holds characters that cannot be printed; it is written in one line without any"
+        )
     if "://" not in url:
         path = url.removeprefix("file:")
         return Address(path, path, "device" if path.startswith("/dev/") else "file")

@@ -1,5 +1,6 @@
 """A file of cameras read and checked: everything that can be known before start."""
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,6 +8,8 @@ from vsr.errors import ConfigError
 from vsr.live.address import exposed
 from vsr.live.options import CameraOptions, LiveOptions, secret_places
 from vsr.toml_options import make_options, read_tables
+
+_PLACE = re.compile(r"\{\w*\}")
 
 
 def read_options(path: str | Path) -> LiveOptions:
@@ -80,7 +83,14 @@ def _with_names(table: dict[str, object], camera: str) -> dict[str, object]:
 def _named(output: object, name: str) -> object:
     table = cast("dict[str, object]", output) if isinstance(output, dict) else {}
     target = table.get("target")
-    return {**table, "target": target.replace("{name}", name)} if isinstance(target, str) else output
+    if not isinstance(target, str):
+        return output
+    named = target.replace("{name}", name)
+    if unknown := _PLACE.search(named):
+        raise ConfigError(
+            f"{unknown[0]} in the target of an output stands for nothing; {{name}}, the camera's name, is accepted"
+        )
+    return {**table, "target": named}
 
 
 def check_camera(camera: CameraOptions) -> None:

@@ -17,6 +17,7 @@ from support.hls_rules import ReadPlaylist, check_reload, read_playlist
 from support.live_hub import LARGE, PlayedHub, played_hub
 from support.live_player import free_port, wait_for
 from support.live_rig import child_pids
+from support.processes import lives
 from support.units import shown
 
 pytest.importorskip("aiortc", reason="needs the extra `watch`")
@@ -39,6 +40,7 @@ class Page:
         options = BrowserOptions(port=free_port(), **options)
         self.played, self.port = played, options.port
         self.process = ViewingProcess(options, played.hub, lambda: health, self.told.append)
+        assert self.get("/")[0] in (200, 401)  # who comes while it starts waits
         wait_for(self.answers, PATIENCE_S)
 
     def answers(self) -> bool:
@@ -237,7 +239,9 @@ def test_a_server_that_is_killed_is_started_again_at_its_port(tmp_path):
         before = page.playlist()
         pid = page.process.pid
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: page.process.pid != pid and page.answers(), PATIENCE_S)
+        wait_for(lambda: not lives(pid), PATIENCE_S)
+        assert page.get("/")[0] == 200  # waits for the new one, and is not refused
+        wait_for(page.answers, PATIENCE_S)
         check_reload(before, page.playlist())
 
 

@@ -4,10 +4,12 @@ import struct
 import sys
 import zlib
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import imagecodecs
 import numpy as np
 import pytest
@@ -71,6 +73,41 @@ def test_the_outputs_name_decides_and_what_it_cannot_hold_is_named(tmp_path: Pat
         assert read(tmp_path / f"b{ending}")[1].container == name
         assert ("over white" in notes) == (4 not in kind.channels), ending
         assert ("reduced to 8" in notes) == (16 not in kind.depths), ending
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec_name", "pixel_format"),
+    [
+        ("pcx", "pcx", "rgb24"),
+        ("sgi", "sgi", "rgb24"),
+        ("qoi", "qoi", "rgb24"),
+        ("ras", "sunrast", "bgr24"),
+    ],
+)
+def test_old_and_rare_kinds_are_pictures(tmp_path: Path, ending: str, codec_name: str, pixel_format: str):
+    given = smooth(3)
+    picture = av.VideoFrame.from_ndarray(given).reformat(format=pixel_format)
+    picture.pts = 0
+    encoder: Any = av.CodecContext.create(codec_name, "w")
+    encoder.height, encoder.width, encoder.pix_fmt = *given.shape[:2], pixel_format
+    encoder.time_base = Fraction(1)
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"".join(bytes(one) for one in [*encoder.encode(picture), *encoder.encode(None)]))
+    assert is_image(path)
+    assert np.array_equal(pixels_of(path), given)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    assert_picture_or_one_line(path)
+
+
+@pytest.mark.parametrize("ending", ["ico", "dds"])
+def test_pictures_with_opacity_of_kinds_that_are_only_read(tmp_path: Path, ending: str):
+    given = smooth(4, size=(32, 32))
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(given).save(path, sizes=[(16, 16), (32, 32)])
+    assert is_image(path)
+    assert np.array_equal(pixels_of(path), given)
+    report = convert(path, tmp_path / "b.png")
+    assert report.notes == ()
 
 
 def test_light_beyond_white_is_kept(tmp_path: Path):

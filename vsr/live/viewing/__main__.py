@@ -141,12 +141,7 @@ def main() -> int:
     """Do what standard input says; the exit code is 0 where it came to its end."""
     source = sys.stdin.buffer
     order: ViewingOrder = pickle.load(source)
-    try:
-        listening = order.listen()
-    except OSError as error:
-        print(f"port {order.port} cannot be opened: {error.strerror}", file=sys.stderr)
-        return 1
-    with listening:
+    with socket.socket(fileno=order.listening) as listening:
         asyncio.run(serve(order, listening, source))
     return 0
 

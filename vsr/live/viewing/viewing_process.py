@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import pickle
+import socket
 import sys
 import threading
 import time
@@ -59,13 +60,14 @@ class ViewingProcess:
                 " watch out"
             )
         hash, token = token_hash(Path(options.token_file)) if options.token_file else ("", "")
-        self._order = ViewingOrder(options.host, options.port, options.allow_host, hash)
         try:
-            self._order.listen().close()  # known at once, while the process takes its time to start
+            # Here: while the process starts, or is started again, browsers wait and are not refused.
+            self._listening = _listen(options.host, options.port)
         except OSError as error:
             raise ConfigError(
                 f"watch: port {options.port} of {options.host} cannot be opened: {error.strerror}; give another"
             ) from None
+        self._order = ViewingOrder(options.host, self._listening.fileno(), options.allow_host, hash)
         self._hub, self._health = hub, health
         self._closing = threading.Event()
         self._server = _Server(self._order, hub, health)
@@ -85,6 +87,7 @@ class ViewingProcess:
         self._closing.set()
         self._server.end()
         self._done.result()
+        self._listening.close()
 
     def _run(self) -> None:
         backoff = Backoff(_RETRY)
@@ -104,13 +107,32 @@ class ViewingProcess:
                 self._server.end()
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """Open a port.
+
+    Raises:
+        OSError: it is taken, or the address is not this machine's.
+    """
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(256)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
 class _Server:
     """One process. A thread reads what it wants; one for each view that is watched writes the units, and waits where
     the process does: what is too much is dropped by the subscription."""
 
     def __init__(self, order: ViewingOrder, hub: Hub, health: Callable[[], Mapping[str, Any]]):
         self._hub, self._health = hub, health
-        self._piped = child_pipes.start([sys.executable, "-P", "-m", "vsr.live.viewing"])
+        self._piped = child_pipes.start(
+            [sys.executable, "-P", "-m", "vsr.live.viewing"], inherits=[order.listening]
+        )
         self.pid = self._piped.child.pid
         self._input = os.fdopen(os.dup(self._piped.write_end), "wb")
         self._piped.close_input()

@@ -1,4 +1,4 @@
-"""BMP, TGA, PNM, OpenEXR and DPX by FFmpeg's decoders and encoders, one picture at a time, in memory."""
+"""BMP, TGA, PNM, OpenEXR, DPX and rare kinds by FFmpeg's decoders and encoders, one picture at a time, in memory."""
 
 from fractions import Fraction
 from typing import Any, cast
@@ -17,7 +17,7 @@ from vsr.media.images.metadata import (
     taken_for_damage,
 )
 
-_DECODERS = {"tga": "targa", "pnm": "ppm", "openexr": "exr"}
+_DECODERS = {"tga": "targa", "pnm": "ppm", "openexr": "exr", "sun": "sunrast"}
 _PACKED = {
     "gray": ("u1", 1, (0,)),
     "ya8": ("u1", 2, (0, 1)),

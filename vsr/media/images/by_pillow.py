@@ -1,4 +1,4 @@
-"""JPEG, WebP, AVIF, HEIC and GIF by Pillow, with all that travels along; HEIC by its plug-in pillow-heif."""
+"""JPEG, WebP, AVIF, HEIC, GIF and ICO by Pillow, with all that travels along; HEIC by its plug-in pillow-heif."""
 
 import io
 from collections.abc import Iterator
@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 from vsr.media.images.boxes import boxes
 from vsr.media.images.kinds import KINDS
@@ -29,6 +37,7 @@ _OPENERS = {
     "webp": WebPImagePlugin.WebPImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
     "gif": GifImagePlugin.GifImageFile,
+    "ico": IcoImagePlugin.IcoImageFile,
     "png": PngImagePlugin.PngImageFile,
 }
 """By themselves, not by `Image.open`: files of other kinds are nobody's business, and the limit on pixels is ours."""

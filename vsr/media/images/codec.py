@@ -13,7 +13,7 @@ from vsr.media.images.metadata import DamagedError, Header, Metadata, Pixels, ta
 from vsr.media.images.png import png_header
 
 _BY = {
-    **dict.fromkeys(("jpeg", "webp", "avif", "heic", "gif"), "pillow"),
+    **dict.fromkeys(("jpeg", "webp", "avif", "heic", "gif", "ico"), "pillow"),
     **dict.fromkeys(("png", "jpeg2000", "jpegxl"), "imagecodecs"),
     "tiff": "tifffile",
 }

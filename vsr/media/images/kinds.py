@@ -56,6 +56,13 @@ KINDS = {
     "jpegxl": PictureKind(".jxl", (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
     "openexr": PictureKind(".exr", (b"v/1\x01",), (16,), _NO_GRAY_ALPHA),
     "dpx": PictureKind(".dpx", (b"SDPX", b"XPDS"), (8, 10, 12, 16), _NO_GRAY_ALPHA),
+    "psd": PictureKind(".psd", (b"8BPS\0\1",), ()),
+    "ico": PictureKind(".ico", (b"\0\0\1\0",), ()),
+    "pcx": PictureKind(".pcx", tuple(b"\x0a%c\x01" % version for version in (0, 2, 3, 4, 5)), ()),
+    "sgi": PictureKind(".sgi", (b"\x01\xda",), ()),
+    "sun": PictureKind(".ras .sun", (b"\x59\xa6\x6a\x95",), ()),
+    "qoi": PictureKind(".qoi", (b"qoif",), ()),
+    "dds": PictureKind(".dds", (b"DDS ",), ()),
 }
 
 READABLE = {ending: name for name, kind in KINDS.items() for ending in kind.endings.split()}
@@ -64,7 +71,13 @@ READABLE = {ending: name for name, kind in KINDS.items() for ending in kind.endi
 PICTURES = {ending: name for ending, name in READABLE.items() if KINDS[name].depths}
 """PictureKind by the output's ending."""
 
-TITLES = {"jpeg2000": "JPEG 2000", "jpegxl": "JPEG XL", "openexr": "OpenEXR", "webp": "WebP"}
+TITLES = {
+    "jpeg2000": "JPEG 2000",
+    "jpegxl": "JPEG XL",
+    "openexr": "OpenEXR",
+    "webp": "WebP",
+    "sun": "Sun raster",
+}
 
 
 def title(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vsr.media.images.kinds import READABLE
 
-_BY_FFMPEG = "dds hdr ico pcx pfm phm psd qoi ras sgi sun xbm xwd"
+_BY_FFMPEG = "hdr pfm phm xbm xwd"
 STILLS = frozenset(f".{ending}" for ending in _BY_FFMPEG.split()) | set(READABLE)
 """Endings of single pictures: those of our kinds, and others that FFmpeg reads."""
 
