@@ -50,6 +50,23 @@ def test_an_address_is_read_where_that_is_allowed(tmp_path, capfd, monkeypatch):
         assert run(["probe", address, "--allow-network"]) == 0
 
 
+def test_a_picture_at_an_address_is_refused_and_so_is_an_address_in_a_list(tmp_path, capfd):
+    address = "https://user:secret@a.example/in.png?sig=secret"
+    listed = tmp_path / "list.txt"
+    for scheme in ("https", "s3"):
+        listed.write_text(f"in.mp4\n {address.replace('https', scheme)}\n")
+        assert run(["batch", str(listed), "-o", str(tmp_path / "out"), "--allow-network"]) == 2
+        said = capfd.readouterr().err
+        assert (
+            f"line 2: {scheme}://***@a.example/in.png?sig=*** is an address; an archive is of files" in said
+        )
+    assert run(["enhance", address, "--allow-network"]) == 2
+    said += capfd.readouterr().err
+    assert "in.png?sig=*** is a picture by its name; addresses of videos are accepted" in said
+    assert "secret" not in said
+    assert list(tmp_path.iterdir()) == [listed]
+
+
 def test_what_an_address_leads_to_reaches_no_file_here(tmp_path, capfd):
     secret, out = (
         write_clip(tmp_path / "secret.mkv", ClipOptions(num_frames=2, size=(48, 64))),

@@ -90,7 +90,8 @@ def test_what_is_not_secret_stays():
     ):
         assert redact(text) == text
     assert redact("'https://host/a?sig=x': 403") == "'https://host/a?sig=***': 403"
-    assert redact("http:/u:p@host/a") == "http:/***@host/a"  # as a Path has it
+    assert redact("http:/u:p@host/a, s3:/u:p@b/c") == "http:/***@host/a, s3:/***@b/c"  # as a Path has it
+    assert redact("C:/tapes/a@b?c.avi: gone") == "C:/tapes/a@b?c.avi: gone"
 
 
 @pytest.mark.parametrize("kind", LIVE)

@@ -17,7 +17,7 @@ import re
 import traceback
 from urllib.parse import unquote
 
-_BEGINS = r"([A-Za-z][A-Za-z0-9+.-]{0,30}://|https?:/)"
+_BEGINS = r"([A-Za-z][A-Za-z0-9+.-]{0,30}://|[A-Za-z][A-Za-z0-9+.-]{1,30}:/)"
 """Of an address; a `Path` that means one has swallowed a slash."""
 _LOGIN = re.compile(_BEGINS + r"(?:[^/\s]+|[^\s/:@]*:\S*)@")
 """Up to the last @: passwords hold some, and slashes and question marks where nobody has spelled them out."""

@@ -3,6 +3,7 @@ tree of results that mirrors theirs."""
 
 import glob
 import os
+import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from vsr.media import is_image
 from vsr.options import AlsoOptions
 
 _FIELDS = {"stem", "name", "ext"}
+_ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def find_archive(source: str, naming: Naming, *, tell: Callable[[str], None] = l
 
     Raises:
         SourceError: there is nothing.
-        ConfigError: results would lie among the sources.
+        ConfigError: a list holds an address, or results would lie among the sources.
     """
     path = Path(source)
     if path.is_dir():
@@ -98,7 +100,12 @@ def _listed(path: Path) -> Iterator[Path]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"list {path} cannot be read as UTF-8 text: {error}") from None
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        if _ADDRESS.match(line):
+            raise ConfigError(
+                f"list {path}, line {number}: {line.strip()} is an address; an archive is of files, and `vsr enhance`"
+                " takes addresses"
+            )
         if line.strip() and not line.startswith("#"):
             yield path.parent / line.strip()
 

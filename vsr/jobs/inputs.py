@@ -27,6 +27,8 @@ from vsr.media import (
 )
 from vsr.options import AlsoOptions, ModelOptions
 
+_NOT_VIDEO = STILLS - {".gif", ".apng"}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -170,6 +172,10 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
     image = is_image(item.path)
     if is_standard(item.path) and not into_file:
         raise ConfigError("standard input has no name; name the result with -o, or -o - for standard output")
+    if is_address(item.path) and Path(file_name(item.path)).suffix.lower() in _NOT_VIDEO:
+        raise ConfigError(
+            f"{address_of(item.path)} is a picture by its name; addresses of videos are accepted, and pictures as files"
+        )
     if out is not None and into_file:
         return Job(item.path, out, image, creates_folder=is_numbered(out))
     if is_address(item.path):
