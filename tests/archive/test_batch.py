@@ -485,6 +485,29 @@ def test_a_damaged_state_is_one_line(tapes, tmp_path, capfd, statement):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("begins", [b"SQLite format 3\0", b"no database"])
+def test_of_a_state_that_is_damaged_for_good_is_said_what_to_do(tapes, tmp_path, capfd, begins):
+    out = tmp_path / "out"
+    assert batch(tapes / "photo.png", out) == 0
+    state = out / ".vsr" / "state.sqlite"
+    state.write_bytes(begins + state.read_bytes()[len(begins) : 500])
+    made = (out / "photo.png").read_bytes()
+    assert batch(tapes / "photo.png", out) == 1
+    said = capfd.readouterr().err
+    assert f"put back a copy of {state}, or move it away: the same command then" in said
+    state.unlink()
+    assert batch(tapes / "photo.png", out) == 1
+    assert "exists and was not made here; pass --overwrite" in capfd.readouterr().err
+    assert (out / "photo.png").read_bytes() == made
+    assert batch(tapes / "photo.png", out, "--overwrite") == 0
+
+
+def test_links_to_folders_are_told_of_and_not_followed(tapes, tmp_path, capfd):
+    (tapes / "circle").symlink_to(tapes, target_is_directory=True)
+    assert batch(tapes, tmp_path / "out", "--dry-run") == 0
+    assert f"note: folder {tapes / 'circle'} is a link, what is in it is left out" in capfd.readouterr().err
+
+
 def test_on_gpus_there_is_one_file_at_a_time_for_each(tapes, tmp_path, monkeypatch):
     monkeypatch.setattr(archive_module, "all_devices", lambda _: ["cuda:0", "cuda:1"])
     jobs = find_archive(str(tapes), Naming(tmp_path / "out"))

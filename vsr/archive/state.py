@@ -132,7 +132,7 @@ class State:
                 return value
             except _FAILURES as error:
                 if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
-                    raise SinkError(f"state of {self.out} cannot be written: {error}") from error
+                    raise SinkError(_unusable(self.out, "written", error)) from error
                 wait_for_room(self.out, LEAST_FREE, lambda _: None)
 
     def _release_claims(self) -> None:
@@ -253,5 +253,16 @@ def _entries(db: sqlite3.Connection, out: Path) -> dict[str, Entry]:
     try:
         rows = db.execute("select * from files order by result").fetchall()
     except _FAILURES as error:
-        raise SinkError(f"state of {out} cannot be read: {error}") from error
+        raise SinkError(_unusable(out, "read", error)) from error
     return {row["result"]: from_row(row) for row in rows}
+
+
+def _unusable(out: Path, how: str, error: Exception) -> str:
+    """What to say of a state that fails, and what to do where it is damaged for good."""
+    said = f"state of {out} cannot be {how}: {error}"
+    if getattr(error, "sqlite_errorcode", None) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return said
+    return (
+        f"{said}; put back a copy of {out / _FOLDER / _FILE}, or move it away: the same command then takes what lies in"
+        f" {out} for others' files, and makes it anew with --overwrite"
+    )

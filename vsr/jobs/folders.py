@@ -33,7 +33,7 @@ def walk(
     Hidden files and folders (names that begin with a dot), work folders (`NAME.vsr`), results that failed
     their check, copies of sources in records, and folders that are to be left out are skipped, by whatever path or link
     one leads to these.
-    `tell` is told of folders that cannot be read.
+    `tell` is told of folders that cannot be read, and of links to folders, which are not followed.
     """
     leave_out = list(leave_out)
     left_out = {file_id(path) for path in leave_out} - {None}
@@ -54,6 +54,11 @@ def walk(
     for folder, folders, files in os.walk(root, onerror=unreadable):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if is_wanted(here / name))
+        for name in folders:
+            if (here / name).is_symlink():  # which may lead in a circle
+                tell(
+                    f"note: folder {here / name} is a link, what is in it is left out; name it to have it done"
+                )
         if not here.name.endswith(".vsr"):
             paths = (here / name for name in sorted(files) if not _is_hidden(name))
             yield from (path for path in paths if not leads_out(path))
