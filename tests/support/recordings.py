@@ -54,7 +54,8 @@ def read_recordings(folder: Path, *, settled_s: float, every: int = 1) -> Record
         if len(times) < 2:
             continue
         steps = np.diff(times)
-        seconds += times[-1] - times[0] + float(np.median(steps))
+        # A file's last picture lasts until the next file's first: not as long as others, where only some are shown.
+        seconds += times[-1] - times[0] + 1 / RATE
         counted = steps[np.array(times[1:]) > (settled_s if files == 1 else 0)]
         longest = max(longest, float(counted.max(initial=0)))
     return Recorded(files, seconds, pictures, longest, tuple(off))
