@@ -32,8 +32,10 @@ runpy.run_module("vsr", run_name="__main__")
 """
 
 
-def by_shell(redirected: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = f"unset PYTHONUNBUFFERED; exec {sys.executable} -m vsr {' '.join(words)} {redirected}"
+def by_shell(
+    redirected: str, *words: str, first: str = "unset PYTHONUNBUFFERED"
+) -> subprocess.CompletedProcess[str]:
+    command = f"{first}; exec {sys.executable} -m vsr {' '.join(words)} {redirected}"
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
 
 
@@ -42,10 +44,17 @@ def test_standard_output_that_is_closed_hurts_nobody():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_standard_output_that_is_full_is_named():
-    done = by_shell(">/dev/full", "models", "show", "fast-x2")
+@pytest.mark.parametrize(
+    ("first", "what"),
+    [
+        ("unset PYTHONUNBUFFERED", "standard output"),
+        ("export PYTHONUNBUFFERED=1", "standard output, or a file,"),
+    ],
+)
+def test_standard_output_that_is_full_is_named(first: str, what: str):
+    done = by_shell(">/dev/full", "models", "show", "fast-x2", first=first)
     assert done.returncode == 1
-    assert done.stderr == "error: standard output cannot be written: No space left on device\n"
+    assert done.stderr == f"error: {what} cannot be written: No space left on device\n"
 
 
 def test_the_exit_code_stands_where_nobody_can_be_told():

@@ -3,6 +3,7 @@
 0 done, 1 failed, 2 wrong usage, 3 done but the output check found a difference, 4 a GPU was lost, 130 interrupted.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -176,6 +177,11 @@ def _explain(error: BaseException, unwritten: OSError | None) -> tuple[int, str]
         return 1, ""
     if isinstance(error, OSError) and unwritten is not None:
         return 1, f"standard output cannot be written: {reason_of(unwritten)}"
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+    ):  # without buffers: PYTHONUNBUFFERED
+        return 1, f"standard output, or a file, cannot be written: {reason_of(error)}"
     if isinstance(error, CycloptsError):
         return 2, " ".join(str(error).split())
     if isinstance(error, ConfigError):
