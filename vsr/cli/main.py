@@ -28,6 +28,8 @@ _END_WITHIN_S = 3.5
 """What a command may take to clean up when it is interrupted."""
 _TAKES_LONGER_S = {"serve": 29.0, "live": 9.0}
 """The same for commands that finish what is under way."""
+_FULL = errno.ENOSPC, errno.EDQUOT
+"""What says that a disk, or what may be used of it, is full."""
 
 COMMANDS = {
     "enhance": ("enhance:enhance_command", "Enhance videos, pictures, folders or globs of both."),
@@ -177,10 +179,7 @@ def _explain(error: BaseException, unwritten: OSError | None) -> tuple[int, str]
         return 1, ""
     if isinstance(error, OSError) and unwritten is not None:
         return 1, f"standard output cannot be written: {reason_of(unwritten)}"
-    if isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-    ):  # without buffers: PYTHONUNBUFFERED
+    if isinstance(error, OSError) and error.errno in _FULL:  # under PYTHONUNBUFFERED nothing is left to flush
         return 1, f"standard output, or a file, cannot be written: {reason_of(error)}"
     if isinstance(error, CycloptsError):
         return 2, " ".join(str(error).split())

@@ -19,7 +19,7 @@ from support.pictures import assert_picture_or_one_line
 
 from vsr.errors import SourceError
 from vsr.media.images import codec
-from vsr.media.images.kinds import KINDS, PICTURES
+from vsr.media.images.kinds import KINDS, PICTURES, kind_of
 from vsr.media.images.linear import PQ, SRGB, from_linear, to_linear
 from vsr.media.images.metadata import CAMERA, GPS, Metadata, portable
 from vsr.media.images.probe_image import is_image, probe_image, read
@@ -97,6 +97,22 @@ def test_old_and_rare_kinds_are_pictures(tmp_path: Path, ending: str, codec_name
     assert np.array_equal(pixels_of(path), given)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     assert_picture_or_one_line(path)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        b"\0\0\1\0\0\0\1\x20\0\xc4\x88\x80\x07\x50\x85\x20",  # MPEG-4 as a bare stream
+        b"\0\0\1\0\0\x0f\xff\xf8\0\0\1\xb5\x8f\xff\xf3\x41\x80",  # MPEG-2 from a picture on
+        b"\0\0\1\0moov\0\0\0\x6cmvhd\0\0\0\0\xd0\0\0\0",  # QuickTime with an atom of 256 bytes
+        b"\x01\xda\x07\x09",
+        b"\x0a\x05\x01\x03",
+        b"DDS of somebody else",
+    ],
+)
+def test_what_begins_like_a_rare_kind_is_none(begins: bytes):
+    assert kind_of((begins + bytes(64))[:64]) is None
+    assert kind_of((begins + b"\xff" * 64)[:64]) is None
 
 
 @pytest.mark.parametrize("ending", ["ico", "dds"])

@@ -70,7 +70,11 @@ class ViewingProcess:
         self._order = ViewingOrder(options.host, self._listening.fileno(), options.allow_host, hash)
         self._hub, self._health = hub, health
         self._closing = threading.Event()
-        self._server = _Server(self._order, hub, health)
+        try:
+            self._server = _Server(self._order, hub, health)
+        except BaseException:
+            self._listening.close()
+            raise
         if token:
             tell(
                 f"token of the cameras' page: {token} (shown this once; {options.token_file} keeps its hash)"

@@ -1,6 +1,7 @@
 """The kinds of picture files: how each is told, what it can hold, which endings mean it. One table."""
 
 from dataclasses import dataclass
+from itertools import product
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,12 @@ KINDS = {
     "openexr": PictureKind(".exr", (b"v/1\x01",), (16,), _NO_GRAY_ALPHA),
     "dpx": PictureKind(".dpx", (b"SDPX", b"XPDS"), (8, 10, 12, 16), _NO_GRAY_ALPHA),
     "psd": PictureKind(".psd", (b"8BPS\0\1",), ()),
-    "ico": PictureKind(".ico", (b"\0\0\1\0",), ()),
-    "pcx": PictureKind(".pcx", tuple(b"\x0a%c\x01" % version for version in (0, 2, 3, 4, 5)), ()),
-    "sgi": PictureKind(".sgi", (b"\x01\xda",), ()),
+    "ico": PictureKind(".ico", (), ()),
+    "pcx": PictureKind(".pcx", tuple(b"\x0a%c\x01%c" % each for each in product(range(6), (1, 2, 4, 8))), ()),
+    "sgi": PictureKind(".sgi", tuple(b"\x01\xda%c%c" % each for each in product((0, 1), (1, 2))), ()),
     "sun": PictureKind(".ras .sun", (b"\x59\xa6\x6a\x95",), ()),
     "qoi": PictureKind(".qoi", (b"qoif",), ()),
-    "dds": PictureKind(".dds", (b"DDS ",), ()),
+    "dds": PictureKind(".dds", (b"DDS \x7c\0\0\0",), ()),
 }
 
 READABLE = {ending: name for name, kind in KINDS.items() for ending in kind.endings.split()}
@@ -108,6 +109,8 @@ def kind_of(head: bytes, ending: str = "") -> str | None:
         return _by_brand(head)
     if head[:2] == b"BM" and head[14:15] in b"\x0c\x28\x34\x38\x40\x6c\x7c" and head[15:18] == b"\0\0\0":
         return "bmp"
+    if _is_ico(head):
+        return "ico"
     if ending.lower() == ".tga" and _may_be_tga(head):
         return "tga"
     if head[:1] == b"P" and not head[2:3].isspace():
@@ -124,6 +127,15 @@ def _by_brand(head: bytes) -> str | None:
         return _BRANDS[brands[0]]
     named = (_BRANDS[brand] for brand in brands if brand in _BRANDS) if brands[0] in _HEIF else iter(())
     return next(named, None)
+
+
+def _is_ico(head: bytes) -> bool:
+    """Its signature is also a start code of MPEG and an atom's size: the first picture must be described as one."""
+    count, planes, bits, offset = (
+        int.from_bytes(head[begin:end], "little") for begin, end in ((4, 6), (10, 12), (12, 14), (18, 22))
+    )
+    described = head[9:10] == b"\0" and planes <= 1 and bits in (0, 1, 4, 8, 16, 24, 32)
+    return head[:4] == b"\0\0\1\0" and 0 < count <= 256 and described and offset >= 6 + 16 * count
 
 
 def _may_be_tga(head: bytes) -> bool:
