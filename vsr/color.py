@@ -154,10 +154,9 @@ def rgb_to_codes(rgb: Tensor, seen: PictureFormat, format: PictureFormat) -> lis
         format: of the planes, (H, W); the same layout.
     """
     pixels = _pixels(rgb)
-    luma, *chroma = _code_rows(weights(seen), format)
+    luma, *chroma = code_rows(weights(seen), format)
     rows, columns = SUBSAMPLING[format.layout]
-    siting = chroma_offset(format.layout, seen.siting)
-    halving = None if (rows, columns) == (1, 1) else Halving((rows, columns), siting, "catmull-rom")
+    halving = None if (rows, columns) == (1, 1) else chroma_halving(seen)
     dtype = np.uint8 if format.bit_depth == 8 else np.uint16
     planes = [np.empty(format.plane_size(index), dtype) for index in range(format.num_planes - format.alpha)]
     for top in range(0, len(pixels), BAND_ROWS):
@@ -177,8 +176,14 @@ def _pixels(rgb: Tensor) -> np.ndarray:
     return by_pixel.numpy() if by_pixel.is_contiguous() else cv2.merge(list(rgb[0].numpy()))
 
 
-def _code_rows(kr_kb: tuple[float, float], format: PictureFormat) -> list[npt.NDArray[np.float32]]:
-    """What R', G', B' and 1 count in the codes of Y', Cb and Cr, (1, 4) each."""
+def chroma_halving(format: PictureFormat) -> Halving:
+    """How chroma at full size becomes that of a layout, at its siting."""
+    siting = chroma_offset(format.layout, format.siting)
+    return Halving(SUBSAMPLING[format.layout], siting, "catmull-rom")
+
+
+def code_rows(kr_kb: tuple[float, float], format: PictureFormat) -> npt.NDArray[np.float32]:
+    """What R', G', B' and 1 count in the codes of Y', Cb and Cr, (3, 1, 4)."""
     kr, kb = kr_kb
     luma = np.array([kr, 1 - kr - kb, kb])
     red, _, blue = np.eye(3)
@@ -188,7 +193,7 @@ def _code_rows(kr_kb: tuple[float, float], format: PictureFormat) -> list[npt.ND
         ((blue - luma) * spread / (2 - 2 * kb), middle),
         ((red - luma) * spread / (2 - 2 * kr), middle),
     )
-    return [np.append(factors, zero).astype(np.float32)[None] for factors, zero in rows]
+    return np.array([[np.append(factors, zero)] for factors, zero in rows], np.float32)
 
 
 def _rounded(codes: np.ndarray, bit_depth: int, into: np.ndarray) -> None:

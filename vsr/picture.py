@@ -11,8 +11,15 @@ from vsr import color
 from vsr.frames import SUBSAMPLING, Frame, PictureFormat
 from vsr.resample import enlarge, resize
 
-Rounding = Callable[[Tensor, tuple[float, float], int], Tensor]
-"""`color.to_codes`, or what gives the same faster."""
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """How numbers become code values."""
+
+    of_planes: Callable[[Tensor, tuple[float, float], int], Tensor] = color.to_codes
+    """As this one does, or faster."""
+    of_rgb: Callable[[Tensor, PictureFormat, PictureFormat], list[Tensor]] | None = None
+    """What does as `color.rgb_to_codes` on the device, where there is such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +71,13 @@ def from_planes(frame: Frame, planes: list[Tensor], content: int = 0) -> Picture
     return Picture(bare, luma=luma, chroma=chroma, alpha=alpha, content=content)
 
 
-def to_planes(picture: Picture, format: PictureFormat, to_codes: Rounding = color.to_codes) -> list[Tensor]:
+def to_planes(picture: Picture, format: PictureFormat, rounding: Rounding = Rounding()) -> list[Tensor]:
     """Round a picture to the planes of `format`, each (H, W) with code values, on the device."""
-    luma_scale, depth = color.luma_scale(format), format.bit_depth
+    luma_scale, depth, to_codes = color.luma_scale(format), format.bit_depth, rounding.of_planes
     if format.layout == "rgb":
         planes = list(to_codes(as_rgb(picture), luma_scale, depth)[0])
-    elif picture.rgb is not None and picture.rgb.device.type == "cpu" and not picture.rgb.requires_grad:
-        planes = color.rgb_to_codes(picture.rgb.float(), picture.frame.format, format)
+    elif picture.rgb is not None and (in_one_pass := _of_rgb(picture.rgb, rounding)):
+        planes = in_one_pass(picture.rgb.float(), picture.frame.format, format)
     else:
         luma, chroma = as_ycc(picture)
         planes = [to_codes(luma, luma_scale, depth)[0, 0]]
@@ -80,6 +87,14 @@ def to_planes(picture: Picture, format: PictureFormat, to_codes: Rounding = colo
     if picture.alpha is not None:
         planes.append(to_codes(picture.alpha, (0.0, float((1 << depth) - 1)), depth)[0, 0])
     return planes
+
+
+def _of_rgb(
+    rgb: Tensor, rounding: Rounding
+) -> Callable[[Tensor, PictureFormat, PictureFormat], list[Tensor]] | None:
+    if rgb.requires_grad:
+        return None
+    return color.rgb_to_codes if rgb.device.type == "cpu" else rounding.of_rgb
 
 
 def in_ycc(picture: Picture) -> Picture:

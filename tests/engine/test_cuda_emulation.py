@@ -22,6 +22,7 @@ from vsr.errors import ConfigError, DeviceLostError, ModelError
 from vsr.frames import Frame, PictureFormat
 from vsr.models.spec import Context, Model, ModelSpec
 from vsr.options import EngineOptions
+from vsr.picture import Rounding
 from vsr.resample import resize
 
 
@@ -147,7 +148,7 @@ class Hungry:
 @pytest.mark.parametrize("calls", [{3}, {1, 5}])
 def test_memory_that_ends_behind_the_network_costs_no_frame(calls, cuda):
     engine = Engine([MODELS["luma"]()], options())
-    engine.to_codes = Hungry(engine.to_codes, calls)
+    engine.rounding = Rounding(Hungry(engine.rounding.of_planes, calls))
     assert len(list(engine.run(frames_of(6)))) == 6
     assert engine.notes == ["luma: out of memory behind it, batch reduced to 1"]
     assert cuda.faults == []
@@ -155,7 +156,7 @@ def test_memory_that_ends_behind_the_network_costs_no_frame(calls, cuda):
 
 def test_memory_that_is_not_there_either_way_ends_the_job_in_a_line(cuda):
     engine = Engine([MODELS["luma"]()], options())
-    engine.to_codes = Hungry(engine.to_codes, {3, 4})
+    engine.rounding = Rounding(Hungry(engine.rounding.of_planes, {3, 4}))
     with pytest.raises(ModelError, match=r"^no memory left on cuda for what follows the model"):
         list(engine.run(frames_of(6)))
 

@@ -17,6 +17,8 @@ from support.cuda_runtime import EmulatedEvent, EmulatedGraph, EmulatedStream, R
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vsr.engine import engine
+from vsr.picture import Rounding
 from vsr.resample import resizing
 
 aten = torch.ops.aten
@@ -369,6 +371,8 @@ def emulated_cuda(num_devices: int = 1, most_bytes: int | None = None) -> Iterat
         stack.callback(resizing._filters.cache_clear)
         stack.callback(resizing._taps.cache_clear)
         stack.callback(resizing._line.cache_clear)
+        # Triton looks for a driver, and speaks to that.
+        stack.enter_context(mock.patch.object(engine, "rounding_on", return_value=Rounding()))
         for attribute, value in names.items():
             stack.enter_context(mock.patch.object(torch.cuda, attribute, value))
         overwrites = torch.__future__.get_overwrite_module_params_on_conversion()

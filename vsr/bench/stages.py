@@ -14,7 +14,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vsr.engine import CPU_THREADS, Input, Pending, Stage, WindowedStream, cpu_threads, transfer_for
+from vsr.engine import (
+    CPU_THREADS,
+    Input,
+    Pending,
+    Stage,
+    WindowedStream,
+    cpu_threads,
+    rounding_on,
+    transfer_for,
+)
 from vsr.frames import Frame
 from vsr.models import Model
 from vsr.options import EngineOptions
@@ -58,6 +67,7 @@ class Parts:
         self._stage = _Bare(model, replace(options, skip_static="off"))
         self.placement = self._stage.placement
         self._transfer = transfer_for(self.placement.device, at_once=self._stage.at_once)
+        self._rounding = rounding_on(self.placement.device, note=self._stage.notes.append)
         self._frames = list(frames)
         with self._working(options.threads or CPU_THREADS):
             self._planes = [self._transfer.upload(frame.planes) for frame in self._frames]
@@ -136,7 +146,8 @@ class Parts:
         assert raw.rgb is not None
         picture = self._stage.merge_alone(item, raw.rgb)
         height, width = picture.size
-        return to_planes(picture, replace(item.picture.frame.format, height=height, width=width))
+        format = replace(item.picture.frame.format, height=height, width=width)
+        return to_planes(picture, format, self._rounding)
 
     @contextmanager
     def _working(self, threads: int = 1) -> Generator[None, None, None]:

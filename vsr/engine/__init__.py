@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         processor_name,
     )
     from vsr.engine.engine import Engine
-    from vsr.engine.executor import WAYS
+    from vsr.engine.executor import WAYS, rounding_on
     from vsr.engine.malloc import tune_malloc
     from vsr.engine.many_streams import ManyStreams
     from vsr.engine.memory import check_tiles

@@ -57,7 +57,7 @@ class Engine:
         self.transfer: Transfer = transfer_for(self.device, at_once=at_once)
         self.threads = options.threads or CPU_THREADS
         self._notes: list[str] = []
-        self.to_codes = rounding_on(self.device, note=self._notes.append)
+        self.rounding = rounding_on(self.device, note=self._notes.append)
         self._size = size
         self._sample_aspect = sample_aspect
         self._bit_depth = bit_depth
@@ -202,7 +202,7 @@ class Ends:
 
     def _convert(self, picture: Picture, format: PictureFormat) -> Pending:
         sized = resize_picture(picture, (format.height, format.width))
-        return self._engine.transfer.download(to_planes(sized, format, self._engine.to_codes))
+        return self._engine.transfer.download(to_planes(sized, format, self._engine.rounding))
 
 
 def _check_planes(frame: Frame) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vsr import color
 from vsr.engine.cuda_graphs import CudaGraphs, Recorded, Recorder, Step
 from vsr.engine.device import Placement, move_network
 from vsr.errors import ConfigError, one_line
+from vsr.frames import PictureFormat
 from vsr.models import Model, Network
 from vsr.options import EngineOptions
 from vsr.picture import Rounding
@@ -94,15 +94,18 @@ def choose_executor(model: Model, placement: Placement, options: EngineOptions) 
 def rounding_on(device: torch.device, *, note: Callable[[str], None]) -> Rounding:
     """The fastest way to round to code values: one kernel where Triton works, else its plain twin."""
     if device.type != "cuda" or not importlib.util.find_spec("triton"):
-        return color.to_codes
+        return Rounding()
     try:
-        fused = importlib.import_module("vsr.engine.triton_rounding")
-        with torch.cuda.device(device):
-            fused.to_codes(torch.zeros(1, device=device), (0.0, 1.0), 8)  # Triton wants a C compiler, too
+        from vsr.engine.triton_rounding import fused_rgb_to_codes, fused_to_codes
+
+        format = PictureFormat(2, 2)
+        with torch.cuda.device(device):  # Triton wants a C compiler, too
+            fused_to_codes(torch.zeros(1, device=device), (0.0, 1.0), 8)
+            fused_rgb_to_codes(torch.zeros(1, 3, 2, 2, device=device), format, format)
     except Exception as error:
         note(f"code values are rounded without Triton, which failed ({one_line(error)})")
-        return color.to_codes
-    return fused.to_codes
+        return Rounding()
+    return Rounding(fused_to_codes, fused_rgb_to_codes)
 
 
 def _compiler(backend: str, options: dict[str, Any]) -> Recorder:

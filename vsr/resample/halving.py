@@ -36,7 +36,7 @@ class Halving:
             plane_of: makes float32 (h, W) of so many of the source's rows.
         """
         height, width = source.shape[:2]
-        (down, up), (across, left) = self._taps
+        (down, up), (across, left) = self.taps
         top, bottom = first * self.ratio[0] - up, (last - 1) * self.ratio[0] - up + len(down)
         num_columns = -(-width // self.ratio[1])
         right = max(0, (num_columns - 1) * self.ratio[1] - left + len(across) - width)
@@ -45,13 +45,13 @@ class Halving:
         return self._filtered(cv2.copyMakeBorder(plane, *margins, cv2.BORDER_REPLICATE), num_columns)
 
     @cached_property
-    def _taps(self) -> list[tuple[np.ndarray, int]]:
-        """Of rows and of columns."""
+    def taps(self) -> list[tuple[np.ndarray, int]]:
+        """The filters of rows and of columns, and how far before a sample's place each begins."""
         return [_strided_taps(*axis, self.kernel) for axis in zip(self.ratio, self.shift, strict=True)]
 
     def _filtered(self, plane: np.ndarray, num_columns: int) -> np.ndarray:
         """Of a plane with its margins."""
-        (down, _), (across, _) = self._taps
+        (down, _), (across, _) = self.taps
         step, width = self.ratio[0], plane.shape[1]
         num_rows = (len(plane) - len(down)) // step + 1
         windows = torch.from_numpy(plane).as_strided((num_rows, len(down), width), (step * width, width, 1))
