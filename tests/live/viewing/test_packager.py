@@ -16,6 +16,7 @@ from support.units import numbered_units, shown
 from vsr.live.packets import TICKS
 from vsr.live.serving.access_units import UnitReader
 from vsr.live.viewing.packager import Packager
+from vsr.live.viewing.part_playlist import PART_S
 
 
 def fed(packager: Packager, units, *, least: float = 0.85) -> list[ReadPlaylist]:
@@ -111,17 +112,34 @@ def test_numbers_run_on_when_a_break_has_left_the_list_and_over_another_run(tmp_
     check_reload(later[-1], fed(Packager(), numbered_units(tmp_path))[0])
 
 
-def test_a_picture_longer_than_a_part_is_a_segment_without_parts(tmp_path):
+@pytest.mark.parametrize("at", range(38, 44))
+def test_where_pictures_are_missing_what_follows_comes_earlier(tmp_path, at):
     units = numbered_units(tmp_path)
-    late = [replace(each, pts_90k=each.pts_90k + TICKS, dts_90k=each.dts_90k + TICKS) for each in units[38:]]
+    late = [replace(each, pts_90k=each.pts_90k + TICKS, dts_90k=each.dts_90k + TICKS) for each in units[at:]]
     packager = Packager()
-    seen = fed(packager, [*units[:38], *late])
+    seen = fed(packager, [*units[:at], *late])
     got = played(packager, seen)
     assert [number for _, number, _ in got] == list(range(len(got)))
     assert len(got) > 60
-    alone = [segment for segment in seen[-1].segments if not segment.parts]
-    assert [segment.duration_s for segment in alone] == [pytest.approx(1.04)]
+    assert all(segment.parts for segment in seen[-1].segments if segment.duration_s)
     assert [segment.breaks for segment in seen[-1].segments].count(True) == 1
+    lengths = [(after[2] - before[2]) / TICKS for before, after in itertools.pairwise(got)]
+    assert 0.04 <= lengths[at - 1] <= PART_S
+    assert {round(each, 3) for number, each in enumerate(lengths) if number != at - 1} == {0.04}
+
+
+def test_a_stream_that_becomes_slow_keeps_its_times_after_the_first_picture(tmp_path):
+    units = numbered_units(tmp_path)
+    slow = [
+        replace(each, pts_90k=units[37].pts_90k + n * TICKS // 2, dts_90k=units[37].dts_90k + n * TICKS // 2)
+        for n, each in enumerate(units[38:46], 1)
+    ]
+    packager = Packager()
+    got = played(packager, fed(packager, [*units[:38], *slow]))
+    assert [number for _, number, _ in got] == list(range(len(got)))
+    lengths = [(after[2] - before[2]) / TICKS for before, after in itertools.pairwise(got)]
+    assert lengths[37] <= PART_S
+    assert set(lengths[38:]) == {0.5}
 
 
 def test_a_stream_slower_than_parts_has_segments_alone(tmp_path):
@@ -162,7 +180,8 @@ def test_an_original_with_b_frames_and_keyframes_far_apart_is_cut_by_time(tmp_pa
     assert [at for *_, at in got] == sorted(at for *_, at in got)
 
 
-def test_sound_has_no_holes_and_goes_with_its_pictures(tmp_path):
+@pytest.mark.parametrize("missing", [0, 15])
+def test_sound_has_no_holes_and_goes_with_its_pictures(tmp_path, missing):
     """A tone that is missing for a second, as while a camera is away."""
     reader = UnitReader()
     described, *packets = sound_messages(tmp_path, 8.0)
@@ -170,6 +189,7 @@ def test_sound_has_no_holes_and_goes_with_its_pictures(tmp_path):
     sound = [reader.read(each, shift=0, wall_s=0.0) for each in packets]
     sound = [each for each in sound if each is not None and not 3 * TICKS <= each.pts_90k < 4 * TICKS]
     pictures = numbered_units(tmp_path, num_frames=200)
+    del pictures[40 : 40 + missing]
     packager = Packager()
     seen = fed(packager, sorted([*pictures, *sound], key=lambda unit: unit.pts_90k))
     [head] = {segment.head for segment in seen[-1].segments[1:]}
@@ -180,7 +200,12 @@ def test_sound_has_no_holes_and_goes_with_its_pictures(tmp_path):
     assert all(pts + duration == after for (pts, duration), (after, _) in itertools.pairwise(packets))
     with av.open(io.BytesIO(data)) as container:
         heard = [(f.time, float(np.abs(f.to_ndarray()).mean())) for f in container.decode(audio=0)]
+    _, number, pts = shown(data)[-1]
+    from_s = 3 - (number / 25 - pts / TICKS)
+    assert (from_s < 2.55) == (missing > 0)
     assert all(
-        (level > 0.1) == (not 3 <= at < 4) for at, level in heard if min(abs(at - 3), abs(at - 4)) > 0.3
+        (level > 0.1) == (not from_s <= at < from_s + 1)
+        for at, level in heard
+        if min(abs(at - from_s), abs(at - from_s - 1)) > 0.3
     )
-    assert heard[-1][0] > 6.5
+    assert heard[-1][0] > 5.5

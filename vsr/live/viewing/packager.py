@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from dataclasses import replace
 
 from vsr.live.packets import TICKS
 from vsr.live.serving.access_units import AccessUnit, VideoParameters
@@ -18,6 +19,8 @@ _JUMP = 2 * TICKS
 """Times that are further apart, or go back, continue nothing."""
 _USUAL = TICKS // 25
 """How long a picture is shown before a break, which does not say."""
+_SUDDEN = 2
+"""A picture that is longer than a part, and than so many times the one before, is a hole and not a camera's rate."""
 _LISTED_S = 4.0 * TARGET_S
 """How much is listed; three targets at least, by the standard."""
 _NUM_KEPT = 10
@@ -30,6 +33,9 @@ class Packager:
     Its numbers only go up, over restarts of the process, too. A part holds whole pictures and is complete with the
     picture after it, which says how long the last one lasts. All but the last of a segment take 85 % of `PART_S`, as
     the standard wants it, at the usual rates; a picture that takes longer than `PART_S` is a segment without parts.
+    But where pictures are missing all of a sudden, the last one ends with a full part, and what follows, sound too,
+    comes as much earlier: hls.js leaves a segment without parts out among those that have some, and a browser then
+    shows nothing before the next keyframe.
     """
 
     def __init__(self) -> None:
@@ -43,6 +49,10 @@ class Packager:
         self._parameters: VideoParameters | None = None
         self._waiting: list[AccessUnit] = []
         self._sound = SoundTrack()
+        self._left_out = 0
+        """Ticks that the times here are behind those of the units."""
+        self._length = 0
+        """How long the picture before the last one was shown."""
 
     @property
     def is_listed(self) -> bool:
@@ -77,15 +87,29 @@ class Packager:
             self._sound.put(unit)
             return False
         before = self.next_part
+        unit = _earlier(unit, self._left_out)
         if self._continues(unit):
+            unit = self._without_hole(unit)
             self._cut(unit.dts_90k, unit)
             self._waiting.append(unit)
         else:
             self.end()
+            self._length = 0
             if unit.keyframe:
                 self._begin_segment(unit, breaks=True)
                 self._waiting.append(unit)
         return before != self.next_part
+
+    def _without_hole(self, unit: AccessUnit) -> AccessUnit:
+        """Let a picture follow as soon as the part before it is full, if pictures are missing."""
+        first, last = self._waiting[0].dts_90k, self._waiting[-1].dts_90k
+        before, self._length = self._length, unit.dts_90k - last
+        if not 0 < _SUDDEN * before < self._length or self._length <= _PART:
+            return unit
+        hole = unit.dts_90k - first - _PART
+        self._left_out += hole
+        self._sound.leave_out(first + _PART, hole)
+        return _earlier(unit, hole)
 
     def _cut(self, now: int, unit: AccessUnit) -> None:
         """End what ends before a picture."""
@@ -166,3 +190,7 @@ class Packager:
             self._gone.popleft()
         used = {segment.head for segment in (*self._gone, *self._segments)}
         self._heads = {name: head for name, head in self._heads.items() if name in used}
+
+
+def _earlier(unit: AccessUnit, ticks: int) -> AccessUnit:
+    return replace(unit, pts_90k=unit.pts_90k - ticks, dts_90k=unit.dts_90k - ticks)

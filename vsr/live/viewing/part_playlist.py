@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 PART_S = 0.22
-"""Longest part: five pictures at 25 a second, six at 30, one of those that stand in while a camera is away. Players
-stay three of them behind."""
+"""Longest part: five pictures at 25 a second, six at 30, one of those that stand in while a camera is away."""
+_NUM_HELD = 4
+"""Parts that players stay behind, three at least by the standard: where no picture comes for half a second, as before
+the first that stands in, Chromium had shown all and then stumbled from picture to picture."""
 TARGET_S = 2
 """Longest segment, when rounded."""
 
@@ -63,11 +65,12 @@ def parted_playlist(segments: Sequence[PartedSegment], num_breaks: int) -> str:
         segments: in order; of all but the last no part follows. If none of the last either, what comes next breaks.
         num_breaks: segments with `breaks` before the first.
     """
+    held_s, part_held_s = 3 * TARGET_S, _NUM_HELD * PART_S
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:6",
         f"#EXT-X-TARGETDURATION:{TARGET_S}",
-        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK={3 * TARGET_S:.1f},PART-HOLD-BACK={3 * PART_S:.2f}",
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK={held_s:.1f},PART-HOLD-BACK={part_held_s:.2f}",
         f"#EXT-X-PART-INF:PART-TARGET={PART_S}",
         f"#EXT-X-MEDIA-SEQUENCE:{segments[0].number}",
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{num_breaks}",
@@ -83,7 +86,7 @@ def parted_playlist(segments: Sequence[PartedSegment], num_breaks: int) -> str:
             break
         began = datetime.fromtimestamp(segment.began_s, UTC).isoformat(timespec="milliseconds")
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{began.replace('+00:00', 'Z')}")
-        if segment.is_parted and from_end_s < 3 * TARGET_S:  # parts of older segments are of use to nobody
+        if segment.is_parted and from_end_s < held_s:  # parts of older segments are of use to nobody
             lines += map(_part, segment.parts)
         if segment.whole:
             lines += [f"#EXTINF:{segment.duration_s:.5f},", segment.name]

@@ -83,7 +83,7 @@ class SoundTrack:
         self._encoder: SoundEncoder | None = None
         self._silence = b""
         self._waiting: deque[tuple[bytes, int]] = deque()
-        self._end = 0
+        self._end = self._left_out = 0
 
     @property
     def is_there(self) -> bool:
@@ -97,7 +97,19 @@ class SoundTrack:
                 self._encoder = SoundEncoder(unit.parameters, "aac")
                 self._silence = _silence()
         if self._encoder is not None:
-            self._waiting.extend(self._encoder.packets(unit))
+            self._waiting.extend(
+                (data, start - self._left_out) for data, start in self._encoder.packets(unit)
+            )
+
+    def leave_out(self, start: int, length: int) -> None:
+        """Leave out what is heard for `length` from `start` on, in ticks of 1/90000 s; what follows comes earlier."""
+        begin, num_samples = start * SOUND_RATE // TICKS, length * SOUND_RATE // TICKS
+        self._left_out += num_samples
+        self._waiting = deque(
+            (data, time if time < begin else time - num_samples)
+            for data, time in self._waiting
+            if not begin <= time < begin + num_samples
+        )
 
     def begin(self, start: int) -> None:
         """Begin anew with the pictures, in ticks of 1/90000 s."""
