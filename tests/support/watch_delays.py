@@ -18,12 +18,14 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -90,18 +92,24 @@ def percent(pid: int, seconds: float) -> str:
 
 @contextmanager
 def hls_viewers(count: int, playlist: str) -> Iterator[None]:
-    """So many viewers who fetch every part as it comes."""
-    over = threading.Event()
+    """So many viewers who fetch every part as it comes, over a connection of their own each, as browsers do."""
+    over, address = threading.Event(), urllib.parse.urlsplit(playlist)
 
     def watch() -> None:
         query, done = "", set[str]()
-        while not over.is_set():
-            now = read_playlist(get(playlist + query), least=0.0)
-            for name in set(now.pieces[-5:]) - done:
-                get_bytes(playlist.replace("live.m3u8", name))
-                done.add(name)
-            open_parts = now.segments[-1].parts if not now.segments[-1].name else []
-            query = f"?_HLS_msn={now.sequence + len(now.whole)}&_HLS_part={len(open_parts)}"
+        with closing(HTTPConnection(address.netloc, timeout=60)) as connection:
+
+            def fetched(path: str) -> bytes:
+                connection.request("GET", path)
+                return connection.getresponse().read()
+
+            while not over.is_set():
+                now = read_playlist(fetched(address.path + query).decode(), least=0.0)
+                for name in set(now.pieces[-5:]) - done:
+                    fetched(address.path.replace("live.m3u8", name))
+                    done.add(name)
+                open_parts = now.segments[-1].parts if not now.segments[-1].name else []
+                query = f"?_HLS_msn={now.sequence + len(now.whole)}&_HLS_part={len(open_parts)}"
 
     threads = [threading.Thread(target=watch, daemon=True) for _ in range(count)]
     for thread in threads:
@@ -112,11 +120,6 @@ def hls_viewers(count: int, playlist: str) -> Iterator[None]:
         over.set()
         for thread in threads:
             thread.join()
-
-
-def get_bytes(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        return answer.read()
 
 
 @dataclass(frozen=True)
