@@ -1,7 +1,8 @@
 """In which precision a network runs, and why: what was asked for, else what is fast here and keeps its quality.
 
 Where bf16 is in the processor's matrix unit there is no doubt. Elsewhere bf16 may be twice as fast as fp32 or slower,
-and bytes two to five times as fast, so that two frames decide, once for each machine and network.
+and bytes two to five times as fast, so that two frames decide, once for each machine and network. Bytes lose a little:
+where bf16 is fast, too, they must be faster by far.
 """
 
 import json
@@ -36,6 +37,9 @@ MOST_LOSS = 0.07
 
 WORTH_IT = 1.2
 """How much faster than fp32 a precision must be."""
+
+WORTH_A_LOSS = 1.5
+"""How much faster than a fast bf16 int8 must be."""
 
 _SIZE = (192, 320)
 """Height, width of the two frames: a multiple of every network's size multiple, with all kernels of real ones."""
@@ -76,17 +80,23 @@ def _check(precision: str, device: torch.device, supported: tuple[str, ...]) -> 
 
 
 def _fastest(model: Model) -> tuple[str, str]:
-    """bf16 where the hardware is fast in it, else int8 where it costs next to nothing, else fp32; and why."""
+    """bf16 where the hardware is fast in it, int8 where it is faster by far and costs little, else fp32; and why."""
     dtypes, loss = model.spec.dtypes, model.spec.int8_loss
-    if "bf16" in dtypes and has_amx():
+    knows_bf16 = "bf16" in dtypes
+    if knows_bf16 and has_amx():
         return "bf16", "this processor multiplies bf16 in hardware"
-    if "bf16" in dtypes and has_fast_bf16() and (gain := speed_up(model, "bf16")) >= WORTH_IT:
-        return "bf16", f"{gain:.1f} times as fast as fp32 here"
+    in_bf16 = speed_up(model, "bf16") if knows_bf16 and has_fast_bf16() else 0.0
     costs_little = loss is not None and loss <= MOST_LOSS
-    if "int8" in dtypes and has_int8() and costs_little and (gain := speed_up(model, "int8")) >= WORTH_IT:
-        other = "no fast bf16 here" if "bf16" in dtypes else "bf16 would round what it gives"
-        return "int8", f"{other}; {gain:.1f} times as fast as fp32, for {loss:.2f} dB"
-    return "fp32", _NO_OTHER
+    in_int8 = speed_up(model, "int8") if "int8" in dtypes and has_int8() and costs_little else 0.0
+    if in_bf16 >= WORTH_IT and in_int8 < WORTH_A_LOSS * in_bf16:
+        return "bf16", f"{in_bf16:.1f} times as fast as fp32 here"
+    if in_int8 < WORTH_IT:
+        return "fp32", _NO_OTHER
+    if in_bf16 >= WORTH_IT:
+        other = f"{in_int8 / in_bf16:.1f} times as fast as bf16"
+    else:
+        other = "no fast bf16 here" if knows_bf16 else "bf16 would round what it gives"
+    return "int8", f"{other}; {in_int8:.1f} times as fast as fp32, for {loss:.2f} dB"
 
 
 def speed_up(model: Model, precision: str) -> float:
