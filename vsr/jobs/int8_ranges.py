@@ -1,4 +1,4 @@
-"""Networks of others in int8, where that is wanted or all that is fast, by ranges of the source's own pictures."""
+"""Networks of others in int8, where that is wanted or the fastest, by ranges of the source's own pictures."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from itertools import islice
 from torch import Tensor
 
 from vsr.autocrop import Rectangle, crop
-from vsr.engine import pick_device, place, transfer_for
+from vsr.engine import has_amx, pick_device, place, transfer_for
 from vsr.frames import StreamInfo
 from vsr.jobs.sample_frames import spread_frames
 from vsr.media import is_standard
@@ -38,25 +38,27 @@ def in_own_ranges(
     model = measured(models[0], list(_seen(models[0], info, options, cut)))
     name, loss = model.spec.name, model.spec.int8_loss or 0.0
     most = MOST_LOSS[options.engine.precision]
-    if loss <= most:
-        return (
-            (model,),
-            options,
-            (f"{name}: int8 by ranges of this source, {loss:.2f} dB from fp32 on its pictures",),
+    if loss > most:
+        engine = replace(options.engine, precision="auto")
+        note = (
+            f"{name}: not in int8, which would lose {loss:.2f} dB on this source; up to {most:g} is accepted"
         )
-    engine = replace(options.engine, precision="auto")
-    note = f"{name}: not in int8, which would lose {loss:.2f} dB on this source; up to {most:g} is accepted"
-    return models, replace(options, engine=engine), (note,)
+        return models, replace(options, engine=engine), (note,)
+    if place(options.engine, model).precision != "int8":
+        return models, options, ()  # it is not worth the loss here
+    note = f"{name}: int8 by ranges of this source, {loss:.2f} dB from fp32 on its pictures"
+    return (model,), options, (note,)
 
 
 def _would_run(models: tuple[Model, ...], info: StreamInfo, options: EnhanceOptions) -> bool:
-    """One network of a kind that can, that int8 is wanted of, or that has nothing faster than fp32."""
+    """One network of a kind that can, that int8 is wanted of, or that no matrix unit makes fast in bf16."""
     if len(models) != 1 or not can_be_measured(models[0]) or is_standard(info.path):
         return False
     if pick_device(options.engine.device).type != "cpu" or not has_int8():
         return False
     wanted = options.engine.precision
-    return wanted == "int8" or (wanted == "auto" and place(options.engine, models[0]).precision == "fp32")
+    in_matrix_unit = has_amx() and "bf16" in models[0].spec.dtypes
+    return wanted == "int8" or (wanted == "auto" and not in_matrix_unit)
 
 
 def _seen(model: Model, info: StreamInfo, options: EnhanceOptions, cut: Rectangle | None) -> Iterator[Tensor]:

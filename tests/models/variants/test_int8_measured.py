@@ -12,6 +12,7 @@ import torch
 from vsr.engine import Engine, precision
 from vsr.engine.device import cpu_threads
 from vsr.engine.precision import place
+from vsr.jobs import int8_ranges
 from vsr.jobs.int8_ranges import in_own_ranges
 from vsr.media import VideoSource, probe
 from vsr.models import can_be_measured, has_int8, load, measured
@@ -186,17 +187,37 @@ def test_results_do_not_depend_on_batch_tile_threads_or_parts(model, options, tm
         assert all(np.array_equal(a, b) for a, b in zip(ours.planes, theirs.planes, strict=True))
 
 
+@pytest.fixture
+def machine(monkeypatch):
+    """A processor of which is said whether it has a matrix unit, and how many times as fast as fp32 it is."""
+
+    def pretend(*, amx: bool, bf16: float, int8: float) -> None:
+        for module in (precision, int8_ranges):
+            monkeypatch.setattr(module, "has_amx", lambda: amx)
+        monkeypatch.setattr(precision, "has_fast_bf16", lambda: bf16 > 0)
+        monkeypatch.setattr(precision, "speed_up", lambda model, name: {"bf16": bf16, "int8": int8}[name])
+
+    return pretend
+
+
 @KINDS
 @pytest.mark.parametrize("wanted", ["auto", "int8"])
-def test_a_clip_gives_the_ranges_where_nothing_else_is_fast(model, wanted, make_clip, monkeypatch):
+@pytest.mark.parametrize("bf16", [0, 1.8])
+def test_a_clip_gives_the_ranges_where_int8_is_the_fastest_by_far(model, wanted, bf16, make_clip, machine):
     info = probe(make_clip("a.mkv", num_frames=5, codec="ffv1"))
     options = EnhanceOptions(engine=replace(INT8, precision=wanted))
-    monkeypatch.setattr(precision, "has_amx", lambda: False)
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda: False)
-    monkeypatch.setattr(precision, "speed_up", lambda model, name: 3.0)
+    machine(amx=False, bf16=bf16, int8=3.0)
     (model,), options, (note,) = in_own_ranges((model,), info, options, None)
     assert "int8 by ranges of this source" in note
     assert place(options.engine, model).precision == "int8"
+
+
+@pytest.mark.parametrize(("bf16", "int8"), [(1.8, 2.5), (0, 1.1)])
+def test_what_is_not_worth_a_loss_stays_as_it_is(bf16, int8, make_clip, machine):
+    info = probe(make_clip("a.mkv", num_frames=2, codec="ffv1"))
+    machine(amx=False, bf16=bf16, int8=int8)
+    model, options = compact(), EnhanceOptions(engine=EngineOptions(device="cpu"))
+    assert in_own_ranges((model,), info, options, None) == ((model,), options, ())
 
 
 @KINDS
@@ -208,9 +229,8 @@ def test_a_loss_that_shows_falls_back_with_a_line(model, make_clip, monkeypatch)
     assert (models[0].spec.dtypes, options.engine.precision) == (model.spec.dtypes, "auto")
 
 
-def test_a_network_that_knows_no_bf16_takes_int8_where_bf16_is_fast_too(make_clip, monkeypatch):
-    monkeypatch.setattr(precision, "has_amx", lambda: True)
-    monkeypatch.setattr(precision, "speed_up", lambda model, name: 3.0)
+def test_a_network_that_knows_no_bf16_takes_int8_where_bf16_is_fast_too(make_clip, machine):
+    machine(amx=True, bf16=4.0, int8=3.0)
     info, options = (
         probe(make_clip("a.mkv", num_frames=2, codec="ffv1")),
         EnhanceOptions(engine=EngineOptions(device="cpu")),
@@ -220,8 +240,8 @@ def test_a_network_that_knows_no_bf16_takes_int8_where_bf16_is_fast_too(make_cli
     assert (chosen.precision, "bf16 would round" in chosen.why) == ("int8", True)
 
 
-def test_nothing_is_measured_where_bf16_is_fast(make_clip, monkeypatch):
-    monkeypatch.setattr(precision, "has_amx", lambda: True)
+def test_nothing_is_measured_where_a_matrix_unit_is_fast_in_bf16(make_clip, machine):
+    machine(amx=True, bf16=4.0, int8=9.0)
     model, options = compact(), EnhanceOptions(engine=EngineOptions(device="cpu"))
     info = probe(make_clip("a.mkv", num_frames=2, codec="ffv1"))
     assert in_own_ranges((model,), info, options, None) == ((model,), options, ())
