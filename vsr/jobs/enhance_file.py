@@ -18,7 +18,7 @@ from vsr.jobs.frame_hash import FrameHash
 from vsr.jobs.inputs import Job
 from vsr.jobs.long_job import OpenPool, run_long
 from vsr.jobs.noting import FrameHashes, NotingSink, NotingSource
-from vsr.jobs.plan import Plan, make_plan
+from vsr.jobs.plan import Plan, make_plan, with_encoders_of_now
 from vsr.jobs.segments.journal_records import read_records
 from vsr.jobs.segments.unmarked import adopt_unmarked
 from vsr.jobs.workers.local_pool import LocalPool
@@ -242,12 +242,41 @@ def run_file(
     result = Result(job)
     try:
         before(job.target)
-        result.plan = plan = planned(make_plan(job, options))
-        clock = Clock()
-        with view.at_work(plan, clock):
-            result.outcome = carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell, after=after)
+        result.plan = planned(make_plan(job, options))
+        try:
+            result.outcome = _shown(result.plan, view, overwrite=overwrite, after=after)
+        except SinkError as error:
+            result.plan = _in_software(result.plan, error, view.tell)
+            result.outcome = _shown(result.plan, view, overwrite=overwrite, after=after)
     except DeviceLostError:
         raise
     except Exception as error:
         result.error = error
     return result
+
+
+def _shown(plan: Plan, view: FileView, *, overwrite: bool, after: Callable[[Plan, Outcome], None]) -> Outcome:
+    clock = Clock()
+    with view.at_work(plan, clock):
+        return carry_out(plan, overwrite=overwrite, clock=clock, tell=view.tell, after=after)
+
+
+def _in_software(plan: Plan, error: SinkError, tell: Callable[[str], None]) -> Plan:
+    """The plan with other encoders, where the GPU's worked when it was tried, and had no session left when it began.
+
+    Of a long job segments may lie there; software would begin it again, so it waits for the GPU instead.
+
+    Raises:
+        SinkError: `error`, where it has another reason.
+    """
+    records = read_records(work_folder(plan.job.target)) if plan.is_long else None
+    has_begun = records is not None and bool(records.segments)
+    if error.exit_code is None or not plan.encodes_on_gpu or plan.is_piped or has_begun:
+        raise error
+    other = with_encoders_of_now(plan)
+    if other.encodes_on_gpu:
+        raise error
+    assert other.encoder is not None
+    note = f"NVENC took no more streams, so this is encoded by {other.encoder.encoder} ({error})"
+    tell(f"note: {note}")
+    return replace(other, notes=(*other.notes, note))

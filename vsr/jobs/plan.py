@@ -28,6 +28,7 @@ from vsr.media import (
     Outputs,
     as_read,
     describe_fields,
+    forget_trials,
     is_numbered,
     is_standard,
     plan_outputs,
@@ -87,6 +88,11 @@ class Plan:
     def second(self) -> FileOutput | NumberedOutput | None:
         """Where the same frames go, too."""
         return self.outputs.files[1] if self.outputs and len(self.outputs.files) > 1 else None
+
+    @property
+    def encodes_on_gpu(self) -> bool:
+        """Whether an output needs one of the few sessions that a GPU has for encoding."""
+        return self.outputs is not None and any(choice.on_gpu(0) != choice for choice in self.outputs.choices)
 
     @property
     def is_piped(self) -> bool:
@@ -153,6 +159,17 @@ def make_plan(job: Job, options: EnhanceOptions) -> Plan:
         label=label_of(options.picture, info, output, models),
     )
     return replace(plan, notes=_notes(plan))
+
+
+def with_encoders_of_now(plan: Plan) -> Plan:
+    """The same plan, for which encoders were chosen anew; a long job begins again.
+
+    Raises:
+        SinkError: the encoder asked for does not work here any more.
+    """
+    forget_trials()
+    options = replace(plan.options, job=replace(plan.options.job, restart=True))
+    return replace(plan, outputs=_outputs(plan.job, plan.frames, plan.output, plan.options), options=options)
 
 
 def _check_memory(

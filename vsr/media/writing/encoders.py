@@ -290,6 +290,11 @@ def try_encoder(choice: EncoderChoice) -> str | None:
     return _try_arguments(find_ffmpeg(), source, choice.pixel_format, choice.arguments)
 
 
+def forget_trials() -> None:
+    """Try again what has been tried: a GPU has few sessions, and others take and leave them."""
+    _try_arguments.cache_clear()
+
+
 @lru_cache(maxsize=32)
 def _try_arguments(
     binary: str, source: str, pixel_format: str, arguments: tuple[tuple[str, str], ...]
