@@ -294,3 +294,17 @@ def test_pictures_are_in_step_with_the_sound_once_somebody_watches(tmp_path):
         (one - moved[0] + lap // 2) % lap - lap // 2 for one in moved
     ]  # what is late may be of another lap
     assert max(map(abs, moved)) < 90 * 100  # a tenth of a second
+
+
+def test_cameras_decode_on_the_gpu_that_enhances_and_follow_it(tmp_path, monkeypatch):
+    numbers = {"cpu": None, "auto": 1}
+    monkeypatch.setattr(service, "gpu_number", lambda device: numbers[device])
+    write_clip(tmp_path / "a.mkv", ClipOptions(num_frames=5, size=(64, 96)))
+    camera = CameraOptions("door", str(tmp_path / "a.mkv"))
+    options = LiveOptions((camera,), serve=ServingOptions(port=free_port()), engine=CPU)
+    with LiveService(options) as live:
+        (channel,) = live._desired.channels
+        assert channel.camera.gpu is None
+        live.adopt(replace(options, engine=EngineOptions(device="auto")))
+        assert live._desired.channels == (channel,)
+        assert channel.camera.gpu == 1

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         Placement,
         all_devices,
         cpu_threads,
+        gpu_number,
         has_amx,
         has_fast_bf16,
         move_network,

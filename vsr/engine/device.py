@@ -131,6 +131,16 @@ def pick_device(name: str) -> torch.device:
     return devices[0]
 
 
+def gpu_number(name: str) -> int | None:
+    """Number of the GPU that `pick_device` takes; None for a CPU.
+
+    Raises:
+        ConfigError: as `pick_device`.
+    """
+    device = pick_device(name)
+    return device.index or 0 if device.type == "cuda" else None
+
+
 def why_unusable(index: int) -> str:
     """What keeps this PyTorch from running anything on a GPU: it may have been built without code for so old, or so
     new, a one. Empty where nothing does.

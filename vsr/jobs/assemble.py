@@ -3,7 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from vsr.engine import Engine, pick_device
+from vsr.engine import Engine, gpu_number
 from vsr.jobs.plan import Plan
 from vsr.jobs.segments.borders import Cutting, Reach
 from vsr.media import FileSink, ImageSink, ImageSource, NumberedSource, Outputs, PipeSink, VideoSource
@@ -25,20 +25,15 @@ def open_video(plan: Plan, from_pts: int | None = None, passed: int = 0) -> Vide
     limited = replace(read, frames=read.frames - passed if read.frames else 0)
     if plan.source.pictures:
         return NumberedSource(plan.source, limited, from_pts=from_pts)
-    return VideoSource(plan.job.path, limited, info=plan.source, from_pts=from_pts, gpu=_gpu(plan))
+    gpu = gpu_number(plan.options.engine.device)
+    return VideoSource(plan.job.path, limited, info=plan.source, from_pts=from_pts, gpu=gpu)
 
 
 def outputs_of(plan: Plan) -> Outputs:
     """What is written of a video; what a GPU encodes, on the one that enhances."""
     assert plan.outputs is not None
-    gpu = _gpu(plan)
+    gpu = gpu_number(plan.options.engine.device)
     return plan.outputs if gpu is None else plan.outputs.on_gpu(gpu)
-
-
-def _gpu(plan: Plan) -> int | None:
-    """Number of the GPU that the networks run on; None for a CPU."""
-    device = pick_device(plan.options.engine.device)
-    return device.index or 0 if device.type == "cuda" else None
 
 
 def make_engine(plan: Plan) -> Engine:

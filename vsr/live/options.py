@@ -40,7 +40,8 @@ class CameraOptions:
     """How RTSP sends; `auto` asks for TCP, then for UDP where that is refused or nothing comes, and
     begins with what worked the next time."""
     decoder: Literal["auto", "software", "nvdec"] = "auto"
-    """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC where there is one."""
+    """What decodes: the CPU, or NVDEC on an NVIDIA GPU; `auto` takes NVDEC on the GPU that the networks run
+    on, if they do on one."""
     stall_s: float = 5.0
     """Seconds without a decoded frame after which the camera is opened anew."""
     frozen_s: float = 30.0

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from vsr.engine import gpu_number
 from vsr.errors import VsrError
 from vsr.live.cameras.camera import Camera
 from vsr.live.cameras.region import RegionCamera
@@ -62,7 +63,9 @@ class LiveService:
         """What viewers may watch."""
         self._server: RtspServer | None = None
         self._numbers = itertools.count()
-        self._channels = self._open(options.cameras)  # sinks find out about encoders while models load
+        self._channels = self._open(
+            options, options.cameras
+        )  # sinks find out about encoders while models load
         with ExitStack() as opened:
             opened.callback(self._close_server)
             opened.callback(self._close_sinks)
@@ -89,21 +92,22 @@ class LiveService:
         names = [camera.name for camera in self.options.cameras]
         return [one for name in names if name not in self._waiting for one in self._channels[name]]
 
-    def _open(self, cameras: Iterable[CameraOptions]) -> dict[str, list[_OpenChannel]]:
+    def _open(self, options: LiveOptions, cameras: Iterable[CameraOptions]) -> dict[str, list[_OpenChannel]]:
         """Make the channels of each camera; if one cannot be made, none is left open."""
+        gpu = gpu_number(options.engine.device)
         made: dict[str, list[_OpenChannel]] = {}
         with ExitStack() as opened:
             for camera in cameras:
                 own = made[camera.name] = list[_OpenChannel]()
-                for channel in self._channels_of(camera):
+                for channel in self._channels_of(camera, gpu):
                     own.append(channel)
                     opened.callback(channel.sink.close)
             opened.pop_all()
         return made
 
-    def _channels_of(self, options: CameraOptions) -> Iterator[_OpenChannel]:
+    def _channels_of(self, options: CameraOptions, gpu: int | None) -> Iterator[_OpenChannel]:
         """The whole picture, then each region."""
-        camera = Camera(options, next(self._numbers))
+        camera = Camera(options, next(self._numbers), gpu=gpu)
         notes = FrameNotes() if options.evidence else None
         sink = self._sink(options, options.name, options.outputs, whole=True, notes=notes)
         camera.tap, camera.notes = sink.packet, notes
@@ -163,7 +167,7 @@ class LiveService:
             plan = LivePlan(_levels(options) if changes.engine else plan.levels, options.latency_ms)
         anew = {*changes.begun, *changes.restarted}
         try:
-            opened = self._open(camera for camera in options.cameras if camera.name in anew)
+            opened = self._open(options, (camera for camera in options.cameras if camera.name in anew))
             self._take_on(options, plan, opened)
         except VsrError:
             self._keep_served(self.options)
@@ -171,7 +175,11 @@ class LiveService:
         self._keep_served(options)
         self.hub.serve(always=options.serve.always, is_open=options.is_served)
         self._leave({*changes.ended, *changes.restarted})
-        self._channels = {name: self._channels[name] for name in changes.kept} | opened
+        kept = {name: self._channels[name] for name in changes.kept}
+        for camera in (channel.camera for channels in kept.values() for channel in channels):
+            if isinstance(camera, Camera):
+                camera.gpu = gpu_number(options.engine.device)
+        self._channels = kept | opened
         self._waiting = (self._waiting & {*changes.kept}) | {*opened}
         self.options = options
         self._desired.plan, self._desired.channels = plan, tuple(self._in_order())

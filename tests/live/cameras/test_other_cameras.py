@@ -16,12 +16,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
 from support.live_player import Player, assert_goes_forward, wait_for
 
+from vsr.live.cameras import connection
 from vsr.live.cameras.camera import Camera
 from vsr.live.options import CameraOptions
 from vsr.live.retry import Backoff, Retry
 from vsr.media.ffmpeg import find_ffmpeg
+from vsr.media.probe_video import open_container
 from vsr.media.reading.nvdec import why_no_nvdec
 
 STEP = 3600
@@ -259,6 +263,24 @@ def test_nvdec_that_cannot_be_had_is_refused_and_auto_does_without(clip):
         assert "auto and software are accepted" in player.camera.status.last_error
     with Player(str(clip), decoder="auto") as player:
         player.wait(3)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "gpu", "decodes"),
+    [("auto", None, None), ("auto", 1, 1), ("nvdec", None, 0), ("nvdec", 1, 1), ("software", 1, None)],
+)
+def test_the_gpu_that_enhances_decodes_and_none_does_for_a_cpu(clip, decoder, gpu, decodes, monkeypatch):
+    opened: list[HWAccel | None] = []
+
+    def opening(path: str, *, hwaccel: HWAccel | None) -> InputContainer:
+        opened.append(hwaccel)
+        return open_container(path)
+
+    monkeypatch.setattr(connection, "why_no_nvdec", lambda: "")
+    monkeypatch.setattr(connection, "open_container", opening)
+    with Player("", camera=Camera(CameraOptions("door", str(clip), decoder=decoder), 0, gpu=gpu)) as player:
+        player.wait(3)
+    assert [each and each.device_id for each in opened] == [decodes]
 
 
 @pytest.mark.gpu

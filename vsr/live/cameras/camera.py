@@ -31,10 +31,15 @@ class Camera:
         options: where it is.
         number: its `Frame.stream`.
         retry: how soon it is tried again.
+        gpu: number of the one that the networks run on; None for a CPU.
     """
 
-    def __init__(self, options: CameraOptions, number: int, *, retry: Retry = Retry()):
+    def __init__(
+        self, options: CameraOptions, number: int, *, retry: Retry = Retry(), gpu: int | None = None
+    ):
         self.options = options
+        self.gpu = gpu
+        """What decodes from the next connection on."""
         self.tap: Tap | None = None
         """Gets every audio and video packet as it came, in the camera's thread; set it before
         `frames`. It must not block, nor keep the packet or its stream, which are part of the
@@ -96,7 +101,7 @@ class Camera:
             address = self.options.address  # read anew: the password may have been put right
         except VsrError as error:
             raise RefusedError(str(error)) from None
-        connection = connect(self.options, address, stop, worked=self._transport)
+        connection = connect(self.options, address, stop, worked=self._transport, gpu=self.gpu)
         self._transport = connection.transport
         try:
             session = CameraSession(

@@ -148,6 +148,7 @@ def connect(
     stop: threading.Event,
     *,
     worked: Transport | None = None,
+    gpu: int | None = None,
 ) -> CameraConnection:
     """Open a camera.
 
@@ -156,20 +157,22 @@ def connect(
         address: where it is, with its secrets.
         stop: ends waiting for an answer.
         worked: `CameraConnection.transport` of the last time, which is tried first now.
+        gpu: the one that the networks run on, which then decodes as well; None for a CPU.
 
     Raises:
         GoneError: nobody is there, or `stop` was set.
         RefusedError: somebody says no; `LoginError` where that is about the password.
     """
+    hwaccel = _hwaccel(options.decoder, gpu)
     if address.scheme == "file":
-        return _play_file(address, _gpu(options.decoder))
+        return _play_file(address, hwaccel)
     protocol = _PROTOCOLS[address.scheme]
     if protocol is _WEB and urlsplit(address.url).path.endswith(".m3u8"):
         protocol = _HLS
     if address.scheme == "srt" and not pyav_speaks("srt"):
         protocol = _FED
     try:
-        return _call(options, address, protocol, stop, worked)
+        return _call(options, address, protocol, stop, worked, hwaccel)
     except (error.HTTPUnauthorizedError, error.HTTPForbiddenError) as caught:
         raise LoginError(f"{address.shown}: {_reason(caught)}") from None
     except (*_REFUSALS, RedirectedError, UnsupportedError) as caught:
@@ -186,9 +189,9 @@ def _call(
     protocol: _Protocol,
     stop: threading.Event,
     worked: Transport | None,
+    hwaccel: HWAccel | None,
 ) -> CameraConnection:
     """`connect` to what is no file, with FFmpeg's errors and the sockets'."""
-    gpu = _gpu(options.decoder)
     with ExitStack() as opened:
         feed = transport = first = None
         if protocol.port:
@@ -202,12 +205,12 @@ def _call(
             ways = ("tcp",) if address.scheme == "rtsps" else to_ask_by(options.transport, worked)
             container, transport, first = open_by(
                 ways,
-                lambda way: _open(address.url, protocol, way, gpu, stall_s=options.stall_s),
+                lambda way: _open(address.url, protocol, way, hwaccel, stall_s=options.stall_s),
                 stop,
                 patience_s=max(OPEN_S, options.stall_s),
             )
         else:
-            container = _open(feed or address.url, protocol, None, gpu)
+            container = _open(feed or address.url, protocol, None, hwaccel)
         opened.pop_all()
     return CameraConnection(
         container,
@@ -220,10 +223,10 @@ def _call(
     )
 
 
-def _play_file(address: Address, gpu: HWAccel | None) -> CameraConnection:
+def _play_file(address: Address, hwaccel: HWAccel | None) -> CameraConnection:
     try:
         return CameraConnection(
-            open_container(address.url, hwaccel=gpu), resumes=True, paced=True, loops=True
+            open_container(address.url, hwaccel=hwaccel), resumes=True, paced=True, loops=True
         )
     except VsrError as caught:
         raise RefusedError(str(caught)) from None
@@ -233,7 +236,7 @@ def _open(
     where: str | Arrivals,
     protocol: _Protocol,
     transport: Transport | None,
-    gpu: HWAccel | None,
+    hwaccel: HWAccel | None,
     *,
     stall_s: float = 0.0,
 ) -> InputContainer:
@@ -258,17 +261,20 @@ def _open(
             options=options,
             timeout=(OPEN_S, read_s),
             metadata_errors="replace",
-            hwaccel=gpu,
+            hwaccel=hwaccel,
         ),
     )
 
 
-def _gpu(decoder: Literal["auto", "software", "nvdec"]) -> HWAccel | None:
+def _hwaccel(decoder: Literal["auto", "software", "nvdec"], gpu: int | None) -> HWAccel | None:
     """What lets FFmpeg decode on a GPU, None for software. Asked anew each time: drivers come and go."""
-    reason = "" if decoder == "software" else why_no_nvdec()
-    if reason and decoder == "nvdec":
+    if decoder == "software" or (decoder == "auto" and gpu is None):
+        return None
+    if not (reason := why_no_nvdec()):
+        return HWAccel("cuda", gpu or 0, allow_software_fallback=True)
+    if decoder == "nvdec":
         raise RefusedError(f"decoder nvdec cannot be had ({reason}); auto and software are accepted here")
-    return None if reason or decoder == "software" else HWAccel("cuda", allow_software_fallback=True)
+    return None
 
 
 def _reason(caught: BaseException) -> str:
