@@ -603,6 +603,19 @@ def test_a_recurrent_network_begins_as_the_plain_one_on_its_middle_frame(tmp_pat
     assert memory[1].abs().max() > 0  # it begins to remember at once
 
 
+def test_a_wider_u_net_begins_as_the_narrower_one_and_learns_with_all_its_units(tmp_path):
+    small, wide = UNet(channels=4), UNet(channels=6)
+    for layer in small.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            torch.nn.init.normal_(layer.weight, std=0.1)
+    save_network(tmp_path / "small.safetensors", small)
+    take_over(wide, str(tmp_path / "small.safetensors"), seed=0)
+    frames = noise(1, 9, 16, 24)
+    torch.testing.assert_close(wide(frames), small(frames))
+    wide(frames).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in wide.parameters())
+
+
 def test_a_network_of_another_depth_has_nothing_to_grow_from(tmp_path):
     save_network(tmp_path / "small.safetensors", plain(depth=2))
     with pytest.raises(ModelError, match="no layer in common"):

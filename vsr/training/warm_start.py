@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from vsr.errors import ModelError
-from vsr.models import RecurrentNet, load
+from vsr.models import RecurrentNet, UNet, load
 from vsr.training.networks import Trained
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -17,7 +17,8 @@ def take_over(net: Trained, name: str, *, seed: int) -> None:
     Layers of the same shape are copied. A stack of as many layers that is narrower, or sees luma where this
     one sees RGB, or one frame where this one sees three, is grown: units are doubled and their outgoing
     weights shared out unevenly, so that the wider network begins as the same function and its twins part ways
-    (Chen, Goodfellow, Shlens, "Net2Net", 2016). A tail of another scale begins anew.
+    (Chen, Goodfellow, Shlens, "Net2Net", 2016). A narrower U-Net is widened by units that nobody listens to yet, which
+    begins as the same function, too. A tail of another scale begins anew.
 
     Args:
         net: changed in place.
@@ -38,6 +39,8 @@ def take_over(net: Trained, name: str, *, seed: int) -> None:
         shared["head.weight"] = head
     if "body.1.weight" not in shared and _is_narrower(theirs, ours):
         shared = _grow(theirs, ours, torch.Generator().manual_seed(seed))
+    if isinstance(net, UNet) and theirs.keys() == ours.keys() and "head.weight" not in shared:
+        shared = {key: _widened(theirs[key], ours[key], transposed="grow" in key) for key in ours}
     if not any(key.endswith(".weight") for key in shared):
         raise ModelError(
             f"{name} has no layer in common with this network; start from one of the same or less width"
@@ -77,6 +80,20 @@ def _grow(
         inside = _head(weight, ours[f"{key}.weight"]) if layer == 0 else _share(weight, origin, generator)
         grown |= {f"{key}.weight": inside, f"{key}.bias": theirs[f"{key}.bias"][origin]}
     return grown | _tail(theirs, ours, origin, generator)
+
+
+def _widened(theirs: Tensor, ours: Tensor, *, transposed: bool) -> Tensor:
+    """`theirs` among new units: those begin as `ours` are, and what is known takes nothing from them yet."""
+    weight, sizes = ours.clone(), theirs.shape[:2]
+    if theirs.ndim == 1:
+        weight[: sizes[0]] = theirs
+    elif transposed:
+        weight[:, : sizes[1]] = 0
+        weight[: sizes[0], : sizes[1]] = theirs
+    else:
+        weight[: sizes[0]] = 0
+        weight[: sizes[0], : sizes[1]] = theirs
+    return weight
 
 
 def _share(weight: Tensor, origin: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,7 @@
 """What networks learn from: footage read, moved, degraded and blurred, and the patches cut from it."""
 
 import itertools
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,19 @@ def test_filmed_frames_are_blurred_where_their_twins_are_sharp():
         assert here < away * 1.05
     assert 20 <= blurred < 30
     assert 8 <= alone <= 22
+
+
+def test_the_twin_of_what_was_filmed_is_not_moved_by_parts_of_a_pixel():
+    """Nobody can tell a picture from one that is half a pixel to the left: to be judged by it teaches blur."""
+    still, moved = cv2.GaussianBlur(rng().integers(0, 256, (160, 160, 3), np.uint8), (0, 0), 1.5)[None], []
+    for seed in range(60):
+        both = [
+            cv2.cvtColor(frames[0, 16:-16, 16:-16], cv2.COLOR_RGB2GRAY).astype(np.float32)
+            for frames in filmed(still, 1, rng(seed))
+        ]
+        window = cv2.createHanningWindow((128, 128), cv2.CV_32F)
+        moved.append(math.hypot(*cv2.phaseCorrelate(*both, window)[0]))
+    assert np.median(moved) < 0.15  # longer and crooked paths have their weight elsewhere than their middle
 
 
 # Batches

@@ -136,8 +136,12 @@ def _middle(points: npt.NDArray[np.float64]) -> tuple[int, int]:
 
 
 def _trace(points: npt.NDArray[np.float64]) -> Kernel:
-    """The path as a kernel around its own middle: each point shared among the four pixels around it."""
-    around = points - _middle(points)
+    """The path as a kernel around its own middle: each point shared among the four pixels around it.
+
+    Around the very middle, not the pixel next to it: the twin is shifted by whole pixels, and what is left over would
+    move the recorded picture against it by up to half a pixel, which nobody can tell from the picture.
+    """
+    around = points - points[len(points) // 2]
     reach = int(np.ceil(np.abs(around).max())) + 3
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     floor = np.floor(around).astype(int)
