@@ -10,6 +10,7 @@ import warnings
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -490,7 +491,7 @@ def recurrent(**options: int) -> RecurrentNet:
     return net.eval()
 
 
-def unet(**options: int) -> UNet:
+def unet(**options: Any) -> UNet:
     torch.manual_seed(4)
     net = UNet(**({"channels": 4} | options))
     for weight in net.parameters():
@@ -510,9 +511,9 @@ def test_a_saved_recurrent_network_comes_back(tmp_path, options):
     assert model.spec.context.latency == 1
 
 
-@pytest.mark.parametrize("colors", [1, 3])
-def test_a_saved_unet_comes_back(tmp_path, colors):
-    net = unet(colors=colors)
+@pytest.mark.parametrize(("colors", "told"), [(1, True), (3, True), (3, False)])
+def test_a_saved_unet_comes_back(tmp_path, colors, told):
+    net = unet(colors=colors, told=told)
     save_network(tmp_path / "mine.safetensors", net)
     model = catalogue.load(str(tmp_path / "mine.safetensors"))
     assert same(model, net)
@@ -614,6 +615,16 @@ def test_a_wider_u_net_begins_as_the_narrower_one_and_learns_with_all_its_units(
     torch.testing.assert_close(wide(frames), small(frames))
     wide(frames).square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in wide.parameters())
+
+
+def test_a_u_net_that_is_told_of_its_surroundings_begins_as_one_that_was_not(tmp_path):
+    plain, told = unet(told=False), UNet(channels=4)
+    save_network(tmp_path / "plain.safetensors", plain)
+    take_over(told, str(tmp_path / "plain.safetensors"), seed=0)
+    frames = noise(1, 9, 16, 24)
+    torch.testing.assert_close(told(frames), plain(frames))
+    told(frames).square().sum().backward()
+    assert all(gain.weight.grad.abs().sum() > 0 for gain in told.gains)
 
 
 def test_a_network_of_another_depth_has_nothing_to_grow_from(tmp_path):

@@ -48,7 +48,6 @@ def mean_distance(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
 _OF_PIXELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "l1": F.l1_loss,
-    "mse": F.mse_loss,
     "fft": fourier,
     "temporal": temporal_difference,
 }

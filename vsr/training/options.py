@@ -18,9 +18,6 @@ class LossOptions:
     """Smooth L1 of the pixels, the one for fidelity."""
     l1: float = 0.0
     """L1 of the pixels."""
-    mse: float = 0.0
-    """Mean squared error of the pixels, by which PSNR counts: for the last steps of a network that is judged so; 20
-    weighs about what charbonnier does."""
     fft: float = 0.0
     """L1 of the spectra: sharper edges; 0.05 to 0.1 beside charbonnier."""
     perceptual: float = 0.0
@@ -41,15 +38,7 @@ class LossOptions:
 
     def __post_init__(self) -> None:
         at_least(1, critic_channels=self.critic_channels)
-        weights = (
-            self.charbonnier,
-            self.l1,
-            self.mse,
-            self.fft,
-            self.perceptual,
-            self.adversarial,
-            self.temporal,
-        )
+        weights = (self.charbonnier, self.l1, self.fft, self.perceptual, self.adversarial, self.temporal)
         if min(*weights, self.feature_matching) < 0 or self.critic_learning_rate <= 0:
             raise ConfigError("weights of losses must be 0 or more, critic_learning_rate above 0")
         if not any(weights):
