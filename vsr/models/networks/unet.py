@@ -7,7 +7,7 @@ filters: the mean over a neighbourhood scales the channels of the blocks that fo
 NAFNet, Chen et al., 2022, over a window, so that tiles stay exact). Scale 1; emits the residual.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
@@ -92,7 +92,7 @@ class UNet(nn.Module):
         quarter = self.down2(self.shrink1(half))
         eighth = self.bottom[:LOOKED_AT](self.shrink2(quarter))
         gains = self._gains(eighth)
-        eighth = _told(self.bottom[LOOKED_AT:], eighth, gains)
+        eighth = _told(list(self.bottom)[LOOKED_AT:], eighth, gains)
         quarter = _told(self.up2, self.grow2(eighth) + quarter, gains)
         half = _told(self.up1, self.grow1(quarter) + half, gains)
         return F.pixel_shuffle(self.tail(half), 2)
@@ -115,7 +115,7 @@ class UNet(nn.Module):
         return self(frames.flatten(1, 2))[:, None], None
 
 
-def _told(blocks: nn.Sequential, x: Tensor, gains: Iterator[Tensor | None]) -> Tensor:
+def _told(blocks: Iterable[nn.Module], x: Tensor, gains: Iterator[Tensor | None]) -> Tensor:
     for block in blocks:
         x = block(x, next(gains))
     return x
