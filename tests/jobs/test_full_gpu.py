@@ -1,5 +1,6 @@
 """A GPU that could encode when it was tried, and has no session left when a file begins: others took the last."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -52,10 +53,8 @@ def enhance(clip: Path, out: Path, *flags: str) -> int:
     return run(["enhance", str(clip), "-o", str(out), "--model", "bicubic", "--threads", "1", *flags])
 
 
-@pytest.mark.parametrize("flags", [(), ("--segment", "0.2"), ("--evidence",)])
+@pytest.mark.parametrize("flags", [(), ("--segment", "0.2")])
 def test_a_file_is_encoded_in_software_with_a_line(flags, gpu, make_clip, tmp_path, capfd):
-    if flags == ("--evidence",):
-        flags = ("--evidence", str(tmp_path / "record"))
     clip, out = make_clip("a.mkv", num_frames=20), tmp_path / "out.mkv"
     gpu(sessions=0)
     assert enhance(clip, out, *flags) == 0
@@ -63,6 +62,18 @@ def test_a_file_is_encoded_in_software_with_a_line(flags, gpu, make_clip, tmp_pa
     assert "note: NVENC took no more streams, so this is encoded by libx264" in told
     assert "OpenEncodeSessionEx failed" in told
     assert probe(out).num_frames == 20
+
+
+@pytest.mark.parametrize("flags", [(), ("--segment", "0.2")])
+def test_a_record_tells_what_has_encoded_and_why(flags, gpu, make_clip, tmp_path):
+    clip, folder = make_clip("a.mkv", num_frames=10), tmp_path / "record"
+    gpu(sessions=0)
+    assert enhance(clip, tmp_path / "out.mkv", "--evidence", str(folder), *flags) == 0
+    (path,) = folder.rglob("record.json")
+    record = json.loads(path.read_text())
+    assert [each["name"] for each in record["decided"]["encoders"]] == ["libx264"]
+    assert any("NVENC took no more streams" in note for note in record["notes"])
+    assert run(["evidence", "verify", str(path.parent)]) == 0
 
 
 def test_a_long_job_that_has_begun_waits_for_the_gpu(gpu, make_clip, tmp_path, capfd):

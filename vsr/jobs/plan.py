@@ -168,7 +168,9 @@ def with_encoders_of_now(plan: Plan) -> Plan:
         SinkError: the encoder asked for does not work here any more.
     """
     forget_trials()
-    options = replace(plan.options, job=replace(plan.options.job, restart=True))
+    options = plan.options
+    if plan.is_long:
+        options = replace(options, job=replace(options.job, restart=True))
     return replace(plan, outputs=_outputs(plan.job, plan.frames, plan.output, plan.options), options=options)
 
 

@@ -63,9 +63,8 @@ class LiveService:
         """What viewers may watch."""
         self._server: RtspServer | None = None
         self._numbers = itertools.count()
-        self._channels = self._open(
-            options, options.cameras
-        )  # sinks find out about encoders while models load
+        # Sinks find out about encoders while models load.
+        self._channels = self._open(options, options.cameras)
         with ExitStack() as opened:
             opened.callback(self._close_server)
             opened.callback(self._close_sinks)
@@ -175,10 +174,10 @@ class LiveService:
         self._keep_served(options)
         self.hub.serve(always=options.serve.always, is_open=options.is_served)
         self._leave({*changes.ended, *changes.restarted})
-        kept = {name: self._channels[name] for name in changes.kept}
+        kept, gpu = {name: self._channels[name] for name in changes.kept}, gpu_number(options.engine.device)
         for camera in (channel.camera for channels in kept.values() for channel in channels):
             if isinstance(camera, Camera):
-                camera.gpu = gpu_number(options.engine.device)
+                camera.gpu = gpu
         self._channels = kept | opened
         self._waiting = (self._waiting & {*changes.kept}) | {*opened}
         self.options = options

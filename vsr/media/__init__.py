@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from vsr.media.vmaf import SMALLEST_V1, Vmaf, has_vmaf_v1
     from vsr.media.writing.encode import Encoded, VideoEncoder, is_disk_full
     from vsr.media.writing.encoder_table import ENCODERS
-    from vsr.media.writing.encoders import EncoderChoice, choose_encoder, forget_trials, try_encoder
+    from vsr.media.writing.encoder_trial import forget_trials
+    from vsr.media.writing.encoders import EncoderChoice, choose_encoder, try_encoder
     from vsr.media.writing.muxers import CONTAINERS
     from vsr.media.writing.numbered_output import NumberedOutput
     from vsr.media.writing.output import FileOutput, Outputs, complete

@@ -7,22 +7,19 @@ refuse it: nothing is cropped.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from vsr.errors import ConfigError, SinkError, SourceError
 from vsr.frames import SUBSAMPLING, Layout, MasteringMetadata, PictureFormat
 from vsr.media.ffmpeg import (
-    command_line,
     find_ffmpeg,
-    first_error_line,
     list_encoders,
     list_pixel_formats,
-    run_ffmpeg,
 )
 from vsr.media.images.kinds import KINDS, title
 from vsr.media.pixels import pixel_format, reading
 from vsr.media.writing.encoder_table import BY_FFMPEG_NAME, ENCODERS, Encoder, Shape
 from vsr.media.writing.encoder_tags import filters, tags
+from vsr.media.writing.encoder_trial import try_frames
 from vsr.media.writing.muxers import check_container
 from vsr.options import EncodeOptions
 
@@ -286,21 +283,5 @@ def _picture(
 
 def try_encoder(choice: EncoderChoice) -> str | None:
     """Encode a few frames; return None if that works, else the first line of what FFmpeg says."""
-    source = f"color=s={choice.format.width}x{choice.format.height}:r=25"
-    return _try_arguments(find_ffmpeg(), source, choice.pixel_format, choice.arguments)
-
-
-def forget_trials() -> None:
-    """Try again what has been tried: a GPU has few sessions, and others take and leave them."""
-    _try_arguments.cache_clear()
-
-
-@lru_cache(maxsize=32)
-def _try_arguments(
-    binary: str, source: str, pixel_format: str, arguments: tuple[tuple[str, str], ...]
-) -> str | None:
-    options = {**dict(arguments), "vf": f"format={pixel_format}", "frames:v": "5", "f": "null"}
-    command = command_line((source, {"f": "lavfi"}), ("-", options), binary=binary)
-    code, log = run_ffmpeg(command, timeout_s=20)
-    slow = code == -9  # stopped after 20 s: a heavy preset, not a broken one
-    return None if code == 0 or slow else first_error_line(log)
+    format = choice.format
+    return try_frames(format.height, format.width, choice.pixel_format, choice.arguments)

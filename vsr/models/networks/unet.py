@@ -60,10 +60,12 @@ class UNet(nn.Module):
     """The frame before, the frame itself, the frame after."""
 
     def __init__(self, *, channels: int, colors: int = 3, told: bool = True):
-        """Args:
-        channels: at half size; twice and four times as many below.
-        colors: 1 or 3.
-        told: blocks are told what a neighbourhood looks like; older files are without.
+        """Begin as the picture itself.
+
+        Args:
+            channels: at half size; twice and four times as many below.
+            colors: 1 or 3.
+            told: blocks are told what a neighbourhood looks like; older files are without.
         """
         super().__init__()
         self.scale = 1
