@@ -15,6 +15,9 @@ from vsr.errors import ConfigError
 
 T = TypeVar("T")
 
+_LARGEST = 1 << 1000
+"""Below which whole numbers may stand for others."""
+
 _NAMES = {str: "text in quotes", bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -26,7 +29,7 @@ def read_tables(path: str | Path) -> dict[str, Any]:
             column are named, its content is not.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"config {str(path)!r} cannot be read: {error.strerror}") from None
     except RecursionError:
@@ -86,7 +89,7 @@ def _convert(hint: Any, value: object, where: str) -> object:
                 return value
         elif type(value) is choice:
             return value
-        elif choice is float and type(value) is int:
+        elif choice is float and type(value) is int and abs(value) < _LARGEST:
             return float(value)
     # The value itself may be a password that slipped into the wrong line.
     raise ConfigError(f"{where} has a value of the wrong kind; {_accepted(choices)} is accepted")

@@ -530,3 +530,18 @@ class Idle:
 
     def start(self) -> None:
         """Nothing begins."""
+
+
+def test_names_that_are_no_text_are_in_the_manifest(tmp_path):
+    """As cameras and old archives write them."""
+    tapes, out = tmp_path / "tapes", tmp_path / "out"
+    tapes.mkdir()
+    picture(tapes / "a.png").rename(tapes / os.fsdecode(b"Z\xfcrich.png"))
+    write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=3)).rename(tapes / os.fsdecode(b"gro\xdf.mp4"))
+    for _ in range(2):
+        assert batch(tapes, out) == 0
+        told = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+        assert {Path(each["source_path"]).name: each["status"] for each in told["files"]} == {
+            "Z\\xfcrich.png": "done",
+            "gro\\xdf.mp4": "done",
+        }

@@ -235,3 +235,26 @@ def test_a_wheel_holds_the_presets(tmp_path):
     (built,) = hatchling.WheelBuilder(str(Path(__file__).parents[2])).build(directory=str(tmp_path))
     names = zipfile.ZipFile(built).namelist()
     assert {f"vsr/configs/{name}.toml" for name in PRESETS} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'case = "Z\xfcrich"\n', "config 'c.toml' is not TOML: "),
+        (b"quality = = 60\n", "config 'c.toml' is not TOML: Invalid value (at line 1"),
+        (b"quality = 6" + b"0" * 400 + b"\n", "quality"),
+        (b"\xef\xbb\xbfquality = 160\n", "quality 160"),  # as Windows' editors begin a file
+    ],
+)
+def test_a_file_that_is_none_is_named_with_its_fault(content, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_bytes(content)
+    assert run(["enhance", "tape.avi", "--config", "c.toml"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert told in line
+    assert "unexpected" not in line
+
+
+def test_a_folder_is_no_file_of_options(tmp_path, capsys):
+    assert run(["enhance", "tape.avi", "--config", str(tmp_path)]) == 2
+    assert "is no file; a TOML file such as" in capsys.readouterr().err

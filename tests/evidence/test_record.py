@@ -1,6 +1,7 @@
 """Records of what was done to a file: what they hold, and that any change is found and named."""
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -266,3 +267,27 @@ def test_a_copy_of_the_source_lies_beside_its_record(tmp_path, capsys):
     copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(VerifyError, match=r"source.in\.mp4 is not the source of the record"):
         list(check_evidence(folder))
+
+
+def test_names_that_are_no_text_are_recorded(tmp_path, capfd):
+    """As cameras and old archives write them; `record.json` and the page stay UTF-8."""
+    source, result = (tmp_path / os.fsdecode(name) for name in (b"Z\xfcrich.mp4", b"gro\xdf.mp4"))
+    write_clip(tmp_path / "in.mp4", ClipOptions(num_frames=3)).rename(source)
+    folder = tmp_path / "record"
+    words = [
+        "enhance",
+        str(source),
+        "-o",
+        str(result),
+        "--evidence",
+        str(folder),
+        "--support",
+        ".json",
+        *FLAGS,
+    ]
+    assert run([*words, "--copy-source"]) == 0
+    for command in ("verify", "show", "replay"):
+        assert run(["evidence", command, str(folder)]) == 0
+    for path in folder.iterdir():
+        assert not path.is_file() or path.read_bytes().decode()
+    assert "unexpected" not in capfd.readouterr().err

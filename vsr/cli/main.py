@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
-from cyclopts.config import Dict, Toml
+from cyclopts.config import Dict
 
 import vsr
 from vsr.cli.console import fail, let_go_of_broken_streams, open_standard_streams
@@ -23,6 +23,7 @@ from vsr.cli.signals import take_signals
 from vsr.engine import tune_malloc
 from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError, reason_of, story_of
 from vsr.offspring import end_within
+from vsr.toml_options import read_tables
 
 _END_WITHIN_S = 3.5
 """What a command may take to clean up when it is interrupted."""
@@ -214,7 +215,7 @@ def _config_file(words: Sequence[str]) -> tuple[Callable[..., None], ...]:
 def _read_keys(path: Path, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Take a file's keys for the command's options: also those that are named
     as a command is, such as `batch`."""
-    keys = Toml(path, must_exist=True, search_parents=False).config
+    keys = read_tables(path)
     for command in reversed(commands):  # below its name, or cyclopts takes them for other commands' tables
         keys = {command: keys}
     Dict(keys, source=str(path.absolute()), allow_unknown=False)(app, commands, arguments)

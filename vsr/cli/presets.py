@@ -22,7 +22,8 @@ def find_config(text: str) -> Path:
         return _folder() / f"{text}.toml"
     names = ", ".join(PRESETS)
     expected = f"a TOML file such as configs/enhance.toml, or {names} is expected"
-    raise ConfigError(f"config {text!r} does not exist; {expected}")
+    what = "is no file" if path.exists() else "does not exist"
+    raise ConfigError(f"config {text!r} {what}; {expected}")
 
 
 def _folder() -> Path:

@@ -34,6 +34,9 @@ def whole(path: Path, *, synced: bool = True, replace: bool = True) -> Generator
 
 
 def write_whole(path: Path, content: str | bytes, *, synced: bool = True, replace: bool = True) -> None:
-    """Write a text (UTF-8) or bytes with `whole`, whose errors it raises."""
+    """Write a text (UTF-8) or bytes with `whole`, whose errors it raises.
+
+    What of a file's name is no text is spelled out, as JSON does it.
+    """
     with whole(path, synced=synced, replace=replace) as part, part.open("xb") as file:
-        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)

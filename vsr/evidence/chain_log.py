@@ -50,7 +50,8 @@ class ChainLog:
             """What an earlier run began with."""
             if len(raw) > len(whole):
                 os.ftruncate(self._descriptor, len(whole))
-                self.add("cut off", bytes=len(raw) - len(whole))
+                if entries:  # else the log begins anew
+                    self.add("cut off", bytes=len(raw) - len(whole))
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -130,7 +131,7 @@ def each_line(raw: bytes, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
 def _what_happened(line: bytes, number: int) -> str:
     """A line whose seal fits no more because another one stands before it still tells its own number."""
     told = line.split(b",", 1)[0].removeprefix(b'{"line": ')
-    other = int(told) if told.isdigit() else number
+    other = int(told) if told.isdigit() and len(told) < 20 else number
     if other == number + 1:
         return "is missing, or another one stands in its place"
     return "was changed" if other == number else f"is not there: line {other} stands in its place"

@@ -8,6 +8,7 @@ from vsr.durable import write_whole
 from vsr.errors import ConfigError, SinkError, VerifyError
 from vsr.evidence.chain_log import CUT_OFF, LOG, read_log, whole_lines
 from vsr.evidence.live_log import is_live
+from vsr.evidence.record_shape import check_record
 from vsr.evidence.seals import sealed, unsealed
 
 
@@ -57,12 +58,15 @@ def get(folder: Path, name: str) -> bytes:
     """Read a file of a record.
 
     Raises:
-        VerifyError: it is not there or cannot be read.
+        VerifyError: it is not there, cannot be read, or is a pipe or a device, which may have no end.
     """
+    path = folder / name
+    if path.exists() and not path.is_file():
+        raise VerifyError(f"{path} is no file; a record is made of files")
     try:
-        return (folder / name).read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise VerifyError(f"{folder / name} cannot be read: {error.strerror}") from error
+        raise VerifyError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def record_text(record: dict[str, Any]) -> str:
@@ -75,7 +79,8 @@ def load_record(folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the folder holds none, or one of a later vsr.
-        VerifyError: it was changed, or the log of one that a run has begun and not ended.
+        VerifyError: it was changed, or lacks what a record holds; or the log of one that a run has begun and not ended
+            was changed.
     """
     if not (folder / RECORD).is_file():
         if is_live(folder):
@@ -93,6 +98,7 @@ def load_record(folder: Path) -> dict[str, Any]:
         raise VerifyError(f"{folder / RECORD}: {what}") from None
     if record.get("format") != FORMAT or record.get("version") != VERSION:
         raise ConfigError(f"{folder / RECORD} is of another version; a vsr that writes such reads it")
+    check_record(record, folder / RECORD)
     return record
 
 

@@ -9,6 +9,7 @@ from vsr.errors import VerifyError
 from vsr.evidence.chain_log import LOG, each_line, whole_lines
 from vsr.evidence.folder import get
 from vsr.evidence.live_log import HEAD, NamedFiles
+from vsr.evidence.record_shape import check_head, check_lines
 from vsr.evidence.seals import unsealed
 from vsr.evidence.signing import is_signed_by, read_public_key
 from vsr.live import recorded_names
@@ -31,7 +32,7 @@ def check_live(folder: Path, *, recordings: Path | None = None, key: Path | None
     """
     path, raw = folder / LOG, get(folder, LOG)
     whole = whole_lines(raw)
-    lines = list(each_line(whole, path))
+    lines = _read_lines(whole, path)
     _check_head(folder, lines, cut_off=len(whole) < len(raw))
     entries = [entry for entry, _ in lines]
     yield f"log: {len(lines)} lines, each sealed with the one before, from {entries[0]['at']} to {entries[-1]['at']}"
@@ -46,14 +47,21 @@ def check_live(folder: Path, *, recordings: Path | None = None, key: Path | None
         yield f"the record has no end: the service is at work, or was cut off. It stands up to line {len(lines)}{half}"
 
 
+def _read_lines(whole: bytes, path: Path) -> list[_LINES]:
+    lines = list(each_line(whole, path))
+    check_lines((entry for entry, _ in lines), path)
+    return lines
+
+
 def _check_head(folder: Path, lines: Sequence[_LINES], *, cut_off: bool) -> None:
     path = folder / HEAD
     try:
         head, _ = unsealed(get(folder, HEAD).decode())
     except ValueError:
         raise VerifyError(f"{path}: was changed, its seal does not fit") from None
+    check_head(head, path)
     number = head["lines"]
-    if number > len(lines):
+    if number < 1 or number > len(lines):
         what = "was changed" if cut_off else "is missing"
         raise VerifyError(f"{folder / LOG}: line {len(lines) + 1} {what}; {path} names {number}")
     if lines[number - 1][1] != head["last"]:
@@ -121,8 +129,8 @@ def _gone(entries: Sequence[Mapping[str, Any]], files: NamedFiles) -> str:
     for entry in entries:
         options = entry.get("options", options)
         if entry["step"] == "gone":
-            (output,) = (each for each in options["outputs"] if each["kind"] == "record")
-            if not (output["keep_hours"] or output["keep_gb"]):
+            records = [each for each in options["outputs"] if each["kind"] == "record"]
+            if not any(each.get("keep_hours") or each.get("keep_gb") for each in records):
                 raise VerifyError(
                     f"{entry['file']} was deleted while it was recorded on, as line {entry['line']} of the log says; "
                     "nothing that was configured deletes it"
@@ -142,7 +150,7 @@ def live_summary(folder: Path) -> dict[str, Any]:
         VerifyError: it was changed.
     """
     raw = get(folder, LOG)
-    entries = [entry for entry, _ in each_line(whole_lines(raw), folder / LOG)]
+    entries = [entry for entry, _ in _read_lines(whole_lines(raw), folder / LOG)]
     first, frames = entries[0], [entry for entry in entries if entry["step"] == "frames"]
     events = [entry for entry in entries if entry["step"] == "event"]
     return {

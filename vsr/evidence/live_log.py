@@ -49,8 +49,11 @@ def is_live(folder: Path) -> bool:
     """Whether a folder holds the record of a camera; a file of it may be missing."""
     if (folder / HEAD).is_file():
         return True
+    path = folder / LOG
+    if not path.is_file():
+        return False
     try:
-        with (folder / LOG).open("rb") as log:
+        with path.open("rb") as log:
             return b'"record": "live"' in log.readline()
     except OSError:
         return False

@@ -152,7 +152,8 @@ class Recorder:
             "support": supported.facts() if supported else None,
             "lossy": any(frame.given != frame.result for frame in frames),
         } | self._done(plan, outcome)
-        self._write(record, write_sheet(record, pairs, supported.maps if supported else None).encode())
+        sheet = write_sheet(record, pairs, supported.maps if supported else None)
+        self._write(record, sheet.encode(errors="backslashreplace"))  # names of files need not be text
         return supported.figures if supported else None
 
     def _note_enhanced(self, outcome: Outcome) -> None:

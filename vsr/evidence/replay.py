@@ -93,7 +93,9 @@ def recorded_options(record: dict[str, Any], second: Path | None) -> EnhanceOpti
     if record["models"]:
         first = record["models"][0]
         engine = replace(engine, device=first["device"], precision=first["precision"])
-    return replace(options, engine=engine, also=also, job=replace(options.job, restart=True))
+    # By whom it was made changes nothing of it, and a record is not to say to whom its reader sends it.
+    job = replace(options.job, restart=True, workers="auto", cluster="")
+    return replace(options, engine=engine, also=also, job=job)
 
 
 def _same_models(plan: Plan, record: dict[str, Any]) -> Plan:

@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What bytes of a file's name become that are no text; UTF-8 cannot write it, JSON's escapes can."""
+
 _END = re.compile(r',\s+"seal": "([0-9a-f]{64})"\s*\}\s*\Z')
 
 
@@ -21,7 +24,7 @@ def sealed(entry: Mapping[str, Any], *, before: str = "", indent: int | None = N
         indent: as `json.dumps` has it; None for one line.
     """
     head = json.dumps(entry, ensure_ascii=False, indent=indent)[:-1].rstrip()
-    return _closed(head, before, indent)
+    return _closed(_SURROGATE.sub(lambda each: f"\\u{ord(each[0]):04x}", head), before, indent)
 
 
 def unsealed(text: str, *, before: str = "", indent: int | None = None) -> tuple[dict[str, Any], str]:
@@ -33,7 +36,10 @@ def unsealed(text: str, *, before: str = "", indent: int | None = None) -> tuple
     end = _END.search(text)
     if end is None or _closed(text[: end.start()], before, indent) != text:
         raise ValueError("the seal does not fit")
-    entry = json.loads(text)
+    try:
+        entry = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return entry, entry.pop("seal")
 
 
