@@ -96,7 +96,7 @@ class Example:
 def calibrate_support(
     models: Sequence[str], pictures: Sequence[Path], *, full: bool = True, tell: Callable[[str], None] = print
 ) -> Iterator[Calibration]:
-    """Make the tables of models, and after them, of several, those for any.
+    """Make the tables of models, and after them, of several, those for any that enlarges or cleans.
 
     Args:
         models: their names.
@@ -115,12 +115,13 @@ def calibrate_support(
         model = load(name)
         for kind, row in degradations(model).items():
             examples = list(examples_of(model, row, pictures, full=full))
-            pooled.setdefault(kind, []).extend(examples)
+            if model.spec.scale > 1 or model.spec.packs > 1:  # blur is no damage by which a table is found
+                pooled.setdefault(kind, []).extend(examples)
             for look in SIGNALS if full else ("quick",):
                 tables.append(table_of(examples, kind, look))
                 tell(_line(name, tables[-1]))
         yield Calibration(name, tables)
-    if len(models) > 1:
+    if len(models) > 1 and pooled:
         yield Calibration(ANY, [table_of(examples, kind, "quick") for kind, examples in pooled.items()])
 
 
