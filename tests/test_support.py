@@ -361,9 +361,14 @@ def test_calibration_keeps_its_promise_on_pictures_it_has_not_seen(picture, tmp_
         cv2.imwrite(str(tmp_path / f"{number}.png"), drawn)
     said: list[str] = []
     pictures = sorted(tmp_path.glob("*.png"))
-    (made,) = calibrate_support(["fast-x2"], pictures, full=False, tell=said.append)
+    made, sharpened, for_any = calibrate_support(
+        ["fast-x2", "deblur-x1"], pictures, full=False, tell=said.append
+    )
+    assert [table.degradation for table in sharpened.tables] == ["blurred", "compressed"]
+    assert len(said) == 4
+    assert for_any.model == ANY
+    assert for_any.tables == made.tables  # what only sharpens has no part in it
     assert [table.degradation for table in made.tables] == ["clean", "compressed"]
-    assert len(said) == 2
     for table in made.tables:
         assert table.tested.rank_correlation > 0.5
         assert table.tested.risk["0.1"] <= 0.1

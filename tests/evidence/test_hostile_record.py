@@ -75,10 +75,10 @@ def test_a_record_that_lacks_something_is_told_in_a_line(recorded):
         (
             ("source", "pictures"),
             [[1, "../a.png"]],
-            "record.json: source pictures 1 2 is '../a.png', which none",
+            "record.json: source pictures 1 2 cannot be '../a.png'",
         ),
         (("models", 0, "device"), "DELETED", "record.json: models 1 device is missing"),
-        (("signer",), {"Ed25519": "12"}, "record.json: signer Ed25519 is '12'"),
+        (("signer",), {"Ed25519": "12"}, "record.json: signer Ed25519 cannot be '12'"),
     ],
 )
 def test_what_it_lacks_is_named(way, new, told, recorded, capsys):

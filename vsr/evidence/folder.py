@@ -61,9 +61,9 @@ def get(folder: Path, name: str) -> bytes:
         VerifyError: it is not there, cannot be read, or is a pipe or a device, which may have no end.
     """
     path = folder / name
-    if path.exists() and not path.is_file():
-        raise VerifyError(f"{path} is no file; a record is made of files")
     try:
+        if path.exists() and not path.is_file():
+            raise VerifyError(f"{path} is no file; a record is made of files")
         return path.read_bytes()
     except OSError as error:
         raise VerifyError(f"{path} cannot be read: {error.strerror}") from error

@@ -61,7 +61,9 @@ def _check_head(folder: Path, lines: Sequence[_LINES], *, cut_off: bool) -> None
         raise VerifyError(f"{path}: was changed, its seal does not fit") from None
     check_head(head, path)
     number = head["lines"]
-    if number < 1 or number > len(lines):
+    if number < 1:
+        raise VerifyError(f"{path}: names line {number}; the first one is 1")
+    if number > len(lines):
         what = "was changed" if cut_off else "is missing"
         raise VerifyError(f"{folder / LOG}: line {len(lines) + 1} {what}; {path} names {number}")
     if lines[number - 1][1] != head["last"]:

@@ -114,7 +114,7 @@ def _check(value: object, kind: Any, where: str) -> None:
     elif isinstance(kind, re.Pattern):
         _check(value, str, where)
         if not kind.fullmatch(cast("str", value)):
-            raise VerifyError(f"{where} is {_short(value)}, which none is written as")
+            raise VerifyError(f"{where} cannot be {_short(value)}")
     elif type(value) is not kind:
         raise VerifyError(f"{where} is {_short(value)}; {_WORDS[kind]} is expected")
 

@@ -62,7 +62,7 @@ def degradations(model: Model) -> dict[str, KnownDamage]:
     networks that can be told of damage, as nobody would take another; `blurred` for those that only sharpen. Of the
     source's own size nothing is `clean`: it would be the truth, without an error to be found."""
     scale, for_real = model.spec.scale, model.spec.packs > 1
-    if scale == 1 and not for_real:
+    if _only_sharpens(model):
         return {
             "blurred": KnownDamage(1, blur=1.5),
             "compressed": KnownDamage(1, noise=2, jpeg=75, blur=1.5),
@@ -74,6 +74,10 @@ def degradations(model: Model) -> dict[str, KnownDamage]:
     }
     left_out = "heavy" if not for_real else "clean" if scale == 1 else ""
     return {kind: row for kind, row in rows.items() if kind != left_out}
+
+
+def _only_sharpens(model: Model) -> bool:
+    return model.spec.scale == 1 and model.spec.packs == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ def calibrate_support(
         model = load(name)
         for kind, row in degradations(model).items():
             examples = list(examples_of(model, row, pictures, full=full))
-            if model.spec.scale > 1 or model.spec.packs > 1:  # blur is no damage by which a table is found
+            if not _only_sharpens(model):  # tables are found by noise and compression, and blur is neither
                 pooled.setdefault(kind, []).extend(examples)
             for look in SIGNALS if full else ("quick",):
                 tables.append(table_of(examples, kind, look))
