@@ -16,7 +16,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from vsr.engine.malloc import tune_malloc
+from vsr.engine.process import tune_process
 from vsr.models.networks.edsr import EdsrNet
 from vsr.models.networks.srresnet import SrResNet
 from vsr.models.variants.int8 import in_int8
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
-    tune_malloc()
+    tune_process()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(0)

@@ -5,8 +5,6 @@ Nominal values: luma and R'G'B' run from 0 (black) to 1 (white), chroma from -0.
 lie outside and are kept. Formulas: ITU-R BT.601-7, BT.709-6, BT.2020-2; code values: BT.2100-2 table 9.
 """
 
-from functools import partial
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -162,10 +160,12 @@ def rgb_to_codes(rgb: Tensor, seen: PictureFormat, format: PictureFormat) -> lis
     for top in range(0, len(pixels), BAND_ROWS):
         band, bottom = pixels[top : top + BAND_ROWS], min(top + BAND_ROWS, len(pixels))
         _rounded(cv2.transform(band, luma), format.bit_depth, planes[0][top:bottom])
+        first, last = top // rows, -(-bottom // rows)
+        # Matrix and halving may change places, and half of the rows are the fewer to multiply.
+        tall = band if halving is None else halving.of_rows(pixels, first, last)
         for plane, row in zip(planes[1:], chroma, strict=False):
-            of_color = partial(cv2.transform, m=row)
-            first, last = top // rows, -(-bottom // rows)
-            part = of_color(band) if halving is None else halving.rows(pixels, first, last, of_color)
+            part = cv2.transform(tall, row)
+            part = part if halving is None else halving.along_rows(part)
             _rounded(part, format.bit_depth, plane[first:last])
     return [torch.from_numpy(plane) for plane in planes]
 
@@ -197,12 +197,11 @@ def code_rows(kr_kb: tuple[float, float], format: PictureFormat) -> npt.NDArray[
 
 
 def _rounded(codes: np.ndarray, bit_depth: int, into: np.ndarray) -> None:
-    """Round float32 to the nearest codes that there are; `codes` may be written to."""
-    if bit_depth == 8:  # of those to bytes by far the quickest, but for negative ones
-        cv2.convertScaleAbs(np.maximum(codes, 0, out=codes), dst=into)
-        return
-    cv2.addWeighted(codes, 0.5, codes, 0.5, 0, dst=into, dtype=cv2.CV_16U)
-    if bit_depth < 16:
+    """Round float32 to the nearest codes that there are."""
+    # Half and half: OpenCV scales, adds and rounds at once nothing but the sum of two.
+    kind = cv2.CV_8U if bit_depth == 8 else cv2.CV_16U
+    cv2.addWeighted(codes, 0.5, codes, 0.5, 0, dst=into, dtype=kind)
+    if 8 < bit_depth < 16:
         np.minimum(into, (1 << bit_depth) - 1, out=into)
 
 

@@ -113,6 +113,20 @@ def test_json_goes_to_standard_output_where_asked(capfd: pytest.CaptureFixture[s
     assert row["conv_gflop_per_s"] is None
 
 
+@pytest.mark.skipif(not has_int8(), reason="this processor has no VNNI")
+def test_a_network_of_others_runs_in_int8_by_ranges_of_the_clip(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """As `vsr enhance` runs it."""
+    torch.manual_seed(3)
+    torch.save(CompactNet(channels=16, depth=3, scale=2).state_dict(), tmp_path / "theirs.pth")
+    wanted = ["bench", *TINY[2:], "--model", str(tmp_path / "theirs.pth"), "--precision", "int8"]
+    assert run(wanted) == 0
+    out = capfd.readouterr().out
+    assert "theirs in int8 on cpu" in out
+    assert "int8 by ranges of this source" in out
+
+
 def test_frames_that_repeat_are_told(capfd: pytest.CaptureFixture[str], tmp_path: Path):
     still = tmp_path / "still.mkv"
     picture = ["-f", "lavfi", "-i", "color=gray:s=48x32:r=25", "-frames:v", "12", "-c:v", "ffv1", str(still)]

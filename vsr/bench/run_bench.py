@@ -31,9 +31,10 @@ from vsr.bench.stages import Parts, to_and_fro
 from vsr.engine import Engine, num_cores, pick_device
 from vsr.errors import ConfigError
 from vsr.frames import Frame, PictureFormat
+from vsr.jobs import in_own_ranges
 from vsr.media import FileSink, MemorySink, Sink, VideoSource, choose_encoder, probe
 from vsr.models import Model
-from vsr.options import EngineOptions
+from vsr.options import EngineOptions, EnhanceOptions
 from vsr.pipeline import enhance
 from vsr.scenes import mark_scene_cuts
 from vsr.trace import Trace, recorded_spans
@@ -88,9 +89,12 @@ class _Pipeline:
     """One model's pipeline on one clip, whole and in stages; each takes the number of frames to work on."""
 
     def __init__(self, model: Model, clip: BenchClip, options: BenchOptions, engine: EngineOptions):
-        self._model, self._clip, self._options, self._engine_options = model, clip, options, engine
-        self._engine = Engine([model], engine)
-        self._info = probe(clip.long)
+        self._clip, self._options, self._info = clip, options, probe(clip.long)
+        (self._model,), chosen, self._of_int8 = in_own_ranges(
+            (model,), self._info, EnhanceOptions(engine=engine), None
+        )
+        self._engine_options = chosen.engine
+        self._engine = Engine([self._model], self._engine_options)
         self._format: PictureFormat = self._engine.output_format(self._info.format)
         self._output = clip.long.with_name("out.mp4" if clip.long.suffix == ".mp4" else "out.mkv")
         container = self._output.suffix[1:]
@@ -168,7 +172,7 @@ class _Pipeline:
 
     def _notes(self) -> tuple[str, ...]:
         """What the engine says of its last run, and why its figures differ from the stages' alone."""
-        notes, engine = [*self._engine.notes], self._engine
+        notes, engine = [*self._of_int8, *self._engine.notes], self._engine
         if engine.num_reused:
             notes.append(
                 f"{engine.num_reused} of {self._clip.many} frames repeat the one before and took its result"

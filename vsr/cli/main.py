@@ -20,7 +20,7 @@ import vsr
 from vsr.cli.console import fail, let_go_of_broken_streams, open_standard_streams
 from vsr.cli.presets import find_config
 from vsr.cli.signals import take_signals
-from vsr.engine import tune_malloc
+from vsr.engine import tune_process
 from vsr.errors import ConfigError, DeviceLostError, VerifyError, VsrError, reason_of, story_of
 from vsr.offspring import end_within
 from vsr.toml_options import read_tables
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     open_standard_streams()
-    tune_malloc()
+    tune_process()
     take_signals(_interrupt)
     end_within(
         _TAKES_LONGER_S.get(words[0] if words else "", _END_WITHIN_S),

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     )
     from vsr.engine.engine import Engine
     from vsr.engine.executor import WAYS, rounding_on
-    from vsr.engine.malloc import tune_malloc
     from vsr.engine.many_streams import ManyStreams
     from vsr.engine.memory import check_tiles
     from vsr.engine.packing import enlarged_planes, from_packed, pack_picture, to_packed
     from vsr.engine.precision import WORTH_IT, place
+    from vsr.engine.process import tune_process
     from vsr.engine.residual import merge, surroundings
     from vsr.engine.stage import Stage
     from vsr.engine.transfer import Pending, transfer_for

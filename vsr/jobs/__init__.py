@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         suffix_of,
         targets_of,
     )
+    from vsr.jobs.int8_ranges import in_own_ranges
     from vsr.jobs.measured_support import check_support, support_of_plan
     from vsr.jobs.noting import hash_of
     from vsr.jobs.plan import Plan, make_plan

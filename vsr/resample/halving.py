@@ -1,7 +1,6 @@
 """Planes reduced to a half on a CPU, as chroma is, by as many rows at once as fit the cache."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -24,40 +23,45 @@ class Halving:
     shift: tuple[float, float]
     kernel: Kernel
 
-    def rows(
-        self, source: np.ndarray, first: int, last: int, plane_of: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
+    def rows(self, source: np.ndarray, first: int, last: int) -> np.ndarray:
         """Rows `first` to `last`, exclusive, of the reduced plane, (last - first, columns) float32. Edges repeat.
 
         Args:
-            source: (H, W) or (H, W, C), whole.
+            source: (H, W) float32, whole.
             first: row of the result.
             last: behind the last one.
-            plane_of: makes float32 (h, W) of so many of the source's rows.
         """
-        height, width = source.shape[:2]
-        (down, up), (across, left) = self.taps
-        top, bottom = first * self.ratio[0] - up, (last - 1) * self.ratio[0] - up + len(down)
-        num_columns = -(-width // self.ratio[1])
-        right = max(0, (num_columns - 1) * self.ratio[1] - left + len(across) - width)
-        plane = plane_of(source[max(0, top) : bottom])
-        margins = max(0, -top), max(0, bottom - height), left, right
-        return self._filtered(cv2.copyMakeBorder(plane, *margins, cv2.BORDER_REPLICATE), num_columns)
+        return self.along_rows(self.of_rows(source, first, last))
+
+    def of_rows(self, source: np.ndarray, first: int, last: int) -> np.ndarray:
+        """The same rows with all the source's columns, of (H, W) or (H, W, C) in one piece."""
+        height, (taps, before) = len(source), self.taps[0]
+        top, bottom = first * self.ratio[0] - before, (last - 1) * self.ratio[0] - before + len(taps)
+        part = source[max(0, top) : bottom]
+        if top < 0 or bottom > height:
+            margins = max(0, -top), max(0, bottom - height), 0, 0
+            part = cv2.copyMakeBorder(part, *margins, cv2.BORDER_REPLICATE)
+        step, length = self.ratio[0], part[0].size
+        windows = torch.from_numpy(part).as_strided(
+            (last - first, len(taps), length), (step * length, length, 1)
+        )
+        sums = torch.matmul(torch.from_numpy(taps)[None], windows)
+        return sums.view(last - first, *source.shape[1:]).numpy()
+
+    def along_rows(self, plane: np.ndarray) -> np.ndarray:
+        """As many rows, each reduced, of (H, W)."""
+        taps, before = self.taps[1]
+        step, width = self.ratio[1], plane.shape[1]
+        num_columns = -(-width // step)
+        margins = 0, 0, before, max(0, (num_columns - 1) * step - before + len(taps) - width)
+        wide = cv2.copyMakeBorder(plane, *margins, cv2.BORDER_REPLICATE)
+        sums = cv2.filter2D(wide, -1, taps[None], anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
+        return np.ascontiguousarray(sums[:, : num_columns * step : step])
 
     @cached_property
     def taps(self) -> list[tuple[np.ndarray, int]]:
         """The filters of rows and of columns, and how far before a sample's place each begins."""
         return [_strided_taps(*axis, self.kernel) for axis in zip(self.ratio, self.shift, strict=True)]
-
-    def _filtered(self, plane: np.ndarray, num_columns: int) -> np.ndarray:
-        """Of a plane with its margins."""
-        (down, _), (across, _) = self.taps
-        step, width = self.ratio[0], plane.shape[1]
-        num_rows = (len(plane) - len(down)) // step + 1
-        windows = torch.from_numpy(plane).as_strided((num_rows, len(down), width), (step * width, width, 1))
-        tall = torch.matmul(torch.from_numpy(down)[None], windows).view(num_rows, width).numpy()
-        sums = cv2.filter2D(tall, -1, across[None], anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
-        return np.ascontiguousarray(sums[:, : num_columns * self.ratio[1] : self.ratio[1]])
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vsr.engine import tune_malloc
+from vsr.engine import tune_process
 from vsr.errors import ConfigError
 from vsr.jobs.identity import describe_source, running_on, software
 from vsr.jobs.plan import Plan
@@ -73,7 +73,7 @@ def enhance_segment(
     global _worker
     try:
         if _worker is None or _worker[0] != order.job:
-            tune_malloc()
+            tune_process()
             plan = _here(pickle.loads(packed), order, fetch)
             if plan is None:
                 return None

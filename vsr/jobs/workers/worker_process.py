@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from vsr import offspring
-from vsr.engine import tune_malloc
+from vsr.engine import tune_process
 from vsr.offspring import end_within
 
 _END_WITHIN_S = 2.5
@@ -140,7 +140,7 @@ def become_worker(ended_by: BaseException, *, within_s: float = _END_WITHIN_S) -
     signal.signal(signal.SIGTERM, terminated)
     end_within(within_s, signal.SIGTERM)
     threading.Thread(target=_end_with_parent, name="vsr-parent", daemon=True).start()
-    tune_malloc()
+    tune_process()
 
 
 def _end_with_parent() -> None:
