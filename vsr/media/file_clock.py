@@ -74,6 +74,11 @@ class FileClock:
     notes: tuple[str, ...] = ()
     """Lines for the user."""
 
+    @classmethod
+    def moved_by(cls, seconds: int) -> "FileClock":
+        """The clock of a file whose first stream is to be moved."""
+        return cls(moves={0: Moves(((0, 0),), (Fraction(seconds),))}) if seconds else cls()
+
     @property
     def is_steady(self) -> bool:
         """Whether packets are right as they are."""
@@ -202,13 +207,16 @@ def twins(container: InputContainer, other: InputContainer) -> dict[int, Any]:
     return found
 
 
-def write_mended(path: str | Path, clock: FileClock, index: int, target: Path, *, muxer: str = "nut") -> None:
+def write_mended(
+    path: str | Path, clock: FileClock, index: int, target: Path, *, muxer: str = "nut", later: int = 0
+) -> None:
     """Copy a stream of a file into one of its own, on one clock, for programs that read it by themselves; sound whose
-    decoder is told something new on the way, and sound that the copy cannot hold, is written decoded."""
+    decoder is told something new on the way, and sound that the copy cannot hold, is written decoded. All of it is
+    moved by `later` seconds."""
     with closing(open_container(path)) as container, closing(MendedReader(container, clock, path)) as reader:
         stream = container.streams[index]
         packets = reader.packets(stream)
-        with av.open(local(target), "w", format=muxer) as copy:
+        with av.open(local(target), "w", format=muxer, options={"output_ts_offset": str(later)}) as copy:
             decodes = stream.type == "audio" and index in clock.renewed
             out = None if decodes else _stream_like(stream, copy)
             if out is None:
@@ -226,12 +234,16 @@ def _stream_like(stream: Any, copy: Any) -> Any | None:
 
 
 def _write_packets(packets: Iterable[Any], out: Any, copy: Any) -> None:
+    copy.start_encoding()  # from here on the stream has the muxer's ticks, in which no two packets may fall together
     last: int | None = None
     for packet in packets:
         time = packet.dts if packet.dts is not None else packet.pts
         if packet.size and time is not None:
+            ticks = Fraction(packet.time_base) / Fraction(out.time_base)
+            time, shown = (round(each * ticks) for each in (time, time if packet.pts is None else packet.pts))
             last = time if last is None else max(time, last + 1)
-            packet.pts, packet.dts = last if packet.pts is None else max(last, packet.pts), last
+            packet.time_base = out.time_base
+            packet.pts, packet.dts = max(last, shown), last
             packet.stream = out
             copy.mux(packet)
 

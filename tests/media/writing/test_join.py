@@ -159,6 +159,20 @@ def test_audio_that_a_container_cannot_hold_is_converted(make_clip, tmp_path, co
     assert abs(before[-1][0] - after[-1][0]) < Fraction(80, 1000)
 
 
+@pytest.mark.parametrize("jumps", [False, True])
+def test_converted_sound_that_begins_before_time_zero_keeps_its_offset(make_clip, tmp_path, jumps):
+    """As in broadcasts that begin shortly before MPEG's clock of 33 bits begins anew."""
+    plain, recording = make_clip("plain.mkv", audio=True, num_frames=25), tmp_path / "in.ts"
+    late, again = tmp_path / "late.ts", tmp_path / "again.ts"
+    run_ffmpeg("-i", plain, "-c", "copy", "-output_ts_offset", 95440, late)
+    run_ffmpeg("-i", plain, "-c", "copy", again)
+    recording.write_bytes(late.read_bytes() + (again.read_bytes() if jumps else b""))
+    report = write(recording, tmp_path / "out.webm", options=OPTIONS["webm"])
+    assert len(report.converted) == 1
+    lags = [packets(path)[0][0] - video_times(path)[0][0] for path in (recording, tmp_path / "out.webm")]
+    assert abs(lags[0] - lags[1]) < Fraction(40, 1000)
+
+
 @pytest.mark.parametrize("codec", ["libopus", "ac3", "flac", "pcm_s16le"])
 @pytest.mark.parametrize("trim", [False, True])
 def test_sound_before_time_zero_keeps_its_offset_in_mkv(make_clip, tmp_path, codec, trim):

@@ -249,7 +249,9 @@ class _Join:
         for carried in carriage.carried:
             if carried.how == "converted":
                 converted = self._stack.enter_context(av.open(local(carried.path)))
-                opened[carried.path] = MendedReader(converted, FileClock(), carried.path)
+                opened[carried.path] = MendedReader(
+                    converted, FileClock.moved_by(-carried.later), carried.path
+                )
             file = opened.setdefault(carried.path, reader).container
             old, stream = original.streams[carried.index], file.streams[carried.stream]
             if old.type == "attachment":

@@ -6,6 +6,7 @@ exists, and otherwise named as left out. Nothing here is fatal, and nothing here
 """
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +52,8 @@ class Carried:
     stream: int
     """Index in `path`."""
     detail: str = ""
+    later: int = 0
+    """Seconds by which a converted stream lies later in `path` than in the original."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +169,15 @@ def _convert(
     path = temporary.with_name(f"{temporary.name}.{stream.index}{_CONVERTED_SUFFIX[container]}")
     read, demuxer, index = Path(info.path), info.container.split(",")[0], stream.index
     mended = temporary.with_name(f"{temporary.name}.{index}.copy")
+    later = _seconds_before_zero(stream.container)
     try:
         # A command line is anybody's to read, and an address may hold a password.
         if not clock.is_steady or index in clock.renewed or is_address(read):
             muxer, demuxer = ("mp4", "mov") if codec == "mov_text" else _COPIES[stream.type]
-            write_mended(info.path, clock, index, mended, muxer=muxer)
+            write_mended(info.path, clock, index, mended, muxer=muxer, later=later)
             read, index = mended, 0
+        else:
+            options["output_ts_offset"] = later
         command = command_line(
             (local(read), {"f": demuxer, "protocol_whitelist": PROTOCOLS}),
             (local(path), options),
@@ -184,7 +190,13 @@ def _convert(
     if code != 0 or not path.exists():
         path.unlink(missing_ok=True)
         return f"{container} cannot hold it, and its conversion failed: {first_error_line(log)}"
-    return Carried(stream.index, stream_name(stream), "converted", path, 0, f"{codec} to {target}")
+    return Carried(stream.index, stream_name(stream), "converted", path, 0, f"{codec} to {target}", later)
+
+
+def _seconds_before_zero(container: Any) -> int:
+    """What a file's times must be moved by, in whole seconds, for none to lie before 0, where most muxers know none
+    and would move a stream that lies there alone."""
+    return max(0, math.ceil(-(container.start_time or 0) / av.time_base))
 
 
 def attach_cover(out: OutputContainer, stream: Any, carried: Carried) -> None:
