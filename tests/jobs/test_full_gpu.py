@@ -13,13 +13,16 @@ from vsr.jobs.segments.journal_records import read_records
 from vsr.media import find_ffmpeg, forget_trials, probe
 
 PROGRAM = """#!{python}
-import os, pathlib, sys
+import os, pathlib, sys, time
 real, begun, sessions, words = {real!r}, pathlib.Path({begun!r}), {sessions}, sys.argv[1:]
 if "h264_nvenc" in words:
     is_trial = "lavfi" in words
     with begun.open("a") as file:
         file.write("" if is_trial else "x")
     if begun.stat().st_size > sessions:
+        journal = pathlib.Path({journal!r})
+        while {after} and len(journal.read_text().splitlines()) <= {after}:
+            time.sleep(0.05)
         sys.exit("[h264_nvenc @ 0x1] OpenEncodeSessionEx failed: out of memory (10): (no details)")
     if is_trial:
         sys.exit(0)
@@ -29,7 +32,8 @@ if "h264_nvenc" in words:
     words[words.index("h264_nvenc")] = "libx264"
 os.execv(real, [real, *words])
 """
-"""FFmpeg, whose h264_nvenc is x264, for so many streams, and then refuses. A trial takes no session for good."""
+"""FFmpeg, whose h264_nvenc is x264, for so many streams, and then refuses, once so many segments are in the journal. A
+trial takes no session for good."""
 
 
 @pytest.fixture
@@ -37,10 +41,11 @@ def gpu(tmp_path, monkeypatch):
     """A GPU that encodes a number of streams."""
     real = find_ffmpeg()
 
-    def there_is(*, sessions: int) -> None:
+    def there_is(*, sessions: int, after: int = 0) -> None:
         program = tmp_path / "ffmpeg"
         facts = {"python": sys.executable, "real": real, "begun": str(tmp_path / "begun")}
-        program.write_text(PROGRAM.format(**facts, sessions=sessions))
+        journal = str(work_folder(tmp_path / "out.mkv") / "journal")
+        program.write_text(PROGRAM.format(**facts, sessions=sessions, journal=journal, after=after))
         program.chmod(0o755)
         monkeypatch.setenv("VSR_FFMPEG", str(program))
 
@@ -79,7 +84,7 @@ def test_a_record_tells_what_has_encoded_and_why(flags, gpu, make_clip, tmp_path
 def test_a_long_job_that_has_begun_waits_for_the_gpu(gpu, make_clip, tmp_path, capfd):
     """Segments of two encoders are no one stream, and what is finished is not thrown away."""
     clip, out = make_clip("a.mkv", num_frames=20), tmp_path / "out.mkv"
-    gpu(sessions=1)
+    gpu(sessions=1, after=1)
     assert enhance(clip, out, "--segment", "0.2", "--workers", "1") == 1
     assert "OpenEncodeSessionEx failed" in capfd.readouterr().err
     records = read_records(work_folder(out))
