@@ -380,6 +380,34 @@ def test_sigterm_ends_cleanly_and_other_options_then_begin_anew(tmp_path, capfd)
     assert num_frames(out / "long.mp4") == 400
 
 
+def test_a_link_that_leads_in_a_circle_is_no_file_however_often_it_is_met(tapes, tmp_path, capfd):
+    (tapes / "notes").symlink_to("notes")
+    for _ in range(2):
+        assert batch(tapes, tmp_path / "out") == 0
+    assert "unexpected" not in capfd.readouterr().err
+    (tmp_path / "circle").symlink_to("circle")
+    for flags in (["-o", "circle/x.png"], ["-o", "y.png", "--report", "circle"]):
+        told = [str(tmp_path / each) if "." in each or each == "circle" else each for each in flags]
+        assert run(["enhance", str(picture(tmp_path / "one.png")), "--model", "nano", *told]) in (1, 2)
+        assert "unexpected" not in capfd.readouterr().err
+
+
+def test_waiting_for_room_is_told(tmp_path, monkeypatch):
+    told: list[str] = []
+    free = iter([0, 0, 0, 1 << 30])
+    monkeypatch.setattr("vsr.jobs.disk.free_bytes", lambda _: next(free))
+    with closing(State(tmp_path / "out", {}, told.append)) as state:
+        tries = iter([sqlite3.OperationalError("database or disk is full"), None])
+
+        def fill() -> None:
+            if error := next(tries):
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+
+        state._write(fill)
+    assert [line.partition(":")[0] for line in told] == ["the disk is full", "there is room again, going on"]
+
+
 def opened(out: Path) -> Archive:
     return Archive(out, EnhanceOptions(models=ModelOptions(model=("nano",))), ArchiveOptions(parallel=1))
 

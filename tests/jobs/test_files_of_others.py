@@ -13,6 +13,7 @@ from support.long_jobs import contents, enhance, records_of
 
 from vsr.cli.main import run
 from vsr.durable import WorkFolder, work_folder
+from vsr.errors import SinkError
 from vsr.jobs.provenance import sidecar_of
 from vsr.jobs.segments.journal_records import JOURNAL, mark_of
 from vsr.media.images import stream
@@ -267,6 +268,17 @@ def test_an_input_is_no_output_by_any_name(tmp_path, clip, capfd):
             assert "input itself" in capfd.readouterr().err
         assert still(source, tmp_path / f"new{ending}", "--report", str(tmp_path / "here" / source.name)) == 2
         assert source.read_bytes() == before
+
+
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path, capfd, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise SinkError("no room")
+
+    monkeypatch.setattr("vsr.cli.enhance_report.write_result", refuse)
+    photo = picture(tmp_path / "a.png")
+    assert still(photo, tmp_path / "b.png", "--report", str(tmp_path / "r.json")) == 1
+    assert "error: report" in capfd.readouterr().err
+    assert (tmp_path / "b.png").exists()
 
 
 def test_what_did_not_verify_before_stays(tmp_path, monkeypatch, capfd):

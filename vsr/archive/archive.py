@@ -3,7 +3,7 @@
 The state beside the results is the truth: whoever was killed, or runs beside another process, goes on by it.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,8 +73,9 @@ class Archive:
         *,
         recorded: EvidenceOptions = EvidenceOptions(),
         debug: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
     ):
-        """Open the state, or begin it.
+        """Open the state, or begin it; `tell` is told where it waits for room on the disk.
 
         Raises:
             ConfigError: another process is at work there with other options, or these take pictures for one video.
@@ -85,7 +86,7 @@ class Archive:
         if archive.manifest:
             check_manifest(out / archive.manifest)
         self._options, self._archive, self._recorded, self._debug = options, archive, recorded, debug
-        self._state = State(out, wishes_of(options))
+        self._state = State(out, wishes_of(options), tell)
 
     def enter(self, jobs: Sequence[Job], again: Again) -> Todo:
         """Look what of the jobs, all in the folder of results, is to be done,

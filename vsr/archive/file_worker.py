@@ -132,7 +132,7 @@ def run_worker(pipe: "Connection[Any, Any]", work: ArchiveWork) -> None:
 
 def _work_through(work: ArchiveWork, view: _PipeView) -> None:
     try:
-        with contextlib.closing(State(work.out, work.wishes)) as state:
+        with contextlib.closing(State(work.out, work.wishes, view.tell)) as state:
             view.send(Hello(state.worker))
             state.take_on(work.jobs)
             while (claimed := state.claim()) is not None:

@@ -41,14 +41,14 @@ create table workers (id integer primary key autoincrement, name text, wishes te
 class State:
     """An archive's state, open for one process until `close`. Used by one thread."""
 
-    def __init__(self, out: Path, wishes: Mapping[str, str]):
-        """Open the state of a folder of results, or begin it.
+    def __init__(self, out: Path, wishes: Mapping[str, str], tell: Callable[[str], None] = lambda line: None):
+        """Open the state of a folder of results, or begin it; `tell` is told where it waits for room.
 
         Raises:
             ConfigError: another process is at work there with other options.
             SinkError: the state cannot be read or written, or something of others lies in its place.
         """
-        self.out, self.wishes = out, dict(wishes)
+        self.out, self.wishes, self._tell = out, dict(wishes), tell
         self._folder = out / _FOLDER
         self._alive: Alive | None = None
         try:
@@ -133,7 +133,7 @@ class State:
             except _FAILURES as error:
                 if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
                     raise SinkError(_unusable(self.out, "written", error)) from error
-                wait_for_room(self.out, LEAST_FREE, lambda _: None)
+                wait_for_room(self.out, LEAST_FREE, self._tell)
 
     def _release_claims(self) -> None:
         """Let go of what dead processes have claimed."""

@@ -68,7 +68,7 @@ def batch_command(
     if run.dry_run:
         return _dry_run(jobs, look(jobs, out, options, again, recorded=bool(recorded.evidence)))
     fetch_named(options.models.model, fetch, quiet=run.quiet)
-    with closing(Archive(out, options, archive, recorded=recorded, debug=run.debug)) as opened:
+    with closing(Archive(out, options, archive, recorded=recorded, debug=run.debug, tell=say)) as opened:
         todo = opened.enter(jobs, again)
         say(_announcement(jobs, todo), quiet=run.quiet)
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from vsr.durable import write_whole
+from vsr.durable import real_path, write_whole
 from vsr.errors import ConfigError, SinkError, redact
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -139,7 +139,7 @@ def size_of(num_bytes: int) -> str:
 def check_writable(*paths: str) -> None:
     """Raise ConfigError for the first file, of those that are named, whose folder does not exist."""
     for path in paths:
-        if path and not Path(path).resolve().parent.is_dir():
+        if path and not real_path(Path(path)).parent.is_dir():
             raise ConfigError(f"{path} cannot be written; name a file in a folder that exists")
 
 

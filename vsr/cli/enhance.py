@@ -17,7 +17,7 @@ from vsr.cli.flags import EnhanceFlags, Flat
 from vsr.cli.probe import describe_format
 from vsr.cli.progress_view import progress
 from vsr.cli.signals import getting_on
-from vsr.durable import work_folder
+from vsr.durable import real_path, work_folder
 from vsr.engine import place
 from vsr.errors import ConfigError, story_of
 from vsr.evidence import EvidenceOptions
@@ -105,16 +105,15 @@ def enhance_command(
             if view.alone and (error := results[place].error) is not None:
                 raise error
     finally:
-        if run.report:
-            write_report(Path(run.report), results)
-    return _conclude(results)
+        is_told = not run.report or write_report(Path(run.report), results)
+    return _conclude(results) or int(not is_told)
 
 
 def _jobs(inputs: Sequence[str], options: EnhanceOptions, run: RunOptions) -> list[Job]:
     """What is to be done; raise ConfigError where something that is to be written would lie on something else."""
     if not inputs:
         raise ConfigError("no input; name a video, a picture, a folder or a pattern")
-    if run.report and (Path(run.report).is_dir() or not Path(run.report).resolve().parent.is_dir()):
+    if run.report and (Path(run.report).is_dir() or not real_path(Path(run.report)).parent.is_dir()):
         raise ConfigError(f"report {run.report} cannot be written; name a file in a folder that exists")
     container, suffix = options.encode.container, suffix_of(options.models)
     as_video = options.read.as_video

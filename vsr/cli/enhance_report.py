@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from vsr.cli.console import say, write_result
+from vsr.cli.console import fail, write_result
 from vsr.durable import file_id, place_of
 from vsr.errors import ConfigError, SinkError, redact
 from vsr.jobs import Job, Result
@@ -20,13 +20,15 @@ def check_report(path: Path, jobs: Sequence[Job]) -> None:
         raise ConfigError(f"report {path} is an input or a result itself; name another file")
 
 
-def write_report(path: Path, results: Sequence[Result]) -> None:
-    """Write what became of all files; where that cannot be done, say so."""
+def write_report(path: Path, results: Sequence[Result]) -> bool:
+    """Write what became of all files; where that cannot be done, say so and return False."""
     text = json.dumps([_as_json(result) for result in results], indent=2, default=str) + "\n"
     try:
         write_result(path, text.encode())
     except SinkError as error:
-        say(f"report {error}")
+        fail(f"report {path}: {error}")
+        return False
+    return True
 
 
 def _as_json(result: Result) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def watch_command(
     fetch_named(options.models.model, fetch, quiet=run.quiet)
     naming = Naming(out_folder(run.out), archive.name, options.encode.container, options.also)
     with (
-        closing(Archive(naming.out, options, archive, recorded=recorded, debug=run.debug)) as opened,
+        closing(
+            Archive(naming.out, options, archive, recorded=recorded, debug=run.debug, tell=say)
+        ) as opened,
         terminable() as terminated,
     ):
         say(f"watching {folder}", quiet=run.quiet)

@@ -41,15 +41,20 @@ def file_id(path: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
+def real_path(path: Path) -> Path:
+    """Where a path leads, through all links; of one that leads in a circle as far as it goes, and no error."""
+    return Path(os.path.realpath(path))
+
+
 def place_of(path: Path) -> tuple[object, str]:
     """The folder that holds a name, and the name: equal for two paths that mean one place, free or taken."""
-    return file_id(path.parent) or path.parent.resolve(), path.name
+    return file_id(path.parent) or real_path(path.parent), path.name
 
 
 def lies_in(path: Path, folder: Path) -> bool:
     """Whether what a path leads to lies below a folder, whatever these are called."""
     wanted = file_id(folder)
-    return wanted is not None and any(file_id(parent) == wanted for parent in path.resolve().parents)
+    return wanted is not None and any(file_id(parent) == wanted for parent in real_path(path).parents)
 
 
 def sha256_of(*files: Path | int) -> str:

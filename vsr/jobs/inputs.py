@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vsr.durable import file_id, place_of
+from vsr.durable import file_id, place_of, real_path
 from vsr.errors import ConfigError, SourceError, redact
 from vsr.jobs.folders import matching, media_of, walk
 from vsr.media import (
@@ -188,7 +188,8 @@ def _job(item: _Found, out: Path | None, into_file: bool, suffix: str, container
         return Job(item.path, item.path.with_name(f"{item.path.stem}{suffix}{extension}"), image)
     if out is None:
         assert item.root is not None
-        out = item.root.resolve().with_name(f"{item.root.resolve().name}{suffix}")
+        root = real_path(item.root)
+        out = root.with_name(f"{root.name}{suffix}")
     inside = item.path.relative_to(item.root).parent if item.root else Path()
     return Job(item.path, out / inside / f"{item.path.stem}{extension}", image, creates_folder=True)
 
@@ -197,7 +198,7 @@ def _numbered_job(item: _Found, out: Path | None, into_file: bool, suffix: str, 
     """Frames of a folder become a folder of frames beside it, or what is named: a video, or numbered pictures."""
     if out is not None and into_file:
         return Job(item.path, out, is_image=False, creates_folder=is_numbered(out), pictures=item.pictures)
-    folder = (item.path if item.path.is_dir() else item.path.parent).resolve()
+    folder = real_path(item.path if item.path.is_dir() else item.path.parent)
     if container != "auto":
         name = f"{folder.name}{'' if out else suffix}.{container}"
         target = (out or folder.parent) / name

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from vsr.durable import write_whole
+from vsr.durable import real_path, write_whole
 from vsr.errors import ConfigError, SinkError
 from vsr.frames import Frame, StreamInfo
 from vsr.media import CONTAINERS, PICTURES, FileSink, ImageSink
@@ -62,7 +62,7 @@ class SupportPaths:
     def check(self, *, overwrite: bool, to_be: Path | None = None) -> None:
         """Raises SinkError: a file is there already, or cannot be written; the folder `to_be` will be there."""
         for path in self.all:
-            if path.parent != to_be and not path.resolve().parent.is_dir():
+            if path.parent != to_be and not real_path(path).parent.is_dir():
                 raise SinkError(f"{path} cannot be written; name a file in a folder that exists")
             if path.exists() and not overwrite:
                 raise SinkError(f"{path} exists; pass --overwrite to replace it")

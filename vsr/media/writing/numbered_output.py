@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from vsr.durable import WorkFolder, give_name, sync
+from vsr.durable import WorkFolder, give_name, real_path, sync
 from vsr.errors import SinkError, VerifyError, reason_of
 from vsr.frames import Frame, StreamInfo
 from vsr.media.ffmpeg import local
@@ -60,9 +60,9 @@ class NumberedOutput:
     def check(self) -> None:
         """Raise SinkError where the folder is missing, or a picture would overwrite one of the source."""
         check_target(self.path, Path(self.source.path))
-        here = self.path.parent.resolve()
+        here = real_path(self.path.parent)
         for number, file in self.source.pictures:
-            if file.parent.resolve() == here and file.name == self.path.name % number:
+            if real_path(file.parent) == here and file.name == self.path.name % number:
                 raise SinkError(f"output {file} is an input itself; name another folder")
 
     def standing(self) -> list[Path]:

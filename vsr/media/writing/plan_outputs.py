@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from vsr.durable import real_path
 from vsr.errors import ConfigError
 from vsr.frames import PictureFormat, StreamInfo
 from vsr.media.images.kinds import KINDS, PICTURES
@@ -63,7 +64,7 @@ def _names(
     if also.also:
         named = path.parent if is_numbered(path) else path
         second = named.with_name(named.stem + also.also) if also.is_ending else Path(also.also)
-        if second.resolve() == path.resolve():
+        if real_path(second) == real_path(path):
             raise ConfigError(f"also {str(second)!r} is the first output itself; give it another name")
         wanted.append((second, also.encode))
     return [(name, _kept(encode, source, name)) for name, encode in wanted]
